@@ -1,0 +1,203 @@
+package market
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// JSON writes records in the one JSON form. The zero value writes decimals as
+// strings. It is a [Visitor]; it is reused, and not safe for concurrent use.
+type JSON struct {
+	// Numbers writes decimals as JSON numbers.
+	Numbers bool
+
+	buf []byte
+}
+
+// Append appends r as one object, without a line end.
+func (j *JSON) Append(dst []byte, r Record) []byte {
+	j.buf = append(dst, `{"kind":"`...)
+	j.buf = append(j.buf, r.Kind().String()...)
+	j.buf = append(j.buf, '"')
+	Visit(r, j)
+	out := append(j.buf, '}')
+	j.buf = nil
+	return out
+}
+
+func (j *JSON) key(name string) {
+	j.buf = append(j.buf, `,"`...)
+	j.buf = append(j.buf, name...)
+	j.buf = append(j.buf, `":`...)
+}
+
+func (j *JSON) text(name, s string) {
+	j.key(name)
+	j.buf = AppendJSONString(j.buf, s)
+}
+
+func (j *JSON) number(name string, n int64) {
+	j.key(name)
+	j.buf = strconv.AppendInt(j.buf, n, 10)
+}
+
+// Instrument implements [Visitor].
+func (j *JSON) Instrument(v **Instrument) {
+	i := *v
+	if i == nil {
+		return
+	}
+	j.text("exchange", i.Exchange)
+	j.text("market", i.Market.String())
+	j.text("symbol", i.Symbol)
+	j.text("native_symbol", i.Native)
+}
+
+// Time implements [Visitor].
+func (j *JSON) Time(f *Field, v *int64) {
+	if *v != 0 && f.Name != "" {
+		j.number(f.Name, *v)
+	}
+}
+
+// Count implements [Visitor].
+func (j *JSON) Count(f *Field, v *int64) {
+	if *v != 0 {
+		j.number(f.Name, *v)
+	}
+}
+
+// Int implements [Visitor].
+func (j *JSON) Int(f *Field, v *OptInt) {
+	if v.OK {
+		j.number(f.Name, v.V)
+	}
+}
+
+// Decimal implements [Visitor].
+func (j *JSON) Decimal(f *Field, v *Decimal) {
+	if !v.IsSet() {
+		return
+	}
+	j.key(f.Name)
+	j.decimal(v)
+}
+
+func (j *JSON) decimal(v *Decimal) {
+	if j.Numbers {
+		j.buf = v.AppendText(j.buf)
+		return
+	}
+	j.buf = append(v.AppendText(append(j.buf, '"')), '"')
+}
+
+// ID implements [Visitor].
+func (j *JSON) ID(f *Field, v *ID) {
+	if !v.set {
+		return
+	}
+	if v.text != "" {
+		j.text(f.Name, v.text)
+		return
+	}
+	j.key(f.Name)
+	j.buf = append(v.AppendText(append(j.buf, '"')), '"')
+}
+
+// Word implements [Visitor].
+func (j *JSON) Word(f *Field, v *string) {
+	if *v != "" {
+		j.text(f.Name, *v)
+	}
+}
+
+// Enum implements [Visitor].
+func (j *JSON) Enum(f *Field, v Enum) {
+	if f == FieldOrigin && v.Code() == uint8(Collected) {
+		return
+	}
+	j.text(f.Name, v.String())
+}
+
+// Bool implements [Visitor].
+func (j *JSON) Bool(f *Field, v *bool) {
+	j.key(f.Name)
+	j.buf = strconv.AppendBool(j.buf, *v)
+}
+
+// Levels implements [Visitor].
+func (j *JSON) Levels(f *Field, v *[]Level) {
+	j.key(f.Name)
+	j.buf = append(j.buf, '[')
+	for i := range *v {
+		l := &(*v)[i]
+		if i > 0 {
+			j.buf = append(j.buf, ',')
+		}
+		j.buf = append(j.buf, '[')
+		j.decimal(&l.Price)
+		j.buf = append(j.buf, ',')
+		j.decimal(&l.Amount)
+		j.buf = append(j.buf, ']')
+	}
+	j.buf = append(j.buf, ']')
+}
+
+// Flags implements [Visitor].
+func (j *JSON) Flags(v *Flags) {
+	if *v == 0 {
+		return
+	}
+	j.key(FieldFlags.Name)
+	sep := byte('[')
+	v.Each(func(w string) {
+		j.buf = append(j.buf, sep, '"')
+		j.buf = append(j.buf, w...)
+		j.buf = append(j.buf, '"')
+		sep = ','
+	})
+	j.buf = append(j.buf, ']')
+}
+
+// AppendJSONString appends s quoted and escaped; bytes that are not UTF-8 become
+// U+FFFD.
+func AppendJSONString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf {
+			if c >= ' ' && c != '"' && c != '\\' {
+				i++
+				continue
+			}
+			dst = appendEscaped(append(dst, s[start:i]...), c)
+			i++
+			start = i
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 {
+			dst = append(append(dst, s[start:i]...), `\ufffd`...)
+			i++
+			start = i
+			continue
+		}
+		i += size
+	}
+	return append(append(dst, s[start:]...), '"')
+}
+
+func appendEscaped(dst []byte, c byte) []byte {
+	const hex = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+}

@@ -1,0 +1,38 @@
+package market
+
+// Trade is one execution, or an aggregate of several ([FlagAggregate]).
+type Trade struct {
+	Header
+	ID ID
+	// Price is in quote per base; Amount in base, or in contracts where the
+	// exchange's page says so.
+	Price, Amount Decimal
+	// Side is the aggressor's.
+	Side Side
+	// QuoteAmount is price × amount in quote, where the exchange gives it.
+	QuoteAmount Decimal
+}
+
+var tradeRow = kindRow{name: "trade", table: "trades", key: []string{"trade_id"}, rows: newRows[Trade, *Trade]}
+
+var (
+	fieldTradeID     = &Field{Name: "id", Column: "trade_id"}
+	fieldPrice       = field("price")
+	fieldAmount      = field("amount")
+	fieldSide        = field("side")
+	fieldQuoteAmount = field("quote_amount")
+)
+
+// Kind implements [Record].
+func (*Trade) Kind() Kind { return KindTrade }
+
+// Fields implements [Record].
+func (t *Trade) Fields(v Visitor) {
+	v.ID(fieldTradeID, &t.ID)
+	v.Decimal(fieldPrice, &t.Price)
+	v.Decimal(fieldAmount, &t.Amount)
+	v.Enum(fieldSide, &t.Side)
+	v.Decimal(fieldQuoteAmount, &t.QuoteAmount)
+}
+
+func (t *Trade) eventTime() int64 { return t.ExchangeTime }
