@@ -1,0 +1,100 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config is the journal's part of the configuration
+// (data-storage-service.journal).
+type Config struct {
+	// Shards is K, 1 to 64. It is fixed when the journal is made.
+	Shards int `yaml:"shards"`
+	// Replicas of each stream: 1, 3 or 5.
+	Replicas int `yaml:"replicas"`
+	// MaxBytes is the size of the whole journal on one broker node, in bytes; a
+	// shard takes its share. Full, the journal refuses.
+	MaxBytes int64 `yaml:"max_bytes"`
+	// BatchBytes and BatchDelay cap a batch: uncompressed bytes and the age of
+	// its oldest record. They are caps, not delays: a batch goes as soon as the
+	// one before it is acknowledged.
+	BatchBytes int           `yaml:"batch_bytes"`
+	BatchDelay time.Duration `yaml:"batch_delay"`
+	// PublishTimeout is how long one attempt waits for its acknowledgement.
+	PublishTimeout time.Duration `yaml:"publish_timeout"`
+	// DiskFreeBytes and DiskFreePercent: a recorder refuses when the journal's
+	// disk has less free than the larger of the two.
+	DiskFreeBytes   int64   `yaml:"disk_free_bytes"`
+	DiskFreePercent float64 `yaml:"disk_free_percent"`
+	// ReadAheadBytes is what the broker may send ahead of a reader, 8 MiB or more.
+	ReadAheadBytes int `yaml:"read_ahead_bytes"`
+	// RegisterInterval is the shortest time between two updates of a reader's
+	// registered position; each costs the broker one synced write.
+	RegisterInterval time.Duration `yaml:"register_interval"`
+	// PurgeInterval is the time between two purges of a shard.
+	PurgeInterval time.Duration `yaml:"purge_interval"`
+}
+
+// DefaultConfig is a single node's journal.
+func DefaultConfig() Config {
+	return Config{
+		Shards:           1,
+		Replicas:         1,
+		MaxBytes:         4 << 30,
+		BatchBytes:       1 << 20,
+		BatchDelay:       25 * time.Millisecond,
+		PublishTimeout:   5 * time.Second,
+		DiskFreeBytes:    256 << 20,
+		DiskFreePercent:  2,
+		ReadAheadBytes:   16 << 20,
+		RegisterInterval: 10 * time.Second,
+		PurgeInterval:    30 * time.Second,
+	}
+}
+
+// Limits of Config.
+const (
+	MaxShards = 64
+	// minShardBytes leaves room for two of the largest messages.
+	minShardBytes = 2*MaxMessage + 1<<20
+)
+
+// Validate returns all errors at once, each beginning with its key.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	between := func(key string, got, low, high time.Duration) {
+		if got < low || got > high {
+			bad(key, "%v, allowed %v to %v", got, low, high)
+		}
+	}
+	if c.Shards < 1 || c.Shards > MaxShards {
+		bad("shards", "%d, allowed 1 to %d", c.Shards, MaxShards)
+	}
+	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
+		bad("replicas", "%d, allowed 1, 3, 5", c.Replicas)
+	}
+	if low := int64(max(c.Shards, 1)) * minShardBytes; c.MaxBytes < low {
+		bad("max_bytes", "%d, at least %d for %d shards", c.MaxBytes, low, c.Shards)
+	}
+	if c.BatchBytes < 4<<10 || c.BatchBytes > MaxMessage {
+		bad("batch_bytes", "%d, allowed %d to %d", c.BatchBytes, 4<<10, MaxMessage)
+	}
+	if c.DiskFreeBytes < 0 {
+		bad("disk_free_bytes", "%d, at least 0", c.DiskFreeBytes)
+	}
+	if !(c.DiskFreePercent >= 0 && c.DiskFreePercent <= 50) {
+		bad("disk_free_percent", "%v, allowed 0 to 50", c.DiskFreePercent)
+	}
+	if c.ReadAheadBytes < MaxMessage || c.ReadAheadBytes > 256<<20 {
+		bad("read_ahead_bytes", "%d, allowed %d to %d", c.ReadAheadBytes, MaxMessage, 256<<20)
+	}
+	between("batch_delay", c.BatchDelay, 0, time.Second)
+	between("publish_timeout", c.PublishTimeout, 100*time.Millisecond, time.Minute)
+	between("register_interval", c.RegisterInterval, 0, 10*time.Minute)
+	between("purge_interval", c.PurgeInterval, time.Second, time.Hour)
+	return errors.Join(errs...)
+}
