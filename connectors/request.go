@@ -1,0 +1,93 @@
+package connectors
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// REST is an exchange's REST interface as pure functions: what to ask, and what
+// the answer means. It is safe for concurrent use.
+type REST interface {
+	// Request is the call that meets a need; [ErrUnsupported] when the exchange
+	// has none.
+	Request(n Need) (Request, error)
+	// Recognise turns a recorded URL back into its request.
+	Recognise(u *url.URL, known *market.Instruments) (Request, bool)
+	// Decode appends every record of a response to out: a snapshot as a
+	// [market.BookDelta] with IsSnapshot, trades with the flag backfilled. The
+	// error is a *[FrameError] when the body is not what was asked for; out is then
+	// as it was.
+	Decode(req Request, body []byte, rc Receipt, out *market.Batch) error
+	// Instruments reads the response of [NeedInstruments]: those of this venue.
+	Instruments(body []byte) ([]*market.Instrument, error)
+}
+
+// Metered is a [REST] whose responses say how much of the budget is used.
+type Metered interface {
+	// Used reads the weight used in the current window; ok is false when the
+	// response does not say.
+	Used(h http.Header) (weight int, ok bool)
+}
+
+// ErrUnsupported says that the exchange offers no call for a need.
+var ErrUnsupported = errors.New("the exchange has no such call")
+
+// NeedKind is what a REST call is for.
+type NeedKind uint8
+
+// The needs.
+const (
+	// NeedInstruments: the list of instruments.
+	NeedInstruments NeedKind = 1 + iota
+	// NeedSnapshot: the book of an instrument, as deep as configured.
+	NeedSnapshot
+	// NeedRecentTrades: the newest trades, as many as one call gives.
+	NeedRecentTrades
+	// NeedTradesFrom: trades from an id on, as many as one call gives.
+	NeedTradesFrom
+	// NeedPoll: the present value of a polled channel.
+	NeedPoll
+)
+
+// String is the need's word: "snapshot".
+func (k NeedKind) String() string {
+	switch k {
+	case NeedInstruments:
+		return "instruments"
+	case NeedSnapshot:
+		return "snapshot"
+	case NeedRecentTrades:
+		return "recent_trades"
+	case NeedTradesFrom:
+		return "trades_from"
+	case NeedPoll:
+		return "poll"
+	}
+	return "invalid"
+}
+
+// Need is what to ask the exchange for.
+type Need struct {
+	Kind       NeedKind
+	Instrument *market.Instrument
+	// Channel is the index in [Venue.Channels], for [NeedPoll].
+	Channel int
+	// FromID and ToID bound the trades wanted, both inclusive; ToID 0 is no bound.
+	// Trades outside are not decoded.
+	FromID, ToID int64
+}
+
+// Request is one GET.
+type Request struct {
+	Need
+	// URL is complete.
+	URL string
+	// Weight is what the call costs of the budget.
+	Weight int
+	// PageSize is the number of trades that one call gives at most; 0 for calls
+	// that are not of trades.
+	PageSize int
+}
