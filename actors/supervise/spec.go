@@ -98,7 +98,8 @@ type Spec struct {
 	// DefaultMailboxCapacity with DropNewest.
 	Mailbox Mailbox
 
-	branch *branch // set by Branch
+	branch  *branch // set by Branch
+	dynamic bool    // added at run time
 }
 
 // Branch is the spec of a supervisor with its children, in start order; they stop
@@ -111,12 +112,6 @@ func Branch(name string, s Strategy, children ...Spec) Spec {
 		AwaitReady: true,
 		branch:     &branch{strategy: s, children: append([]Spec(nil), children...)},
 	}
-}
-
-// branch is what a Spec of Branch starts.
-type branch struct {
-	strategy Strategy
-	children []Spec
 }
 
 // Validate reports the first fault of the spec or of any spec below it.
