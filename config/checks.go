@@ -1,0 +1,92 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// listener is a port that the program opens.
+type listener struct {
+	path string
+	port int
+}
+
+func (c *Config) listeners() []listener {
+	all := []listener{
+		{"data-storage-service.port", c.Storage.Port},
+		{"scheduler-service.port", c.Scheduler.Port},
+		{"market-data-collector.port", c.Collector.Port},
+		{"api-gateway-service.port", c.Gateway.Port},
+		{"monitoring-service.port", c.Monitoring.Port},
+		{"message-broker-service.port", c.Broker.Port},
+	}
+	if c.Broker.NATS.Mode == "embedded" {
+		all = append(all, listener{"message-broker-service.nats.port", c.Broker.NATS.Port})
+	}
+	return all
+}
+
+// checkPorts reports each port that two listeners share, at the one that a
+// source gave. Port 0 is any free one and is shared by none.
+func (d *decoder) checkPorts(c *Config) {
+	all := c.listeners()
+	for i, second := range all {
+		j := slices.IndexFunc(all[:i], func(l listener) bool { return l.port == second.port })
+		if second.port == 0 || j < 0 {
+			continue
+		}
+		first := all[j]
+		if d.place(second.path).Source < d.place(first.path).Source {
+			first, second = second, first
+		}
+		problem := fmt.Sprintf("found %d, the port of %s too (%s)", second.port, first.path, d.place(first.path))
+		d.fail(second.path, d.place(second.path), problem, "a port of its own, or 0 for any", "")
+	}
+}
+
+// checkExchanges reports exchanges that are to be collected and that no file
+// describes.
+func (d *decoder) checkExchanges(c *Config) {
+	for i, name := range c.Collector.Exchanges {
+		if _, ok := c.Exchanges[name]; ok {
+			continue
+		}
+		path := fmt.Sprintf("market-data-collector.exchanges[%d]", i)
+		known := sortedKeys(c.Exchanges)
+		d.fail(path, d.place(path), fmt.Sprintf("found %q, which no exchanges/%s.yaml describes", name, name), fmt.Sprint(known), nearest(name, known))
+	}
+}
+
+// checkDataDir reports a data directory that could not be written. It makes
+// nothing: the nearest existing parent must let us.
+func (d *decoder) checkDataDir(c *Config, dir string) {
+	const path = "node.data_dir"
+	if c.Node.DataDir == "" {
+		return
+	}
+	target := c.Node.DataDir
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(dir, target)
+	}
+	for {
+		info, err := os.Stat(target)
+		switch {
+		case err == nil && !info.IsDir():
+			d.fail(path, d.place(path), fmt.Sprintf("found %s: %s is not a directory", c.Node.DataDir, target), "a directory that can be written", "")
+		case err == nil:
+			if err := unix.Access(target, unix.W_OK|unix.X_OK); err != nil {
+				d.fail(path, d.place(path), fmt.Sprintf("found %s: %s cannot be written: %v", c.Node.DataDir, target, err), "a directory that can be written", "")
+			}
+		case os.IsNotExist(err) && filepath.Dir(target) != target:
+			target = filepath.Dir(target)
+			continue
+		default:
+			d.fail(path, d.place(path), fmt.Sprintf("found %s: %v", c.Node.DataDir, err), "a directory that can be written", "")
+		}
+		return
+	}
+}

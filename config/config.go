@@ -1,0 +1,185 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Config is everything that services.yaml and exchanges/*.yaml can say. Every
+// section is the Config of the package that it configures; only node and log
+// belong to no package and are declared here.
+type Config struct {
+	Node       Node                `yaml:"node" doc:"This process."`
+	Log        Log                 `yaml:"log" doc:"What the program writes about itself."`
+	Broker     BrokerService       `yaml:"message-broker-service" doc:"NATS JetStream: events, tasks, dead letters, and the journal's streams."`
+	Storage    StorageService      `yaml:"data-storage-service" doc:"Hot and cold storage, lifecycle, queries."`
+	Collector  CollectorService    `yaml:"market-data-collector" doc:"Exchange sessions, normalisation, books, gap ledger, live streams."`
+	Scheduler  SchedulerService    `yaml:"scheduler-service" doc:"Cron tasks, each fired once per cluster."`
+	Gateway    GatewayService      `yaml:"api-gateway-service" doc:"The one entrance: authentication, limits, breakers, balancing."`
+	Monitoring MonitoringService   `yaml:"monitoring-service" doc:"Health, queries, alerts, dashboards, the live supervision tree."`
+	Exchanges  map[string]Exchange `yaml:"exchanges" doc:"One entry for each exchange; usually given in exchanges/<exchange>.yaml."`
+}
+
+// serviceNames are the sections that may also stand under services:.
+var serviceNames = []string{
+	"message-broker-service", "data-storage-service", "market-data-collector",
+	"scheduler-service", "api-gateway-service", "monitoring-service",
+}
+
+// Node is this process.
+type Node struct {
+	ID        string `yaml:"id" doc:"Name of this node in a cluster; empty takes the host's name."`
+	DataDir   string `yaml:"data_dir" doc:"Where the journal, the hot store and the cold store live, unless they say otherwise."`
+	Listen    string `yaml:"listen" doc:"Address that every service listens on; 0.0.0.0 is every interface."`
+	Advertise string `yaml:"advertise" doc:"Address under which other nodes reach this one; empty takes listen."`
+}
+
+// Validate checks that the addresses are hosts without ports.
+func (n Node) Validate() error {
+	var errs []error
+	if n.DataDir == "" {
+		errs = append(errs, wrong("data_dir", "must name a directory"))
+	}
+	if !isHost(n.Listen) {
+		errs = append(errs, wrong("listen", "must be an IP address or a host name, without a port"))
+	}
+	if n.Advertise != "" && !isHost(n.Advertise) {
+		errs = append(errs, wrong("advertise", "must be an IP address or a host name, without a port"))
+	}
+	return errors.Join(errs...)
+}
+
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	_, _, err := net.SplitHostPort(s)
+	return err != nil && s != "" && !strings.ContainsAny(s, " /:")
+}
+
+// Log is what the program writes about itself.
+type Log struct {
+	Level  string `yaml:"level" enum:"debug,info,warn,error" doc:"Least severe level that is written."`
+	Format string `yaml:"format" enum:"auto,json,console" doc:"json, console, or auto: console on a terminal."`
+}
+
+// BrokerService is owned by package actors/broker.
+type BrokerService struct {
+	Port int  `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	NATS NATS `yaml:"nats" doc:"The NATS server behind it."`
+}
+
+// NATS is owned by package actors/broker.
+type NATS struct {
+	Mode     string `yaml:"mode" enum:"embedded,external" doc:"embedded runs the server in this process; external connects to url."`
+	URL      string `yaml:"url" doc:"Servers to connect to when mode is external: nats://host:4222, comma-separated."`
+	Port     int    `yaml:"port" min:"0" max:"65535" doc:"Port of the embedded server; 0 takes any free one."`
+	Username string `yaml:"username" doc:"User of an external server; empty for none."`
+	Password Secret `yaml:"password" doc:"Password of an external server."`
+}
+
+// Validate checks that an external server has an address.
+func (n NATS) Validate() error {
+	if n.Mode == "external" && n.URL == "" {
+		return wrong("url", "is needed when mode is external, such as nats://127.0.0.1:4222")
+	}
+	return nil
+}
+
+// StorageService is owned by package persistence.
+type StorageService struct {
+	Port    int     `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	Engine  string  `yaml:"engine" enum:"embedded,questdb" doc:"Hot store: embedded Parquet parts, or a QuestDB server."`
+	Journal Journal `yaml:"journal" doc:"The write-ahead log, a JetStream stream for each shard."`
+	Storage Tiers   `yaml:"storage" doc:"The two tiers and how long each keeps its rows."`
+}
+
+// Journal is owned by package persistence/journal.
+type Journal struct {
+	Shards     int           `yaml:"shards" min:"1" max:"64" doc:"Number of streams; fixed when the journal is made."`
+	MaxSize    int64         `yaml:"max_size" unit:"bytes" min:"64MiB" doc:"Size of one shard at which it refuses; it never forgets."`
+	BatchSize  int64         `yaml:"batch_size" unit:"bytes" min:"4KiB" max:"8MiB" doc:"A batch is sent at the latest when it has this size."`
+	BatchDelay time.Duration `yaml:"batch_delay" min:"1ms" max:"1s" doc:"A batch is sent at the latest this long after its first record."`
+}
+
+// Tiers is owned by package persistence.
+type Tiers struct {
+	Hot  HotTier  `yaml:"hot_storage" doc:"Recent rows."`
+	Cold ColdTier `yaml:"cold_storage" doc:"Archived rows, hive-partitioned Parquet."`
+}
+
+// HotTier is owned by package persistence.
+type HotTier struct {
+	TTLHours  int `yaml:"ttl_hours" min:"1" max:"87600" doc:"Age in hours at which rows leave the hot store, after they have been archived."`
+	MaxSizeMB int `yaml:"max_size_mb" min:"0" doc:"Size in MB at which rows are archived early; 0 is no limit."`
+}
+
+// ColdTier is owned by package persistence/cold.
+type ColdTier struct {
+	Path    string `yaml:"path" doc:"Directory; empty is cold/ inside node.data_dir."`
+	TTLDays int    `yaml:"ttl_days" min:"0" max:"36500" doc:"Age in days at which rows are deleted; 0 keeps them for ever."`
+}
+
+// CollectorService is owned by package actors/collector.
+type CollectorService struct {
+	Port      int      `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	Exchanges []string `yaml:"exchanges" doc:"Exchanges to collect, each described in exchanges/<exchange>.yaml."`
+}
+
+// SchedulerService is owned by package actors/scheduler.
+type SchedulerService struct {
+	Port      int       `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	Scheduler Scheduler `yaml:"scheduler" doc:"How tasks run."`
+}
+
+// Scheduler is owned by package actors/scheduler.
+type Scheduler struct {
+	MaxConcurrentTasks int `yaml:"max_concurrent_tasks" min:"1" max:"10000" doc:"Runs in flight on one node; more wait."`
+}
+
+// GatewayService is owned by package actors/gateway.
+type GatewayService struct {
+	Port int `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+}
+
+// MonitoringService is owned by package actors/monitoring.
+type MonitoringService struct {
+	Port int `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+}
+
+// Default returns the built-in defaults, without the exchanges: theirs are the
+// files of exchanges/, which are embedded.
+func Default() Config {
+	return Config{
+		Node: Node{DataDir: "./data", Listen: "127.0.0.1"},
+		Log:  Log{Level: "info", Format: "auto"},
+		Broker: BrokerService{
+			Port: 8085,
+			NATS: NATS{Mode: "embedded", Port: 4222},
+		},
+		Storage: StorageService{
+			Port:    8080,
+			Engine:  "embedded",
+			Journal: Journal{Shards: 1, MaxSize: 8 << 30, BatchSize: 1 << 20, BatchDelay: 25 * time.Millisecond},
+			Storage: Tiers{Hot: HotTier{TTLHours: 72}},
+		},
+		Collector:  CollectorService{Port: 8082, Exchanges: []string{"binance"}},
+		Scheduler:  SchedulerService{Port: 8081, Scheduler: Scheduler{MaxConcurrentTasks: 10}},
+		Gateway:    GatewayService{Port: 8083},
+		Monitoring: MonitoringService{Port: 8084},
+	}
+}
+
+// fieldError is a judgement about one setting of a section.
+type fieldError struct{ field, problem string }
+
+func (e fieldError) Field() string { return e.field }
+func (e fieldError) Error() string { return e.field + ": " + e.problem }
+
+func wrong(field, format string, args ...any) error {
+	return fieldError{field, fmt.Sprintf(format, args...)}
+}

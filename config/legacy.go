@@ -1,0 +1,9 @@
+package config
+
+// legacyKeys are keys of the documented form that came before this program and
+// that are accepted, although they mean something else here, or nothing. Each
+// that a file uses is named once at start. docs/configuration.md lists them.
+var legacyKeys = map[string]string{
+	"scheduler-service.scheduler.check_interval_seconds":   "has no effect: a task fires when it is due, nothing polls",
+	"data-storage-service.storage.hot_storage.max_size_mb": "is a size on disk here, not in memory: rows beyond it are archived early, never dropped",
+}
