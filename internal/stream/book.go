@@ -1,0 +1,466 @@
+package stream
+
+import (
+	"slices"
+
+	"github.com/marketprism/marketprism/internal/book"
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// BookState says what may be believed of a book.
+type BookState uint8
+
+// The states; doc.go draws how they follow each other.
+const (
+	// Syncing: there is no book.
+	Syncing BookState = iota
+	// Live: the book is proven right at its sequence number.
+	Live
+	// Stale: the book was right, and something since is missing.
+	Stale
+)
+
+// String is the word that every answer with a book carries.
+func (b BookState) String() string {
+	switch b {
+	case Live:
+		return "live"
+	case Stale:
+		return "stale"
+	}
+	return "syncing"
+}
+
+// BookStatus goes with every view of a book.
+type BookStatus struct {
+	State BookState
+	// Seq is the exchange's sequence number that the book stands at.
+	Seq int64
+	// Time is the event time of the last change, Received its receive time; Unix
+	// ns, 0 when not known.
+	Time, Received int64
+}
+
+// books is the book and what is needed to keep it right.
+type books struct {
+	book     book.Book
+	state    BookState
+	seq      int64
+	time     int64
+	received int64
+	// fresh: the book stands at a snapshot, and the next change is the first
+	// after it.
+	fresh bool
+	// untimed is an accepted snapshot that waits for the time of its first change.
+	untimed *market.BookDelta
+	// pending are changes that the book does not hold yet, or that a snapshot on
+	// its way may need, in chain order.
+	pending []waiting
+	// snapshot was received and is waiting for a change to splice to.
+	asked      bool
+	refreshing bool
+	checksums  Checksummer
+	levels     [2][]market.Level
+}
+
+// waiting is a buffered change.
+type waiting struct {
+	delta *market.BookDelta
+	// emitted: it was applied and passed on already.
+	emitted bool
+}
+
+func (s *Stream) bookDown() {
+	if s.books.state == Live {
+		s.books.state = Stale
+	}
+}
+
+// Subscribed says that the book channel is subscribed: changes from now on will
+// be received, so that a snapshot taken from now on can be spliced.
+func (s *Stream) Subscribed(out *Output) {
+	if s.cfg.Rules != nil && s.books.state != Live {
+		s.requestBook(out)
+	}
+}
+
+// RefreshBook asks for a new snapshot, whatever the state; a live book stays
+// live meanwhile.
+func (s *Stream) RefreshBook(out *Output) {
+	if s.cfg.Rules != nil {
+		s.books.refreshing = s.books.state == Live
+		s.requestBook(out)
+	}
+}
+
+func (s *Stream) requestBook(out *Output) {
+	if s.books.asked {
+		return
+	}
+	s.books.asked = true
+	kind := RequestSnapshot
+	if s.cfg.SnapshotsInBand {
+		kind = RequestResubscribe
+	}
+	out.Requests = append(out.Requests, Request{Kind: kind})
+}
+
+// delta takes a change, or a snapshot that came on the channel.
+func (s *Stream) delta(c *channel, d *market.BookDelta, out *Output) {
+	b := &s.books
+	if d.IsSnapshot {
+		b.asked = false
+		s.replace(c, d, out)
+		s.drain(c, out)
+		return
+	}
+	if b.state != Live {
+		s.buffer(c, d, out)
+		return
+	}
+	switch s.follows(d) {
+	case market.Next:
+		if b.refreshing {
+			b.pending = append(b.pending, waiting{clone(d), true})
+			s.trimPending(c)
+		}
+		s.apply(c, d, out)
+		if b.state == Live && !b.asked && s.cfg.SnapshotLimit > 0 && b.book.Narrow(min(narrowBook, s.cfg.SnapshotLimit)) {
+			s.RefreshBook(out)
+		}
+	case market.Old:
+		s.old(c)
+	case market.Hole:
+		b.state = Stale
+		s.reach(c, &d.Header, before(d), out)
+		s.await(c, d, len(b.pending), out)
+	}
+}
+
+// old counts a change whose effect the book holds.
+func (s *Stream) old(c *channel) {
+	if s.books.fresh {
+		c.stats.Dropped++
+	} else {
+		c.stats.Duplicates++
+	}
+}
+
+// before is the last sequence number before a change.
+func before(d *market.BookDelta) market.OptInt {
+	switch {
+	case d.PrevSeq.OK:
+		return d.PrevSeq
+	case d.FirstSeq.OK:
+		return market.Int(d.FirstSeq.V - 1)
+	}
+	return market.OptInt{}
+}
+
+func (s *Stream) follows(d *market.BookDelta) market.Continuity {
+	if s.books.fresh {
+		return s.cfg.Rules.Splice(s.books.seq, d)
+	}
+	return s.cfg.Rules.Follow(s.books.seq, d)
+}
+
+// buffer takes a change while the book is not live.
+func (s *Stream) buffer(c *channel, d *market.BookDelta, out *Output) {
+	b := &s.books
+	if b.state == Stale {
+		switch s.follows(d) {
+		case market.Next:
+			// The chain goes on, or what was missing came late.
+			s.resume(c, &d.Header, before(d), out)
+			if len(b.pending) > 0 {
+				c.stats.OutOfOrder++
+			}
+			s.apply(c, d, out)
+			s.drain(c, out)
+			return
+		case market.Old:
+			s.old(c)
+			return
+		case market.Hole:
+		}
+	}
+	at, known := b.place(s.cfg.Rules, d)
+	if known {
+		c.stats.Duplicates++
+		return
+	}
+	if at == len(b.pending) {
+		follows := at > 0 && s.cfg.Rules.Follow(b.pending[at-1].delta.Seq.V, d) == market.Next
+		if !follows {
+			s.reach(c, &d.Header, before(d), out)
+		}
+	} else {
+		c.stats.OutOfOrder++
+	}
+	s.await(c, d, at, out)
+}
+
+// place finds where a change stands in the pending chain; known reports that it
+// is there already.
+func (b *books) place(rules BookRules, d *market.BookDelta) (at int, known bool) {
+	n := len(b.pending)
+	if n == 0 || rules.Follow(b.pending[n-1].delta.Seq.V, d) == market.Next {
+		return n, false
+	}
+	for i, w := range b.pending {
+		if w.delta.Seq == d.Seq {
+			return i, true
+		}
+		if rules.Follow(d.Seq.V, w.delta) == market.Next {
+			return i, false
+		}
+	}
+	return n, false
+}
+
+// await buffers a change at its place and asks for a snapshot.
+func (s *Stream) await(c *channel, d *market.BookDelta, at int, out *Output) {
+	b := &s.books
+	if !c.last.OK || d.Seq.V > c.last.V {
+		c.last = d.Seq
+	}
+	b.pending = slices.Insert(b.pending, at, waiting{delta: clone(d)})
+	s.trimPending(c)
+	s.requestBook(out)
+}
+
+func (s *Stream) trimPending(c *channel) {
+	b := &s.books
+	if over := len(b.pending) - s.cfg.MaxPending; over > 0 {
+		c.stats.Dropped += int64(over)
+		b.pending = slices.Delete(b.pending, 0, over)
+	}
+}
+
+func clone(d *market.BookDelta) *market.BookDelta {
+	own := *d
+	own.Bids, own.Asks = slices.Clone(d.Bids), slices.Clone(d.Asks)
+	return &own
+}
+
+// Snapshot takes the answer to a RequestSnapshot. A snapshot that is older than
+// the changes that were kept is refused and asked for again.
+func (s *Stream) Snapshot(d *market.BookDelta, out *Output) {
+	b := &s.books
+	c := s.channel(market.KindBookDelta)
+	c.stats.Received++
+	b.asked = false
+	d = clone(d)
+	d.Epoch = s.cfg.Epoch
+	contained := 0
+	for contained < len(b.pending) && s.cfg.Rules.Splice(d.Seq.V, b.pending[contained].delta) == market.Old {
+		contained++
+	}
+	if contained < len(b.pending) && s.cfg.Rules.Splice(d.Seq.V, b.pending[contained].delta) == market.Hole {
+		c.stats.Dropped++
+		s.requestBook(out)
+		return
+	}
+	for _, w := range b.pending[:contained] {
+		if !w.emitted {
+			c.stats.Dropped++
+		}
+	}
+	b.pending = slices.Delete(b.pending, 0, contained)
+	s.replace(c, d, out)
+	s.drain(c, out)
+}
+
+// SnapshotFailed says that a RequestSnapshot was given up; the next change asks
+// again.
+func (s *Stream) SnapshotFailed() { s.books.asked = false }
+
+// replace begins a new chain with a snapshot.
+func (s *Stream) replace(c *channel, d *market.BookDelta, out *Output) {
+	b := &s.books
+	d.IsSnapshot = true
+	d.Flags |= market.FlagSnapshot
+	extent := book.Whole
+	if n := s.cfg.SnapshotLimit; n > 0 && (len(d.Bids) >= n || len(d.Asks) >= n) {
+		extent = book.Cut
+	}
+	if b.state != Syncing || c.stats.Resyncs > 0 {
+		c.stats.Resyncs++
+	}
+	b.book.Replace(d.Bids, d.Asks, extent)
+	b.state, b.fresh, b.refreshing = Live, true, false
+	b.seq, b.received = d.Seq.V, d.ReceiveTime
+	if s.cfg.SnapshotsInBand || !c.last.OK || d.Seq.V > c.last.V {
+		c.last = d.Seq
+	}
+	if b.untimed = d; d.ExchangeTime != 0 {
+		s.emitSnapshot(c, d.ExchangeTime, out)
+	}
+	s.verify(c, d, out)
+}
+
+// emitSnapshot passes on the snapshot that began the chain, once its time is
+// known.
+func (s *Stream) emitSnapshot(c *channel, eventTime int64, out *Output) {
+	d := s.books.untimed
+	s.books.untimed = nil
+	// Without a time of its own the snapshot stands at that of the first change
+	// after it; ts, seq order keeps it in front.
+	d.ExchangeTime = eventTime
+	market.Stamp(d)
+	s.books.time = eventTime
+	s.settle(c, d, market.OutcomeMarked, out)
+	s.emit(c, d, out)
+}
+
+// settle closes the holes and the interruption that the chain has passed.
+func (s *Stream) settle(c *channel, d *market.BookDelta, outcome string, out *Output) {
+	if c.outage != nil {
+		c.outage.ToTime, c.outage.Outcome = d.TS, outcome
+		s.write(c.outage, d.ReceiveTime, out)
+		c.outage = nil
+	}
+	for len(c.holes) > 0 && c.holes[0].gap.ToSeq.V <= d.Seq.V {
+		h := &c.holes[0]
+		h.gap.ToTime = d.TS
+		if outcome == market.OutcomeHealed {
+			h.missing = nil
+		}
+		s.giveUp(c, 0, d.ReceiveTime, out)
+	}
+}
+
+// drain applies what is pending as far as the chain goes.
+func (s *Stream) drain(c *channel, out *Output) {
+	b := &s.books
+	for len(b.pending) > 0 && b.state != Syncing {
+		w := b.pending[0]
+		switch s.follows(w.delta) {
+		case market.Next:
+			b.pending = slices.Delete(b.pending, 0, 1)
+			s.applyWaiting(c, w, out)
+		case market.Old:
+			b.pending = slices.Delete(b.pending, 0, 1)
+			if !w.emitted {
+				c.stats.Dropped++
+			}
+		case market.Hole:
+			b.state = Stale
+			s.requestBook(out)
+			return
+		}
+	}
+	if b.state == Stale {
+		b.state = Live
+	}
+}
+
+func (s *Stream) applyWaiting(c *channel, w waiting, out *Output) {
+	if !w.emitted {
+		s.apply(c, w.delta, out)
+		return
+	}
+	b := &s.books
+	if b.untimed != nil {
+		s.emitSnapshot(c, w.delta.TS, out)
+	}
+	b.book.Apply(w.delta.Bids, w.delta.Asks)
+	b.seq, b.fresh = w.delta.Seq.V, false
+}
+
+// apply puts a change that follows into the book and passes it on.
+func (s *Stream) apply(c *channel, d *market.BookDelta, out *Output) {
+	b := &s.books
+	if b.untimed != nil {
+		s.emitSnapshot(c, d.TS, out)
+	}
+	s.cut(d, out)
+	b.book.Apply(d.Bids, d.Asks)
+	b.seq, b.fresh = d.Seq.V, false
+	b.time, b.received = d.TS, d.ReceiveTime
+	if !c.last.OK || d.Seq.V > c.last.V {
+		c.last = d.Seq
+	}
+	if len(c.holes) > 0 {
+		s.settle(c, d, market.OutcomeHealed, out)
+	}
+	emitted := len(out.Records)
+	s.emit(c, d, out)
+	if s.verify(c, d, out) && s.cfg.Tops {
+		s.top(d, out)
+	} else if s.books.state != Live {
+		out.Records[emitted].Head().Flags |= market.FlagSuspect
+		c.stats.Suspect++
+	}
+}
+
+// verify checks the book after a whole update; a wrong one is forgotten.
+func (s *Stream) verify(c *channel, d *market.BookDelta, out *Output) bool {
+	b := &s.books
+	cause := ""
+	if b.book.Crossed() {
+		c.stats.Crossed++
+		cause = market.CauseCrossed
+	}
+	// 0 means that the exchange sends none.
+	if b.checksums != nil && d.Checksum.OK && d.Checksum.V != 0 {
+		n := b.checksums.ChecksumDepth()
+		b.levels[0] = b.book.AppendBids(b.levels[0][:0], n)
+		b.levels[1] = b.book.AppendAsks(b.levels[1][:0], n)
+		if b.checksums.Checksum(b.levels[0], b.levels[1]) == d.Checksum.V {
+			c.stats.ChecksumOK++
+		} else {
+			c.stats.ChecksumWrong++
+			cause = market.CauseChecksum
+		}
+	}
+	if cause == "" {
+		return true
+	}
+	g := s.openGap(c, cause, d.ReceiveTime)
+	g.FromSeq, g.ToSeq, g.FromTime = d.Seq, d.Seq, d.TS
+	s.addHole(c, g, d.ReceiveTime, out)
+	b.book.Clear()
+	b.state, b.untimed = Syncing, nil
+	s.requestBook(out)
+	return false
+}
+
+// top emits the best levels after an applied change.
+func (s *Stream) top(d *market.BookDelta, out *Output) {
+	rec := market.Add[market.BookTop](&out.own)
+	rec.Header = d.Header
+	rec.Flags = 0
+	if l, ok := s.books.book.BestBid(); ok {
+		rec.BidPrice, rec.BidAmount = l.Price, l.Amount
+	}
+	if l, ok := s.books.book.BestAsk(); ok {
+		rec.AskPrice, rec.AskAmount = l.Price, l.Amount
+	}
+	out.Records = append(out.Records, rec)
+}
+
+// cut emits the book_snapshot of the last boundary that lies between the book's
+// time and the change about to be applied.
+func (s *Stream) cut(d *market.BookDelta, out *Output) {
+	b := &s.books
+	step := s.cfg.BookInterval.Nanoseconds()
+	if step <= 0 || s.cfg.BookDepth <= 0 || b.time == 0 || d.ExchangeTime == 0 || b.state != Live {
+		return
+	}
+	boundary := d.ExchangeTime - d.ExchangeTime%step
+	if boundary <= b.time {
+		return
+	}
+	rec := market.Add[market.BookSnapshot](&out.own)
+	rec.Header = market.Header{
+		Instrument: s.cfg.Instrument, ExchangeTime: boundary, ReceiveTime: d.ReceiveTime, Seq: market.Int(b.seq),
+		Conn: d.Conn, Epoch: s.cfg.Epoch,
+	}
+	rec.Depth, rec.State = market.Int(int64(s.cfg.BookDepth)), Live.String()
+	b.levels[0] = b.book.AppendBids(b.levels[0][:0], s.cfg.BookDepth)
+	b.levels[1] = b.book.AppendAsks(b.levels[1][:0], s.cfg.BookDepth)
+	rec.Bids, rec.Asks = out.own.CopyLevels(b.levels[0]), out.own.CopyLevels(b.levels[1])
+	market.Stamp(rec)
+	s.emit(s.channel(market.KindBookSnapshot), rec, out)
+}
