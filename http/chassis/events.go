@@ -1,0 +1,95 @@
+package chassis
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Events writes server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+// One goroutine uses it, on a Live route.
+type Events struct {
+	w       http.ResponseWriter
+	r       *http.Request
+	conn    *http.ResponseController
+	timeout time.Duration
+	now     func() time.Time
+	buf     bytes.Buffer
+}
+
+// NewEvents begins the answer, so that the client knows it is connected.
+func NewEvents(w http.ResponseWriter, r *http.Request) (*Events, error) {
+	e := &Events{w: w, r: r, conn: http.NewResponseController(w), timeout: DefaultConfig().WriteTimeout, now: time.Now}
+	if c := callFrom(r.Context()); c != nil {
+		e.timeout, e.now = c.server.config.WriteTimeout, c.server.now
+	}
+	h := w.Header()
+	h.Set("Content-Type", MediaEvents)
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no") // proxies pass it on as it comes
+	w.WriteHeader(http.StatusOK)
+	return e, e.send()
+}
+
+// LastID is what a reconnecting client received last, or "".
+func (e *Events) LastID() string { return e.r.Header.Get("Last-Event-ID") }
+
+// Send writes one event whose data is v as JSON. id and name may be "".
+func (e *Events) Send(id, name string, v any) error {
+	data, err := json.Marshal(complete(v))
+	if err != nil {
+		return fmt.Errorf("encoding an event: %w", err)
+	}
+	return e.SendRaw(id, name, data)
+}
+
+// SendRaw writes one event whose data is text, of one or more lines.
+func (e *Events) SendRaw(id, name string, data []byte) error {
+	if id != "" {
+		e.line("id: ", id)
+	}
+	if name != "" {
+		e.line("event: ", name)
+	}
+	for line := range bytes.SplitSeq(data, []byte("\n")) {
+		e.buf.WriteString("data: ")
+		e.buf.Write(line)
+		e.buf.WriteByte('\n')
+	}
+	e.buf.WriteByte('\n')
+	return e.send()
+}
+
+// Beat writes a comment, which keeps the connection open.
+func (e *Events) Beat() error {
+	e.buf.WriteString(": beat\n\n")
+	return e.send()
+}
+
+func (e *Events) line(field, value string) {
+	e.buf.WriteString(field)
+	e.buf.WriteString(oneLine.Replace(value))
+	e.buf.WriteByte('\n')
+}
+
+var oneLine = strings.NewReplacer("\n", " ", "\r", " ", "\x00", "")
+
+func (e *Events) send() error {
+	if err := e.r.Context().Err(); err != nil {
+		return err
+	}
+	if err := e.conn.SetWriteDeadline(e.now().Add(e.timeout)); err != nil {
+		return fmt.Errorf("writing an event: %w", err)
+	}
+	if _, err := e.w.Write(e.buf.Bytes()); err != nil {
+		return fmt.Errorf("writing an event: %w", err)
+	}
+	e.buf.Reset()
+	if err := e.conn.Flush(); err != nil {
+		return fmt.Errorf("writing an event: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,225 @@
+package chassis
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// streamBuffer is what a stream collects before it writes: until then an error
+// is still answered as a problem.
+const streamBuffer = 32 << 10
+
+// Stream writes an answer of any length in constant memory: JSON values one a
+// line, or as the elements of an array inside an object. It stops when the
+// client has left, or takes longer than Config.WriteTimeout over one buffer.
+// One goroutine uses it.
+//
+//	s := chassis.NewLines(w, r)
+//	defer s.Release()
+//	for … { if err := s.Write(row); err != nil { return err } }
+//	return s.Close(nil)
+type Stream struct {
+	w       http.ResponseWriter
+	r       *http.Request
+	conn    *http.ResponseController
+	timeout time.Duration
+	now     func() time.Time
+	buf     *bytes.Buffer
+	array   bool
+	rows    int
+	media   []string
+	err     error // sticky
+}
+
+// NewLines starts an NDJSON answer.
+func NewLines(w http.ResponseWriter, r *http.Request) *Stream {
+	return newStream(w, r, []string{MediaNDJSON})
+}
+
+// NewArray starts an answer that is one JSON object: the members of head (nil,
+// a struct or a map), then the member name with the rows as an array, then the
+// members of Close's tail.
+func NewArray(w http.ResponseWriter, r *http.Request, head any, name string) (*Stream, error) {
+	s := newStream(w, r, headerJSON)
+	s.array = true
+	members, err := membersOf(head)
+	if err != nil {
+		s.Release()
+		return nil, err
+	}
+	s.buf.WriteByte('{')
+	s.buf.Write(members)
+	if len(members) > 0 {
+		s.buf.WriteByte(',')
+	}
+	quoted, err := json.Marshal(name)
+	if err != nil {
+		s.Release()
+		return nil, fmt.Errorf("encoding the answer: %w", err)
+	}
+	s.buf.Write(quoted)
+	s.buf.WriteString(":[")
+	return s, nil
+}
+
+func newStream(w http.ResponseWriter, r *http.Request, media []string) *Stream {
+	s := &Stream{w: w, r: r, conn: http.NewResponseController(w), now: time.Now, timeout: DefaultConfig().WriteTimeout,
+		buf: buffers.Get().(*bytes.Buffer), media: media}
+	if c := callFrom(r.Context()); c != nil {
+		s.timeout, s.now = c.server.config.WriteTimeout, c.server.now
+	}
+	return s
+}
+
+// Write adds one row.
+func (s *Stream) Write(row any) error {
+	if s.err != nil {
+		return s.err
+	}
+	s.separate()
+	if err := encode(s.buf, row); err != nil {
+		s.err = err
+		return err
+	}
+	if s.array { // without the encoder's newline
+		s.buf.Truncate(s.buf.Len() - 1)
+	}
+	return s.added()
+}
+
+// WriteRaw adds one row that is JSON text on one line already.
+func (s *Stream) WriteRaw(row []byte) error {
+	if s.err != nil {
+		return s.err
+	}
+	s.separate()
+	s.buf.Write(row)
+	if !s.array {
+		s.buf.WriteByte('\n')
+	}
+	return s.added()
+}
+
+// WriteFunc adds one row that appendTo appends as JSON text on one line,
+// without a copy.
+func (s *Stream) WriteFunc(appendTo func([]byte) ([]byte, error)) error {
+	if s.err != nil {
+		return s.err
+	}
+	s.separate()
+	row, err := appendTo(s.buf.AvailableBuffer())
+	if err != nil {
+		s.err = err
+		return err
+	}
+	s.buf.Write(row)
+	if !s.array {
+		s.buf.WriteByte('\n')
+	}
+	return s.added()
+}
+
+// Rows is the number of rows added.
+func (s *Stream) Rows() int { return s.rows }
+
+func (s *Stream) separate() {
+	if s.array && s.rows > 0 {
+		s.buf.WriteByte(',')
+	}
+}
+
+func (s *Stream) added() error {
+	s.rows++
+	if s.buf.Len() >= streamBuffer {
+		return s.send()
+	}
+	return nil
+}
+
+// Flush sends what is collected, and passes it through compression to the
+// connection: for streams that have to be current.
+func (s *Stream) Flush() error {
+	if err := s.send(); err != nil {
+		return err
+	}
+	if err := s.conn.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.err = fmt.Errorf("writing the answer: %w", err)
+	}
+	return s.err
+}
+
+func (s *Stream) send() error {
+	if s.err != nil {
+		return s.err
+	}
+	if err := s.r.Context().Err(); err != nil {
+		s.err = err
+		return err
+	}
+	if err := s.conn.SetWriteDeadline(s.now().Add(s.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.err = fmt.Errorf("writing the answer: %w", err)
+		return s.err
+	}
+	s.w.Header()["Content-Type"] = s.media
+	if _, err := s.w.Write(s.buf.Bytes()); err != nil {
+		s.err = fmt.Errorf("writing the answer: %w", err)
+	}
+	s.buf.Reset()
+	return s.err
+}
+
+// Close completes the answer with the members of tail (nil, a struct or a map;
+// arrays only). It must not be called after an error: the handler returns that
+// one, which aborts an answer that has begun.
+func (s *Stream) Close(tail any) error {
+	if s.err != nil {
+		return s.err
+	}
+	if s.array {
+		members, err := membersOf(tail)
+		if err != nil {
+			s.err = err
+			return err
+		}
+		s.buf.WriteByte(']')
+		if len(members) > 0 {
+			s.buf.WriteByte(',')
+		}
+		s.buf.Write(members)
+		s.buf.WriteString("}\n")
+	}
+	return s.send()
+}
+
+// Release returns the stream's buffer; deferred by the handler. Nothing else is
+// called after it.
+func (s *Stream) Release() {
+	if s.buf != nil {
+		s.buf.Reset()
+		release(s.buf)
+		s.buf = nil
+	}
+	s.err = errors.Join(s.err, errReleased)
+}
+
+var errReleased = errors.New("the stream has been released")
+
+// membersOf encodes a struct or map without its braces.
+func membersOf(v any) ([]byte, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var buf bytes.Buffer
+	if err := encode(&buf, v); err != nil {
+		return nil, err
+	}
+	text := bytes.TrimSpace(buf.Bytes())
+	if len(text) < 2 || text[0] != '{' {
+		return nil, fmt.Errorf("encoding the answer: %T is not an object", v)
+	}
+	return text[1 : len(text)-1], nil
+}
