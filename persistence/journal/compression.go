@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/marketprism/marketprism/persistence"
 )
 
 // Payloads below this many bytes are stored as they are.
@@ -34,7 +36,7 @@ func newSealer() (*sealer, error) {
 
 // seal returns the message for payload, valid until the next seal. limit is the
 // largest message in bytes. Error: ErrTooLarge.
-func (s *sealer) seal(id Incarnation, n uint64, rows uint32, payload []byte, limit int) ([]byte, error) {
+func (s *sealer) seal(id persistence.Incarnation, n uint64, rows uint32, payload []byte, limit int) ([]byte, error) {
 	if len(payload) > MaxRaw {
 		return nil, fmt.Errorf("%w: %d bytes uncompressed, the limit is %d", ErrTooLarge, len(payload), MaxRaw)
 	}

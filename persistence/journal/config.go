@@ -27,7 +27,8 @@ type Config struct {
 	// disk has less free than the larger of the two.
 	DiskFreeBytes   int64   `yaml:"disk_free_bytes"`
 	DiskFreePercent float64 `yaml:"disk_free_percent"`
-	// ReadAheadBytes is what the broker may send ahead of a reader, 8 MiB or more.
+	// ReadAheadBytes is what the broker may send ahead of a reader: more than the
+	// largest message.
 	ReadAheadBytes int `yaml:"read_ahead_bytes"`
 	// RegisterInterval is the shortest time between two updates of a reader's
 	// registered position; each costs the broker one synced write.
@@ -58,6 +59,9 @@ const (
 	MaxShards = 64
 	// minShardBytes leaves room for two of the largest messages.
 	minShardBytes = 2*MaxMessage + 1<<20
+	// minReadAhead is the largest message with its subjects: below it, the broker
+	// would never send that message.
+	minReadAhead = MaxMessage + 4<<10
 )
 
 // Validate returns all errors at once, each beginning with its key.
@@ -89,8 +93,8 @@ func (c Config) Validate() error {
 	if !(c.DiskFreePercent >= 0 && c.DiskFreePercent <= 50) {
 		bad("disk_free_percent", "%v, allowed 0 to 50", c.DiskFreePercent)
 	}
-	if c.ReadAheadBytes < MaxMessage || c.ReadAheadBytes > 256<<20 {
-		bad("read_ahead_bytes", "%d, allowed %d to %d", c.ReadAheadBytes, MaxMessage, 256<<20)
+	if c.ReadAheadBytes < minReadAhead || c.ReadAheadBytes > 256<<20 {
+		bad("read_ahead_bytes", "%d, allowed %d to %d", c.ReadAheadBytes, minReadAhead, 256<<20)
 	}
 	between("batch_delay", c.BatchDelay, 0, time.Second)
 	between("publish_timeout", c.PublishTimeout, 100*time.Millisecond, time.Minute)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+
+	"github.com/marketprism/marketprism/persistence"
 )
 
 // Sizes and limits of a journal message. See doc.go for the byte layout.
@@ -35,7 +37,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // envelope is one decoded header with the stored (maybe compressed) payload,
 // which aliases the message.
 type envelope struct {
-	incarnation Incarnation
+	incarnation persistence.Incarnation
 	n           uint64
 	rows        uint32
 	rawLen      uint32

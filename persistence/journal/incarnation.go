@@ -3,41 +3,60 @@ package journal
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"time"
+
+	"github.com/marketprism/marketprism/persistence"
 )
 
-// Incarnation identifies one run of one recorder: 8 bytes of start time (Unix
-// nanoseconds, big endian, so that later ones sort later) and 8 random bytes. A
-// recorder takes a new one at its start, when it gives a batch of unknown
-// outcome up, and after a long silence.
-type Incarnation [16]byte
+// How many incarnations a position remembers; see doc.go.
+const rememberIncarnations = 256
 
-// newIncarnation makes one that no other recorder has.
-func newIncarnation(now time.Time) Incarnation {
-	var id Incarnation
+// newIncarnation makes an incarnation that no other recorder has: 8 bytes of
+// start time (Unix nanoseconds, big endian, so that later ones sort later) and 8
+// random bytes. A recorder takes a new one at its start, when it gives a batch of
+// unknown outcome up, and after a long silence.
+func newIncarnation(now time.Time) persistence.Incarnation {
+	var id persistence.Incarnation
 	binary.BigEndian.PutUint64(id[:8], uint64(now.UnixNano()))
 	rand.Read(id[8:]) // never fails
 	return id
 }
 
-// String is the 32 hexadecimal digits.
-func (id Incarnation) String() string { return hex.EncodeToString(id[:]) }
-
-// MarshalText implements encoding.TextMarshaler, so that an Incarnation can be
-// a JSON key.
-func (id Incarnation) MarshalText() ([]byte, error) {
-	return hex.AppendEncode(nil, id[:]), nil
+// admit decides on the batch at seq: repeat means that it was read before. A
+// batch that is not a repeat counts as read from now on. Errors: ErrJump,
+// ErrConflict.
+func admit(p *persistence.Position, e *envelope, seq uint64) (repeat bool, err error) {
+	last, known := p.Recorders[e.incarnation]
+	switch {
+	case e.n == last.N+1:
+		if p.Recorders == nil {
+			p.Recorders = make(map[persistence.Incarnation]persistence.RecorderBatch)
+		}
+		p.Recorders[e.incarnation] = persistence.RecorderBatch{N: e.n, Seq: seq, Sum: e.sum}
+		if !known {
+			forget(p)
+		}
+		return false, nil
+	case e.n > last.N:
+		return false, fmt.Errorf("%w: incarnation %x goes from %d to %d", ErrJump, e.incarnation, last.N, e.n)
+	case e.n == last.N && e.sum != last.Sum:
+		return false, fmt.Errorf("%w: incarnation %x, number %d, checksums %08x and %08x", ErrConflict, e.incarnation, e.n, last.Sum, e.sum)
+	}
+	return true, nil
 }
 
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (id *Incarnation) UnmarshalText(text []byte) error {
-	if len(text) != 2*len(id) {
-		return fmt.Errorf("incarnation %q: want %d hexadecimal digits", text, 2*len(id))
+// forget drops the incarnation that wrote least recently when there are too many.
+func forget(p *persistence.Position) {
+	if len(p.Recorders) <= rememberIncarnations {
+		return
 	}
-	if _, err := hex.Decode(id[:], text); err != nil {
-		return fmt.Errorf("incarnation %q: %w", text, err)
+	var oldest persistence.Incarnation
+	seq := ^uint64(0)
+	for id, last := range p.Recorders {
+		if last.Seq < seq {
+			oldest, seq = id, last.Seq
+		}
 	}
-	return nil
+	delete(p.Recorders, oldest)
 }

@@ -119,3 +119,30 @@ func (m *Metrics) observeState(shard int, st State) {
 	m.bytes.WithLabelValues(s).Set(float64(st.Bytes))
 	m.limit.WithLabelValues(s).Set(float64(st.MaxBytes))
 }
+
+func (m *Metrics) readOne(shard int, seq, pending uint64, size int, repeat bool) {
+	if m == nil {
+		return
+	}
+	s := StreamName(shard)
+	m.position.WithLabelValues(s).Set(float64(seq))
+	m.lag.WithLabelValues(s).Set(float64(pending))
+	if repeat {
+		m.repeats.WithLabelValues(s).Inc()
+		return
+	}
+	m.read.WithLabelValues(s).Inc()
+	m.readBytes.WithLabelValues(s).Add(float64(size))
+}
+
+func (m *Metrics) reopen(shard int) {
+	if m != nil {
+		m.reopened.WithLabelValues(StreamName(shard)).Inc()
+	}
+}
+
+func (m *Metrics) fault(shard int) {
+	if m != nil {
+		m.faults.WithLabelValues(StreamName(shard)).Inc()
+	}
+}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/persistence"
 )
 
 // How long a recorder may be silent before its next batch begins a new
@@ -38,7 +40,7 @@ type Recorder struct {
 	now     func() time.Time
 	sealer  *sealer
 
-	incarnation Incarnation
+	incarnation persistence.Incarnation
 	n           uint64    // last acknowledged number
 	acked       time.Time // of the last acknowledgement
 	flight      []byte    // the sealed message; nil when idle
@@ -69,7 +71,7 @@ func (r *Recorder) Shard() int { return r.shard }
 
 // Incarnation is the current incarnation and the number of its last
 // acknowledged batch.
-func (r *Recorder) Incarnation() (Incarnation, uint64) { return r.incarnation, r.n }
+func (r *Recorder) Incarnation() (persistence.Incarnation, uint64) { return r.incarnation, r.n }
 
 // InFlight says whether a sealed batch awaits its acknowledgement.
 func (r *Recorder) InFlight() bool { return r.flight != nil }

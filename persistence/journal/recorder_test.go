@@ -218,7 +218,7 @@ func TestAbandonInDoubtBeginsANewIncarnation(t *testing.T) {
 		t.Error("not in doubt")
 	}
 	if after, n := r.Incarnation(); after == before || n != 0 {
-		t.Errorf("incarnation %s, n %d after %s", after, n, before)
+		t.Errorf("incarnation %x, n %d after %x", after, n, before)
 	}
 	record(t, r, []byte("third"))
 }
@@ -262,7 +262,7 @@ func TestCertainRefusalKeepsTheNumber(t *testing.T) {
 		t.Errorf("sequence %d, want %d", ack.Seq, n+1)
 	}
 	if after, last := r.Incarnation(); after != before || last != n+1 {
-		t.Errorf("incarnation %s, n %d; want %s, %d", after, last, before, n+1)
+		t.Errorf("incarnation %x, n %d; want %x, %d", after, last, before, n+1)
 	}
 }
 
@@ -384,12 +384,12 @@ func TestSilentRecorderBeginsANewIncarnation(t *testing.T) {
 	now = now.Add(incarnationIdle)
 	record(t, r, []byte("second"))
 	if id, n := r.Incarnation(); id != before || n != 2 {
-		t.Errorf("after %v: %s, %d", incarnationIdle, id, n)
+		t.Errorf("after %v: %x, %d", incarnationIdle, id, n)
 	}
 	now = now.Add(incarnationIdle + 1)
 	record(t, r, []byte("third"))
 	if id, n := r.Incarnation(); id == before || n != 1 {
-		t.Errorf("after longer: %s, %d", id, n)
+		t.Errorf("after longer: %x, %d", id, n)
 	}
 }
 
