@@ -299,7 +299,7 @@ func TestInFlight(t *testing.T) {
 func TestTimers(t *testing.T) {
 	type beat struct{}
 	type once struct{}
-	var beats, onces, cancelled int
+	var beats, onces, cancelled atomic.Int32
 	s := hooked("x", nil, func(c *supervise.Context) {
 		switch c.Message().(type) {
 		case *actor.Started:
@@ -307,25 +307,25 @@ func TestTimers(t *testing.T) {
 			c.After(3*time.Second, once{})
 			c.After(time.Second, hello{})() // stopped at once
 		case beat:
-			beats++
+			beats.Add(1)
 		case once:
-			onces++
+			onces.Add(1)
 		case hello:
-			cancelled++
+			cancelled.Add(1)
 		}
 	})
 	inBubble(t, supervise.Options{}, func(f *fixture) {
 		f.start(supervise.Branch("b", strategy(), s))
 		f.sleep(5500 * time.Millisecond)
-		if beats != 5 || onces != 1 || cancelled != 0 {
-			t.Errorf("after 5.5 s %d beats, %d once, %d cancelled; want 5, 1, 0", beats, onces, cancelled)
+		if beats.Load() != 5 || onces.Load() != 1 || cancelled.Load() != 0 {
+			t.Errorf("after 5.5 s %d beats, %d once, %d cancelled; want 5, 1, 0", beats.Load(), onces.Load(), cancelled.Load())
 		}
 		f.tell("root/b/x", crash{"old timers must die"})
 		f.sleep(1 * time.Second) // restart
-		beats = 0
+		beats.Store(0)
 		f.sleep(2500 * time.Millisecond)
-		if beats != 2 {
-			t.Errorf("%d beats in 2.5 s of the second incarnation, want 2", beats)
+		if beats.Load() != 2 {
+			t.Errorf("%d beats in 2.5 s of the second incarnation, want 2", beats.Load())
 		}
 	})
 }
