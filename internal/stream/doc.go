@@ -29,8 +29,8 @@
 //   - trades: identifiers that rise by one ([Contiguous]);
 //   - book changes: the exchange's own chain ([BookRules]), a checksum where there
 //     is one, and that bids stay below asks;
-//   - quotes with an update id: it never falls ([Rising]);
-//   - everything else: nothing. Those records are flagged unverifiable.
+//   - everything else: nothing, and its records are flagged unverifiable. Where a
+//     number at least never falls ([Rising]), duplicates vanish.
 //
 // # Failure
 //

@@ -31,7 +31,7 @@ type ChannelStats struct {
 
 // Verified is the number of emitted records that a sequence or a checksum proves.
 func (c *ChannelStats) Verified() int64 {
-	if c.Proof == Unproven {
+	if c.Proof != Contiguous && c.Proof != Chained {
 		return 0
 	}
 	return c.Records - c.Suspect

@@ -87,6 +87,8 @@ func (s *Stream) rising(c *channel, r market.Record, out *Output) {
 	} else {
 		c.last = h.Seq
 	}
+	// A number that jumps shows what came twice or late, not what never came.
+	h.Flags |= market.FlagUnverifiable
 	s.resume(c, h, market.OptInt{}, out)
 	c.recent.add(h.Seq.V)
 	s.emit(c, r, out)
@@ -206,6 +208,9 @@ func (s *Stream) Finish(now int64, out *Output) {
 		}
 	}
 }
+
+// Instrument is the stream's.
+func (s *Stream) Instrument() *market.Instrument { return s.cfg.Instrument }
 
 // Book gives access to the book for reading until the next step, and its state.
 func (s *Stream) Book() (*book.Book, BookStatus) {
