@@ -146,3 +146,15 @@ func (m *Metrics) fault(shard int) {
 		m.faults.WithLabelValues(StreamName(shard)).Inc()
 	}
 }
+
+func (m *Metrics) purge(shard int, messages uint64) {
+	if m != nil {
+		m.purged.WithLabelValues(StreamName(shard)).Add(float64(messages))
+	}
+}
+
+func (m *Metrics) unregister(shard int) {
+	if m != nil {
+		m.unregistered.WithLabelValues(StreamName(shard)).Inc()
+	}
+}
