@@ -6,22 +6,24 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"time"
+
+	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/persistence/journal"
 )
 
 // Config is everything that services.yaml and exchanges/*.yaml can say. Every
 // section is the Config of the package that it configures; only node and log
 // belong to no package and are declared here.
 type Config struct {
-	Node       Node                `yaml:"node" doc:"This process."`
-	Log        Log                 `yaml:"log" doc:"What the program writes about itself."`
-	Broker     BrokerService       `yaml:"message-broker-service" doc:"NATS JetStream: events, tasks, dead letters, and the journal's streams."`
-	Storage    StorageService      `yaml:"data-storage-service" doc:"Hot and cold storage, lifecycle, queries."`
-	Collector  CollectorService    `yaml:"market-data-collector" doc:"Exchange sessions, normalisation, books, gap ledger, live streams."`
-	Scheduler  SchedulerService    `yaml:"scheduler-service" doc:"Cron tasks, each fired once per cluster."`
-	Gateway    GatewayService      `yaml:"api-gateway-service" doc:"The one entrance: authentication, limits, breakers, balancing."`
-	Monitoring MonitoringService   `yaml:"monitoring-service" doc:"Health, queries, alerts, dashboards, the live supervision tree."`
-	Exchanges  map[string]Exchange `yaml:"exchanges" doc:"One entry for each exchange; usually given in exchanges/<exchange>.yaml."`
+	Node       Node                         `yaml:"node" doc:"This process."`
+	Log        Log                          `yaml:"log" doc:"What the program writes about itself."`
+	Broker     BrokerService                `yaml:"message-broker-service" doc:"NATS JetStream: events, tasks, dead letters, and the journal's streams."`
+	Storage    StorageService               `yaml:"data-storage-service" doc:"Hot and cold storage, lifecycle, queries."`
+	Collector  CollectorService             `yaml:"market-data-collector" doc:"Exchange sessions, normalisation, books, gap ledger, live streams."`
+	Scheduler  SchedulerService             `yaml:"scheduler-service" doc:"Cron tasks, each fired once per cluster."`
+	Gateway    GatewayService               `yaml:"api-gateway-service" doc:"The one entrance: authentication, limits, breakers, balancing."`
+	Monitoring MonitoringService            `yaml:"monitoring-service" doc:"Health, queries, alerts, dashboards, the live supervision tree."`
+	Exchanges  map[string]connectors.Config `yaml:"exchanges" doc:"One entry for each exchange; usually given in exchanges/<exchange>.yaml."`
 }
 
 // serviceNames are the sections that may also stand under services:.
@@ -92,18 +94,10 @@ func (n NATS) Validate() error {
 
 // StorageService is owned by package persistence.
 type StorageService struct {
-	Port    int     `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
-	Engine  string  `yaml:"engine" enum:"embedded,questdb" doc:"Hot store: embedded Parquet parts, or a QuestDB server."`
-	Journal Journal `yaml:"journal" doc:"The write-ahead log, a JetStream stream for each shard."`
-	Storage Tiers   `yaml:"storage" doc:"The two tiers and how long each keeps its rows."`
-}
-
-// Journal is owned by package persistence/journal.
-type Journal struct {
-	Shards     int           `yaml:"shards" min:"1" max:"64" doc:"Number of streams; fixed when the journal is made."`
-	MaxSize    int64         `yaml:"max_size" unit:"bytes" min:"64MiB" doc:"Size of one shard at which it refuses; it never forgets."`
-	BatchSize  int64         `yaml:"batch_size" unit:"bytes" min:"4KiB" max:"8MiB" doc:"A batch is sent at the latest when it has this size."`
-	BatchDelay time.Duration `yaml:"batch_delay" min:"1ms" max:"1s" doc:"A batch is sent at the latest this long after its first record."`
+	Port    int            `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	Engine  string         `yaml:"engine" enum:"embedded,questdb" doc:"Hot store: embedded Parquet parts, or a QuestDB server."`
+	Journal journal.Config `yaml:"journal" doc:"The write-ahead log, a JetStream stream for each shard."`
+	Storage Tiers          `yaml:"storage" doc:"The two tiers and how long each keeps its rows."`
 }
 
 // Tiers is owned by package persistence.
@@ -164,7 +158,7 @@ func Default() Config {
 		Storage: StorageService{
 			Port:    8080,
 			Engine:  "embedded",
-			Journal: Journal{Shards: 1, MaxSize: 8 << 30, BatchSize: 1 << 20, BatchDelay: 25 * time.Millisecond},
+			Journal: journal.DefaultConfig(),
 			Storage: Tiers{Hot: HotTier{TTLHours: 72}},
 		},
 		Collector:  CollectorService{Port: 8082, Exchanges: []string{"binance"}},

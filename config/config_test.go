@@ -167,7 +167,7 @@ func TestOrder(t *testing.T) {
 
 func TestExchangeFiles(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "config/exchanges/okx.yaml"), "markets:\n  spot: {ws_url: 'wss://ws.okx.com:8443', rest_url: 'https://www.okx.com', symbols: [BTC-USDT]}\n")
+	write(t, filepath.Join(dir, "config/exchanges/okx.yaml"), "markets:\n  spot: {ws_url: 'wss://ws.okx.com:8443', rest_url: 'https://www.okx.com', symbols: [BTC-USDT], watchdog: {enabled: true}, reconnect: {initial_wait: 1s, max_wait: 1m, dial_timeout: 9s, ack_timeout: 9s, replace_before: 9m, healthy_after: 1m}, rate_limits: {rest_weight_per_minute: 600, ws_messages_per_second: 3, ws_connects_per_5_minutes: 60, streams_per_connection: 100}, depth: 400}\n")
 	write(t, filepath.Join(dir, "config/exchanges/binance.yaml"), "markets: {spot: {symbols: [SOL-USDT]}}\n")
 	write(t, filepath.Join(dir, "config/exchanges/notes.txt"), "not an exchange")
 	l, err := config.Load(config.Options{Dir: dir, Environ: []string{"MARKETPRISM_EXCHANGES__BINANCE__MARKETS__PERPETUAL__SYMBOLS=BTC-USDT, XRP-USDT"}})
@@ -181,8 +181,8 @@ func TestExchangeFiles(t *testing.T) {
 	if got := fmt.Sprint(l.Config.Exchanges["binance"].Markets["perpetual"].Symbols); got != "[BTC-USDT XRP-USDT]" {
 		t.Errorf("perpetual symbols = %s", got)
 	}
-	if okx := l.Config.Exchanges["okx"]; !okx.Enabled || okx.Markets["spot"].Depth != 1000 {
-		t.Errorf("okx lacks the defaults of an exchange: %+v", okx)
+	if okx := l.Config.Exchanges["okx"]; okx.Markets["spot"].Depth != 400 {
+		t.Errorf("okx = %+v", okx)
 	}
 	if len(l.Notices) != 1 || !strings.Contains(l.Notices[0].String(), "notes.txt") {
 		t.Errorf("notices = %v, want one about notes.txt", l.Notices)
@@ -203,8 +203,8 @@ func TestVariables(t *testing.T) {
 		{name: "comma list", environ: []string{"MARKETPRISM_EXCHANGES__BINANCE__MARKETS__SPOT__SYMBOLS=A-B, C-D"}, path: "exchanges.binance.markets.spot.symbols", value: "[A-B, C-D]"},
 		{name: "json list", environ: []string{`MARKETPRISM_EXCHANGES__BINANCE__MARKETS__SPOT__SYMBOLS=["A-B","C-D"]`}, path: "exchanges.binance.markets.spot.symbols", value: "[A-B, C-D]"},
 		{name: "json section", environ: []string{`MARKETPRISM_LOG={"level":"debug"}`, `MARKETPRISM_MESSAGE_BROKER_SERVICE__NATS={"mode":"external","url":"nats://h:1"}`}, path: "message-broker-service.nats.url", value: "nats://h:1"},
-		{name: "size", environ: []string{"MARKETPRISM_DATA_STORAGE_SERVICE__JOURNAL__MAX_SIZE=1GiB"}, path: "data-storage-service.journal.max_size", value: "1GiB"},
-		{name: "days", environ: []string{"MARKETPRISM_EXCHANGES__BINANCE__RECONNECT__REPLACE_AFTER=1d"}, path: "exchanges.binance.reconnect.replace_after", value: "24h"},
+		{name: "size", environ: []string{"MARKETPRISM_DATA_STORAGE_SERVICE__JOURNAL__MAX_BYTES=1GiB"}, path: "data-storage-service.journal.max_bytes", value: "1GiB"},
+		{name: "days", environ: []string{"MARKETPRISM_EXCHANGES__BINANCE__MARKETS__SPOT__RECONNECT__REPLACE_BEFORE=1d"}, path: "exchanges.binance.markets.spot.reconnect.replace_before", value: "24h"},
 		{name: "secret file", environ: []string{"MARKETPRISM_MESSAGE_BROKER_SERVICE__NATS__PASSWORD_FILE=" + filepath.Join(dir, "password")}, path: "message-broker-service.nats.password", value: "[redacted]"},
 		{name: "not ours", environ: []string{"MARKETPRISM_CAPTURES=/x", "MARKETPRISM_SERVICE_HOST=10.0.0.1"}, path: "node.id", value: `""`},
 		{name: "misspelt", environ: []string{"MARKETPRISM_NODE__DATADIR=/x"}, err: "env MARKETPRISM_NODE__DATADIR: node.datadir: unknown key; did you mean MARKETPRISM_NODE__DATA_DIR?"},

@@ -19,7 +19,9 @@ type decoder struct {
 	legacy   map[string]string // path -> what a key means here that meant something else before
 	errs     Errors
 	notices  []Notice
-	root     reflect.Value
+
+	unreadable int // how many of errs come from reading, not from Validate
+	root       reflect.Value
 }
 
 func newDecoder(root any, legacy map[string]string) *decoder {

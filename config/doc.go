@@ -27,7 +27,8 @@
 // package needs nothing from here.
 //
 //	Port    int           `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade."`
-//	Size    int64         `yaml:"size" unit:"bytes" min:"4KiB"`     // 1GiB, 512MiB, 1048576
+//	Size    int64         `yaml:"size" unit:"bytes" min:"4KiB"`     // 1GiB, 512MiB, 1048576; a key that
+//	                                                                 // ends in _bytes needs no unit tag
 //	Delay   time.Duration `yaml:"delay" min:"1ms" max:"1s"`          // 250ms, 30s, 7d
 //	Mode    string        `yaml:"mode" enum:"embedded,external"`
 //	Kinds   []string      `yaml:"kinds" enum:"trade,ticker"`         // of each item
@@ -43,14 +44,16 @@
 // Methods of a section, all optional:
 //
 //	Validate() error   what tags cannot say: relations between settings. Return
-//	                   errors.Join of one error a setting, each with the method
-//	                   Field() string, the path below the section
-//	                   (storage.hot_storage.ttl_hours, tokens[2].name); the
-//	                   engine puts file:line:column before it and the value that
-//	                   was found. An error without Field belongs to the section.
-//	                   The engine asks every nested section itself and reports
-//	                   twice what nobody needs twice only once, so a Validate
-//	                   may, but need not, ask its parts.
+//	                   errors.Join of one error a setting. An error names its
+//	                   setting by the method Field() string, or by beginning
+//	                   with "key: ", where key is the path below the section
+//	                   (hot_storage.ttl_hours, tokens[2].name); wrapping with
+//	                   "key: %w" adds to the path. The engine puts
+//	                   file:line:column before it, and the value that was found
+//	                   unless the message says it. An error that names no
+//	                   setting belongs to the section. The engine asks every
+//	                   nested section itself; a Validate may ask its parts too,
+//	                   what is said twice is reported once.
 //	SetDefaults()      (pointer receiver) defaults of a value that is made while
 //	                   reading: an item of a list, a new key of a map, a pointer.
 //

@@ -62,6 +62,9 @@ func (s sample) Validate() error {
 			errs = append(errs, prefixed{fmt.Sprintf("parts[%d]", i), err})
 		}
 	}
+	if s.Name == "worded" {
+		errs = append(errs, fmt.Errorf("outer: %w", fmt.Errorf("no setting: %s", s.Name)), errors.New("inlined: must be set"))
+	}
 	if s.Name == "forbidden" {
 		errs = append(errs, errors.New("the sample is forbidden"))
 	}
@@ -168,6 +171,16 @@ func TestWrongValues(t *testing.T) {
 				t.Errorf("the message has %d bytes", len(got))
 			}
 		})
+	}
+}
+
+// TestKeysInText: an error that begins with a key of the section is about it; one
+// that begins with any other word is about the section.
+func TestKeysInText(t *testing.T) {
+	_, d, got := decode(t, "name: worded\ninlined: 0\n")
+	want := "default: outer: no setting: worded\nf:2:10: inlined: found 0: must be set"
+	if got != want || d.errs[0].Path != "" || d.errs[1].Path != "inlined" {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -63,6 +63,7 @@ func (e Errors) sorted() Errors {
 			cmp.Compare(a.At.Line, b.At.Line),
 			cmp.Compare(a.At.Column, b.At.Column),
 			strings.Compare(a.At.Name, b.At.Name),
+			strings.Compare(a.Path, b.Path),
 		)
 	})
 	return e

@@ -21,7 +21,7 @@ const (
 	shapeInteger               // signed or unsigned
 	shapeFloat                 //
 	shapeDuration              // time.Duration
-	shapeBytes                 // an integer with the tag unit:"bytes"
+	shapeBytes                 // an integer with the tag unit:"bytes" or a key that ends in _bytes
 )
 
 // field is one setting of a section, as its struct tags describe it.
@@ -66,7 +66,7 @@ func fieldsOf(t reflect.Type) []field {
 		f := field{
 			name: name, index: []int{i}, typ: sf.Type,
 			doc: sf.Tag.Get("doc"), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"),
-			bytes: sf.Tag.Get("unit") == "bytes", secret: sf.Tag.Get("secret") == "true" || isSecret(sf.Type),
+			bytes: sf.Tag.Get("unit") == "bytes" || strings.HasSuffix(name, "_bytes"), secret: sf.Tag.Get("secret") == "true" || isSecret(sf.Type),
 		}
 		if e := sf.Tag.Get("enum"); e != "" {
 			f.enum = strings.Split(e, ",")
@@ -79,10 +79,11 @@ func fieldsOf(t reflect.Type) []field {
 func isSecret(t reflect.Type) bool { return t.Kind() == reflect.String && t.Implements(revealer) }
 
 // element is the field that describes the items of a list or the values of a
-// map: it has the tags of the list, and no name of its own.
+// map: it has the bounds and the words of the list, no name and no
+// documentation of its own.
 func (f field) element() field {
 	f.typ = indirect(f.typ).Elem()
-	f.name, f.index = "", nil
+	f.name, f.index, f.doc = "", nil, ""
 	f.secret = f.secret || isSecret(f.typ)
 	return f
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+
+	"github.com/marketprism/marketprism/connectors"
 )
 
 //go:generate go test -run ^TestSchemaPublished$ . -update
@@ -28,7 +30,7 @@ func Schema() ([]byte, error) {
 
 // ExchangeSchema returns the JSON Schema of exchanges/<exchange>.yaml.
 func ExchangeSchema() ([]byte, error) {
-	return publish(schemaOf(field{typ: reflect.TypeFor[Exchange]()}, fresh(reflect.TypeFor[Exchange]()).Elem()), "MarketPrism exchange")
+	return publish(schemaOf(field{typ: reflect.TypeFor[connectors.Config]()}, fresh(reflect.TypeFor[connectors.Config]()).Elem()), "MarketPrism exchange")
 }
 
 func publish(root map[string]any, title string) ([]byte, error) {

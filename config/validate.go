@@ -11,6 +11,7 @@ import (
 // validate asks every section that can judge itself, from the root down, and
 // places what they say.
 func (d *decoder) validate() {
+	d.unreadable = len(d.errs)
 	d.validateAt("", field{typ: d.root.Type()}, d.root)
 }
 
@@ -61,7 +62,7 @@ func (d *decoder) ask(path string, v reflect.Value) {
 }
 
 // collect takes an error apart: joined errors are judged one by one, and an
-// error with a Field belongs to that setting of the section.
+// error that names a setting of the section belongs to it.
 func (d *decoder) collect(path string, err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
@@ -69,26 +70,34 @@ func (d *decoder) collect(path string, err error) {
 		}
 		return
 	}
-	named, ok := err.(interface{ Field() string })
-	if !ok {
-		if inner := errors.Unwrap(err); inner != nil && namesField(inner) {
-			d.collect(path, inner)
-			return
-		}
-		d.invalid(path, err.Error())
+	text := err.Error()
+	key, named := d.names(path, err)
+	if !named {
+		d.invalid(path, text)
 		return
 	}
-	at := extend(path, named.Field())
-	if inner := errors.Unwrap(err); inner != nil && namesField(inner) {
+	at := extend(path, key)
+	text = strings.TrimPrefix(text, key+": ")
+	if inner := errors.Unwrap(err); inner != nil && inner.Error() == text {
 		d.collect(at, inner)
 		return
 	}
-	d.invalid(at, strings.TrimPrefix(err.Error(), named.Field()+": "))
+	d.invalid(at, text)
 }
 
-func namesField(err error) bool {
-	var named interface{ Field() string }
-	return errors.As(err, &named)
+// names returns the setting of the section at path that an error is about: what
+// its Field method says, else the key that its text begins with, when there is
+// such a setting.
+func (d *decoder) names(path string, err error) (key string, ok bool) {
+	if named, ok := err.(interface{ Field() string }); ok {
+		return named.Field(), true
+	}
+	key, _, ok = strings.Cut(err.Error(), ": ")
+	if !ok || key == "" {
+		return "", false
+	}
+	_, _, ok = d.lookup(extend(path, key))
+	return key, ok
 }
 
 func extend(path, rest string) string {
@@ -98,19 +107,28 @@ func extend(path, rest string) string {
 	return join(path, rest)
 }
 
-// invalid reports a judgement, unless the setting is known to be wrong already
-// or its parent's Validate has said the same.
+// invalid reports a judgement, unless the setting could not be read anyway, or
+// the Validate of a section around it has said the same.
 func (d *decoder) invalid(path, problem string) {
-	if f, v, ok := d.lookup(path); ok && isLeaf(f) {
-		problem = "found " + scalarText(f, v) + ": " + problem
-	}
-	at := d.place(path)
-	for _, e := range d.errs {
-		if e.Path == path && (e.Problem == problem || e.At == at) {
+	for i, e := range d.errs {
+		if e.Path == path && (i < d.unreadable || strings.HasSuffix(e.Problem, problem)) {
 			return
 		}
 	}
-	d.fail(path, at, problem, "", "")
+	if f, v, ok := d.lookup(path); ok && isLeaf(f) {
+		if text := scalarText(f, v); !mentions(problem, text) {
+			problem = "found " + text + ": " + problem
+		}
+	}
+	d.fail(path, d.place(path), problem, "", "")
+}
+
+// mentions reports whether a message says the value already.
+func mentions(problem, value string) bool {
+	return slices.ContainsFunc(strings.Fields(problem), func(word string) bool {
+		word = strings.Trim(word, `,;:."`)
+		return word != "" && word == strings.Trim(value, `"`)
+	})
 }
 
 // place is where a path was given: its own value, else the nearest section
