@@ -213,7 +213,11 @@ func (h *Health) runAll(pending map[string]*check) map[string]map[string]any {
 			h.mu.Lock()
 			c.busy = false
 			h.mu.Unlock()
-			results <- named{name, rendered(found, h.server.now().Sub(start))}
+			took := h.server.now().Sub(start)
+			if took >= h.timeout {
+				found = h.late()
+			}
+			results <- named{name, rendered(found, took)}
 		})
 	}
 	found := make(map[string]map[string]any, len(pending))
@@ -239,10 +243,12 @@ func (h *Health) runAll(pending map[string]*check) map[string]map[string]any {
 func (h *Health) timedOut(found map[string]map[string]any, pending map[string]*check) {
 	for _, name := range slices.Sorted(maps.Keys(pending)) {
 		if found[name] == nil {
-			found[name] = rendered(Failed(fmt.Errorf("no answer within %v", h.timeout)), h.timeout)
+			found[name] = rendered(h.late(), h.timeout)
 		}
 	}
 }
+
+func (h *Health) late() CheckResult { return Failed(fmt.Errorf("no answer within %v", h.timeout)) }
 
 // safely turns a panicking check into a failed one.
 func safely(ctx context.Context, run Check) (found CheckResult) {
