@@ -145,7 +145,6 @@ func TestOrder(t *testing.T) {
 		"data-storage-service.port":  "1003 from env MARKETPRISM_DATA_STORAGE_SERVICE__PORT",
 		"scheduler-service.port":     "2004 from flag --port",
 		"log.format":                 "console from runtime (dev)",
-		"exchanges.binance.enabled":  "true from default (exchanges/binance.yaml:5:10)",
 		"monitoring-service.port":    "8084 from default",
 		"market-data-collector.port": "8082 from default",
 	}
@@ -159,6 +158,9 @@ func TestOrder(t *testing.T) {
 	}
 	if _, ok := l.Origin("node.nothing"); ok {
 		t.Error("Origin knows node.nothing")
+	}
+	if o, ok := l.Origin("exchanges.binance.enabled"); !ok || o.Source != config.SourceDefault || o.File != "exchanges/binance.yaml" || o.Line == 0 {
+		t.Errorf("Origin(exchanges.binance.enabled) = %+v, %v", o, ok)
 	}
 	if l.File != file {
 		t.Errorf("File = %q", l.File)

@@ -9,6 +9,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/marketprism/marketprism/connectors"
 )
 
 // published are the commented defaults: what `config init` writes, and the
@@ -34,11 +36,12 @@ func (d *decoder) embeddedExchanges() {
 	}
 }
 
-// defaults returns the built-in defaults with the built-in exchanges.
-func defaults() Config {
-	c := Default()
+// Exchanges returns the built-in description of each exchange, which must be
+// what its package's DefaultConfig says. Each call returns a new map.
+func Exchanges() map[string]connectors.Config {
+	var c Config
 	newDecoder(&c, nil).embeddedExchanges()
-	return c
+	return c.Exchanges
 }
 
 // Init writes the commented defaults into dir (services.yaml, exchanges/,

@@ -35,6 +35,13 @@ func TestPublishedDefaults(t *testing.T) {
 	}
 }
 
+// defaults are the built-in defaults with the built-in exchanges.
+func defaults() Config {
+	c := Default()
+	c.Exchanges = Exchanges()
+	return c
+}
+
 func TestDefaultsPass(t *testing.T) {
 	l, err := Load(Options{Dir: t.TempDir()})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // services.yaml. It is generated from the settings themselves and published in
 // schema/services.schema.json.
 func Schema() ([]byte, error) {
-	d := defaults()
+	d := Default()
 	root := schemaOf(field{typ: reflect.TypeFor[Config]()}, reflect.ValueOf(d))
 	services := map[string]any{}
 	for _, name := range serviceNames {
