@@ -31,7 +31,8 @@ func (o Overflow) String() string {
 // blocks. Where the loss of a message matters, the sender uses [System.Tell],
 // which reports it, or the owner of the mailbox sets OnOverflow.
 type Mailbox struct {
-	// Capacity is in messages; 0 means DefaultMailboxCapacity.
+	// Capacity is in messages; 0 means DefaultMailboxCapacity. A batch of at most a
+	// sixteenth of it, and of 64, may be on its way to the actor besides.
 	Capacity int
 	Overflow Overflow
 	// OnOverflow, if set, gets each message given up, on the sender's goroutine. It

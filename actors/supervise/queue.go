@@ -7,8 +7,12 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// sampleEvery is how many messages share one measurement of wait and of handling.
-const sampleEvery = 64
+const (
+	// sampleEvery is how many messages share one measurement of wait and of handling.
+	sampleEvery = 64
+	// maxBatch bounds what the runner takes from the ring under one lock.
+	maxBatch = 64
+)
 
 const (
 	idle int32 = iota
@@ -48,7 +52,13 @@ type queue struct {
 	draining  bool // and was asked
 	drained   bool // and is done
 
-	open bool // gated: the next Stop or Restart passes. Runner only.
+	// Runner only.
+	open  bool   // gated: the next Stop or Restart passes
+	batch []slot // taken from the ring, not handled yet
+	space []slot // what batch is cut from
+
+	urgent atomic.Bool  // something is on a lane: look before the next of the batch
+	left   atomic.Int32 // length of batch, for readers
 
 	dropped  atomic.Uint64
 	waits    sampled
@@ -84,7 +94,7 @@ func (q *queue) Start() {}
 func (q *queue) UserMessageCount() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.user.n
+	return q.user.n + int(q.left.Load())
 }
 
 // PostUserMessage takes message or gives one up, counted. It never blocks.
@@ -151,6 +161,7 @@ func (q *queue) giveUp(message any) {
 func (q *queue) PostSystemMessage(message any) {
 	q.mu.Lock()
 	q.system.push(message)
+	q.urgent.Store(true)
 	q.mu.Unlock()
 	q.schedule()
 }
@@ -163,6 +174,7 @@ func (q *queue) postControl(message any) {
 		return
 	}
 	q.control.push(message)
+	q.urgent.Store(true)
 	q.mu.Unlock()
 	q.schedule()
 }
@@ -189,10 +201,16 @@ func (q *queue) finishDrain() {
 }
 
 // close refuses all further messages and sends those left to the dead letters.
+// Runner only.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
-	left := make([]any, 0, q.user.n)
+	left := make([]any, 0, len(q.batch)+q.user.n)
+	for _, s := range q.batch {
+		left = append(left, s.message)
+	}
+	q.batch = nil
+	q.left.Store(0)
 	for q.user.n > 0 {
 		left = append(left, q.user.pop().message)
 	}
@@ -277,24 +295,32 @@ func (q *queue) suspend(on bool) {
 
 // next takes the next message that may be handled now, or nil.
 func (q *queue) next() (message any, system bool) {
+	if len(q.batch) > 0 && !q.urgent.Load() && !q.suspended { // only the runner writes suspended
+		return q.fromBatch(), false
+	}
 	q.mu.Lock()
 	switch {
 	case q.system.n > 0:
-		message = q.system.pop()
-		q.mu.Unlock()
-		return message, true
+		message, system = q.system.pop(), true
+		q.urgent.Store(q.system.n+q.control.n > 0)
 	case q.control.n > 0 && (!q.suspended || q.gated):
 		message = q.control.pop()
+		q.urgent.Store(q.control.n > 0)
 	case q.suspended:
-	case q.user.n > 0:
-		s := q.user.pop()
+	case len(q.batch) > 0:
 		q.mu.Unlock()
-		if s.at != 0 {
-			wait := q.node.sys.nanos() - s.at
-			q.waits.add(wait)
-			q.node.kind.wait.Observe(seconds(wait))
+		return q.fromBatch(), false
+	case q.user.n > 0:
+		if q.space == nil {
+			q.space = make([]slot, min(maxBatch, max(1, q.user.limit/16)))
 		}
-		return s.message, false
+		q.batch = q.space[:min(len(q.space), q.user.n)]
+		for i := range q.batch {
+			q.batch[i] = q.user.pop()
+		}
+		q.left.Store(int32(len(q.batch)))
+		q.mu.Unlock()
+		return q.fromBatch(), false
 	case q.pill == nil || q.given:
 	case q.drains && !q.draining:
 		q.draining = true
@@ -304,7 +330,21 @@ func (q *queue) next() (message any, system bool) {
 		message = q.pill
 	}
 	q.mu.Unlock()
-	return message, false
+	return message, system
+}
+
+// fromBatch takes the first message of the batch, which must not be empty.
+func (q *queue) fromBatch() any {
+	s := q.batch[0]
+	q.batch[0] = slot{}
+	q.batch = q.batch[1:]
+	q.left.Store(int32(len(q.batch)))
+	if s.at != 0 {
+		wait := q.node.sys.nanos() - s.at
+		q.waits.add(wait)
+		q.node.kind.wait.Observe(seconds(wait))
+	}
+	return s.message
 }
 
 // pending reports whether next would find a message.
@@ -318,7 +358,7 @@ func (q *queue) pending() bool {
 		return true
 	case q.suspended:
 		return false
-	case q.user.n > 0:
+	case q.user.n > 0 || q.left.Load() > 0:
 		return true
 	}
 	return q.pill != nil && !q.given && (!q.drains || !q.draining || q.drained)
@@ -329,7 +369,7 @@ func (q *queue) snapshot() MailboxStatus {
 	now := q.node.sys.nanos()
 	q.mu.Lock()
 	s := MailboxStatus{
-		Depth:    q.user.n,
+		Depth:    q.user.n + int(q.left.Load()),
 		MaxDepth: q.maxDepth,
 		Capacity: q.user.limit,
 		Overflow: q.overflow.String(),

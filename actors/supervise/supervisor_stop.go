@@ -57,8 +57,12 @@ func (ch *child) disarmUnless(state childState) {
 
 // rest makes a child that is not alive one to be started with the others.
 func (ch *child) rest() {
-	if ch.state != childEnded {
-		ch.state = childIdle
+	if ch.state == childEnded {
+		return
+	}
+	ch.state = childIdle
+	if ch.node != nil && ch.node.ended() {
+		ch.node.setState(Stopped) // it may have waited for a restart
 	}
 }
 
