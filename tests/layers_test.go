@@ -53,7 +53,7 @@ var below = map[string][]string{
 	"config":      {"internal/...", "http/...", "actors/...", "cluster/...", "connectors/...", "persistence/..."},
 	"http":        {"actors/...", "persistence", "internal/market"},
 	"cluster":     {"actors/supervise"},
-	"actors":      {"connectors", "persistence", "internal/stream", "internal/market"},
+	"actors":      {"connectors", "persistence", "internal/feed", "internal/stream", "internal/book", "internal/market"},
 	"connectors":  {"internal/market"},
 	"persistence": {"internal/market"},
 
@@ -61,6 +61,7 @@ var below = map[string][]string{
 	"connectors/connectorstest":   {"internal/stream", "internal/book", "internal/market"},
 	"persistence/persistencetest": {"internal/market"},
 
+	"internal/feed":   {"connectors", "internal/stream", "internal/market"},
 	"internal/stream": {"internal/book", "internal/market"},
 	"internal/book":   {"internal/market"},
 	"internal/market": {},
