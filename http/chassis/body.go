@@ -108,7 +108,7 @@ func (b *body) linger(w *recorder) {
 		return
 	}
 	w.Flush()
-	if b.conn.SetReadDeadline(b.now().Add(lingerTime)) != nil {
+	if b.conn.SetReadDeadline(b.now().Add(min(lingerTime, b.idle))) != nil {
 		return
 	}
 	io.CopyN(io.Discard, b.src, lingerBytes) //nolint:errcheck // the connection closes either way

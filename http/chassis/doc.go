@@ -26,6 +26,19 @@
 // [Server.Stop] is idempotent: every caller waits for the one stop and gets
 // its result.
 //
+// # A façade
+//
+//	s, err := chassis.New(chassis.Options{Service: "data-storage-service", Listen: "127.0.0.1:8080", Config: config, …})
+//	err = s.Handle(chassis.Route{
+//		Method: "GET", Path: "/api/v1/storage/hot/trades/{exchange}/{symbol}", Tag: "hot", Summary: "Recent trades",
+//		Params:    []chassis.Param{{Name: "limit", Type: 0, Default: 100, Min: 1, Max: 10000}},
+//		Responses: []chassis.Response{{Body: Trades{}}},
+//		Handler:   f.hotTrades, // func(w http.ResponseWriter, r *http.Request) error
+//	})
+//	s.Health().Add("journal", f.checkJournal)
+//	err = s.Start(ctx)
+//	s.Ready() // when the branch behind it is up
+//
 // # A request
 //
 // From the outside in: identity (X-Request-Id, traceparent), security headers,

@@ -225,7 +225,12 @@ func TestStreamStopsWithItsClient(t *testing.T) {
 		})
 		r.Timeout = chassis.NoTimeout
 		h := start(t, func(o *chassis.Options) { o.Config.WriteTimeout = 200 * time.Millisecond }, r)
-		resp, err := http.Get(h.URL() + "/endless")
+		req, err := http.NewRequestWithContext(t.Context(), "GET", h.URL()+"/endless", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept-Encoding", "identity") // so that the connection's buffers fill soon
+		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package chassis
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -144,13 +145,16 @@ func (e *Error) Fields() []FieldError { return e.fields }
 
 // Under returns err with every body pointer in it moved below prefix ("/3" for
 // the fourth element of an array); an error without body pointers gets one
-// that names prefix. Only an *Error below 500 is changed.
+// that names prefix. Only an Error below 500 is changed.
 func Under(prefix string, err error) error {
-	e, ok := err.(*Error)
-	if !ok || e.status >= http.StatusInternalServerError {
+	var e *Error
+	if !errors.As(err, &e) || e.status >= http.StatusInternalServerError {
 		return err
 	}
 	c := *e
+	if err != error(e) { //nolint:errorlint // what was wrapped around e is kept for the log
+		c.cause = err
+	}
 	c.fields = slices.Clone(e.fields)
 	if len(c.fields) == 0 {
 		c.fields = []FieldError{{In: "body", Pointer: prefix, Message: e.detail}}

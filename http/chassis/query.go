@@ -231,7 +231,7 @@ func cursorSum(scope string, payload []byte) uint32 {
 	h.WriteString(scope)     //nolint:errcheck // never fails
 	h.Write([]byte{0})       //nolint:errcheck // never fails
 	h.Write(payload)         //nolint:errcheck // never fails
-	return uint32(h.Sum64()) //nolint:gosec // the lower half is meant
+	return uint32(h.Sum64()) // the lower half is enough
 }
 
 // PathParam returns a path parameter, unescaped: 1 to 128 bytes of UTF-8

@@ -1,0 +1,13 @@
+// Package chassistest attacks a running façade and asserts that it stays
+// polite: malformed input is refused with a 4xx problem+json, nothing is
+// answered with 5xx, nothing hangs, and the server is as healthy afterwards as
+// it was before.
+//
+// A façade's test starts its real server on port 0 and calls
+//
+//	chassistest.Run(t, server.URL(), chassistest.Described(t, server.URL()))
+//
+// with the routes as the server itself describes them, or with a list of its
+// own that holds valid bodies and parameters, so that the attack reaches
+// further than the first check.
+package chassistest
