@@ -21,8 +21,8 @@ type Extent uint8
 const (
 	// Whole: the snapshot is every level there is.
 	Whole Extent = iota
-	// Cut: the snapshot was limited to a number of levels; what lies beyond its
-	// last price is not known, and stays out of every view.
+	// Cut: the snapshot was limited to a number of levels. Beyond its last price
+	// the book has only what changes have told since, and levels may be missing.
 	Cut
 )
 
@@ -46,10 +46,10 @@ func (b *Book) Apply(bids, asks []market.Level) {
 	}
 }
 
-// BestBid is the highest bid; ok is false where no bid is known.
+// BestBid is the highest bid; ok is false where there is none.
 func (b *Book) BestBid() (l market.Level, ok bool) { return b.bids.best() }
 
-// BestAsk is the lowest ask; ok is false where no ask is known.
+// BestAsk is the lowest ask; ok is false where there is none.
 func (b *Book) BestAsk() (l market.Level, ok bool) { return b.asks.best() }
 
 // Crossed reports best bid >= best ask, which no whole update of a right book
@@ -60,17 +60,21 @@ func (b *Book) Crossed() bool {
 	return haveBid && haveAsk && bid.Price.Cmp(ask.Price) >= 0
 }
 
-// AppendBids appends up to n bids, highest first; n < 0 means all known.
+// AppendBids appends up to n bids, highest first; n < 0 means all.
 func (b *Book) AppendBids(dst []market.Level, n int) []market.Level { return b.bids.appendTop(dst, n) }
 
-// AppendAsks appends up to n asks, lowest first; n < 0 means all known.
+// AppendAsks appends up to n asks, lowest first; n < 0 means all.
 func (b *Book) AppendAsks(dst []market.Level, n int) []market.Level { return b.asks.appendTop(dst, n) }
 
-// Depth is the number of levels known on each side: those that a view shows.
-func (b *Book) Depth() (bids, asks int) { return b.bids.known(), b.asks.known() }
+// Len is the number of levels on each side.
+func (b *Book) Len() (bids, asks int) { return b.bids.size(), b.asks.size() }
 
-// Narrow reports whether a side that a Cut snapshot began has fewer than n
-// levels left within what the snapshot knew: time for a new one.
+// Proven is the number of levels on each side, from the best on, among which
+// none can be missing: those within the reach of the last snapshot.
+func (b *Book) Proven() (bids, asks int) { return b.bids.proven(), b.asks.proven() }
+
+// Narrow reports whether fewer than n levels of a side are proven because the
+// price has moved towards the edge of a Cut snapshot: time for a new one.
 func (b *Book) Narrow(n int) bool { return b.bids.narrow(n) || b.asks.narrow(n) }
 
 // Clear forgets everything.

@@ -18,8 +18,8 @@ type side struct {
 	descending bool // bids: the best is the highest
 	rows       []row
 	scale      uint8
-	// edge is the key of the worst row of a Cut snapshot: worse rows are not known
-	// to be all there are.
+	// edge is the key of the worst row of a Cut snapshot: among worse rows some may
+	// be missing.
 	edge    int64
 	hasEdge bool
 
@@ -222,7 +222,7 @@ func (s *side) level(r row) market.Level {
 }
 
 func (s *side) best() (market.Level, bool) {
-	if s.known() == 0 {
+	if s.size() == 0 {
 		return market.Level{}, false
 	}
 	if s.isWide {
@@ -231,8 +231,8 @@ func (s *side) best() (market.Level, bool) {
 	return s.level(s.rows[len(s.rows)-1]), true
 }
 
-// firstKnown is the index of the worst row that is known.
-func (s *side) firstKnown() int {
+// firstProven is the index of the worst row within the snapshot's reach.
+func (s *side) firstProven() int {
 	switch {
 	case s.isWide && s.wideEdge.IsSet():
 		return s.searchWide(s.wideEdge)
@@ -249,17 +249,16 @@ func (s *side) size() int {
 	return len(s.rows)
 }
 
-func (s *side) known() int { return s.size() - s.firstKnown() }
+func (s *side) proven() int { return s.size() - s.firstProven() }
 
 func (s *side) narrow(n int) bool {
-	return (s.hasEdge || s.wideEdge.IsSet()) && s.known() < n
+	return (s.hasEdge || s.wideEdge.IsSet()) && s.proven() < n
 }
 
 func (s *side) appendTop(dst []market.Level, n int) []market.Level {
-	first := s.firstKnown()
-	end := s.size()
+	first, end := 0, s.size()
 	if n >= 0 {
-		first = max(first, end-n)
+		first = max(0, end-n)
 	}
 	dst = slices.Grow(dst, end-first)
 	for i := end - 1; i >= first; i-- {

@@ -19,8 +19,11 @@ func TextID(s string) ID {
 	if s == "" {
 		return ID{}
 	}
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n >= 0 && s[0] != '+' && (s[0] != '0' || len(s) == 1) {
-		return NumID(n)
+	// Text is told apart before ParseInt, whose error would allocate.
+	if len(s) <= 19 && onlyDigits(s) && (s[0] != '0' || len(s) == 1) {
+		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return NumID(n)
+		}
 	}
 	return ID{text: s, set: true}
 }

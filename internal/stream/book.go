@@ -39,6 +39,9 @@ type BookStatus struct {
 	// Time is the event time of the last change, Received its receive time; Unix
 	// ns, 0 when not known.
 	Time, Received int64
+	// ProvenBids and ProvenAsks are the levels, from the best on, among which none
+	// can be missing.
+	ProvenBids, ProvenAsks int
 }
 
 // books is the book and what is needed to keep it right.
@@ -59,8 +62,12 @@ type books struct {
 	// snapshot was received and is waiting for a change to splice to.
 	asked      bool
 	refreshing bool
-	checksums  Checksummer
-	levels     [2][]market.Level
+	// refreshed is when a refresh was asked for last, by the receive time of
+	// changes; applied counts the changes since the reach was looked at.
+	refreshed int64
+	applied   int
+	checksums Checksummer
+	levels    [2][]market.Level
 }
 
 // waiting is a buffered change.
@@ -125,15 +132,27 @@ func (s *Stream) delta(c *channel, d *market.BookDelta, out *Output) {
 			s.trimPending(c)
 		}
 		s.apply(c, d, out)
-		if b.state == Live && !b.asked && s.cfg.SnapshotLimit > 0 && b.book.Narrow(min(narrowBook, s.cfg.SnapshotLimit)) {
-			s.RefreshBook(out)
-		}
+		s.widen(d.ReceiveTime, out)
 	case market.Old:
 		s.old(c)
 	case market.Hole:
 		b.state = Stale
 		s.reach(c, &d.Header, before(d), out)
 		s.await(c, d, len(b.pending), out)
+	}
+}
+
+// widen asks for a new snapshot when the price has moved towards the edge of the
+// last one.
+func (s *Stream) widen(now int64, out *Output) {
+	b := &s.books
+	if b.applied++; b.applied < reachEvery || b.asked || b.state != Live || s.cfg.SnapshotLimit == 0 {
+		return
+	}
+	b.applied = 0
+	if now-b.refreshed >= refreshPause && b.book.Narrow(min(narrowBook, s.cfg.SnapshotLimit)) {
+		b.refreshed = now
+		s.RefreshBook(out)
 	}
 }
 
@@ -258,6 +277,10 @@ func (s *Stream) Snapshot(d *market.BookDelta, out *Output) {
 	}
 	if contained < len(b.pending) && s.cfg.Rules.Splice(d.Seq.V, b.pending[contained].delta) == market.Hole {
 		c.stats.Dropped++
+		if b.state == Live { // a refresh; the book that is there stays
+			b.refreshing, b.pending = false, b.pending[:0]
+			return
+		}
 		s.requestBook(out)
 		return
 	}
@@ -430,7 +453,7 @@ func (s *Stream) verify(c *channel, d *market.BookDelta, out *Output) bool {
 func (s *Stream) top(d *market.BookDelta, out *Output) {
 	rec := market.Add[market.BookTop](&out.own)
 	rec.Header = d.Header
-	rec.Flags = 0
+	rec.Flags = s.unproven(1)
 	if l, ok := s.books.book.BestBid(); ok {
 		rec.BidPrice, rec.BidAmount = l.Price, l.Amount
 	}
@@ -438,6 +461,14 @@ func (s *Stream) top(d *market.BookDelta, out *Output) {
 		rec.AskPrice, rec.AskAmount = l.Price, l.Amount
 	}
 	out.Records = append(out.Records, rec)
+}
+
+// unproven is the flag of a view of n levels a side that may lack some.
+func (s *Stream) unproven(n int) market.Flags {
+	if s.books.book.Narrow(n) {
+		return market.FlagUnverifiable
+	}
+	return 0
 }
 
 // cut emits the book_snapshot of the last boundary that lies between the book's
@@ -455,7 +486,7 @@ func (s *Stream) cut(d *market.BookDelta, out *Output) {
 	rec := market.Add[market.BookSnapshot](&out.own)
 	rec.Header = market.Header{
 		Instrument: s.cfg.Instrument, ExchangeTime: boundary, ReceiveTime: d.ReceiveTime, Seq: market.Int(b.seq),
-		Conn: d.Conn, Epoch: s.cfg.Epoch,
+		Conn: d.Conn, Epoch: s.cfg.Epoch, Flags: s.unproven(s.cfg.BookDepth),
 	}
 	rec.Depth, rec.State = market.Int(int64(s.cfg.BookDepth)), Live.String()
 	b.levels[0] = b.book.AppendBids(b.levels[0][:0], s.cfg.BookDepth)

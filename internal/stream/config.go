@@ -86,6 +86,11 @@ type Config struct {
 // DefaultMaxPending is some minutes of the busiest books.
 const DefaultMaxPending = 10_000
 
-// narrowBook is the number of known levels a side below which a book that began
-// with a cut-off snapshot asks for a new one.
-const narrowBook = 50
+// narrowBook is the number of proven levels a side below which a book that began
+// with a cut-off snapshot asks for a new one. It is looked at every reachEvery
+// changes, and asks again after refreshPause nanoseconds.
+const (
+	narrowBook   = 50
+	reachEvery   = 64
+	refreshPause = int64(30 * time.Second)
+)

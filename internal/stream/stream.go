@@ -212,7 +212,15 @@ func (s *Stream) Finish(now int64, out *Output) {
 // Instrument is the stream's.
 func (s *Stream) Instrument() *market.Instrument { return s.cfg.Instrument }
 
-// Book gives access to the book for reading until the next step, and its state.
+// Book gives access to the book for reading until the next step, and its state. A
+// live book whose best levels lie beyond the reach of its last snapshot is not
+// proven any more, and answers stale.
 func (s *Stream) Book() (*book.Book, BookStatus) {
-	return &s.books.book, BookStatus{State: s.books.state, Seq: s.books.seq, Time: s.books.time, Received: s.books.received}
+	b := &s.books
+	st := BookStatus{State: b.state, Seq: b.seq, Time: b.time, Received: b.received}
+	st.ProvenBids, st.ProvenAsks = b.book.Proven()
+	if b.state == Live && b.book.Narrow(1) {
+		st.State = Stale
+	}
+	return &b.book, st
 }

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/marketprism/marketprism/config"
+)
+
+// settings are the flags of every command that reads the configuration.
+type settings struct {
+	file string
+	set  []string
+}
+
+func (o *settings) flags(c *cobra.Command) {
+	c.Flags().StringVarP(&o.file, "config", "c", "", "services.yaml to read (default ./config/services.yaml, else built in)")
+	c.Flags().StringArrayVar(&o.set, "set", nil, "one setting, as path=value; may be repeated")
+}
+
+// load reads the configuration and says once what deserves notice.
+func (o *settings) load(s streams, runtime ...config.Override) (*config.Loaded, error) {
+	options, err := o.options(s)
+	if err != nil {
+		return nil, err
+	}
+	options.Runtime = runtime
+	loaded, err := config.Load(options)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range loaded.Notices {
+		fmt.Fprintln(s.err, "marketprism:", n)
+	}
+	return loaded, nil
+}
+
+func (o *settings) options(s streams) (config.Options, error) {
+	options := config.Options{Path: o.file, Environ: s.environ}
+	for _, text := range o.set {
+		path, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return options, usage("--set %q: want path=value, such as node.data_dir=/var/lib/marketprism", text)
+		}
+		options.Flags = append(options.Flags, config.Override{Path: path, Text: value, Name: "--set"})
+	}
+	return options, nil
+}
+
+func newConfig(s streams) *cobra.Command {
+	c := &cobra.Command{Use: "config", Short: "check, show or write the configuration", Args: cobra.NoArgs}
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	c.AddCommand(newConfigCheck(s), newConfigShow(s), newConfigInit(s))
+	return c
+}
+
+func newConfigCheck(s streams) *cobra.Command {
+	var o settings
+	c := &cobra.Command{
+		Use: "check", Short: "report everything that is wrong with the configuration", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			options, err := o.options(s)
+			if err != nil {
+				return err
+			}
+			return config.Check(s.out, options)
+		},
+	}
+	o.flags(c)
+	return c
+}
+
+func newConfigShow(s streams) *cobra.Command {
+	var o settings
+	var origin bool
+	c := &cobra.Command{
+		Use: "show", Short: "print the settings in force", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			loaded, err := o.load(s)
+			if err != nil {
+				return err
+			}
+			return loaded.Show(s.out, origin)
+		},
+	}
+	o.flags(c)
+	c.Flags().BoolVar(&origin, "origin", false, "say where each was given")
+	return c
+}
+
+func newConfigInit(s streams) *cobra.Command {
+	return &cobra.Command{
+		Use: "init DIR", Short: "write the commented defaults", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			files, err := config.Init(args[0])
+			for _, f := range files {
+				fmt.Fprintln(s.out, "wrote", f)
+			}
+			return err
+		},
+	}
+}
