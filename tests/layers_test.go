@@ -37,7 +37,9 @@ var required = []string{
 var areas = []string{"actors", "connectors", "http", "persistence"}
 
 // belowSiblings lie below the other folders of their area.
-var belowSiblings = []string{"actors/supervise", "connectors/simulator", "persistence/part"}
+var belowSiblings = []string{
+	"actors/supervise", "connectors/simulator", "http/chassis", "http/chassis/facade", "persistence/part",
+}
 
 // suites are for the tests of the packages beside them.
 var suites = []string{"connectors/connectorstest", "persistence/persistencetest"}

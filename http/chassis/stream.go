@@ -40,6 +40,12 @@ func NewLines(w http.ResponseWriter, r *http.Request) *Stream {
 	return newStream(w, r, []string{MediaNDJSON})
 }
 
+// NewText starts an answer of lines of any text, such as CSV. The rows are
+// written by WriteRaw or WriteFunc, without their line ends.
+func NewText(w http.ResponseWriter, r *http.Request, media string) *Stream {
+	return newStream(w, r, []string{media})
+}
+
 // NewArray starts an answer that is one JSON object: the members of head (nil,
 // a struct or a map), then the member name with the rows as an array, then the
 // members of Close's tail.
