@@ -35,6 +35,50 @@
 // A message is at most 8 MiB. A version, flag or checksum that is not right
 // stops the reader with a typed error; nothing is skipped.
 //
+// # Payload format, version 1
+//
+// A payload is records, column by column (Encoder, Decoder). Integers are
+// unsigned LEB128 varints unless said otherwise; "delta" is zigzag coded, in
+// wrapping 64-bit arithmetic; a text is its length and its bytes.
+//
+//	u8       version, 1
+//	varint   records, at most 2^20
+//	u8, u32  how many fields are common to all kinds, and their fingerprint
+//	varint   words, each a text; word 0 is "" and not listed
+//	varint   instruments, each: text exchange, u8 market code, text symbol, text
+//	         native symbol; instrument 0 is none and not listed
+//	u8       kinds, each: u8 kind, u8 own fields, u32 fingerprint (little endian),
+//	         varint length of the masks, varint length of each column
+//	u8…      the kind of each record, in order
+//	         and for each kind, in the order listed: its masks, then its columns
+//
+// The fields of a kind are those of its visitor in internal/market, the common
+// ones first. A fingerprint is the CRC32C over each field's shape letter, column
+// name and a zero byte. Fields are only ever added behind the last common field
+// or behind the last field of a kind; a decoder reads payloads with fewer fields
+// (those missing are absent) and refuses others with ErrVersion.
+//
+// A record is one mask (varint) and, for each field whose bit is set, an entry in
+// the field's column. Without the bit a field has the value of the record before
+// it in the payload of the same kind and instrument; before the first, all is
+// absent, zero, false.
+//
+//	instrument  index; without the bit, that of the kind's record before
+//	ts          delta
+//	times       delta of the distance from the record's ts
+//	counts      delta
+//	integers    1 + delta; or 0 and: 0 absent; 1 and the zigzag value
+//	ids         like integers; or 0, 2 and a text
+//	decimals    1 + delta of the coefficient, at the same scale; or 0 and: 0
+//	            absent; 2 and the digits as text; 3 + scale and the zigzag coefficient
+//	words       index
+//	enums       code
+//	flags       the bits
+//	booleans    nothing: the bit says that the value changed
+//	levels      count and prices in one column, amounts in the next, as decimals;
+//	            a price is relative to the one before, the first to the first of
+//	            the record before, an amount to 0; without the bit there are none
+//
 // # Exactly once
 //
 // A Recorder has one batch in flight. While its outcome is unknown it repeats

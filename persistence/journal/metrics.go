@@ -85,7 +85,7 @@ func (m *Metrics) refused(shard int, err error) {
 	}
 }
 
-func (m *Metrics) sealed(shard, payload, _ int) {
+func (m *Metrics) sealed(shard, payload int) {
 	if m != nil {
 		m.payloadBytes.WithLabelValues(StreamName(shard)).Add(float64(payload))
 	}

@@ -104,7 +104,7 @@ func (r *Recorder) Seal(payload []byte, rows int) (size int, err error) {
 		return 0, err
 	}
 	r.flight, r.rows, r.doubt = m, rows, false
-	r.journal.metrics.sealed(r.shard, len(payload), len(m))
+	r.journal.metrics.sealed(r.shard, len(payload))
 	return len(m), nil
 }
 
