@@ -6,7 +6,11 @@
 // steady state nothing allocates.
 package book
 
-import "github.com/marketprism/marketprism/internal/market"
+import (
+	"math"
+
+	"github.com/marketprism/marketprism/internal/market"
+)
 
 // Book is one order book. The zero value is an empty book of which nothing is
 // known. It is not safe for concurrent use.
@@ -71,7 +75,9 @@ func (b *Book) Len() (bids, asks int) { return b.bids.size(), b.asks.size() }
 
 // Proven is the number of levels on each side, from the best on, among which
 // none can be missing: those within the reach of the last snapshot.
-func (b *Book) Proven() (bids, asks int) { return b.bids.proven(), b.asks.proven() }
+func (b *Book) Proven() (bids, asks int) {
+	return b.bids.proven(math.MaxInt), b.asks.proven(math.MaxInt)
+}
 
 // Narrow reports whether fewer than n levels of a side are proven because the
 // price has moved towards the edge of a Cut snapshot: time for a new one.

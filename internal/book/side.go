@@ -9,61 +9,59 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 )
 
-// side is one side of a book, worst price first, so that changes near the best
-// price move little memory.
+// side is one side of a book.
 //
 // Prices are compared as integers at one common scale. Numbers that do not fit
 // turn the side to plain decimals ("wide") until its next snapshot.
 type side struct {
 	descending bool // bids: the best is the highest
-	rows       []row
+	rows       ladder
 	scale      uint8
 	// edge is the key of the worst row of a Cut snapshot: among worse rows some may
 	// be missing.
 	edge    int64
 	hasEdge bool
 
+	// wide is worst first.
 	wide     []market.Level
 	wideEdge market.Decimal
 	isWide   bool
-}
 
-// row is a level without pointers: 24 bytes.
-type row struct {
-	key    int64 // price at the side's scale; negated for bids, so that smaller is better
-	amount int64
-	pScale uint8
-	aScale uint8
+	scratch []row
 }
 
 func (s *side) replace(levels []market.Level, descending bool, extent Extent) {
 	s.descending = descending
-	s.rows, s.wide = s.rows[:0], s.wide[:0]
+	s.rows.clear()
+	s.wide = s.wide[:0]
 	s.isWide, s.hasEdge = false, false
 	s.wideEdge = market.Decimal{}
 	s.scale = 0
 	for i := range levels {
 		s.scale = max(s.scale, levels[i].Price.Scale())
 	}
+	rows := s.scratch[:0]
 	for i := range slices.Backward(levels) {
 		r, ok := s.row(&levels[i])
 		if !ok {
 			s.replaceWide(levels, extent)
 			return
 		}
-		s.rows = append(s.rows, r)
+		rows = append(rows, r)
 	}
-	if !strictlyBetter(s.rows) {
-		s.tidy()
+	s.scratch = rows
+	if !falling(rows) {
+		rows = tidy(rows)
 	}
-	s.rows = slices.DeleteFunc(s.rows, func(r row) bool { return r.amount == 0 })
-	if extent == Cut && len(s.rows) > 0 {
-		s.edge, s.hasEdge = s.rows[0].key, true
+	rows = slices.DeleteFunc(rows, func(r row) bool { return r.amount == 0 })
+	if extent == Cut && len(rows) > 0 {
+		s.edge, s.hasEdge = rows[0].key, true
 	}
+	s.rows.fill(rows)
 }
 
-// strictlyBetter reports whether every row is better than the one before.
-func strictlyBetter(rows []row) bool {
+// falling reports whether every row is better than the one before.
+func falling(rows []row) bool {
 	for i := 1; i < len(rows); i++ {
 		if rows[i].key >= rows[i-1].key {
 			return false
@@ -74,9 +72,9 @@ func strictlyBetter(rows []row) bool {
 
 // tidy sorts rows, which stand in reverse order of arrival, and keeps the latest
 // of equal prices.
-func (s *side) tidy() {
-	slices.Reverse(s.rows)
-	slices.SortStableFunc(s.rows, func(a, b row) int {
+func tidy(rows []row) []row {
+	slices.Reverse(rows)
+	slices.SortStableFunc(rows, func(a, b row) int {
 		switch {
 		case a.key > b.key:
 			return -1
@@ -85,14 +83,14 @@ func (s *side) tidy() {
 		}
 		return 0
 	})
-	kept := s.rows[:0]
-	for i, r := range s.rows {
-		if i+1 < len(s.rows) && s.rows[i+1].key == r.key {
+	kept := rows[:0]
+	for i, r := range rows {
+		if i+1 < len(rows) && rows[i+1].key == r.key {
 			continue
 		}
 		kept = append(kept, r)
 	}
-	s.rows = kept
+	return kept
 }
 
 // row converts a level; ok is false where it does not fit.
@@ -146,66 +144,32 @@ func (s *side) apply(l *market.Level) {
 		return
 	}
 	r, ok := s.row(l)
-	if !ok {
-		if l.Price.Scale() > s.scale && s.rescale(l.Price.Scale()) {
-			s.apply(l)
-			return
-		}
+	switch {
+	case !ok && l.Price.Scale() > s.scale && s.rescale(l.Price.Scale()):
+		s.apply(l)
+	case !ok:
 		s.widen()
 		s.applyWide(l)
-		return
-	}
-	i := s.search(r.key)
-	found := i < len(s.rows) && s.rows[i].key == r.key
-	switch {
-	case r.amount == 0 && found:
-		s.rows = slices.Delete(s.rows, i, i+1)
 	case r.amount == 0:
-	case found:
-		s.rows[i] = r
+		s.rows.remove(r.key)
 	default:
-		s.rows = slices.Insert(s.rows, i, r)
+		s.rows.put(r)
 	}
-}
-
-// search finds the first row whose key is not above key. It gallops from the
-// best end, where most changes are.
-func (s *side) search(key int64) int {
-	rows := s.rows
-	hi := len(rows)
-	step := 1
-	for hi-step >= 0 && rows[hi-step].key <= key {
-		hi -= step
-		step *= 2
-	}
-	lo := max(hi-step, -1)
-	// rows[lo] is above key (or lo is -1) and rows[hi] is not (or hi is the end).
-	for hi-lo > 1 {
-		mid := int(uint(lo+hi) >> 1)
-		if rows[mid].key <= key {
-			hi = mid
-		} else {
-			lo = mid
-		}
-	}
-	return hi
 }
 
 // rescale raises the side's scale; false where a price would not fit.
 func (s *side) rescale(scale uint8) bool {
 	up := scale - s.scale
-	for i := range s.rows {
-		if _, ok := scaleUp(s.rows[i].key, up); !ok {
+	for r := range s.rows.all {
+		if _, ok := scaleUp(r.key, up); !ok {
 			return false
 		}
 	}
 	edge, ok := scaleUp(s.edge, up)
-	if !ok {
+	if !ok || int(up) >= len(pow10) {
 		return false
 	}
-	for i := range s.rows {
-		s.rows[i].key *= pow10[up]
-	}
+	s.rows.scale(pow10[up])
 	s.edge, s.scale = edge, scale
 	return true
 }
@@ -215,57 +179,62 @@ func (s *side) level(r row) market.Level {
 	if s.descending {
 		key = -key
 	}
-	return market.Level{
-		Price:  market.NewDecimal(key/pow10[s.scale-r.pScale], r.pScale),
-		Amount: market.NewDecimal(r.amount, r.aScale),
+	if down := s.scale - r.pScale; down > 0 {
+		key /= pow10[down]
 	}
+	return market.Level{Price: market.NewDecimal(key, r.pScale), Amount: market.NewDecimal(r.amount, r.aScale)}
 }
 
 func (s *side) best() (market.Level, bool) {
-	if s.size() == 0 {
+	switch {
+	case s.size() == 0:
 		return market.Level{}, false
-	}
-	if s.isWide {
+	case s.isWide:
 		return s.wide[len(s.wide)-1], true
 	}
-	return s.level(s.rows[len(s.rows)-1]), true
-}
-
-// firstProven is the index of the worst row within the snapshot's reach.
-func (s *side) firstProven() int {
-	switch {
-	case s.isWide && s.wideEdge.IsSet():
-		return s.searchWide(s.wideEdge)
-	case !s.isWide && s.hasEdge:
-		return s.search(s.edge)
-	}
-	return 0
+	return s.level(s.rows.best()), true
 }
 
 func (s *side) size() int {
 	if s.isWide {
 		return len(s.wide)
 	}
-	return len(s.rows)
+	return s.rows.size
 }
 
-func (s *side) proven() int { return s.size() - s.firstProven() }
+// proven counts the rows within the snapshot's reach, but no more than limit.
+func (s *side) proven(limit int) int {
+	switch {
+	case s.isWide && s.wideEdge.IsSet():
+		return min(limit, len(s.wide)-s.searchWide(s.wideEdge))
+	case !s.isWide && s.hasEdge:
+		return s.rows.within(s.edge, limit)
+	}
+	return min(limit, s.size())
+}
 
 func (s *side) narrow(n int) bool {
-	return (s.hasEdge || s.wideEdge.IsSet()) && s.proven() < n
+	return (s.hasEdge || s.wideEdge.IsSet()) && s.proven(n) < n
 }
 
 func (s *side) appendTop(dst []market.Level, n int) []market.Level {
-	first, end := 0, s.size()
-	if n >= 0 {
-		first = max(0, end-n)
+	if n < 0 || n > s.size() {
+		n = s.size()
 	}
-	dst = slices.Grow(dst, end-first)
-	for i := end - 1; i >= first; i-- {
-		if s.isWide {
-			dst = append(dst, s.wide[i])
-		} else {
-			dst = append(dst, s.level(s.rows[i]))
+	dst = slices.Grow(dst, n)
+	if s.isWide {
+		for i := range n {
+			dst = append(dst, s.wide[len(s.wide)-1-i])
+		}
+		return dst
+	}
+	if n == 0 {
+		return dst
+	}
+	for r := range s.rows.all {
+		dst = append(dst, s.level(r))
+		if n--; n == 0 {
+			break
 		}
 	}
 	return dst
@@ -273,10 +242,8 @@ func (s *side) appendTop(dst []market.Level, n int) []market.Level {
 
 // widen turns the side to plain decimals.
 func (s *side) widen() {
-	s.wide = s.wide[:0]
-	for _, r := range s.rows {
-		s.wide = append(s.wide, s.level(r))
-	}
+	s.wide = s.appendTop(s.wide[:0], -1)
+	slices.Reverse(s.wide)
 	if s.hasEdge {
 		edge := s.edge
 		if s.descending {
@@ -284,11 +251,12 @@ func (s *side) widen() {
 		}
 		s.wideEdge = market.NewDecimal(edge, s.scale)
 	}
-	s.rows, s.hasEdge, s.isWide = s.rows[:0], false, true
+	s.rows.clear()
+	s.hasEdge, s.isWide = false, true
 }
 
 func (s *side) replaceWide(levels []market.Level, extent Extent) {
-	s.rows, s.isWide = s.rows[:0], true
+	s.isWide = true
 	for i := range levels {
 		s.applyWide(&levels[i])
 	}

@@ -18,6 +18,8 @@ type Options struct {
 	Epoch int64
 	// Depth is the number of levels at which the exchange cuts its snapshots off.
 	Depth int
+	// Refresh lets books ask for new snapshots; for callers who fetch them.
+	Refresh bool
 	// BookDepth and BookInterval ask for book_snapshot records; 0 is none.
 	BookDepth    int
 	BookInterval time.Duration
@@ -31,7 +33,7 @@ type Options struct {
 func StreamConfig(v *connectors.Venue, i *market.Instrument, o Options) stream.Config {
 	cfg := stream.Config{
 		Instrument: i, Epoch: o.Epoch, Proofs: proofs(v), Rules: v.Sequence, Backfills: v.REST != nil,
-		SnapshotLimit: o.Depth, BookDepth: o.BookDepth, BookInterval: o.BookInterval, Tops: o.Tops,
+		SnapshotLimit: o.Depth, Refresh: o.Refresh, BookDepth: o.BookDepth, BookInterval: o.BookInterval, Tops: o.Tops,
 	}
 	cfg.SnapshotsInBand = slices.ContainsFunc(v.Channels, func(c connectors.Channel) bool {
 		return c.Snapshot == connectors.SnapshotInStream

@@ -146,7 +146,7 @@ func (s *Stream) delta(c *channel, d *market.BookDelta, out *Output) {
 // last one.
 func (s *Stream) widen(now int64, out *Output) {
 	b := &s.books
-	if b.applied++; b.applied < reachEvery || b.asked || b.state != Live || s.cfg.SnapshotLimit == 0 {
+	if b.applied++; b.applied < reachEvery || b.asked || b.state != Live || !s.cfg.Refresh {
 		return
 	}
 	b.applied = 0
@@ -277,8 +277,7 @@ func (s *Stream) Snapshot(d *market.BookDelta, out *Output) {
 	}
 	if contained < len(b.pending) && s.cfg.Rules.Splice(d.Seq.V, b.pending[contained].delta) == market.Hole {
 		c.stats.Dropped++
-		if b.state == Live { // a refresh; the book that is there stays
-			b.refreshing, b.pending = false, b.pending[:0]
+		if s.endRefresh() {
 			return
 		}
 		s.requestBook(out)
@@ -294,9 +293,22 @@ func (s *Stream) Snapshot(d *market.BookDelta, out *Output) {
 	s.drain(c, out)
 }
 
-// SnapshotFailed says that a RequestSnapshot was given up; the next change asks
-// again.
-func (s *Stream) SnapshotFailed() { s.books.asked = false }
+// SnapshotFailed says that a RequestSnapshot was given up; the next change that
+// needs one asks again.
+func (s *Stream) SnapshotFailed() {
+	s.books.asked = false
+	s.endRefresh()
+}
+
+// endRefresh gives up a refresh; the live book that is there stays.
+func (s *Stream) endRefresh() bool {
+	b := &s.books
+	if b.state != Live {
+		return false
+	}
+	b.refreshing, b.pending = false, b.pending[:0]
+	return true
+}
 
 // replace begins a new chain with a snapshot.
 func (s *Stream) replace(c *channel, d *market.BookDelta, out *Output) {

@@ -71,6 +71,10 @@ type Config struct {
 	// snapshot off; 0 when it never does.
 	SnapshotLimit int
 
+	// Refresh lets a live book ask for a new snapshot when the price nears the edge
+	// of the last one; for owners who answer requests.
+	Refresh bool
+
 	// BookDepth and BookInterval make book_snapshot records: the best BookDepth
 	// levels at each multiple of BookInterval of the exchange's clock. 0 is none.
 	BookDepth    int

@@ -114,13 +114,13 @@ func (in *Input) Run(mode Mode, kind string, atLeast time.Duration) (Result, err
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := in.round(mode, &Result{}); err != nil {
+	if err := in.Round(mode, &Result{}); err != nil {
 		return res, err
 	}
 	runtime.GC()
 	begin, cpu := time.Now(), threadTime()
 	for time.Since(begin) < atLeast {
-		if err := in.round(mode, &res); err != nil {
+		if err := in.Round(mode, &res); err != nil {
 			return res, err
 		}
 	}
@@ -128,7 +128,8 @@ func (in *Input) Run(mode Mode, kind string, atLeast time.Duration) (Result, err
 	return res, nil
 }
 
-func (in *Input) round(mode Mode, res *Result) error {
+// Round takes the frames once, through streams made anew, and adds to res.
+func (in *Input) Round(mode Mode, res *Result) error {
 	if mode == Decode {
 		return in.decode(res)
 	}
