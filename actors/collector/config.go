@@ -1,0 +1,102 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/marketprism/marketprism/actors/supervise"
+)
+
+// Config is the collector's own settings; what concerns one exchange is in
+// connectors.Config.
+type Config struct {
+	// BookDepth and BookInterval make book_snapshot records: so many levels a side
+	// at each multiple of the interval of the exchange's clock. 0 makes none.
+	BookDepth    int           `yaml:"book_depth"`
+	BookInterval time.Duration `yaml:"book_interval"`
+	// BookTops publishes the best levels after every change of a book.
+	BookTops bool `yaml:"book_tops"`
+	// StreamMailbox is how many deliveries may wait for one stream.
+	StreamMailbox int `yaml:"stream_mailbox"`
+	// HoldRecords is how many records a stream holds while it resumes.
+	HoldRecords int `yaml:"hold_records"`
+	// ResumeTimeout bounds the wait for storage at a stream's start.
+	ResumeTimeout time.Duration `yaml:"resume_timeout"`
+	// RecentTrades and RecentGaps are kept in memory for each stream.
+	RecentTrades int `yaml:"recent_trades"`
+	RecentGaps   int `yaml:"recent_gaps"`
+	// RetryFirst and RetryLast bound the wait before a failed call is tried again.
+	RetryFirst time.Duration `yaml:"retry_first"`
+	RetryLast  time.Duration `yaml:"retry_last"`
+	// BackfillTrades is how many missed trades are fetched for one gap, the newest;
+	// older ones are marked.
+	BackfillTrades int `yaml:"backfill_trades"`
+	// BackfillPatience is how long a backfill is tried before the gap is marked.
+	BackfillPatience time.Duration `yaml:"backfill_patience"`
+	// InstrumentsEvery is how often the instrument table is fetched again.
+	InstrumentsEvery time.Duration `yaml:"instruments_every"`
+	// ShutdownTimeout bounds the drain of a stream.
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
+	// MetricStreams is how many streams have metrics of their own; the others are
+	// summed up as "other".
+	MetricStreams int `yaml:"metric_streams"`
+	// Restart answers the failures of one exchange's market.
+	Restart supervise.Strategy `yaml:"restart"`
+}
+
+// DefaultConfig suits some hundred streams on one node.
+func DefaultConfig() Config {
+	return Config{
+		BookDepth: 20, BookInterval: time.Second,
+		StreamMailbox: 2048, HoldRecords: 16_384, ResumeTimeout: 30 * time.Second,
+		RecentTrades: 500, RecentGaps: 256,
+		RetryFirst: 500 * time.Millisecond, RetryLast: 30 * time.Second,
+		BackfillTrades: 200_000, BackfillPatience: 30 * time.Minute, InstrumentsEvery: time.Hour,
+		ShutdownTimeout: 10 * time.Second, MetricStreams: 500,
+		Restart: supervise.DefaultStrategy(),
+	}
+}
+
+// Validate reports every value out of range.
+func (c Config) Validate() error {
+	var errs []error
+	for _, f := range []struct {
+		key      string
+		have     int
+		min, max int
+	}{
+		{"book_depth", c.BookDepth, 0, 5000},
+		{"stream_mailbox", c.StreamMailbox, 16, 1 << 20},
+		{"hold_records", c.HoldRecords, 1, 1 << 24},
+		{"recent_trades", c.RecentTrades, 1, 1 << 20},
+		{"recent_gaps", c.RecentGaps, 1, 1 << 20},
+		{"backfill_trades", c.BackfillTrades, 0, 1 << 30},
+		{"metric_streams", c.MetricStreams, 0, 100_000},
+	} {
+		if f.have < f.min || f.have > f.max {
+			errs = append(errs, fmt.Errorf("%s: %d is not between %d and %d", f.key, f.have, f.min, f.max))
+		}
+	}
+	for _, f := range []struct {
+		key  string
+		have time.Duration
+	}{
+		{"resume_timeout", c.ResumeTimeout}, {"retry_first", c.RetryFirst},
+		{"backfill_patience", c.BackfillPatience}, {"instruments_every", c.InstrumentsEvery}, {"shutdown_timeout", c.ShutdownTimeout},
+	} {
+		if f.have <= 0 {
+			errs = append(errs, fmt.Errorf("%s: %v is not above zero", f.key, f.have))
+		}
+	}
+	if c.BookInterval < 0 {
+		errs = append(errs, fmt.Errorf("book_interval: %v is below zero", c.BookInterval))
+	}
+	if c.RetryLast < c.RetryFirst {
+		errs = append(errs, errors.New("retry_last: below retry_first"))
+	}
+	if err := c.Restart.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("restart: %w", err))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,56 @@
+// Package collector is the market-data collector: the branch of the tree that
+// talks to exchanges, proves what they say, and hands it on.
+//
+//	collector
+//	├─ <exchange-market>      one branch each; restarts one child, fails upward beyond its intensity
+//	│   ├─ rest               instruments, snapshots, missed trades, polled channels
+//	│   ├─ subscriptions      what is wanted -> stream and session actors
+//	│   ├─ <SYMBOL>           stream actors: one instrument, proven by internal/stream
+//	│   └─ session-<n>        one socket each
+//	└─ intake                 stops first, and closes every socket before anything else stops
+//
+// # Authority
+//
+// The subscriptions actor alone decides which streams and sessions exist: the
+// configuration, then the [Overlay] of changes made at run time, over the
+// instrument table. A session actor owns one socket; what comes from it goes to
+// the stream actors directly, on the session's goroutine, without passing any
+// mailbox but theirs. A stream actor alone drives the step function of its
+// instrument; it publishes to the live plane and records in the journal. A route
+// joins a stream to those that send to it; it outlives the stream's incarnations
+// and holds what others read of it (figures, the recent ledger).
+//
+// # States of a stream actor
+//
+//	         storage answered, or gave no answer in time
+//	Resuming ──────────────────────────────────────────► Stepping ──► Draining ──► (stopped)
+//	   ▲  holds what arrives, bounded                      │            open entry handed over,
+//	   └───────────────── panic: a new incarnation ────────┘            all acknowledged or late
+//
+// A new incarnation asks storage what it last stored, after the entries of the
+// one before are settled and the reader has applied the journal's end; what lies
+// between is a gap of cause panic, or restart at the start of the process. The
+// session keeps its socket, and no other stream notices.
+//
+// # Queues and what happens when they are full
+//
+//   - A stream's mailbox: the newest delivery is refused, counted, given back to
+//     the session, and becomes a gap: sequences show it by themselves, other
+//     channels are interrupted with cause no_credit.
+//   - Records that arrive while a stream resumes: held up to
+//     [Config.HoldRecords]; then as above.
+//   - What must not be lost (journal refusals, REST answers, a session's events
+//     that the mailbox refused) waits on the route's own lane. It is bounded by
+//     what the stream itself has begun.
+//   - The journal: a refused entry becomes part of the ledger, which the stream
+//     holds until the recorder accepts again. The live plane goes on.
+//
+// # Stop
+//
+// The intake stops first: every session closes its socket and no delivery comes
+// any more. Then each stream handles what its mailbox holds, hands over its last
+// entry and waits until the journal has acknowledged everything, up to
+// [Config.ShutdownTimeout]. Open ledger entries stay open: the next start takes
+// them up, fetches what it can, and marks the rest. They are marked at once
+// (stream.Finish) only when a stream ends for good, by being unsubscribed.
+package collector

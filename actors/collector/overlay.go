@@ -1,0 +1,116 @@
+package collector
+
+import (
+	"context"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// Overlay is what was changed at run time on top of the configuration of one
+// exchange's market: its changes, in order. Later ones win.
+type Overlay struct {
+	Changes []Change `json:"changes"`
+}
+
+// Change adds data types of a symbol, or removes them.
+type Change struct {
+	Add bool `json:"add"`
+	// Symbol is BASE-QUOTE…, or a pattern ("*-USDT").
+	Symbol string `json:"symbol"`
+	// DataTypes are names of kinds.
+	DataTypes []string `json:"data_types"`
+}
+
+// Store keeps overlays over a restart. Its calls may block; they are made beside
+// the actors.
+type Store interface {
+	// Load returns the zero Overlay where none was saved.
+	Load(ctx context.Context, exchange string, m market.Market) (Overlay, error)
+	Save(ctx context.Context, exchange string, m market.Market, o Overlay) error
+}
+
+// with is the overlay with one more change. What an earlier change said of the
+// same symbol and types goes, so that the overlay stays as small as the number
+// of symbols named in it.
+func (o Overlay) with(c Change) Overlay {
+	out := Overlay{Changes: make([]Change, 0, len(o.Changes)+1)}
+	for _, old := range o.Changes {
+		if old.Symbol == c.Symbol {
+			old.DataTypes = slices.DeleteFunc(slices.Clone(old.DataTypes), func(t string) bool { return slices.Contains(c.DataTypes, t) })
+			if len(old.DataTypes) == 0 {
+				continue
+			}
+		}
+		out.Changes = append(out.Changes, old)
+	}
+	out.Changes = append(out.Changes, c)
+	return out
+}
+
+// isPattern reports whether a symbol stands for several.
+func isPattern(symbol string) bool { return strings.ContainsAny(symbol, "*?[") }
+
+// matching lists the instruments that a symbol or pattern means. A pattern means
+// those that are open for trading.
+func matching(table *market.Instruments, symbol string) ([]*market.Instrument, error) {
+	if !isPattern(symbol) {
+		i, err := table.Resolve(symbol)
+		if err != nil {
+			return nil, err
+		}
+		return []*market.Instrument{i}, nil
+	}
+	pattern := strings.ToUpper(symbol)
+	var out []*market.Instrument
+	for _, i := range table.All() {
+		ok, err := path.Match(pattern, i.Symbol)
+		if err != nil {
+			return nil, &InvalidError{Field: "symbols", Value: symbol}
+		}
+		if ok && i.Trading {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+// wanted is the kinds of each instrument that the configuration and the overlay
+// ask for. Symbols that name nothing are listed in unknown.
+func wanted(table *market.Instruments, symbols []string, kinds kindSet, o Overlay) (want map[*market.Instrument]kindSet, unknown []string) {
+	want = map[*market.Instrument]kindSet{}
+	apply := func(symbol string, kinds kindSet, add bool) {
+		found, err := matching(table, symbol)
+		if err != nil {
+			unknown = append(unknown, symbol)
+			return
+		}
+		for _, i := range found {
+			if add {
+				want[i] |= kinds
+			} else if want[i] &^= kinds; want[i] == 0 {
+				delete(want, i)
+			}
+		}
+	}
+	for _, s := range symbols {
+		apply(s, kinds, true)
+	}
+	for _, c := range o.Changes {
+		apply(c.Symbol, kindsNamed(c.DataTypes), c.Add)
+	}
+	return want, unknown
+}
+
+// kindsNamed leaves out what is no kind: an overlay may have been written by a
+// later version.
+func kindsNamed(names []string) (s kindSet) {
+	for _, n := range names {
+		if k, ok := market.ParseKind(n); ok {
+			s |= kindsOf(k)
+		}
+	}
+	return s
+}

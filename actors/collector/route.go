@@ -1,0 +1,140 @@
+package collector
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/internal/stream"
+)
+
+// route is the way to one stream actor, and what is known of it from outside. It
+// outlives the actor's incarnations.
+type route struct {
+	venue      *venue
+	instrument *market.Instrument
+	pid        atomic.Pointer[actor.PID]
+	subjects   [market.NumKinds]string
+
+	// want are the kinds subscribed, up those that a live session delivers.
+	want, up atomic.Uint32
+	// posted counts deliveries put into the mailbox, handled those taken out.
+	posted, handled atomic.Uint64
+	// lost are kinds of which the mailbox refused a delivery.
+	lost atomic.Uint32
+	// poked: the actor was told to look at the lane and has not yet.
+	poked  atomic.Bool
+	lane   lane
+	flight flight
+	// hungry: an entry is filling up, and is handed over when one comes back.
+	hungry atomic.Bool
+	// crashed: the last incarnation ended by a panic. final: the stream ends for
+	// good.
+	crashed, final atomic.Bool
+
+	counts  counts
+	figures atomic.Pointer[figures]
+	history *history
+}
+
+// counts go up for as long as the route lives.
+type counts struct {
+	deliveries, records, published, publishErrors atomic.Uint64
+	// refused are deliveries that the mailbox did not take, overheld records that a
+	// resuming stream could not hold, unrecorded those that the journal refused.
+	refused, overheld, unrecorded atomic.Uint64
+	disconnects, silences         atomic.Uint64
+	// last is the receive time of the newest delivery, Unix ns.
+	last atomic.Int64
+}
+
+// figures are the step function's, copied once a second. Counters hold those of
+// earlier incarnations too.
+type figures struct {
+	channels []stream.ChannelStats
+	book     stream.BookStatus
+	hasBook  bool
+	live     bool
+	refusing bool
+	resuming bool
+}
+
+func newRoute(v *venue, i *market.Instrument) *route {
+	r := &route{venue: v, instrument: i, history: newHistory(v.opts.Config)}
+	tail := "." + market.SubjectToken(i.Exchange) + "." + market.SubjectToken(i.Market.String()) + "." + market.SubjectToken(i.Symbol)
+	for _, k := range market.Kinds() {
+		r.subjects[k] = "md.v1." + k.String() + tail
+	}
+	r.figures.Store(&figures{resuming: true})
+	return r
+}
+
+// part is a stream's share of a delivery with records of several instruments.
+type part struct {
+	of         *shared
+	instrument *market.Instrument
+}
+
+// shared is a delivery that several streams read at once; the last one releases
+// it.
+type shared struct {
+	delivery *connectors.Delivery
+	left     atomic.Int32
+}
+
+func (s *shared) release() {
+	if s.left.Add(-1) == 0 {
+		s.delivery.Release()
+	}
+}
+
+var parts = sync.Pool{New: func() any { return new(part) }}
+
+// post puts a delivery, or a part of one, into the mailbox. False says that it
+// was refused, counted, and will show as a gap.
+func (r *route) post(message any, kinds kindSet) bool {
+	if err := r.venue.opts.System.Tell(r.pid.Load(), message); err != nil {
+		r.counts.refused.Add(1)
+		if errors.Is(err, supervise.ErrMailboxFull) {
+			r.lost.Or(uint32(kinds))
+		}
+		return false
+	}
+	r.posted.Add(1)
+	return true
+}
+
+// tell sends what must not be lost, after the deliveries sent before.
+func (r *route) tell(message any) {
+	if r.lane.n.Load() == 0 {
+		if err := r.venue.opts.System.Tell(r.pid.Load(), message); err == nil {
+			return
+		}
+	}
+	r.lane.put(r.posted.Load(), message)
+	r.poke()
+}
+
+// answer sends what must not be lost and need not wait for its turn.
+func (r *route) answer(message any) {
+	r.lane.put(0, message)
+	r.poke()
+}
+
+// wake makes a stream actor look at its lane.
+type wake struct{}
+
+// poke wakes the actor. When the mailbox is full there is no need to: the actor
+// looks at the lane after every message.
+func (r *route) poke() {
+	if r.poked.CompareAndSwap(false, true) {
+		if err := r.venue.opts.System.Tell(r.pid.Load(), wake{}); err != nil {
+			r.poked.Store(false)
+		}
+	}
+}

@@ -1,0 +1,376 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/internal/stream"
+)
+
+// Status is the body of GET /api/v1/status.
+type Status struct {
+	Service            string                    `json:"service"`
+	Running            bool                      `json:"running"`
+	StartTime          time.Time                 `json:"start_time"`
+	UptimeSeconds      float64                   `json:"uptime_seconds"`
+	CollectorMetrics   Totals                    `json:"collector_metrics"`
+	Exchanges          map[string]ExchangeStatus `json:"exchanges"`
+	DataStats          map[string]DataStats      `json:"data_stats"`
+	SupportedExchanges []string                  `json:"supported_exchanges"`
+	SupportedDataTypes []string                  `json:"supported_data_types"`
+}
+
+// Totals count since the start of the process.
+type Totals struct {
+	// MessagesProcessed are deliveries handled, MessagesPublished records put on
+	// the live plane.
+	MessagesProcessed uint64     `json:"messages_processed"`
+	MessagesPublished uint64     `json:"messages_published"`
+	ErrorsCount       uint64     `json:"errors_count"`
+	LastMessageTime   *time.Time `json:"last_message_time"`
+}
+
+// DataStats count one data type.
+type DataStats struct {
+	Records int64 `json:"records"`
+	// Gaps were opened, OpenGaps are open now.
+	Gaps            int64      `json:"gaps"`
+	OpenGaps        int64      `json:"open_gaps"`
+	LastMessageTime *time.Time `json:"last_message_time"`
+}
+
+// ExchangeStatus is the state of one exchange.
+type ExchangeStatus struct {
+	Enabled             bool       `json:"enabled"`
+	Connected           bool       `json:"connected"`
+	LastMessageTime     *time.Time `json:"last_message_time"`
+	MessagesCount       uint64     `json:"messages_count"`
+	ErrorsCount         uint64     `json:"errors_count"`
+	SupportedSymbols    int        `json:"supported_symbols"`
+	ActiveSubscriptions int        `json:"active_subscriptions"`
+}
+
+// ExchangeStats is the body of GET /api/v1/exchanges/{ex}/stats.
+type ExchangeStats struct {
+	Exchange     string                 `json:"exchange"`
+	Status       ExchangeStatus         `json:"status"`
+	AdapterStats map[string]MarketStats `json:"adapter_stats"`
+	Timestamp    time.Time              `json:"timestamp"`
+}
+
+// MarketStats tell of one market of an exchange.
+type MarketStats struct {
+	Enabled bool `json:"enabled"`
+	// Instruments are listed; Builtin says that the list came with the program,
+	// because the exchange could not be asked.
+	Instruments int             `json:"instruments"`
+	Builtin     bool            `json:"instruments_builtin"`
+	Streams     int             `json:"streams"`
+	LiveStreams int             `json:"live_streams"`
+	Sessions    []SessionStatus `json:"sessions"`
+	// RefusedDeliveries did not fit a mailbox; Unrouted had no stream.
+	RefusedDeliveries uint64 `json:"refused_deliveries"`
+	Unrouted          uint64 `json:"unrouted_deliveries"`
+	// UnrecordedRecords were refused by the journal.
+	UnrecordedRecords uint64   `json:"unrecorded_records"`
+	RESTRetries       uint64   `json:"rest_retries"`
+	RESTFailures      uint64   `json:"rest_failures"`
+	UnknownSymbols    []string `json:"unknown_symbols"`
+}
+
+// SessionStatus tells of one socket.
+type SessionStatus struct {
+	Name          string     `json:"name"`
+	URL           string     `json:"url"`
+	State         string     `json:"state"`
+	Connection    int64      `json:"connection"`
+	Since         *time.Time `json:"since"`
+	Subscriptions int        `json:"subscriptions"`
+	Connects      uint64     `json:"connects"`
+	Disconnects   uint64     `json:"disconnects"`
+	Refused       uint64     `json:"refused_subscriptions"`
+	LastError     string     `json:"last_error,omitempty"`
+}
+
+// Check is one entry of /health.
+type Check struct {
+	// Status is "pass", "warn" or "fail".
+	Status string `json:"status"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Health is what the collector adds to /health.
+type Health struct {
+	Collector Totals                    `json:"collector"`
+	Exchanges map[string]ExchangeStatus `json:"exchanges"`
+	DataStats map[string]DataStats      `json:"data_stats"`
+	Checks    map[string]Check          `json:"checks"`
+}
+
+// Status reads the figures; it asks no actor, so that it answers while actors
+// are busy.
+func (c *Collector) Status(context.Context) Status {
+	s := Status{
+		Service: Service, Running: c.running(), StartTime: c.started.UTC(),
+		UptimeSeconds: max(seconds(c.opts.Now().Sub(c.started)), 1e-9),
+		Exchanges:     c.exchangeStatuses(), DataStats: c.dataStats(),
+		SupportedExchanges: c.exchangeNames(), SupportedDataTypes: c.dataTypes(),
+	}
+	s.CollectorMetrics = totals(s.Exchanges, c.published())
+	return s
+}
+
+// Health reads the figures and judges them.
+func (c *Collector) Health(context.Context) Health {
+	h := Health{Exchanges: c.exchangeStatuses(), DataStats: c.dataStats(), Checks: map[string]Check{}}
+	h.Collector = totals(h.Exchanges, c.published())
+	for _, v := range c.venues {
+		if v.enabled {
+			h.Checks[v.name] = v.check()
+		}
+	}
+	if len(h.Checks) == 0 {
+		h.Checks["exchanges"] = Check{Status: "warn", Detail: "no exchange is enabled"}
+	}
+	return h
+}
+
+// Exchanges lists every exchange with its state.
+func (c *Collector) Exchanges(context.Context) map[string]ExchangeStatus { return c.exchangeStatuses() }
+
+// ExchangeStats tells of one exchange, a disabled one too. Error: [UnknownError].
+func (c *Collector) ExchangeStats(_ context.Context, exchange string) (ExchangeStats, error) {
+	venues, err := c.exchange(exchange)
+	var unknown *UnknownError
+	if errors.As(err, &unknown) && contains(unknown.Known, exchange) {
+		venues, err = nil, nil // an exchange of which no market is configured
+	}
+	if err != nil {
+		return ExchangeStats{}, err
+	}
+	s := ExchangeStats{
+		Exchange: exchange, Status: exchangeStatus(venues), AdapterStats: map[string]MarketStats{}, Timestamp: c.opts.Now().UTC(),
+	}
+	for _, v := range venues {
+		s.AdapterStats[v.market.String()] = v.stats()
+	}
+	return s, nil
+}
+
+// Symbol is one instrument of GET /api/v1/orderbook/symbols/{ex}.
+type Symbol struct {
+	Instrument *market.Instrument
+	// Collected says that there is a stream of it; DataTypes are those wanted.
+	Collected bool
+	DataTypes []string
+}
+
+// Symbols lists the instruments of an exchange, by market and symbol; all of
+// them, or those collected. marketWord "" means every market. Errors:
+// [UnknownError], [InvalidError].
+func (c *Collector) Symbols(_ context.Context, exchange, marketWord string, collected bool) ([]Symbol, error) {
+	venues, err := c.exchange(exchange)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := market.ParseMarket(marketWord); !ok && marketWord != "" {
+		return nil, &InvalidError{Field: "market", Value: marketWord}
+	}
+	out := []Symbol{}
+	for _, v := range venues {
+		table := v.instruments()
+		if table == nil || marketWord != "" && v.market.String() != marketWord {
+			continue
+		}
+		for _, i := range table.All() {
+			s := Symbol{Instrument: i, DataTypes: []string{}}
+			if r := v.route(i); r != nil {
+				s.Collected, s.DataTypes = true, kindSet(r.want.Load()).words()
+			}
+			if s.Collected || !collected {
+				out = append(out, s)
+			}
+		}
+	}
+	return out, nil
+}
+
+// running reports whether every enabled market has its instruments.
+func (c *Collector) running() bool {
+	for _, v := range c.venues {
+		if v.enabled && v.instruments() == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Collector) dataTypes() []string {
+	var all kindSet
+	for _, v := range c.venues {
+		all |= v.supported()
+	}
+	return all.words()
+}
+
+func (c *Collector) published() (n uint64) {
+	for _, v := range c.venues {
+		for _, r := range v.allRoutes() {
+			n += r.counts.published.Load()
+		}
+	}
+	return n
+}
+
+func totals(exchanges map[string]ExchangeStatus, published uint64) Totals {
+	t := Totals{MessagesPublished: published}
+	for _, x := range exchanges {
+		t.MessagesProcessed += x.MessagesCount
+		t.ErrorsCount += x.ErrorsCount
+		t.LastMessageTime = later(t.LastMessageTime, x.LastMessageTime)
+	}
+	return t
+}
+
+func later(a, b *time.Time) *time.Time {
+	if a == nil || b != nil && b.After(*a) {
+		return b
+	}
+	return a
+}
+
+// timeOf is a time for JSON; nil for 0.
+func timeOf(ns int64) *time.Time {
+	if ns == 0 {
+		return nil
+	}
+	t := time.Unix(0, ns).UTC()
+	return &t
+}
+
+func (c *Collector) exchangeStatuses() map[string]ExchangeStatus {
+	out := map[string]ExchangeStatus{}
+	for _, name := range c.exchangeNames() {
+		var venues []*venue
+		for _, v := range c.venues {
+			if v.exchange == name {
+				venues = append(venues, v)
+			}
+		}
+		out[name] = exchangeStatus(venues)
+	}
+	return out
+}
+
+func exchangeStatus(venues []*venue) ExchangeStatus {
+	var s ExchangeStatus
+	var last int64
+	for _, v := range venues {
+		s.Enabled = s.Enabled || v.enabled
+		if table := v.instruments(); table != nil {
+			s.SupportedSymbols += len(table.All())
+		}
+		s.ErrorsCount += v.unrouted.Load() + v.failures.Load()
+		for _, r := range v.allRoutes() {
+			n := &r.counts
+			s.MessagesCount += n.deliveries.Load()
+			s.ErrorsCount += n.refused.Load() + n.overheld.Load() + n.unrecorded.Load() + n.publishErrors.Load()
+			last = max(last, n.last.Load())
+		}
+		for _, k := range v.sockets() {
+			st := k.status()
+			s.Connected = s.Connected || st.State == connectors.Live.String() || st.State == connectors.Subscribing.String()
+			s.ActiveSubscriptions += st.Subscriptions
+			s.ErrorsCount += st.Refused
+		}
+	}
+	s.LastMessageTime = timeOf(last)
+	return s
+}
+
+func (c *Collector) dataStats() map[string]DataStats {
+	out := map[string]DataStats{}
+	for _, name := range c.dataTypes() {
+		out[name] = DataStats{}
+	}
+	for _, v := range c.venues {
+		for _, r := range v.allRoutes() {
+			for _, ch := range r.figures.Load().channels {
+				d := out[ch.Kind.String()]
+				d.Records += ch.Records
+				d.Gaps += ch.Gaps
+				d.OpenGaps += ch.Open
+				d.LastMessageTime = later(d.LastMessageTime, timeOf(ch.LastReceived))
+				out[ch.Kind.String()] = d
+			}
+		}
+	}
+	return out
+}
+
+func (v *venue) stats() MarketStats {
+	s := MarketStats{
+		Enabled: v.enabled, Sessions: []SessionStatus{}, Unrouted: v.unrouted.Load(),
+		RESTRetries: v.retries.Load(), RESTFailures: v.failures.Load(), UnknownSymbols: []string{},
+	}
+	if l := v.listing.Load(); l != nil {
+		s.Instruments, s.Builtin = len(l.table.All()), l.builtin
+	}
+	if u := v.unknown.Load(); u != nil {
+		s.UnknownSymbols = append(s.UnknownSymbols, *u...)
+	}
+	for _, r := range v.allRoutes() {
+		s.Streams++
+		if r.figures.Load().live {
+			s.LiveStreams++
+		}
+		s.RefusedDeliveries += r.counts.refused.Load()
+		s.UnrecordedRecords += r.counts.unrecorded.Load()
+	}
+	for _, k := range v.sockets() {
+		s.Sessions = append(s.Sessions, k.status())
+	}
+	return s
+}
+
+// check judges one market. Nothing here makes the service unhealthy: a process
+// restart would not bring an exchange back.
+func (v *venue) check() Check {
+	l := v.listing.Load()
+	if l == nil {
+		return Check{Status: "warn", Detail: "waiting for the list of instruments"}
+	}
+	if l.builtin {
+		return Check{Status: "warn", Detail: "the exchange's REST interface does not answer; working from the built-in instrument table"}
+	}
+	if u := v.unknown.Load(); u != nil && len(*u) > 0 {
+		return Check{Status: "warn", Detail: "the configuration names symbols that the exchange does not list"}
+	}
+	for _, r := range v.allRoutes() {
+		f := r.figures.Load()
+		switch {
+		case f.refusing:
+			return Check{Status: "warn", Detail: "the journal refuses records"}
+		case f.hasBook && !f.resuming && f.book.State == stream.Stale:
+			return Check{Status: "warn", Detail: "a book is stale: " + r.instrument.Symbol}
+		}
+	}
+	for _, k := range v.sockets() {
+		if k.status().State == connectors.Backoff.String() {
+			return Check{Status: "warn", Detail: "not connected"}
+		}
+	}
+	return Check{Status: "pass"}
+}
+
+func contains(list []string, s string) bool {
+	for _, have := range list {
+		if have == s {
+			return true
+		}
+	}
+	return false
+}
