@@ -1,0 +1,233 @@
+package embedded
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/part"
+)
+
+// candleChunk is how many candles one Next yields at most.
+const candleChunk = 256
+
+// candleColumns are what a candle needs of a trade.
+var candleColumns = []string{"price", "amount", "quote_amount"}
+
+// Candles implements [persistence.Reader]. Open and close are those of the first
+// and the last trade by ts and id; volume is the exact sum of amounts;
+// quote_volume is the exact sum of quote_amount, absent unless every trade has
+// one; a trade without a price counts in none. An interval without trades has no
+// candle.
+func (e *Engine) Candles(_ context.Context, q persistence.CandleQuery) (persistence.Rows, error) {
+	cut, err := parseInterval(q.Interval)
+	if err != nil {
+		return nil, err
+	}
+	schema := e.schemas[market.KindTrade]
+	has, err := schema.Project(candleColumns)
+	if err != nil {
+		return nil, err
+	}
+	from, to := bounds(q.From, q.To)
+	if q.Cursor != "" {
+		at, err := parseCandleCursor(q)
+		if err != nil {
+			return nil, err
+		}
+		open, end := cut.bucket(at)
+		if q.Newest {
+			to = min(to, open)
+		} else {
+			from = max(from, end)
+		}
+	}
+	v, err := e.pin(market.KindTrade, from, to, &q.Stream)
+	if err != nil {
+		return nil, err
+	}
+	v.desc, v.has = q.Newest, has
+	c := &candles{view: v, query: q, cut: cut, now: e.now().UnixNano(),
+		origin: e.originFilter(q.Origin, persistence.OriginPreferCollected, market.KindTrade, &q.Stream),
+		price:  schema.Column("price"), amount: schema.Column("amount"), quote: schema.Column("quote_amount"),
+	}
+	if c.spans, err = v.open(&q.Stream); err != nil {
+		v.release()
+		return nil, e.failed(err)
+	}
+	return c, nil
+}
+
+type candles struct {
+	view                 *view
+	query                persistence.CandleQuery
+	cut                  interval
+	now                  int64
+	origin               persistence.OriginFilter
+	price, amount, quote int
+	spans                spans
+	span                 part.Span
+	taken                int
+	lastOpen             int64
+	done                 bool
+	err                  error
+	cur                  bucket
+}
+
+// bucket is a candle in the making.
+type bucket struct {
+	trades              int64
+	open, end           int64
+	instrument          *market.Instrument
+	origin              market.Origin
+	first, last         market.Decimal // in the direction of the scan
+	high, low           market.Decimal
+	volume, quoteVolume sum
+	quoteless           bool
+}
+
+// Next implements [persistence.Rows].
+func (c *candles) Next(ctx context.Context, into *market.Batch) (int, error) {
+	if c.view.e == nil {
+		return 0, persistence.ErrClosed
+	}
+	if c.err != nil {
+		return 0, c.err
+	}
+	n := 0
+	for n < candleChunk && !c.done && !c.full() {
+		if c.span.Lo >= c.span.Hi {
+			span, err := c.spans.Next(ctx)
+			if errors.Is(err, io.EOF) {
+				c.done = true
+				n += c.emit(into)
+				break
+			}
+			if err != nil {
+				if ctx.Err() == nil {
+					err = c.view.e.failed(err)
+					c.err = err
+				}
+				return n, err
+			}
+			c.span = span
+		}
+		n += c.aggregate(into)
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (c *candles) full() bool { return c.query.Limit > 0 && c.taken >= c.query.Limit }
+
+// aggregate takes rows of the span until a candle is complete; it returns the
+// number of candles emitted.
+func (c *candles) aggregate(into *market.Batch) int {
+	b := c.span.Block
+	for c.span.Lo < c.span.Hi {
+		row := c.span.Lo
+		if c.query.Newest {
+			row = c.span.Hi - 1
+		}
+		ts := b.TS(row)
+		if c.cur.trades > 0 && (ts < c.cur.open || ts >= c.cur.end) {
+			return c.emit(into)
+		}
+		if c.query.Newest {
+			c.span.Hi--
+		} else {
+			c.span.Lo++
+		}
+		if wanted(c.origin, b.Origin(row)) {
+			c.take(b, row, ts)
+		}
+	}
+	return 0
+}
+
+// take adds a trade to the candle in the making.
+func (c *candles) take(b *part.Block, row int, ts int64) {
+	price := b.DecimalAt(c.price, row)
+	if !price.IsSet() {
+		return
+	}
+	k := &c.cur
+	if k.trades == 0 {
+		open, end := c.cut.bucket(ts)
+		*k = bucket{open: open, end: end, instrument: b.Instrument(row), origin: b.Origin(row), first: price, high: price, low: price}
+	}
+	k.trades++
+	k.last = price
+	if price.Cmp(k.high) > 0 {
+		k.high = price
+	} else if price.Cmp(k.low) < 0 {
+		k.low = price
+	}
+	if coef, scale, ok := b.Decimal(c.amount, row); ok {
+		k.volume.addCoef(coef, scale)
+	} else {
+		k.volume.add(b.DecimalAt(c.amount, row))
+	}
+	if quote := b.DecimalAt(c.quote, row); quote.IsSet() {
+		k.quoteVolume.add(quote)
+	} else {
+		k.quoteless = true
+	}
+}
+
+// emit writes the candle in the making, if there is one.
+func (c *candles) emit(into *market.Batch) int {
+	k := &c.cur
+	if k.trades == 0 {
+		return 0
+	}
+	r := market.Add[market.Candle](into)
+	r.Instrument, r.Origin, r.TS = k.instrument, k.origin, k.open
+	r.Interval, r.OpenTime, r.CloseTime = c.cut.word, k.open, k.end-1
+	r.Open, r.Close = k.first, k.last
+	if c.query.Newest {
+		r.Open, r.Close = k.last, k.first
+	}
+	r.High, r.Low, r.Volume = k.high, k.low, k.volume.decimal()
+	if !k.quoteless {
+		r.QuoteVolume = k.quoteVolume.decimal()
+	}
+	r.Trades, r.Closed = market.Int(k.trades), c.now >= k.end
+	c.lastOpen = k.open
+	c.taken++
+	k.trades = 0
+	return 1
+}
+
+// Cursor implements [persistence.Rows].
+func (c *candles) Cursor() string {
+	if c.done || c.taken == 0 {
+		return ""
+	}
+	raw := []byte{cursorVersion, byte(market.KindCandle), 0}
+	if c.query.Newest {
+		raw[2] = 1
+	}
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(raw, uint64(c.lastOpen)))
+}
+
+func parseCandleCursor(q persistence.CandleQuery) (int64, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(q.Cursor)
+	if err != nil || len(raw) != 11 || raw[0] != cursorVersion || raw[1] != byte(market.KindCandle) || (raw[2] == 1) != q.Newest {
+		return 0, fmt.Errorf("%w: not of this candle query", persistence.ErrCursor)
+	}
+	return int64(binary.BigEndian.Uint64(raw[3:])), nil
+}
+
+// Close implements [persistence.Rows].
+func (c *candles) Close() error {
+	c.view.release()
+	return nil
+}

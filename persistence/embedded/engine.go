@@ -1,0 +1,288 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/part"
+)
+
+// Surroundings are what an engine needs of its process. Every field may be left
+// out.
+type Surroundings struct {
+	// Now is the clock; time.Now.
+	Now func() time.Time
+	// Log gets what operators must know; nothing by default.
+	Log *zap.Logger
+	// Registerer takes the metrics; none by default.
+	Registerer prometheus.Registerer
+	// Disk lets tests make steps fail.
+	Disk part.Disk
+}
+
+// Engine is one open store. See the package comment.
+type Engine struct {
+	dir     string
+	cfg     Config
+	now     func() time.Time
+	log     *zap.Logger
+	metrics *metrics
+	disk    part.Disk
+	lock    *os.File
+	names   *part.Names
+	schemas [market.NumKinds]*part.Schema
+
+	closed    chan struct{}
+	closeOnce sync.Once
+	closeErr  error
+	calls     sync.WaitGroup // Publish, Maintain and open Rows
+	callsMu   sync.Mutex     // orders calls.Add and Close
+
+	// manifest is locked before mu.
+	manifestMu sync.Mutex
+	manifest   *part.Manifest
+	maintain   sync.Mutex
+
+	// mu guards what a query pins: the parts and memtables that there are.
+	mu        sync.RWMutex
+	shards    map[int]*shard
+	parts     [market.NumKinds][]*stored // by shard and last sequence
+	garbage   []*stored
+	damaged   []part.Damaged
+	memtables uint64
+
+	nextFile   atomic.Uint64
+	superseded atomic.Int64
+	failures   atomic.Int64
+	counted    overlapCounts
+}
+
+var _ persistence.Engine = (*Engine)(nil)
+
+// Open opens the store in dir, and makes it if there is none. It removes files
+// that the manifest does not list, and moves aside listed ones that are missing or
+// of another size. Errors: persistence.ErrLocked, a *persistence.CorruptError for
+// the manifest, a *persistence.IOError.
+func Open(dir string, cfg Config, with Surroundings) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("embedded store configuration: %w", err)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("embedded store directory: %w", err)
+	}
+	e := &Engine{
+		dir: dir, cfg: cfg, now: with.Now, log: with.Log, disk: with.Disk,
+		names: part.NewNames(), closed: make(chan struct{}), shards: map[int]*shard{},
+	}
+	if e.now == nil {
+		e.now = time.Now
+	}
+	if e.log == nil {
+		e.log = zap.NewNop()
+	}
+	for _, kind := range market.Kinds() {
+		if kind.Table() == "" {
+			continue
+		}
+		if e.schemas[kind], err = part.NewSchema(kind); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, &persistence.IOError{Op: "create store", Path: dir, Err: err}
+	}
+	if e.lock, err = lockDirectory(dir); err != nil {
+		return nil, err
+	}
+	if err := e.load(with.Registerer); err != nil {
+		if e.manifest != nil {
+			err = errors.Join(err, e.manifest.Close())
+		}
+		return nil, errors.Join(err, e.lock.Close())
+	}
+	return e, nil
+}
+
+// load reads the manifest and brings the directory in line with it.
+func (e *Engine) load(r prometheus.Registerer) (err error) {
+	if e.metrics, err = newMetrics(r); err != nil {
+		return fmt.Errorf("embedded store metrics: %w", err)
+	}
+	if e.manifest, err = part.OpenManifest(e.disk, e.dir); err != nil {
+		return err
+	}
+	if e.manifest.Cut > 0 {
+		e.log.Warn("a torn record was cut off the manifest; its publication had not been acknowledged", zap.Int64("bytes", e.manifest.Cut))
+	}
+	state := e.manifest.State()
+	e.damaged = state.Quarantined
+	for number, p := range state.Positions {
+		e.memtables++
+		e.shards[number] = newShard(number, p, e.memtables)
+	}
+	listed := map[string]bool{}
+	for _, m := range state.Parts {
+		listed[m.File] = true
+		e.parts[m.Kind] = append(e.parts[m.Kind], &stored{meta: m})
+		e.nextFile.Store(max(e.nextFile.Load(), fileNumber(m.File)))
+	}
+	if err := e.removeUnlisted(listed); err != nil {
+		return err
+	}
+	for kind := range e.parts {
+		sortParts(e.parts[kind])
+		for _, p := range slices.Clone(e.parts[kind]) {
+			if reason := e.missing(p); reason != "" {
+				if err := e.quarantine(p, reason); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	e.refreshGauges()
+	return nil
+}
+
+func (e *Engine) missing(p *stored) string {
+	info, err := os.Stat(e.path(p.meta))
+	switch {
+	case err != nil:
+		return err.Error()
+	case info.Size() != p.meta.Bytes:
+		return fmt.Sprintf("it has %d bytes, the manifest says %d", info.Size(), p.meta.Bytes)
+	}
+	return ""
+}
+
+func (e *Engine) path(m *part.Meta) string { return filepath.Join(e.dir, m.File) }
+
+// removeUnlisted unlinks what a crash has left behind.
+func (e *Engine) removeUnlisted(listed map[string]bool) error {
+	for _, schema := range e.schemas {
+		if schema == nil {
+			continue
+		}
+		table := schema.Kind.Table()
+		entries, err := os.ReadDir(filepath.Join(e.dir, table))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return &persistence.IOError{Op: "list parts", Path: filepath.Join(e.dir, table), Err: err}
+		}
+		for _, entry := range entries {
+			name := filepath.Join(table, entry.Name())
+			ours := strings.HasSuffix(name, ".parquet") || strings.HasSuffix(name, ".parquet.tmp")
+			if !ours || listed[name] {
+				continue
+			}
+			if err := e.disk.Unlink(filepath.Join(e.dir, name)); err != nil {
+				return err
+			}
+			e.log.Info("removed a file that the manifest does not list", zap.String("file", name))
+		}
+	}
+	return nil
+}
+
+// fileName names a new part: shard, journal range and a number that no other file
+// of this store has.
+func (e *Engine) fileName(kind market.Kind, shard int, first, last uint64) string {
+	return filepath.Join(kind.Table(), fmt.Sprintf("%d-%012d-%012d-%d.parquet", shard, first, last, e.nextFile.Add(1)))
+}
+
+func fileNumber(file string) uint64 {
+	base := strings.TrimSuffix(file, ".parquet")
+	n, err := strconv.ParseUint(base[strings.LastIndexByte(base, '-')+1:], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// shard returns the state of a shard and makes it when needed.
+func (e *Engine) shard(number int) *shard {
+	e.mu.RLock()
+	s := e.shards[number]
+	e.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.shards[number]; s != nil {
+		return s
+	}
+	e.memtables++
+	s = newShard(number, persistence.Position{Shard: number}, e.memtables)
+	e.shards[number] = s
+	return s
+}
+
+// Position implements [persistence.Visibility].
+func (e *Engine) Position(number int) persistence.Position {
+	s := e.shard(number)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.position.Clone()
+}
+
+// Applied implements [persistence.Visibility].
+func (e *Engine) Applied(number int) uint64 { return e.shard(number).appliedSeq() }
+
+func (e *Engine) isClosed() bool {
+	select {
+	case <-e.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// enter begins a call that Close waits for.
+func (e *Engine) enter() error {
+	e.callsMu.Lock()
+	defer e.callsMu.Unlock()
+	if e.isClosed() {
+		return persistence.ErrClosed
+	}
+	e.calls.Add(1)
+	return nil
+}
+
+// Close implements [persistence.Engine]. Rows that are open must be closed first
+// or by another goroutine.
+func (e *Engine) Close() error {
+	e.closeOnce.Do(func() {
+		e.callsMu.Lock()
+		close(e.closed)
+		e.callsMu.Unlock()
+		e.calls.Wait()
+		var errs []error
+		for _, parts := range e.parts {
+			for _, p := range parts {
+				errs = append(errs, p.closeFile())
+			}
+		}
+		for _, p := range e.garbage {
+			errs = append(errs, p.closeFile())
+		}
+		errs = append(errs, e.manifest.Close(), e.lock.Close())
+		e.closeErr = errors.Join(errs...)
+	})
+	return e.closeErr
+}

@@ -1,0 +1,90 @@
+package embedded
+
+import (
+	"context"
+	"math"
+
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence/part"
+)
+
+// writeMerged writes one part with the rows of neighbouring ones. Its errors about
+// a part are [*damagedPart].
+func (e *Engine) writeMerged(ctx context.Context, group []*stored) (*part.Meta, error) {
+	first, last := group[0].meta, group[len(group)-1].meta
+	readers := make([]*rangeReader, 0, len(group))
+	defer func() {
+		for _, r := range readers {
+			r.scan.Close()
+		}
+	}()
+	for _, p := range group {
+		f, err := p.open(e)
+		if err != nil {
+			return nil, &damagedPart{p, err}
+		}
+		readers = append(readers, &rangeReader{part: p, scan: f.NewScan(nil, part.InOrder, false)})
+	}
+	meta := part.Meta{
+		Kind: first.Kind, File: e.fileName(first.Kind, first.Shard, first.FirstSeq, last.LastSeq), JournalID: last.JournalID,
+		Shard: first.Shard, FirstSeq: first.FirstSeq, LastSeq: last.LastSeq, Created: first.Created,
+	}
+	made, err := part.Create(e.disk, e.dir, e.schemas[first.Kind], e.names, meta, func(w *part.Writer) error {
+		for {
+			stream, sources := nextStream(readers)
+			if len(sources) == 0 {
+				return nil
+			}
+			if err := copyRows(ctx, w, stream, part.NewMerge(sources, false)); err != nil {
+				return err
+			}
+		}
+	})
+	return &made, err
+}
+
+// rangeReader walks the instruments of one part.
+type rangeReader struct {
+	part *stored
+	scan *part.Scan
+	next int
+}
+
+// nextStream takes the first instrument that any reader has.
+func nextStream(readers []*rangeReader) (stream market.StreamID, sources []part.Source) {
+	var least *part.Range
+	for _, r := range readers {
+		if r.next < len(r.part.meta.Ranges) {
+			rng := &r.part.meta.Ranges[r.next]
+			if least == nil || part.CompareStreams(rng.Stream, least.Stream) < 0 {
+				least = rng
+			}
+		}
+	}
+	if least == nil {
+		return stream, nil
+	}
+	for _, r := range readers {
+		if r.next >= len(r.part.meta.Ranges) || r.part.meta.Ranges[r.next].Stream != least.Stream {
+			continue
+		}
+		src := r.scan.Source(&r.part.meta.Ranges[r.next], math.MinInt64, math.MaxInt64, r.part.meta.LastSeq)
+		r.next++
+		if src != nil {
+			sources = append(sources, &partSource{src, r.part})
+		}
+	}
+	return least.Stream, sources
+}
+
+// partSource names the part that a source's error is about.
+type partSource struct {
+	part.Source
+	part *stored
+}
+
+// Next implements [part.Source].
+func (s *partSource) Next(ctx context.Context) (part.Span, error) {
+	span, err := s.Source.Next(ctx)
+	return span, blame(s.part, err)
+}

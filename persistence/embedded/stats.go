@@ -1,0 +1,256 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/part"
+)
+
+// Parts implements [persistence.Inspector].
+func (e *Engine) Parts() []persistence.PartInfo {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	list := []persistence.PartInfo{}
+	for _, parts := range e.parts {
+		for _, p := range parts {
+			list = append(list, e.info(p.meta))
+		}
+	}
+	return list
+}
+
+func (e *Engine) info(m *part.Meta) persistence.PartInfo {
+	return persistence.PartInfo{
+		Table: m.Kind.Table(), Kind: m.Kind, Path: e.path(m), Bytes: m.Bytes, Rows: m.Rows, MinTime: m.MinTime, MaxTime: m.MaxTime,
+		Shard: m.Shard, FirstSeq: m.FirstSeq, LastSeq: m.LastSeq, Created: time.Unix(0, m.Created).UTC(), Checksum: fmt.Sprintf("%016x", m.Checksum),
+	}
+}
+
+// Streams implements [persistence.Inspector].
+func (e *Engine) Streams(kind market.Kind) []market.StreamID {
+	if !kind.Valid() {
+		return nil
+	}
+	v, err := e.pin(kind, math.MinInt64, math.MaxInt64, nil)
+	if err != nil {
+		return nil
+	}
+	defer v.release()
+	return v.streams()
+}
+
+// Stats implements [persistence.Inspector]. Rows are summed from the manifest and
+// the memtables; only where two of an instrument's sources share a time are keys
+// compared, and the outcome for parts is remembered.
+func (e *Engine) Stats(ctx context.Context) (persistence.Stats, error) {
+	stats := persistence.Stats{Superseded: e.superseded.Load(), PublishFailures: int(e.failures.Load()), Quarantined: []persistence.Quarantined{}}
+	for _, kind := range market.Kinds() {
+		if kind.Table() == "" {
+			continue
+		}
+		t, err := e.tableStats(ctx, kind)
+		if err != nil {
+			return stats, fmt.Errorf("counting %s: %w", kind.Table(), err)
+		}
+		stats.Tables = append(stats.Tables, t)
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, d := range e.damaged {
+		stats.Quarantined = append(stats.Quarantined, persistence.Quarantined{Part: e.info(d.Meta), Path: filepath.Join(e.dir, d.Moved), Reason: d.Reason})
+	}
+	return stats, nil
+}
+
+func (e *Engine) tableStats(ctx context.Context, kind market.Kind) (persistence.TableStats, error) {
+	t := persistence.TableStats{Table: kind.Table(), Kind: kind}
+	v, err := e.pin(kind, math.MinInt64, math.MaxInt64, nil)
+	if err != nil {
+		return t, err
+	}
+	defer v.release()
+	if v.has, err = e.schemas[kind].Project([]string{}); err != nil {
+		return t, err
+	}
+	for _, p := range v.parts {
+		t.Parts++
+		t.Bytes += p.meta.Bytes
+		t.Rows += p.meta.Rows
+	}
+	scanOf := v.scanner(part.Interleaved)
+	for _, stream := range v.streams() {
+		if err := v.countStream(ctx, stream, scanOf, &t); err != nil {
+			return t, e.failed(err)
+		}
+	}
+	t.Rows += t.MemoryRows
+	return t, nil
+}
+
+// countStream adds a stream's rows in memory, and takes off the rows whose key
+// another source has too.
+func (v *view) countStream(ctx context.Context, stream market.StreamID, scanOf func(*stored) (*part.Scan, error), t *persistence.TableStats) error {
+	var extents []extent
+	for _, p := range v.parts {
+		if r := p.meta.Find(stream); r != nil {
+			extents = append(extents, extent{name: p.meta.File, lo: r.MinTime, hi: r.MaxTime, part: p, rng: r})
+		}
+	}
+	for _, m := range v.mem {
+		s := m.tables[v.kind].find(stream)
+		if s == nil {
+			continue
+		}
+		for _, b := range s.snapshot() {
+			t.MemoryRows += int64(b.Len())
+			extents = append(extents, extent{lo: b.TS(0), hi: b.TS(b.Len() - 1), block: b, priority: m.priority()})
+		}
+	}
+	for _, w := range overlaps(extents) {
+		n, err := v.duplicates(ctx, stream, w, scanOf)
+		if err != nil {
+			return err
+		}
+		t.Rows -= n
+	}
+	return nil
+}
+
+// extent is the time that one source covers.
+type extent struct {
+	name     string // "" in memory
+	lo, hi   int64
+	part     *stored
+	rng      *part.Range
+	block    *part.Block
+	priority uint64
+}
+
+// window is a time that several sources cover.
+type window struct {
+	lo, hi int64
+	in     []extent
+}
+
+// overlaps returns the times that at least two extents cover, joined where they
+// touch.
+func overlaps(extents []extent) []window {
+	slices.SortFunc(extents, func(a, b extent) int {
+		switch {
+		case a.lo < b.lo:
+			return -1
+		case a.lo > b.lo:
+			return 1
+		}
+		return 0
+	})
+	var windows []window
+	reach := int64(math.MinInt64) // highest ts of those before
+	for i, x := range extents {
+		if i > 0 && x.lo <= reach {
+			hi := min(reach, x.hi)
+			if n := len(windows); n > 0 && x.lo <= windows[n-1].hi {
+				windows[n-1].hi = max(windows[n-1].hi, hi)
+			} else {
+				windows = append(windows, window{lo: x.lo, hi: hi})
+			}
+		}
+		reach = max(reach, x.hi)
+	}
+	for i := range windows {
+		w := &windows[i]
+		for _, x := range extents {
+			if x.lo <= w.hi && x.hi >= w.lo {
+				w.in = append(w.in, x)
+			}
+		}
+	}
+	return windows
+}
+
+// duplicates counts the rows of a window that another row replaces.
+func (v *view) duplicates(ctx context.Context, stream market.StreamID, w window, scanOf func(*stored) (*part.Scan, error)) (int64, error) {
+	name := w.name(stream)
+	if n, ok := v.e.counted.get(name); ok {
+		return n, nil
+	}
+	var sources []part.Source
+	for _, x := range w.in {
+		if x.block != nil {
+			lo := x.block.TimesFrom(w.lo, 0, x.block.Len())
+			hi := x.block.TimesFrom(w.hi+1, lo, x.block.Len())
+			if lo < hi {
+				sources = append(sources, part.NewBlockSource(x.block, lo, hi, x.priority))
+			}
+			continue
+		}
+		scan, err := scanOf(x.part)
+		if err != nil {
+			return 0, err
+		}
+		if src := scan.Source(x.rng, w.lo, w.hi+1, x.part.meta.LastSeq); src != nil {
+			sources = append(sources, &partSource{src, x.part})
+		}
+	}
+	m := part.NewMerge(sources, false)
+	for {
+		if _, err := m.Next(ctx); errors.Is(err, io.EOF) {
+			v.e.counted.put(name, m.Dropped)
+			return m.Dropped, nil
+		} else if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// name identifies a window of parts; "" when memory is in it, which changes.
+func (w *window) name(stream market.StreamID) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s|%d|%d", stream, w.lo, w.hi)
+	for _, x := range w.in {
+		if x.name == "" {
+			return ""
+		}
+		b.WriteString("|" + x.name)
+	}
+	return b.String()
+}
+
+// overlapCounts remembers what windows of parts, which never change, had in
+// duplicates.
+type overlapCounts struct {
+	mu sync.Mutex
+	m  map[string]int64
+}
+
+const overlapCountsKept = 100_000
+
+func (o *overlapCounts) get(name string) (int64, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, ok := o.m[name]
+	return n, ok && name != ""
+}
+
+func (o *overlapCounts) put(name string, n int64) {
+	if name == "" {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.m == nil || len(o.m) >= overlapCountsKept {
+		o.m = map[string]int64{}
+	}
+	o.m[name] = n
+}
