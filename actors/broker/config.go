@@ -1,0 +1,231 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// Modes of [Config].
+const (
+	Embedded = "embedded"
+	External = "external"
+)
+
+// Config is the broker's part of the configuration
+// (message-broker-service.nats).
+type Config struct {
+	// Mode is embedded or external.
+	Mode string `yaml:"mode"`
+	// URL lists the servers to connect to when Mode is external, comma-separated.
+	URL string `yaml:"url"`
+	// Username and Password are those of an external server; empty for none.
+	Username string `yaml:"username"`
+	Password string `yaml:"password"`
+	// Host is the address that the embedded server listens on.
+	Host string `yaml:"host"`
+	// Port of the embedded server: 0 does not listen (connections are in process
+	// only), -1 takes any free port.
+	Port int `yaml:"port"`
+	// ServerName must stay the same from one start to the next.
+	ServerName string `yaml:"server_name"`
+	// StoreDir is JetStream's directory.
+	StoreDir string `yaml:"store_dir"`
+	// MaxMemory and MaxFileStore bound JetStream, in bytes. The journal and the
+	// streams reserve their max_bytes of it.
+	MaxMemory    int64 `yaml:"max_memory"`
+	MaxFileStore int64 `yaml:"max_file_store"`
+	// MaxPayload is the largest message in bytes: at least a journal message.
+	MaxPayload int `yaml:"max_payload"`
+	// MaxPending is what the server buffers for one slow connection, in bytes.
+	MaxPending int64 `yaml:"max_pending"`
+	// ProbeInterval is the time between two looks at the server's health.
+	ProbeInterval time.Duration `yaml:"probe_interval"`
+	// RestartFreeBytes must be free on the disk before a server that met a full
+	// disk is started again.
+	RestartFreeBytes int64 `yaml:"restart_free_bytes"`
+	// Streams are made at start, beside those that clients make themselves.
+	Streams []StreamConfig `yaml:"streams"`
+}
+
+// StreamConfig describes one JetStream stream for clients.
+type StreamConfig struct {
+	// Name is letters, digits, - and _.
+	Name     string   `yaml:"name"`
+	Subjects []string `yaml:"subjects"`
+	// Retention is limits, workqueue or interest; it cannot change later.
+	Retention string `yaml:"retention"`
+	// Storage is file or memory; it cannot change later.
+	Storage string `yaml:"storage"`
+	// Discard is old or new: what a full stream gives up.
+	Discard string `yaml:"discard"`
+	// MaxBytes is reserved at the server; at least 1 MiB.
+	MaxBytes int64 `yaml:"max_bytes"`
+	// MaxAge removes older messages; 0 keeps them.
+	MaxAge time.Duration `yaml:"max_age"`
+	// Replicas is 1, 3 or 5.
+	Replicas int `yaml:"replicas"`
+}
+
+// Subjects that clients can neither publish to nor put into a stream of theirs.
+var reserved = []string{"journal.", "md.", "$"}
+
+// minPayload is the journal's largest message.
+const minPayload = 8 << 20
+
+// DefaultConfig is an embedded server on 127.0.0.1:4222 with the streams that
+// clients expect. StoreDir is left to the caller.
+func DefaultConfig() Config {
+	stream := func(name, subject, retention, discard string, bytes int64, age time.Duration) StreamConfig {
+		return StreamConfig{
+			Name: name, Subjects: []string{subject}, Retention: retention, Storage: "file",
+			Discard: discard, MaxBytes: bytes, MaxAge: age, Replicas: 1,
+		}
+	}
+	const day = 24 * time.Hour
+	return Config{
+		Mode:             Embedded,
+		Host:             "127.0.0.1",
+		Port:             4222,
+		ServerName:       "marketprism",
+		MaxMemory:        256 << 20,
+		MaxFileStore:     16 << 30,
+		MaxPayload:       minPayload,
+		MaxPending:       64 << 20,
+		ProbeInterval:    2 * time.Second,
+		RestartFreeBytes: 512 << 20,
+		Streams: []StreamConfig{
+			stream("MARKET_DATA", "market.>", "limits", "old", 1<<30, 7*day),
+			stream("SYSTEM_EVENTS", "system.>", "limits", "old", 256<<20, 30*day),
+			stream("SERVICE_LOGS", "service.>", "limits", "old", 256<<20, 7*day),
+			stream("TASKS", "tasks.>", "workqueue", "new", 256<<20, 0),
+			stream("DLQ", "dlq.>", "limits", "old", 256<<20, 30*day),
+		},
+	}
+}
+
+// Validate returns all errors at once, each beginning with its key.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	switch c.Mode {
+	case Embedded:
+		c.validateEmbedded(bad)
+	case External:
+		if c.URL == "" {
+			bad("url", "is needed when mode is external, such as nats://127.0.0.1:4222")
+		}
+	default:
+		bad("mode", "%q, allowed embedded, external", c.Mode)
+	}
+	if c.ProbeInterval < 10*time.Millisecond || c.ProbeInterval > time.Minute {
+		bad("probe_interval", "%v, allowed 10ms to 1m", c.ProbeInterval)
+	}
+	names := make(map[string]bool, len(c.Streams))
+	var file int64
+	for i, s := range c.Streams {
+		if err := s.Validate(); err != nil {
+			bad(fmt.Sprintf("streams[%d]", i), "%v", err)
+		}
+		if names[s.Name] {
+			bad(fmt.Sprintf("streams[%d]", i), "a second stream named %s", s.Name)
+		}
+		names[s.Name] = true
+		if s.Storage == "file" {
+			file += s.MaxBytes
+		}
+	}
+	if c.Mode == Embedded && file > c.MaxFileStore {
+		bad("max_file_store", "%d, the streams alone reserve %d", c.MaxFileStore, file)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateEmbedded(bad func(key, format string, args ...any)) {
+	if c.Port < -1 || c.Port > 65535 {
+		bad("port", "%d, allowed -1 to 65535", c.Port)
+	}
+	if c.Port != 0 && net.ParseIP(c.Host) == nil && c.Host != "localhost" {
+		bad("host", "%q is not an IP address", c.Host)
+	}
+	if c.ServerName == "" || strings.ContainsAny(c.ServerName, " .*>\t") {
+		bad("server_name", "%q, want a name without spaces, dots and wildcards", c.ServerName)
+	}
+	if c.MaxMemory < 1<<20 {
+		bad("max_memory", "%d, at least %d", c.MaxMemory, 1<<20)
+	}
+	if c.MaxFileStore < 32<<20 {
+		bad("max_file_store", "%d, at least %d", c.MaxFileStore, 32<<20)
+	}
+	if c.MaxPayload < minPayload || c.MaxPayload > 64<<20 {
+		bad("max_payload", "%d, allowed %d to %d", c.MaxPayload, minPayload, 64<<20)
+	}
+	if c.MaxPending < int64(c.MaxPayload) {
+		bad("max_pending", "%d, at least max_payload", c.MaxPending)
+	}
+	if c.RestartFreeBytes < 0 {
+		bad("restart_free_bytes", "%d, at least 0", c.RestartFreeBytes)
+	}
+}
+
+// Validate returns all errors at once, each beginning with its key.
+func (s StreamConfig) Validate() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	oneOf := func(key, got string, allowed ...string) {
+		for _, a := range allowed {
+			if got == a {
+				return
+			}
+		}
+		bad(key, "%q, allowed %s", got, strings.Join(allowed, ", "))
+	}
+	if s.Name == "" || strings.ContainsAny(s.Name, " .*>/\\\t\n") {
+		bad("name", "%q, want a name without spaces, dots, slashes and wildcards", s.Name)
+	}
+	if strings.HasPrefix(s.Name, "JOURNAL_") || strings.HasPrefix(s.Name, "KV_") {
+		bad("name", "%q is one of the program's own", s.Name)
+	}
+	if len(s.Subjects) == 0 {
+		bad("subjects", "none")
+	}
+	for _, subject := range s.Subjects {
+		if IsReserved(subject) {
+			bad("subjects", "%q is one of the program's own", subject)
+		}
+	}
+	oneOf("retention", s.Retention, "limits", "workqueue", "interest")
+	oneOf("storage", s.Storage, "file", "memory")
+	oneOf("discard", s.Discard, "old", "new")
+	if s.MaxBytes < 1<<20 {
+		bad("max_bytes", "%d, at least %d", s.MaxBytes, 1<<20)
+	}
+	if s.MaxAge < 0 {
+		bad("max_age", "%v, at least 0", s.MaxAge)
+	}
+	if s.Replicas != 1 && s.Replicas != 3 && s.Replicas != 5 {
+		bad("replicas", "%d, allowed 1, 3, 5", s.Replicas)
+	}
+	return errors.Join(errs...)
+}
+
+// IsReserved says whether a subject or filter reaches what only the program
+// itself publishes: the journal, the live plane, and the server's own.
+func IsReserved(subject string) bool {
+	first, _, _ := strings.Cut(subject, ".")
+	if first == "*" || first == ">" || first == "" {
+		return true
+	}
+	for _, r := range reserved {
+		if strings.HasPrefix(subject, r) || subject == strings.TrimSuffix(r, ".") {
+			return true
+		}
+	}
+	return false
+}

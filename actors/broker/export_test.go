@@ -1,0 +1,6 @@
+package broker
+
+import "github.com/nats-io/nats-server/v2/server"
+
+// Running is the server that runs now, or nil.
+func (h *Handle) Running() *server.Server { return h.running() }

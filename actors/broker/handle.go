@@ -1,0 +1,210 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/marketprism/marketprism/actors/supervise"
+)
+
+// ErrNotRunning: no server runs at the moment; it may soon.
+var ErrNotRunning = errors.New("the message broker is not running")
+
+// ErrBusy: too many requests at once. Retry later.
+var ErrBusy = errors.New("too many broker requests at once")
+
+// Time that one dial may take; connections try again for ever.
+const dialTimeout = 5 * time.Second
+
+// Handle is how the rest of the program reaches the broker. It outlives the
+// server and the actor, and is safe for concurrent use.
+type Handle struct {
+	cfg     Config
+	metrics *metrics
+	free    func() (uint64, error) // bytes free on the store's disk
+	ref     atomic.Pointer[ref]
+
+	mu      sync.Mutex
+	server  *server.Server // nil when none runs
+	changed chan struct{}  // closed when server changes
+	up      bool           // ready: server running or connected, streams made
+	since   time.Time
+	reason  error // why it is not up
+}
+
+type ref struct {
+	system *supervise.System
+	pid    *actor.PID
+}
+
+// New makes the handle of a broker that starts with [Handle.Spec]. reg may be nil.
+func New(cfg Config, reg prometheus.Registerer) (*Handle, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("broker configuration: %w", err)
+	}
+	if cfg.Mode == Embedded && cfg.StoreDir == "" {
+		return nil, errors.New("broker configuration: store_dir: must name a directory")
+	}
+	h := &Handle{cfg: cfg, changed: make(chan struct{}), reason: ErrNotRunning, since: time.Now()}
+	h.free = func() (uint64, error) { return freeBytes(cfg.StoreDir) }
+	var err error
+	if h.metrics, err = newMetrics(h, reg); err != nil {
+		return nil, fmt.Errorf("broker metrics: %w", err)
+	}
+	return h, nil
+}
+
+// Spec is the branch "broker". It is ready when the server runs and the configured
+// streams exist.
+func (h *Handle) Spec() supervise.Spec {
+	return supervise.Branch("broker", supervise.DefaultStrategy(), supervise.Spec{
+		Name:            "server",
+		Kind:            "broker_server",
+		New:             func() supervise.Actor { return newServerActor(h) },
+		AwaitReady:      true,
+		StartTimeout:    2 * time.Minute, // a large store takes its time to recover
+		ShutdownTimeout: 30 * time.Second,
+	})
+}
+
+// Connect makes a connection to the broker, which is then the caller's to close.
+// It waits for the server as long as ctx lasts. The connection reconnects for
+// ever, also to a server that was started anew, and buffers nothing meanwhile;
+// opts are applied last.
+func (h *Handle) Connect(ctx context.Context, name string, opts ...nats.Option) (*nats.Conn, error) {
+	all := append([]nats.Option{
+		nats.Name(name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(50 * time.Millisecond),
+		nats.ReconnectJitter(50*time.Millisecond, 100*time.Millisecond),
+		nats.ReconnectBufSize(-1),
+		nats.Timeout(dialTimeout),
+		nats.PingInterval(20 * time.Second),
+		nats.MaxPingsOutstanding(2),
+	}, h.address()...)
+	all = append(all, opts...)
+	for {
+		changed := h.watch()
+		nc, err := nats.Connect(h.cfg.URL, all...)
+		if err == nil {
+			return nc, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connecting to the broker: %w (%w)", err, ctx.Err())
+		case <-changed:
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (h *Handle) address() []nats.Option {
+	if h.cfg.Mode == Embedded {
+		return []nats.Option{nats.InProcessServer(h)}
+	}
+	if h.cfg.Username == "" {
+		return nil
+	}
+	return []nats.Option{nats.UserInfo(h.cfg.Username, h.cfg.Password)}
+}
+
+// InProcessConn dials the server that runs now. It implements
+// nats.InProcessConnProvider. Error: ErrNotRunning.
+func (h *Handle) InProcessConn() (net.Conn, error) {
+	srv := h.running()
+	if srv == nil {
+		return nil, ErrNotRunning
+	}
+	return srv.InProcessConn()
+}
+
+// ClientURL is where other processes reach the embedded server: nats://host:port;
+// "" when it does not listen or is external.
+func (h *Handle) ClientURL() string {
+	srv := h.running()
+	if srv == nil || h.cfg.Port == 0 {
+		return ""
+	}
+	return srv.ClientURL()
+}
+
+// Up says whether the broker is usable, and if not, why.
+func (h *Handle) Up() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.up {
+		return nil
+	}
+	return h.reason
+}
+
+// Status describes the server and its streams. Errors: those of supervise.Ask,
+// ErrBusy, ErrNotRunning.
+func (h *Handle) Status(ctx context.Context) (Status, error) {
+	return ask[Status](ctx, h, statusRequest{ctx})
+}
+
+// Streams lists the JetStream streams. Errors: as of Status.
+func (h *Handle) Streams(ctx context.Context) ([]StreamStatus, error) {
+	return ask[[]StreamStatus](ctx, h, streamsRequest{ctx})
+}
+
+func ask[T any](ctx context.Context, h *Handle, message any) (T, error) {
+	r := h.ref.Load()
+	if r == nil {
+		var zero T
+		return zero, supervise.ErrStopped
+	}
+	return supervise.Ask[T](ctx, r.system, r.pid, message)
+}
+
+func (h *Handle) running() *server.Server {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.server
+}
+
+// watch returns a channel that is closed at the next change of the server.
+func (h *Handle) watch() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.changed
+}
+
+// serve makes srv the server to dial; nil: none.
+func (h *Handle) serve(srv *server.Server) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.server = srv
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// withdraw is serve(nil) if srv still is the one.
+func (h *Handle) withdraw(srv *server.Server) {
+	h.mu.Lock()
+	same := h.server == srv
+	h.mu.Unlock()
+	if same {
+		h.serve(nil)
+	}
+}
+
+func (h *Handle) setUp(reason error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if up := reason == nil; up != h.up {
+		h.up, h.since = up, time.Now()
+	}
+	h.reason = reason
+}

@@ -1,0 +1,81 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+// apiTimeout bounds one request to JetStream.
+const apiTimeout = 10 * time.Second
+
+// ensureStreams makes the configured streams, and brings what can change of
+// existing ones in line. Retention and storage cannot change: a stream that
+// differs in them is left as it is, and logged.
+func ensureStreams(ctx context.Context, js jetstream.JetStream, streams []StreamConfig, log *zap.Logger) error {
+	for _, s := range streams {
+		if err := ensureStream(ctx, js, s, log); err != nil {
+			return fmt.Errorf("stream %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+func ensureStream(ctx context.Context, js jetstream.JetStream, s StreamConfig, log *zap.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	existing, err := js.Stream(ctx, s.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		cfg := jetstream.StreamConfig{Name: s.Name, Retention: s.retention(), Storage: s.storage()}
+		if _, err = js.CreateStream(ctx, s.apply(cfg)); err != nil {
+			return fmt.Errorf("making it: %w", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for it: %w", err)
+	}
+	cfg := existing.CachedInfo().Config
+	if cfg.Retention != s.retention() || cfg.Storage != s.storage() {
+		log.Warn("stream exists with another retention or storage and is left as it is", zap.String("stream", s.Name))
+		return nil
+	}
+	if _, err := js.UpdateStream(ctx, s.apply(cfg)); err != nil {
+		return fmt.Errorf("updating it: %w", err)
+	}
+	return nil
+}
+
+// apply sets what can change.
+func (s StreamConfig) apply(c jetstream.StreamConfig) jetstream.StreamConfig {
+	c.Subjects = s.Subjects
+	c.MaxBytes = s.MaxBytes
+	c.MaxAge = s.MaxAge
+	c.Replicas = s.Replicas
+	c.Discard = jetstream.DiscardOld
+	if s.Discard == "new" {
+		c.Discard = jetstream.DiscardNew
+	}
+	return c
+}
+
+func (s StreamConfig) retention() jetstream.RetentionPolicy {
+	switch s.Retention {
+	case "workqueue":
+		return jetstream.WorkQueuePolicy
+	case "interest":
+		return jetstream.InterestPolicy
+	}
+	return jetstream.LimitsPolicy
+}
+
+func (s StreamConfig) storage() jetstream.StorageType {
+	if s.Storage == "memory" {
+		return jetstream.MemoryStorage
+	}
+	return jetstream.FileStorage
+}
