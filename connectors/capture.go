@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/marketprism/marketprism/internal/market"
@@ -45,16 +46,6 @@ type CaptureRecord struct {
 	Line int
 }
 
-// captureLine is the record as it is written.
-type captureLine struct {
-	TS   *int64     `json:"ts"`
-	Conn int64      `json:"conn"`
-	Dir  CaptureDir `json:"dir"`
-	URL  string     `json:"url,omitempty"`
-	Body *string    `json:"body,omitempty"`
-	B64  []byte     `json:"b64,omitempty"`
-}
-
 // maxCaptureLine bounds a line: a book of 50,000 levels is 5 MB.
 const maxCaptureLine = 64 << 20
 
@@ -74,11 +65,14 @@ func (e *CaptureError) Error() string { return fmt.Sprintf("line %d: %v", e.Line
 // Unwrap is the cause.
 func (e *CaptureError) Unwrap() error { return e.Err }
 
-// CaptureReader reads a capture, compressed or not.
+// CaptureReader reads a capture, compressed or not. It is not safe for
+// concurrent use.
 type CaptureReader struct {
 	lines *bufio.Reader
 	line  int
-	buf   []byte
+	long  []byte // a line that is longer than the buffer of lines
+	body  []byte
+	s     Scanner
 	rec   CaptureRecord
 }
 
@@ -108,42 +102,96 @@ func (r *CaptureReader) Next() (*CaptureRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	var l captureLine
-	if err := json.Unmarshal(line, &l); err != nil {
+	if err := r.parse(line); err != nil {
 		return nil, &CaptureError{r.line, fmt.Errorf("not a record of a capture: %w", err)}
 	}
-	r.rec = CaptureRecord{Conn: l.Conn, Dir: l.Dir, URL: l.URL, Line: r.line}
-	switch {
-	case l.TS == nil:
-		return nil, &CaptureError{r.line, errors.New(`not a record of a capture: no "ts"`)}
-	case l.Dir != CaptureOpen && l.Dir != CaptureOut && l.Dir != CaptureIn && l.Dir != CaptureHTTP:
-		return nil, &CaptureError{r.line, fmt.Errorf(`"dir" is %.20q, not open, out, in or http`, l.Dir)}
-	case l.Body != nil:
-		r.rec.Body = append(r.buf[:0], *l.Body...)
-		r.buf = r.rec.Body
-	default:
-		r.rec.Body = l.B64
-	}
-	r.rec.Time = *l.TS
 	return &r.rec, nil
+}
+
+// parse reads {"ts":…,"conn":…,"dir":"…","url":"…","body":"…"}, or "b64" for what
+// was not text.
+func (r *CaptureReader) parse(line []byte) error {
+	s, rec := &r.s, CaptureRecord{Line: r.line}
+	hasTime := false
+	r.body = r.body[:0]
+	s.Reset(line, 0)
+	s.Object()
+	for key, ok := s.Key(); ok; key, ok = s.Key() {
+		switch string(key) {
+		case "ts":
+			rec.Time, hasTime = r.unixNanos(), true
+		case "conn":
+			rec.Conn = s.Int()
+		case "dir":
+			rec.Dir = captureDir(s.String())
+		case "url":
+			rec.URL = string(s.String())
+		case "body":
+			r.body = append(r.body, s.String()...)
+			rec.Body = r.body
+		case "b64":
+			var err error
+			if r.body, err = base64.StdEncoding.AppendDecode(r.body, s.String()); err != nil {
+				return fmt.Errorf(`"b64": %w`, err)
+			}
+			rec.Body = r.body
+		default:
+			s.Skip()
+		}
+	}
+	s.End()
+	switch {
+	case s.Err() != nil:
+		return s.Err()
+	case !hasTime:
+		return errors.New(`no "ts"`)
+	case rec.Dir == "":
+		return errors.New(`"dir" is not open, out, in or http`)
+	}
+	r.rec = rec
+	return nil
+}
+
+// unixNanos reads a time of up to 19 digits.
+func (r *CaptureReader) unixNanos() int64 {
+	text := r.s.Decimal().String()
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		r.s.Fail(`"ts" is no Unix time in ns`)
+	}
+	return n
+}
+
+func captureDir(word []byte) CaptureDir {
+	for _, d := range []CaptureDir{CaptureIn, CaptureHTTP, CaptureOut, CaptureOpen} {
+		if string(word) == string(d) {
+			return d
+		}
+	}
+	return ""
 }
 
 // readLine returns the next line that is not empty.
 func (r *CaptureReader) readLine() ([]byte, error) {
-	var long []byte
+	r.long = r.long[:0]
 	for {
 		part, err := r.lines.ReadSlice('\n')
+		line := part
+		if len(r.long) > 0 || errors.Is(err, bufio.ErrBufferFull) {
+			r.long = append(r.long, part...)
+			line = r.long
+		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
-			if long = append(long, part...); len(long) > maxCaptureLine {
+			if len(r.long) > maxCaptureLine {
 				return nil, &CaptureError{r.line + 1, fmt.Errorf("longer than %d MiB", maxCaptureLine>>20)}
 			}
 			continue
-		case errors.Is(err, io.EOF) && len(long)+len(part) == 0:
+		case errors.Is(err, io.EOF) && len(line) == 0:
 			return nil, io.EOF
 		case errors.Is(err, io.EOF):
 			// A last line without an end is whole when it is JSON.
-			if line := append(long, part...); !json.Valid(line) {
+			if !json.Valid(line) {
 				return nil, &CaptureError{r.line + 1, ErrTruncated}
 			}
 		case errors.Is(err, io.ErrUnexpectedEOF):
@@ -152,14 +200,10 @@ func (r *CaptureReader) readLine() ([]byte, error) {
 			return nil, &CaptureError{r.line + 1, err}
 		}
 		r.line++
-		line := part
-		if long != nil {
-			line = append(long, part...)
-		}
 		if line = bytes.TrimSpace(line); len(line) > 0 {
 			return line, nil
 		}
-		long = nil
+		r.long = r.long[:0]
 	}
 }
 
@@ -176,7 +220,14 @@ func NewCaptureWriter(w io.Writer) *CaptureWriter {
 
 // Write appends a record. Bytes that are not UTF-8 are written in base64.
 func (c *CaptureWriter) Write(r *CaptureRecord) error {
-	b := append(c.buf[:0], `{"ts":`...)
+	c.buf = r.appendLine(c.buf[:0])
+	_, err := c.out.Write(c.buf)
+	return err
+}
+
+// appendLine appends the record as a line of a capture.
+func (r *CaptureRecord) appendLine(b []byte) []byte {
+	b = append(b, `{"ts":`...)
 	b = fmt.Appendf(b, `%d,"conn":%d,"dir":"%s"`, r.Time, r.Conn, r.Dir)
 	if r.URL != "" {
 		b = market.AppendJSONString(append(b, `,"url":`...), r.URL)
@@ -189,9 +240,7 @@ func (c *CaptureWriter) Write(r *CaptureRecord) error {
 		b = base64.StdEncoding.AppendEncode(append(b, `,"b64":"`...), r.Body)
 		b = append(b, '"')
 	}
-	c.buf = append(b, '}', '\n')
-	_, err := c.out.Write(c.buf)
-	return err
+	return append(b, '}', '\n')
 }
 
 // Flush makes everything written so far readable, also when the file ends there.

@@ -1,0 +1,223 @@
+package connectors
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// ClientOptions are what a [Client] is made from.
+type ClientOptions struct {
+	Venue *Venue
+	// HTTP makes the calls; nil is a client of our own.
+	HTTP *http.Client
+	// Timeout bounds a call, its body included; 0 is 15 s.
+	Timeout time.Duration
+	// MaxBody bounds a response, in bytes; 0 is 64 MiB.
+	MaxBody int64
+	// Tap sees every response; nil for none.
+	Tap func(*CaptureRecord)
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Client calls the REST interface of one venue, one call at a time and within
+// its weight budget. It is safe for concurrent use.
+type Client struct {
+	o    ClientOptions
+	turn chan struct{} // holds one token: whose turn it is
+
+	// Under turn:
+	window  time.Time // when the current budget window began
+	used    int       // weight used in it, by us or by others at our address
+	blocked time.Time // the exchange wants no call before
+}
+
+// NewClient returns a client.
+func NewClient(o ClientOptions) *Client {
+	if o.Timeout <= 0 {
+		o.Timeout = 15 * time.Second
+	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = 64 << 20
+	}
+	if o.HTTP == nil {
+		o.HTTP = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Client{o: o, turn: make(chan struct{}, 1)}
+}
+
+// Response is what a call gave.
+type Response struct {
+	Body []byte
+	Receipt
+}
+
+// StatusError is a response other than 200.
+type StatusError struct {
+	URL    string
+	Status int
+	// RetryAfter is how long the exchange wants to be left alone; 0 when it does
+	// not say.
+	RetryAfter time.Duration
+	// Body is the beginning of what it said.
+	Body string
+}
+
+// Error gives the status and what the exchange said.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("GET %s: status %d: %s", e.URL, e.Status, e.Body)
+}
+
+// Throttled reports whether the exchange refused because of too many calls: the
+// same call may be made again, and [Client.Do] waits for the right time.
+func (e *StatusError) Throttled() bool { return throttled(e.Status) }
+
+// Temporary reports whether the same call may succeed later.
+func (e *StatusError) Temporary() bool { return throttled(e.Status) || e.Status >= 500 }
+
+func throttled(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusTeapot
+}
+
+// TooLargeError is a response beyond the limit.
+type TooLargeError struct {
+	URL   string
+	Limit int64
+}
+
+// Error names the limit.
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("GET %s: the response has more than %d bytes", e.URL, e.Limit)
+}
+
+// Fetch makes the call and decodes its records into out. The error is that of
+// [Client.Do] or of [REST.Decode].
+func (c *Client) Fetch(ctx context.Context, req Request, out *market.Batch) error {
+	r, err := c.Do(ctx, req)
+	if err != nil {
+		return err
+	}
+	if err := c.o.Venue.REST.Decode(req, r.Body, r.Receipt, out); err != nil {
+		return fmt.Errorf("GET %s: %w", req.URL, err)
+	}
+	return nil
+}
+
+// Do makes the call when its turn has come and the budget allows, or returns
+// with ctx's error. A response other than 200 is a *[StatusError]; after 429 and
+// 418 no call is made before Retry-After has passed.
+func (c *Client) Do(ctx context.Context, req Request) (Response, error) {
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return Response{}, fmt.Errorf("GET %s: waiting for a turn: %w", req.URL, ctx.Err())
+	}
+	defer func() { <-c.turn }()
+	if err := c.afford(ctx, req.Weight); err != nil {
+		return Response{}, fmt.Errorf("GET %s: waiting for the rate limit: %w", req.URL, err)
+	}
+	return c.get(ctx, req)
+}
+
+// afford waits until the exchange takes calls again and the weight fits into
+// what is left of the window, and books it.
+func (c *Client) afford(ctx context.Context, weight int) error {
+	if err := sleep(ctx, c.blocked.Sub(c.o.Now())); err != nil {
+		return err
+	}
+	limit := c.o.Venue.Limits.Weight
+	if limit.N <= 0 {
+		return ctx.Err()
+	}
+	c.turnWindow(limit.Per)
+	if c.used > 0 && c.used+weight > limit.N {
+		if err := sleep(ctx, c.window.Add(limit.Per).Sub(c.o.Now())); err != nil {
+			return err
+		}
+		c.turnWindow(limit.Per)
+	}
+	c.used += weight
+	return ctx.Err()
+}
+
+// turnWindow starts a new budget when the window is over; exchanges count by
+// whole minutes of the clock.
+func (c *Client) turnWindow(per time.Duration) {
+	if w := c.o.Now().Truncate(per); !w.Equal(c.window) {
+		c.window, c.used = w, 0
+	}
+}
+
+func (c *Client) get(ctx context.Context, req Request) (Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	defer cancel()
+	call, err := http.NewRequestWithContext(ctx, http.MethodGet, req.URL, nil)
+	if err != nil {
+		return Response{}, fmt.Errorf("GET %s: %w", req.URL, err)
+	}
+	call.Header.Set("User-Agent", "marketprism")
+	resp, err := c.o.HTTP.Do(call)
+	if err != nil {
+		return Response{}, fmt.Errorf("GET %s: %w", req.URL, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.o.MaxBody+1))
+	if err != nil {
+		return Response{}, fmt.Errorf("GET %s: read the response: %w", req.URL, err)
+	}
+	now := c.o.Now()
+	c.learn(resp, now)
+	if int64(len(body)) > c.o.MaxBody {
+		return Response{}, &TooLargeError{URL: req.URL, Limit: c.o.MaxBody}
+	}
+	if resp.StatusCode != http.StatusOK {
+		return Response{}, &StatusError{
+			URL: req.URL, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, now), Body: string(body[:min(len(body), 512)]),
+		}
+	}
+	if c.o.Tap != nil {
+		c.o.Tap(&CaptureRecord{Time: now.UnixNano(), Dir: CaptureHTTP, URL: req.URL, Body: body})
+	}
+	return Response{Body: body, Receipt: Receipt{Time: now.UnixNano()}}, nil
+}
+
+// learn takes what the response says of our budget.
+func (c *Client) learn(resp *http.Response, now time.Time) {
+	if m, ok := c.o.Venue.REST.(Metered); ok {
+		if used, ok := m.Used(resp.Header); ok {
+			c.used = used
+		}
+	}
+	if throttled(resp.StatusCode) {
+		wait := retryAfter(resp.Header, now)
+		if wait == 0 {
+			wait = defaultThrottle
+		}
+		c.blocked = now.Add(wait)
+	}
+}
+
+// defaultThrottle is how long we stay away when the exchange wants us to and
+// does not say for how long: a window of the usual budget.
+const defaultThrottle = time.Minute
+
+// retryAfter reads the header of that name, in seconds or as a date.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	text := h.Get("Retry-After")
+	if n, err := strconv.Atoi(text); err == nil && n >= 0 {
+		return time.Duration(n) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil && at.After(now) {
+		return at.Sub(now)
+	}
+	return 0
+}
