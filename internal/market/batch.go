@@ -1,6 +1,9 @@
 package market
 
-import "iter"
+import (
+	"iter"
+	"math/bits"
+)
 
 // Batch holds records of any kinds, in order, in memory of its own. It is not
 // safe for concurrent use, and a record in it must not be used after
@@ -9,6 +12,7 @@ type Batch struct {
 	cols   [NumKinds]rows
 	order  []entry
 	levels []Level
+	used   uint32 // a bit for each kind that has rows
 }
 
 type entry struct {
@@ -78,6 +82,7 @@ func Add[T any, P recordOf[T]](b *Batch) P {
 		b.cols[kind] = col
 	}
 	b.order = append(b.order, entry{kind, col.n})
+	b.used |= 1 << kind
 	return col.next()
 }
 
@@ -88,6 +93,7 @@ func (b *Batch) AddKind(k Kind) Record {
 		b.cols[k] = kindRows[k].rows()
 	}
 	b.order = append(b.order, entry{k, b.cols[k].len()})
+	b.used |= 1 << k
 	return b.cols[k].add()
 }
 
@@ -179,11 +185,10 @@ func (b *Batch) Copy(r Record) Record {
 
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
-	for _, col := range b.cols {
-		if col != nil {
-			col.cut(0)
-		}
+	for used := b.used; used != 0; used &= used - 1 {
+		b.cols[bits.TrailingZeros32(used)].cut(0)
 	}
+	b.used = 0
 	b.order = b.order[:0]
 	b.levels = b.levels[:0]
 }
