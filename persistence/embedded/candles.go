@@ -30,7 +30,7 @@ func (e *Engine) Candles(_ context.Context, q persistence.CandleQuery) (persiste
 		return nil, err
 	}
 	schema := e.schemas[market.KindTrade]
-	has, err := schema.Project(candleColumns)
+	has, err := schema.ProjectLean(candleColumns)
 	if err != nil {
 		return nil, err
 	}

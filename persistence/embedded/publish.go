@@ -86,7 +86,7 @@ func (e *Engine) writePart(ctx context.Context, m *memtable, kind market.Kind, f
 	dropped := int64(0)
 	made, err := part.Create(e.disk, e.dir, e.schemas[kind], e.names, meta, func(w *part.Writer) error {
 		for _, s := range m.tables[kind].all() {
-			merge := part.NewMerge(s.sources(nil, math.MinInt64, math.MaxInt64, 0), false)
+			merge := part.NewMerge(s.sources(nil, math.MinInt64, math.MaxInt64, 0, nil), false)
 			if err := copyRows(ctx, w, s.stream, merge); err != nil {
 				return err
 			}

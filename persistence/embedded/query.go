@@ -92,7 +92,7 @@ func (v *view) merge(stream market.StreamID, scanOf func(*stored) (*part.Scan, e
 	}
 	for _, m := range v.mem {
 		if s := m.tables[v.kind].find(stream); s != nil {
-			sources = s.sources(sources, v.from, v.to, m.priority())
+			sources = s.sources(sources, v.from, v.to, m.priority(), v.has)
 		}
 	}
 	return part.NewMerge(sources, v.desc), nil

@@ -142,12 +142,12 @@ func (s *series) snapshot() []*part.Block {
 }
 
 // sources appends the series' rows with ts in [from, to) as sources of a merge.
-func (s *series) sources(dst []part.Source, from, to int64, priority uint64) []part.Source {
+func (s *series) sources(dst []part.Source, from, to int64, priority uint64, has part.Projection) []part.Source {
 	for _, b := range s.snapshot() {
 		lo := b.TimesFrom(from, 0, b.Len())
 		hi := b.TimesFrom(to, lo, b.Len())
 		if lo < hi {
-			dst = append(dst, part.NewBlockSource(b, lo, hi, priority))
+			dst = append(dst, part.NewBlockSource(b.Project(has), lo, hi, priority))
 		}
 	}
 	return dst

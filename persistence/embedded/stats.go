@@ -191,7 +191,7 @@ func (v *view) duplicates(ctx context.Context, stream market.StreamID, w window,
 			lo := x.block.TimesFrom(w.lo, 0, x.block.Len())
 			hi := x.block.TimesFrom(w.hi+1, lo, x.block.Len())
 			if lo < hi {
-				sources = append(sources, part.NewBlockSource(x.block, lo, hi, x.priority))
+				sources = append(sources, part.NewBlockSource(x.block.Project(v.has), lo, hi, x.priority))
 			}
 			continue
 		}

@@ -39,6 +39,9 @@ type Block struct {
 	ord []uint64
 	// has says which columns are there; nil is all.
 	has Projection
+	// keys reads the key columns of a page that were left out; nil when they are
+	// there.
+	keys func() error
 }
 
 // NewBlock returns an empty block.
@@ -60,13 +63,30 @@ func (b *Block) Snapshot() *Block {
 	return &c
 }
 
+// Project returns the same rows, of which only the projection's columns are read.
+func (b *Block) Project(p Projection) *Block {
+	c := *b
+	c.has = p
+	return &c
+}
+
+// needKeys makes the key columns available.
+func (b *Block) needKeys() error {
+	if b.keys == nil {
+		return nil
+	}
+	read := b.keys
+	b.keys = nil
+	return read()
+}
+
 // Reset empties the block and keeps its memory.
 func (b *Block) Reset() {
 	for i := range b.cols {
 		v := &b.cols[i]
 		v.i64, v.u8, v.u32, v.off, v.data = v.i64[:0], v.u8[:0], v.u32[:0], v.off[:0], v.data[:0]
 	}
-	b.ord, b.n, b.has = b.ord[:0], 0, nil
+	b.ord, b.n, b.has, b.keys = b.ord[:0], 0, nil, nil
 }
 
 // TextBytes is the size of the rows' text.
@@ -155,7 +175,9 @@ func (v *vector) endText() { v.off = append(v.off, uint32(len(v.data))) }
 // AppendRows appends rows [lo, hi) of another block of the same kind and names.
 func (b *Block) AppendRows(from *Block, lo, hi int) {
 	for i := range b.cols {
-		b.cols[i].appendRows(&from.cols[i], b.n, lo, hi)
+		if from.has.has(i) {
+			b.cols[i].appendRows(&from.cols[i], b.n, lo, hi)
+		}
 	}
 	if from.ord != nil {
 		b.ord = append(b.ord, from.ord[lo:hi]...)

@@ -286,6 +286,9 @@ func (m *Merge) gather(ctx context.Context, ts int64) error {
 				c.span.Lo++
 			}
 			b := c.span.Block
+			if err := b.needKeys(); err != nil {
+				return err
+			}
 			if m.group == nil {
 				m.group = NewBlock(b.schema, b.names)
 			}

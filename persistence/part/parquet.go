@@ -61,7 +61,8 @@ func (n *namedNode) Value(base reflect.Value) reflect.Value {
 
 // buildParquet lays the columns out. Encodings were chosen by measuring on
 // captured trades: deltas where neighbours are close, dictionaries where few
-// values repeat, split bytes for numbers.
+// values repeat; numbers plain, because zstd finds prices and amounts that come
+// again, which splitting their bytes would hide.
 func (s *Schema) buildParquet() {
 	g := &orderedGroup{Group: parquet.Group{}}
 	add := func(name string, col int, r role, node parquet.Node, bounded bool) {
@@ -88,7 +89,7 @@ func (s *Schema) buildParquet() {
 		case classInt:
 			add(c.Name, i, roleInt, parquet.Optional(parquet.Encoded(parquet.Int(64), &parquet.DeltaBinaryPacked)), true)
 		case classDecimal:
-			add(c.Name, i, roleDouble, parquet.Optional(parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.ByteStreamSplit)), true)
+			add(c.Name, i, roleDouble, parquet.Optional(parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.Plain)), true)
 			add(c.Name+"_scale", i, roleScale, parquet.Optional(dictionary(parquet.Int(32))), false)
 			add(c.Name+"_exact", i, roleExact, parquet.Optional(parquet.Encoded(parquet.String(), &parquet.DeltaLengthByteArray)), false)
 		case classID:
@@ -101,7 +102,7 @@ func (s *Schema) buildParquet() {
 			add(c.Name, i, roleBool, parquet.Leaf(parquet.BooleanType), true)
 		case classLevels:
 			add(c.Name, i, roleLevels, parquet.Encoded(parquet.String(), &parquet.DeltaLengthByteArray), false)
-			add(bestColumn(c.Name), i, roleBest, parquet.Optional(parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.ByteStreamSplit)), true)
+			add(bestColumn(c.Name), i, roleBest, parquet.Optional(parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.Plain)), true)
 		case classFlags:
 			add(c.Name, i, roleFlags, dictionary(parquet.Int(32)), true)
 		}

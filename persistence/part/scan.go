@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/parquet-go/parquet-go"
@@ -42,6 +43,8 @@ type Scan struct {
 	block   *Block
 	page    int // page that block holds; -1 for none
 	levels  []byte
+	// lean: key columns are left out until they are needed.
+	lean bool
 }
 
 // dictionaryCodes translates the indexes of one chunk's dictionary.
@@ -65,6 +68,9 @@ func (f *File) NewScan(p Projection, access Access, descending bool) *Scan {
 		default:
 			s.want[i] = p.has(l.col)
 		}
+	}
+	for _, col := range f.schema.orderCols() {
+		s.lean = s.lean || !p.has(col)
 	}
 	return s
 }
@@ -202,6 +208,27 @@ func (s *Scan) decode(p *pageRef, lo, hi int64) (err error) {
 			continue
 		}
 		if err := s.decodeLeaf(i, p, int(lo), int(hi)); err != nil {
+			return err
+		}
+	}
+	if s.lean {
+		s.block.keys = func() error { return s.decodeKeys(p, int(lo), int(hi)) }
+	}
+	return nil
+}
+
+// decodeKeys reads the key columns of the page in the block that were left out.
+func (s *Scan) decodeKeys(p *pageRef, lo, hi int) (err error) {
+	defer s.file.guard(&err)
+	for i, l := range s.file.schema.leaves {
+		if s.want[i] || s.has.has(l.col) || !slices.Contains(s.file.schema.orderCols(), l.col) {
+			continue
+		}
+		switch l.role {
+		case roleMicros, roleExchange, roleMarket, roleSymbol, roleBest:
+			continue
+		}
+		if err := s.decodeLeaf(i, p, lo, hi); err != nil {
 			return err
 		}
 	}

@@ -103,6 +103,25 @@ func (s *Schema) Parquet() *parquet.Schema { return s.parquet }
 // Projection says which columns a reader decodes; nil is all of them.
 type Projection []bool
 
+// ProjectLean is Project without the key columns, which are then read only where
+// two sources have rows of one ts. Such rows cannot be filled into records.
+func (s *Schema) ProjectLean(names []string) (Projection, error) {
+	p, err := s.Project(names)
+	if err != nil {
+		return nil, err
+	}
+	lean := make(Projection, len(p))
+	for _, name := range names {
+		if i := s.Column(name); i >= 0 {
+			lean[i] = true
+		}
+	}
+	for _, i := range []int{s.tsCol, s.instrCol, s.originCol} {
+		lean[i] = true
+	}
+	return lean, nil
+}
+
 // Project returns the projection of the named columns and those of the key; nil
 // names select all.
 func (s *Schema) Project(names []string) (Projection, error) {
@@ -121,10 +140,15 @@ func (s *Schema) Project(names []string) (Projection, error) {
 		}
 		p[i] = true
 	}
-	for _, i := range append([]int{s.tsCol, s.instrCol, s.ordCol, s.seqCol, s.originCol, s.flagsCol, s.recvCol, s.epochCol, s.connCol}, s.keyCols...) {
+	for _, i := range s.orderCols() {
 		p[i] = true
 	}
 	return p, nil
+}
+
+// orderCols are the columns that a sort key is made of.
+func (s *Schema) orderCols() []int {
+	return append([]int{s.tsCol, s.instrCol, s.ordCol, s.seqCol, s.originCol, s.flagsCol, s.recvCol, s.epochCol, s.connCol}, s.keyCols...)
 }
 
 func (p Projection) has(col int) bool { return p == nil || p[col] }
