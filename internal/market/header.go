@@ -33,14 +33,21 @@ type Field struct {
 	Name string
 	// Column is the column's name in every store.
 	Column string
+
+	key string // Name as JSON writes it
 }
 
-func field(name string) *Field { return &Field{Name: name, Column: name} }
+func field(name string) *Field { return fieldIn(name, name) }
+
+// fieldIn is a field whose column has another name.
+func fieldIn(name, column string) *Field {
+	return &Field{Name: name, Column: column, key: jsonKey(name)}
+}
 
 // The common fields. Exported for those that build a schema or a key by hand.
 var (
 	FieldTS           = &Field{Column: "ts"}
-	FieldInstrument   = &Field{Name: "exchange", Column: "exchange"}
+	FieldInstrument   = field("exchange")
 	FieldExchangeTime = field("exchange_time_ns")
 	FieldReceiveTime  = field("receive_time_ns")
 	FieldSeq          = field("seq")

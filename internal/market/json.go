@@ -12,7 +12,16 @@ type JSON struct {
 	Numbers bool
 
 	buf []byte
+	// Neighbours mostly share their instrument and the second of their times, so
+	// that the text of the last ones is kept.
+	instrument *Instrument
+	names      []byte
+	second     int64 // Unix s; 0 is none
+	digits     [secondDigits]byte
 }
+
+// secondDigits is the length of a Unix time in seconds, from 2001 to 2286.
+const secondDigits = 10
 
 // Append appends r as one object, without a line end.
 func (j *JSON) Append(dst []byte, r Record) []byte {
@@ -25,19 +34,24 @@ func (j *JSON) Append(dst []byte, r Record) []byte {
 	return out
 }
 
-func (j *JSON) key(name string) {
-	j.buf = append(j.buf, `,"`...)
-	j.buf = append(j.buf, name...)
-	j.buf = append(j.buf, `":`...)
+func (j *JSON) key(f *Field) {
+	if f.key != "" {
+		j.buf = append(j.buf, f.key...)
+		return
+	}
+	j.buf = append(j.buf, jsonKey(f.Name)...)
 }
 
-func (j *JSON) text(name, s string) {
-	j.key(name)
+// jsonKey is a member's name with what stands around it.
+func jsonKey(name string) string { return `,"` + name + `":` }
+
+func (j *JSON) text(f *Field, s string) {
+	j.key(f)
 	j.buf = AppendJSONString(j.buf, s)
 }
 
-func (j *JSON) number(name string, n int64) {
-	j.key(name)
+func (j *JSON) number(f *Field, n int64) {
+	j.key(f)
 	j.buf = strconv.AppendInt(j.buf, n, 10)
 }
 
@@ -47,30 +61,51 @@ func (j *JSON) Instrument(v **Instrument) {
 	if i == nil {
 		return
 	}
-	j.text("exchange", i.Exchange)
-	j.text("market", i.Market.String())
-	j.text("symbol", i.Symbol)
-	j.text("native_symbol", i.Native)
+	if i != j.instrument {
+		j.instrument = i
+		j.names = AppendJSONString(append(j.names[:0], `,"exchange":`...), i.Exchange)
+		j.names = AppendJSONString(append(j.names, `,"market":`...), i.Market.String())
+		j.names = AppendJSONString(append(j.names, `,"symbol":`...), i.Symbol)
+		j.names = AppendJSONString(append(j.names, `,"native_symbol":`...), i.Native)
+	}
+	j.buf = append(j.buf, j.names...)
 }
 
 // Time implements [Visitor].
 func (j *JSON) Time(f *Field, v *int64) {
-	if *v != 0 && f.Name != "" {
-		j.number(f.Name, *v)
+	if *v == 0 || f.Name == "" {
+		return
 	}
+	second, ns := *v/1e9, *v%1e9
+	if second < 1e9 || second >= 1e10 {
+		j.number(f, *v)
+		return
+	}
+	if second != j.second {
+		j.second = second
+		strconv.AppendInt(j.digits[:0], second, 10)
+	}
+	j.key(f)
+	j.buf = append(j.buf, j.digits[:]...)
+	var low [9]byte
+	for n, rest := uint32(ns), len(low)-1; rest >= 0; rest-- {
+		low[rest] = byte('0' + n%10)
+		n /= 10
+	}
+	j.buf = append(j.buf, low[:]...)
 }
 
 // Count implements [Visitor].
 func (j *JSON) Count(f *Field, v *int64) {
 	if *v != 0 {
-		j.number(f.Name, *v)
+		j.number(f, *v)
 	}
 }
 
 // Int implements [Visitor].
 func (j *JSON) Int(f *Field, v *OptInt) {
 	if v.OK {
-		j.number(f.Name, v.V)
+		j.number(f, v.V)
 	}
 }
 
@@ -79,7 +114,7 @@ func (j *JSON) Decimal(f *Field, v *Decimal) {
 	if !v.IsSet() {
 		return
 	}
-	j.key(f.Name)
+	j.key(f)
 	j.decimal(v)
 }
 
@@ -97,17 +132,17 @@ func (j *JSON) ID(f *Field, v *ID) {
 		return
 	}
 	if v.text != "" {
-		j.text(f.Name, v.text)
+		j.text(f, v.text)
 		return
 	}
-	j.key(f.Name)
+	j.key(f)
 	j.buf = append(v.AppendText(append(j.buf, '"')), '"')
 }
 
 // Word implements [Visitor].
 func (j *JSON) Word(f *Field, v *string) {
 	if *v != "" {
-		j.text(f.Name, *v)
+		j.text(f, *v)
 	}
 }
 
@@ -116,18 +151,18 @@ func (j *JSON) Enum(f *Field, v Enum) {
 	if f == FieldOrigin && v.Code() == uint8(Collected) {
 		return
 	}
-	j.text(f.Name, v.String())
+	j.text(f, v.String())
 }
 
 // Bool implements [Visitor].
 func (j *JSON) Bool(f *Field, v *bool) {
-	j.key(f.Name)
+	j.key(f)
 	j.buf = strconv.AppendBool(j.buf, *v)
 }
 
 // Levels implements [Visitor].
 func (j *JSON) Levels(f *Field, v *[]Level) {
-	j.key(f.Name)
+	j.key(f)
 	j.buf = append(j.buf, '[')
 	for i := range *v {
 		l := &(*v)[i]
@@ -148,7 +183,7 @@ func (j *JSON) Flags(v *Flags) {
 	if *v == 0 {
 		return
 	}
-	j.key(FieldFlags.Name)
+	j.key(FieldFlags)
 	sep := byte('[')
 	v.Each(func(w string) {
 		j.buf = append(j.buf, sep, '"')

@@ -2,6 +2,8 @@ package market_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"math"
 	"math/big"
 	"math/rand/v2"
 	"strings"
@@ -312,5 +314,39 @@ func BenchmarkParseDecimal(b *testing.B) {
 		if _, err := market.ParseDecimal(in); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// The text that is kept from one record to the next is never an older one's.
+func TestJSONOfMixedRecords(t *testing.T) {
+	eth := &market.Instrument{Exchange: "okx", Market: market.Perpetual, Symbol: "ETH-USDT", Native: "ETH-USDT-SWAP"}
+	times := []int64{1, -1, 999_999_999, 999_999_999_999_999_999, 1e18, 1_700_000_000_000_000_001, 1_700_000_000_999_999_999, 1_700_000_001_000_000_000, math.MaxInt64}
+	var kept market.JSON
+	for i, ns := range times {
+		for _, inst := range []*market.Instrument{btc, eth, btc, nil} {
+			trade := &market.Trade{Header: market.Header{Instrument: inst, ExchangeTime: ns, ReceiveTime: times[len(times)-1-i]}}
+			var fresh market.JSON
+			got, want := kept.Append(nil, trade), fresh.Append(nil, trade)
+			if string(got) != string(want) || !json.Valid(got) {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			if text := fmt.Sprintf(`"exchange_time_ns":%d,"receive_time_ns":%d`, ns, times[len(times)-1-i]); !strings.Contains(string(got), text) {
+				t.Errorf("%s does not say %s", got, text)
+			}
+		}
+	}
+}
+
+func BenchmarkJSON(b *testing.B) {
+	trade := &market.Trade{
+		Header: market.Header{Instrument: btc, ExchangeTime: 1_700_000_000_123_000_000, ReceiveTime: 1_700_000_000_124_000_001, Seq: market.Int(4_000_000_000), Conn: 3, Epoch: 12},
+		ID:     market.NumID(4_000_000_000), Price: market.MustDecimal("61837.63000000"), Amount: market.MustDecimal("0.01250000"), Side: market.Buy,
+	}
+	var j market.JSON
+	buf := make([]byte, 0, 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		trade.ExchangeTime += 1_000_000
+		buf = j.Append(buf[:0], trade)
 	}
 }

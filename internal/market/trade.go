@@ -16,7 +16,7 @@ type Trade struct {
 var tradeRow = kindRow{name: "trade", table: "trades", key: []string{"trade_id"}, rows: newRows[Trade, *Trade]}
 
 var (
-	fieldTradeID     = &Field{Name: "id", Column: "trade_id"}
+	fieldTradeID     = fieldIn("id", "trade_id")
 	fieldPrice       = field("price")
 	fieldAmount      = field("amount")
 	fieldSide        = field("side")
