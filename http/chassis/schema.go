@@ -59,6 +59,8 @@ func (g *schemas) of(t reflect.Type) map[string]any {
 
 func schematic(t reflect.Type) (map[string]any, bool) {
 	switch {
+	case t.Kind() == reflect.Pointer && t.Implements(typeSchematic):
+		return reflect.New(t.Elem()).Interface().(Schematic).JSONSchema(), true
 	case t.Implements(typeSchematic):
 		return reflect.Zero(t).Interface().(Schematic).JSONSchema(), true
 	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(typeSchematic):

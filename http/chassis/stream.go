@@ -11,7 +11,7 @@ import (
 
 // streamBuffer is what a stream collects before it writes: until then an error
 // is still answered as a problem.
-const streamBuffer = 32 << 10
+const streamBuffer = 128 << 10
 
 // Stream writes an answer of any length in constant memory: JSON values one a
 // line, or as the elements of an array inside an object. It stops when the

@@ -25,6 +25,7 @@ type answer struct {
 // answers. The first match counts.
 var answers = []answer{
 	{persistence.ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large", "the records do not fit one journal message; send fewer at a time, or send them as NDJSON", 0},
+	{persistence.ErrRecord, http.StatusUnprocessableEntity, "invalid_record", "a record holds what no store can keep, such as a number of too many digits", 0},
 	{persistence.ErrJournalFull, http.StatusServiceUnavailable, "journal_full", "the journal is full and takes no records until stored ones have been purged from it", 5 * time.Second},
 	{persistence.ErrDiskFull, http.StatusServiceUnavailable, "disk_full", "the disk of the journal is full; records are taken again as soon as there is space", 5 * time.Second},
 	{persistence.ErrNoCredit, http.StatusServiceUnavailable, "journal_busy", "too many records are on their way into the journal already", time.Second},

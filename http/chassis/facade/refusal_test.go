@@ -21,6 +21,7 @@ func TestRefusals(t *testing.T) {
 		retry  bool
 	}{
 		{persistence.ErrTooLarge, 413, "too_large", false},
+		{persistence.ErrRecord, 422, "invalid_record", false},
 		{persistence.ErrJournalFull, 503, "journal_full", true},
 		{persistence.ErrDiskFull, 503, "disk_full", true},
 		{persistence.ErrNoCredit, 503, "journal_busy", true},
