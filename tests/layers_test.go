@@ -59,6 +59,11 @@ var below = map[string][]string{
 	"connectors":  {"internal/market"},
 	"persistence": {"internal/market"},
 
+	// The journal is no engine: recorders and readers are written against the one
+	// there is.
+	"actors/journal": {"persistence/journal", "persistence", "internal/market"},
+	"actors/storage": {"persistence/journal", "persistence", "internal/market"},
+
 	"connectors/all":              {"connectors/..."},
 	"connectors/connectorstest":   {"internal/stream", "internal/book", "internal/market"},
 	"persistence/persistencetest": {"internal/market"},
@@ -302,6 +307,10 @@ func TestLayersRule(t *testing.T) {
 		{"actors use the interface", "actors/collector", "connectors", false, true},
 		{"actors know no exchange", "actors/collector", "connectors/binance", false, false},
 		{"actors know no engine", "actors/storage", "persistence/embedded", false, false},
+		{"recorders write the journal", "actors/journal", "persistence/journal", false, true},
+		{"readers read the journal", "actors/storage", "persistence/journal", false, true},
+		{"collectors do not", "actors/collector", "persistence/journal", false, false},
+		{"readers know no engine", "actors/storage/reader", "persistence/embedded", false, false},
 		{"actors answer no HTTP", "actors/storage", "http/storage", false, false},
 		{"actors are supervised", "actors/collector", "actors/supervise", false, true},
 		{"supervision knows no branch", "actors/supervise", "actors/collector", false, false},

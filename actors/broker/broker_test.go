@@ -40,7 +40,7 @@ func testContext(t *testing.T) context.Context {
 // start runs a broker in a tree of its own.
 func start(t *testing.T, c broker.Config) (*broker.Handle, *supervise.System) {
 	t.Helper()
-	h, err := broker.New(c, prometheus.NewRegistry())
+	h, err := broker.New(c, broker.Options{Registerer: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +310,7 @@ func TestPortTaken(t *testing.T) {
 	}
 	c := testConfig(t)
 	c.Port = l.Addr().(*net.TCPAddr).Port
-	h, err := broker.New(c, nil)
+	h, err := broker.New(c, broker.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/actors/supervise"
 )
@@ -30,6 +31,7 @@ const dialTimeout = 5 * time.Second
 // server and the actor, and is safe for concurrent use.
 type Handle struct {
 	cfg     Config
+	log     *zap.Logger
 	metrics *metrics
 	free    func() (uint64, error) // bytes free on the store's disk
 	ref     atomic.Pointer[ref]
@@ -47,18 +49,28 @@ type ref struct {
 	pid    *actor.PID
 }
 
-// New makes the handle of a broker that starts with [Handle.Spec]. reg may be nil.
-func New(cfg Config, reg prometheus.Registerer) (*Handle, error) {
+// Options of a [Handle]; both may be nil.
+type Options struct {
+	Registerer prometheus.Registerer
+	// Logger is told what connections meet.
+	Logger *zap.Logger
+}
+
+// New makes the handle of a broker that starts with [Handle.Spec].
+func New(cfg Config, o Options) (*Handle, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("broker configuration: %w", err)
 	}
 	if cfg.Mode == Embedded && cfg.StoreDir == "" {
 		return nil, errors.New("broker configuration: store_dir: must name a directory")
 	}
-	h := &Handle{cfg: cfg, changed: make(chan struct{}), reason: ErrNotRunning, since: time.Now()}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	h := &Handle{cfg: cfg, log: o.Logger, changed: make(chan struct{}), reason: ErrNotRunning, since: time.Now()}
 	h.free = func() (uint64, error) { return freeBytes(cfg.StoreDir) }
 	var err error
-	if h.metrics, err = newMetrics(h, reg); err != nil {
+	if h.metrics, err = newMetrics(h, o.Registerer); err != nil {
 		return nil, fmt.Errorf("broker metrics: %w", err)
 	}
 	return h, nil
@@ -91,6 +103,9 @@ func (h *Handle) Connect(ctx context.Context, name string, opts ...nats.Option) 
 		nats.Timeout(dialTimeout),
 		nats.PingInterval(20 * time.Second),
 		nats.MaxPingsOutstanding(2),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			h.log.Warn("broker connection", zap.String("connection", name), zap.Error(err))
+		}),
 	}, h.address()...)
 	all = append(all, opts...)
 	for {

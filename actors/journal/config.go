@@ -1,0 +1,65 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config of the recorders (data-storage-service.recorder).
+type Config struct {
+	// CreditWindow is how much of its own traffic a recorder holds in memory while
+	// the journal does not answer.
+	CreditWindow time.Duration `yaml:"credit_window"`
+	// CreditMin and CreditMax bound that memory, in bytes, for each shard.
+	CreditMin int64 `yaml:"credit_min"`
+	CreditMax int64 `yaml:"credit_max"`
+	// GiveUp is how long a batch of unknown outcome is repeated before it is
+	// abandoned.
+	GiveUp time.Duration `yaml:"give_up"`
+	// ProbeInterval is the longest pause between two probes of a journal that
+	// refuses.
+	ProbeInterval time.Duration `yaml:"probe_interval"`
+	// FlushTimeout is how long a stopping recorder waits until what it holds is
+	// acknowledged.
+	FlushTimeout time.Duration `yaml:"flush_timeout"`
+}
+
+// DefaultConfig holds 30 s of traffic, between 16 and 256 MiB.
+func DefaultConfig() Config {
+	return Config{
+		CreditWindow:  30 * time.Second,
+		CreditMin:     16 << 20,
+		CreditMax:     256 << 20,
+		GiveUp:        30 * time.Second,
+		ProbeInterval: 2 * time.Second,
+		FlushTimeout:  15 * time.Second,
+	}
+}
+
+// Validate returns all errors at once, each beginning with its key.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(key string, got, allowed any) {
+		errs = append(errs, fmt.Errorf("%s: %v, allowed %v", key, got, allowed))
+	}
+	if c.CreditWindow < time.Second || c.CreditWindow > 10*time.Minute {
+		bad("credit_window", c.CreditWindow, "1s to 10m")
+	}
+	if c.CreditMin < 1<<20 {
+		bad("credit_min", c.CreditMin, "1048576 or more")
+	}
+	if c.CreditMax < c.CreditMin {
+		bad("credit_max", c.CreditMax, "credit_min or more")
+	}
+	if c.GiveUp < 100*time.Millisecond || c.GiveUp > 10*time.Minute {
+		bad("give_up", c.GiveUp, "100ms to 10m")
+	}
+	if c.ProbeInterval < 10*time.Millisecond || c.ProbeInterval > time.Minute {
+		bad("probe_interval", c.ProbeInterval, "10ms to 1m")
+	}
+	if c.FlushTimeout < 100*time.Millisecond || c.FlushTimeout > 5*time.Minute {
+		bad("flush_timeout", c.FlushTimeout, "100ms to 5m")
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,140 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
+	wal "github.com/marketprism/marketprism/persistence/journal"
+)
+
+// Options of the branch.
+type Options struct {
+	Config Config
+	// Shards is the journal's number of shards.
+	Shards int
+	// Open returns the open journal; see [Opener]. It may block, and is called
+	// again after an error.
+	Open func(ctx context.Context) (*wal.Journal, error)
+	// Guard refuses before the broker's disk is full; the zero value guards nothing.
+	Guard wal.DiskGuard
+	// Registerer of the metrics; nil keeps them unexported.
+	Registerer prometheus.Registerer
+}
+
+// Handle is how the rest of the program records. It outlives the actors, and is
+// safe for concurrent use.
+type Handle struct {
+	options Options
+	metrics *metrics
+	shards  []*shard
+}
+
+// New makes the handle of recorders that start with [Handle.Spec].
+func New(o Options) (*Handle, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, fmt.Errorf("recorder configuration: %w", err)
+	}
+	if o.Shards < 1 || o.Shards > wal.MaxShards {
+		return nil, fmt.Errorf("recorders of %d shards, allowed 1 to %d", o.Shards, wal.MaxShards)
+	}
+	if o.Open == nil {
+		return nil, errors.New("recorders without a journal")
+	}
+	h := &Handle{options: o}
+	for k := range o.Shards {
+		h.shards = append(h.shards, newShard(k, o.Config))
+	}
+	var err error
+	if h.metrics, err = newMetrics(h, o.Registerer); err != nil {
+		return nil, fmt.Errorf("recorder metrics: %w", err)
+	}
+	for _, s := range h.shards {
+		s.metrics = h.metrics.shard(s.index)
+	}
+	return h, nil
+}
+
+// Spec is the branch "journal", with the actors recorder/<shard>. It is ready when
+// every recorder has opened the journal.
+func (h *Handle) Spec() supervise.Spec {
+	recorders := make([]supervise.Spec, 0, len(h.shards))
+	for _, s := range h.shards {
+		recorders = append(recorders, supervise.Spec{
+			Name:            strconv.Itoa(s.index),
+			Kind:            "recorder",
+			New:             func() supervise.Actor { return newRecorder(s, h.options) },
+			AwaitReady:      true,
+			StartTimeout:    2 * time.Minute,
+			ShutdownTimeout: h.options.Config.FlushTimeout,
+			Mailbox:         supervise.Mailbox{Capacity: 64}, // wake-ups never pile up, requests may
+		})
+	}
+	return supervise.Branch("journal", supervise.DefaultStrategy(),
+		supervise.Branch("recorder", supervise.DefaultStrategy(), recorders...))
+}
+
+// Shards is the journal's number of shards.
+func (h *Handle) Shards() int { return len(h.shards) }
+
+// Recorder is the way into one shard; it panics on a shard that does not exist.
+// Beside what persistence.Recorder says, Record refuses records that no store could
+// hold (an error that matches persistence.ErrRecord), and entries larger than all
+// the credit there is (persistence.ErrTooLarge).
+func (h *Handle) Recorder(shard int) persistence.Recorder { return h.shards[shard] }
+
+// For is the recorder of a collected market-data stream. External records go to
+// Recorder(0), whatever their stream.
+func (h *Handle) For(id market.StreamID) persistence.Recorder {
+	return h.shards[wal.Shard(id.Exchange, id.Market.String(), id.Symbol, len(h.shards))]
+}
+
+// Refusing says why a shard's recorder does not take entries; nil when it does.
+func (h *Handle) Refusing(shard int) error { return h.shards[shard].refusal() }
+
+// Status describes every recorder. Errors: those of supervise.Ask.
+func (h *Handle) Status(ctx context.Context) ([]Status, error) {
+	all := make([]Status, 0, len(h.shards))
+	for _, s := range h.shards {
+		r := s.ref.Load()
+		if r == nil {
+			return nil, supervise.ErrStopped
+		}
+		st, err := supervise.Ask[Status](ctx, r.system, r.pid, statusRequest{})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, st)
+	}
+	return all, nil
+}
+
+// Status is where one recorder is.
+type Status struct {
+	Shard int `json:"shard"`
+	// State is opening, accepting, refusing or draining.
+	State string `json:"state"`
+	// Reason is why it refuses.
+	Reason string `json:"reason,omitempty"`
+	// Incarnation and Batches are the identity under which it writes, and how many
+	// batches it has written under it.
+	Incarnation string `json:"incarnation"`
+	Batches     uint64 `json:"batches"`
+	// Entries is how many entries wait for their outcome, Bytes their memory, and
+	// Limit the memory that they may take.
+	Entries int   `json:"entries"`
+	Bytes   int64 `json:"bytes"`
+	Limit   int64 `json:"limit_bytes"`
+	// Seq and Acknowledged are of the last acknowledgement.
+	Seq          uint64    `json:"seq"`
+	Acknowledged time.Time `json:"acknowledged"`
+	// NoCredit counts entries refused for want of credit.
+	NoCredit uint64 `json:"no_credit_total"`
+}
