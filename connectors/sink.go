@@ -8,14 +8,15 @@ import (
 )
 
 // Sink takes what a [Session] receives. Its methods are called from the
-// session's goroutines, at times from two at once (an old connection and its
-// replacement), and must not block.
+// session's goroutines, at times from several at once (its own, a connection's
+// and that of its replacement), and must not block.
 type Sink interface {
 	// Deliver hands over a frame's records. True means that the sink has taken
 	// them and will call [Delivery.Release] exactly once; false that it has not:
 	// the session counts the frame as refused and reuses the delivery.
 	Deliver(d *Delivery) bool
-	// Report tells of a change of the session's state, in order.
+	// Report tells what happened to the session. Connected comes before the first
+	// delivery of a connection, Disconnected after the last.
 	Report(e Event)
 }
 
@@ -40,12 +41,12 @@ func (d *Delivery) Release() {
 
 // State is what a session is doing.
 //
-//	          ┌────────────── lost, silent, refused ──────────────┐
-//	          v                                                   │
-//	Idle ─ Connecting ── open ── Subscribing ── all acknowledged ── Live
-//	          ^   │                  │                             │
-//	          │   └──── failed ──────┴──────── Backoff <───────────┘
-//	          └──────── wait is over ─────────────┘
+//	Idle ── Connecting ── open ──> Subscribing ── all answered ──> Live
+//	          ^  │                    │   ^                         │ │
+//	          │  │                    │   └── something asked for ──┘ │
+//	          │  └─ failed ──┐  lost ─┤                               │
+//	          │              v        v                               │
+//	          └─ wait over ─ Backoff <──────── lost or silent ────────┘
 //
 // Stopped is reached from every state when the context ends.
 type State uint8
@@ -101,6 +102,9 @@ const (
 	Silent
 	// SubscriptionRefused: the exchange said no to Subs.
 	SubscriptionRefused
+	// Malformed: a frame of connection Conn could not be decoded, and its records,
+	// of whatever stream, are missing. Cause is a *[FrameError].
+	Malformed
 )
 
 // String is the event's word: "disconnected".
@@ -116,6 +120,8 @@ func (k EventKind) String() string {
 		return "silent"
 	case SubscriptionRefused:
 		return "subscription_refused"
+	case Malformed:
+		return "malformed"
 	}
 	return "invalid"
 }

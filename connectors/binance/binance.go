@@ -128,6 +128,11 @@ func (Exchange) Venue(m market.Market, cfg connectors.MarketConfig) (*connectors
 		return nil, fmt.Errorf("binance %s: %w", m, err)
 	}
 	lines := p.lines(m, cfg)
+	for name := range cfg.Watchdog.Silence {
+		if indexOf(lines, name) < 0 {
+			return nil, fmt.Errorf("binance %s: watchdog.silence: %q is no channel", m, name)
+		}
+	}
 	v := &connectors.Venue{
 		Exchange: Name, Market: m, Hosts: p.hosts, Channels: channelsOf(lines), Sequence: p.sequence,
 		NewDecoder: func(t *market.Instruments) connectors.Decoder { return newDecoder(m, lines, t) },

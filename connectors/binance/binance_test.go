@@ -22,6 +22,8 @@ var subject = connectorstest.Subject{
 
 func TestSuite(t *testing.T) { connectorstest.Run(t, subject) }
 
+func TestAllocDecode(t *testing.T) { connectorstest.Alloc(t, subject) }
+
 func FuzzSpot(f *testing.F) {
 	connectorstest.FuzzDecoder(f, subject.Venue(f, market.Spot), connectorstest.Frames(f, "spot"))
 }

@@ -4,6 +4,7 @@
 // An exchange's test is
 //
 //	func TestSuite(t *testing.T) { connectorstest.Run(t, subject) }
+//	func TestAllocDecode(t *testing.T) { connectorstest.Alloc(t, subject) }
 //	func FuzzSpot(f *testing.F)  { connectorstest.FuzzDecoder(f, venue, seeds) }
 package connectorstest
 
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/market"
@@ -56,11 +58,18 @@ func Run(t *testing.T, s Subject) {
 		if file := s.Golden[m]; file != "" {
 			t.Run(name+"/golden", func(t *testing.T) { testGolden(t, v, file) })
 			t.Run(name+"/cuts", func(t *testing.T) { testCuts(t, v, file) })
-			t.Run(name+"/alloc", func(t *testing.T) { testAlloc(t, v, file) })
 		}
 	}
 	for _, c := range s.Captures {
 		t.Run("capture/"+c.Path, func(t *testing.T) { testCapture(t, s, c) })
+	}
+}
+
+// Alloc holds every market with golden files to decoding without allocation. Its
+// test is named TestAlloc…, and runs without the race detector too.
+func Alloc(t *testing.T, s Subject) {
+	for m, file := range s.Golden {
+		t.Run(m.String(), func(t *testing.T) { testAlloc(t, s.Venue(t, m), file) })
 	}
 }
 
@@ -91,6 +100,11 @@ func testConfig(t *testing.T, s Subject) {
 			if len(v.ChannelsFor([]market.Kind{k})) == 0 {
 				t.Errorf("%s: no channel gives the default data type %s", name, k)
 			}
+		}
+		watch := mc
+		watch.Watchdog.Silence = map[string]time.Duration{"nosuch": time.Second}
+		if _, err := s.Exchange.Venue(m, watch); err == nil {
+			t.Errorf("%s: a watchdog for a channel that does not exist is accepted", name)
 		}
 		mc.RateLimits.WSMessagesPerSecond = 1 << 20
 		if _, err := s.Exchange.Venue(m, mc); err == nil {

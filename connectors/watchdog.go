@@ -1,0 +1,116 @@
+package connectors
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// slot is what the watchdog knows of one subscription on one link.
+type slot struct {
+	heard atomic.Int64 // when it spoke last, or was asked for, Unix ns
+	told  int64        // heard, when its silence was reported; 0 for not
+}
+
+// SilenceError says that a connection is open and dead.
+type SilenceError struct {
+	Conn int64
+	// For is how long nothing has come.
+	For time.Duration
+}
+
+// Error says which connection, and how long.
+func (e *SilenceError) Error() string {
+	return fmt.Sprintf("connection %d: silent for %v", e.Conn, e.For)
+}
+
+// watch begins and ends the watch over subscriptions. The reader sees a new map,
+// or the old one.
+func (l *link) watch(add, drop []Subscription, now int64) {
+	if len(add)+len(drop) == 0 {
+		return
+	}
+	slots := map[Subscription]*slot{}
+	for sub, have := range *l.slots.Load() {
+		slots[sub] = have
+	}
+	for _, sub := range drop {
+		delete(slots, sub)
+	}
+	for _, sub := range add {
+		slots[sub] = &slot{}
+		slots[sub].heard.Store(now)
+	}
+	l.slots.Store(&slots)
+}
+
+// tickEvery is how often deadlines are looked at: four times within the shortest
+// of them.
+func (s *Session) tickEvery() time.Duration {
+	rules := s.o.Venue.Wire.Rules()
+	every := 4 * time.Second
+	for _, d := range []time.Duration{s.o.Reconnect.AckTimeout, rules.ServerPingEvery, rules.PingEvery} {
+		if d > 0 {
+			every = min(every, d)
+		}
+	}
+	for _, c := range s.o.Venue.Channels {
+		if c.Silence > 0 {
+			every = min(every, c.Silence)
+		}
+	}
+	return max(every/4, time.Millisecond)
+}
+
+// check looks at a link's deadlines: answers, signs of life, and each channel's
+// silence.
+func (s *Session) check(l *link) {
+	if l == nil || l.ctx.Err() != nil {
+		return
+	}
+	now := s.o.Now()
+	s.overdue(l, now)
+	rules := s.o.Venue.Wire.Rules()
+	if ping := max(rules.ServerPingEvery, rules.PingEvery); ping > 0 {
+		if quiet := now.UnixNano() - l.heard.Load(); quiet > int64(3*ping) {
+			l.fail(&SilenceError{Conn: l.conn, For: time.Duration(quiet)})
+			return
+		}
+	}
+	s.silences(l, now.UnixNano())
+}
+
+// silences reports the subscriptions that have been silent for too long and asks
+// for them anew. When all that are watched are silent the connection is dead.
+func (s *Session) silences(l *link, now int64) {
+	watched, silent, longest := 0, 0, int64(0)
+	var fresh []Subscription
+	for sub, w := range *l.slots.Load() {
+		limit := s.o.Venue.Channels[sub.Channel].Silence
+		if limit == 0 {
+			continue
+		}
+		watched++
+		heard := w.heard.Load()
+		quiet := now - heard
+		if quiet <= int64(limit) {
+			continue
+		}
+		silent++
+		longest = max(longest, quiet)
+		if w.told != heard {
+			w.told = heard
+			fresh = append(fresh, sub)
+		}
+	}
+	if len(fresh) > 0 {
+		s.count.silences.Add(uint64(len(fresh)))
+		s.report(Event{Kind: Silent, Conn: l.conn, Subs: fresh})
+	}
+	switch {
+	case watched > 0 && silent == watched:
+		l.fail(&SilenceError{Conn: l.conn, For: time.Duration(longest)})
+	case len(fresh) > 0:
+		s.remind(l, fresh)
+	}
+}
