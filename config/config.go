@@ -7,7 +7,12 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/marketprism/marketprism/actors/broker"
+	"github.com/marketprism/marketprism/actors/collector"
+	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/persistence/embedded"
 	"github.com/marketprism/marketprism/persistence/journal"
 )
 
@@ -17,6 +22,7 @@ import (
 type Config struct {
 	Node       Node                         `yaml:"node" doc:"This process."`
 	Log        Log                          `yaml:"log" doc:"What the program writes about itself."`
+	HTTP       chassis.Config               `yaml:"http" doc:"Limits of every service's HTTP server."`
 	Broker     BrokerService                `yaml:"message-broker-service" doc:"NATS JetStream: events, tasks, dead letters, and the journal's streams."`
 	Storage    StorageService               `yaml:"data-storage-service" doc:"Hot and cold storage, lifecycle, queries."`
 	Collector  CollectorService             `yaml:"market-data-collector" doc:"Exchange sessions, normalisation, books, gap ledger, live streams."`
@@ -69,35 +75,20 @@ type Log struct {
 	Format string `yaml:"format" enum:"auto,json,console" doc:"json, console, or auto: console on a terminal."`
 }
 
-// BrokerService is owned by package actors/broker.
+// BrokerService is the message-broker-service.
 type BrokerService struct {
-	Port int  `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
-	NATS NATS `yaml:"nats" doc:"The NATS server behind it."`
+	Port int           `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	NATS broker.Config `yaml:"nats" doc:"The NATS server behind it."`
 }
 
-// NATS is owned by package actors/broker.
-type NATS struct {
-	Mode     string `yaml:"mode" enum:"embedded,external" doc:"embedded runs the server in this process; external connects to url."`
-	URL      string `yaml:"url" doc:"Servers to connect to when mode is external: nats://host:4222, comma-separated."`
-	Port     int    `yaml:"port" min:"0" max:"65535" doc:"Port of the embedded server; 0 takes any free one."`
-	Username string `yaml:"username" doc:"User of an external server; empty for none."`
-	Password Secret `yaml:"password" doc:"Password of an external server."`
-}
-
-// Validate checks that an external server has an address.
-func (n NATS) Validate() error {
-	if n.Mode == "external" && n.URL == "" {
-		return wrong("url", "is needed when mode is external, such as nats://127.0.0.1:4222")
-	}
-	return nil
-}
-
-// StorageService is owned by package persistence.
+// StorageService is the data-storage-service.
 type StorageService struct {
-	Port    int            `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
-	Engine  string         `yaml:"engine" enum:"embedded,questdb" doc:"Hot store: embedded Parquet parts, or a QuestDB server."`
-	Journal journal.Config `yaml:"journal" doc:"The write-ahead log, a JetStream stream for each shard."`
-	Storage Tiers          `yaml:"storage" doc:"The two tiers and how long each keeps its rows."`
+	Port     int             `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	Engine   string          `yaml:"engine" enum:"embedded" doc:"Hot store: embedded Parquet parts."`
+	Embedded embedded.Config `yaml:"embedded" doc:"The embedded store."`
+	Journal  journal.Config  `yaml:"journal" doc:"The write-ahead log, a JetStream stream for each shard."`
+	Recorder recorder.Config `yaml:"recorder" doc:"The way into the journal, on every node that records."`
+	Storage  Tiers           `yaml:"storage" doc:"The two tiers and how long each keeps its rows."`
 }
 
 // Tiers is owned by package persistence.
@@ -118,10 +109,11 @@ type ColdTier struct {
 	TTLDays int    `yaml:"ttl_days" min:"0" max:"36500" doc:"Age in days at which rows are deleted; 0 keeps them for ever."`
 }
 
-// CollectorService is owned by package actors/collector.
+// CollectorService is the market-data-collector.
 type CollectorService struct {
-	Port      int      `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
-	Exchanges []string `yaml:"exchanges" doc:"Exchanges to collect, each described in exchanges/<exchange>.yaml."`
+	Port      int              `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	Exchanges []string         `yaml:"exchanges" doc:"Exchanges to collect, each described in exchanges/<exchange>.yaml."`
+	Streams   collector.Config `yaml:"streams" doc:"What is made of the streams, and how they start and stop."`
 }
 
 // SchedulerService is owned by package actors/scheduler.
@@ -151,17 +143,20 @@ func Default() Config {
 	return Config{
 		Node: Node{DataDir: "./data", Listen: "127.0.0.1"},
 		Log:  Log{Level: "info", Format: "auto"},
+		HTTP: chassis.DefaultConfig(),
 		Broker: BrokerService{
 			Port: 8085,
-			NATS: NATS{Mode: "embedded", Port: 4222},
+			NATS: broker.DefaultConfig(),
 		},
 		Storage: StorageService{
-			Port:    8080,
-			Engine:  "embedded",
-			Journal: journal.DefaultConfig(),
-			Storage: Tiers{Hot: HotTier{TTLHours: 72}},
+			Port:     8080,
+			Engine:   "embedded",
+			Embedded: embedded.DefaultConfig(),
+			Journal:  journal.DefaultConfig(),
+			Recorder: recorder.DefaultConfig(),
+			Storage:  Tiers{Hot: HotTier{TTLHours: 72}},
 		},
-		Collector:  CollectorService{Port: 8082, Exchanges: []string{"binance"}},
+		Collector:  CollectorService{Port: 8082, Exchanges: []string{"binance"}, Streams: collector.DefaultConfig()},
 		Scheduler:  SchedulerService{Port: 8081, Scheduler: Scheduler{MaxConcurrentTasks: 10}},
 		Gateway:    GatewayService{Port: 8083},
 		Monitoring: MonitoringService{Port: 8084},

@@ -18,55 +18,55 @@ const (
 // (message-broker-service.nats).
 type Config struct {
 	// Mode is embedded or external.
-	Mode string `yaml:"mode"`
+	Mode string `yaml:"mode" doc:"Embedded or external."`
 	// URL lists the servers to connect to when Mode is external, comma-separated.
-	URL string `yaml:"url"`
+	URL string `yaml:"url" doc:"Lists the servers to connect to when Mode is external, comma-separated."`
 	// Username and Password are those of an external server; empty for none.
-	Username string `yaml:"username"`
-	Password string `yaml:"password"`
+	Username string `yaml:"username" doc:"And Password are those of an external server; empty for none."`
+	Password string `yaml:"password" secret:"true"`
 	// Host is the address that the embedded server listens on.
-	Host string `yaml:"host"`
+	Host string `yaml:"host" doc:"The address that the embedded server listens on."`
 	// Port of the embedded server: 0 does not listen (connections are in process
 	// only), -1 takes any free port.
-	Port int `yaml:"port"`
+	Port int `yaml:"port" doc:"Of the embedded server: 0 does not listen (connections are in process only), -1 takes any free port."`
 	// ServerName must stay the same from one start to the next.
-	ServerName string `yaml:"server_name"`
+	ServerName string `yaml:"server_name" doc:"Must stay the same from one start to the next."`
 	// StoreDir is JetStream's directory.
-	StoreDir string `yaml:"store_dir"`
+	StoreDir string `yaml:"store_dir" doc:"JetStream's directory."`
 	// MaxMemory and MaxFileStore bound JetStream, in bytes. The journal and the
 	// streams reserve their max_bytes of it.
-	MaxMemory    int64 `yaml:"max_memory"`
-	MaxFileStore int64 `yaml:"max_file_store"`
+	MaxMemory    int64 `yaml:"max_memory" unit:"bytes" doc:"And MaxFileStore bound JetStream, in bytes."`
+	MaxFileStore int64 `yaml:"max_file_store" unit:"bytes"`
 	// MaxPayload is the largest message in bytes: at least a journal message.
-	MaxPayload int `yaml:"max_payload"`
+	MaxPayload int `yaml:"max_payload" unit:"bytes" doc:"The largest message in bytes: at least a journal message."`
 	// MaxPending is what the server buffers for one slow connection, in bytes.
-	MaxPending int64 `yaml:"max_pending"`
+	MaxPending int64 `yaml:"max_pending" unit:"bytes" doc:"What the server buffers for one slow connection, in bytes."`
 	// ProbeInterval is the time between two looks at the server's health.
-	ProbeInterval time.Duration `yaml:"probe_interval"`
+	ProbeInterval time.Duration `yaml:"probe_interval" doc:"The time between two looks at the server's health."`
 	// RestartFreeBytes must be free on the disk before a server that met a full
 	// disk is started again.
-	RestartFreeBytes int64 `yaml:"restart_free_bytes"`
+	RestartFreeBytes int64 `yaml:"restart_free_bytes" unit:"bytes" doc:"Must be free on the disk before a server that met a full disk is started again."`
 	// Streams are made at start, beside those that clients make themselves.
-	Streams []StreamConfig `yaml:"streams"`
+	Streams []StreamConfig `yaml:"streams" doc:"Made at start, beside those that clients make themselves."`
 }
 
 // StreamConfig describes one JetStream stream for clients.
 type StreamConfig struct {
 	// Name is letters, digits, - and _.
-	Name     string   `yaml:"name"`
+	Name     string   `yaml:"name" doc:"Letters, digits, - and _."`
 	Subjects []string `yaml:"subjects"`
 	// Retention is limits, workqueue or interest; it cannot change later.
-	Retention string `yaml:"retention"`
+	Retention string `yaml:"retention" doc:"Limits, workqueue or interest; it cannot change later."`
 	// Storage is file or memory; it cannot change later.
-	Storage string `yaml:"storage"`
+	Storage string `yaml:"storage" doc:"File or memory; it cannot change later."`
 	// Discard is old or new: what a full stream gives up.
-	Discard string `yaml:"discard"`
+	Discard string `yaml:"discard" doc:"Old or new: what a full stream gives up."`
 	// MaxBytes is reserved at the server; at least 1 MiB.
-	MaxBytes int64 `yaml:"max_bytes"`
+	MaxBytes int64 `yaml:"max_bytes" unit:"bytes" doc:"Reserved at the server; at least 1 MiB."`
 	// MaxAge removes older messages; 0 keeps them.
-	MaxAge time.Duration `yaml:"max_age"`
+	MaxAge time.Duration `yaml:"max_age" doc:"Removes older messages; 0 keeps them."`
 	// Replicas is 1, 3 or 5.
-	Replicas int `yaml:"replicas"`
+	Replicas int `yaml:"replicas" doc:"1, 3 or 5."`
 }
 
 // Subjects that clients can neither publish to nor put into a stream of theirs.

@@ -11,40 +11,40 @@ import (
 // service of a node. The address is not in here: each service has its own.
 type Config struct {
 	// ReadHeaderTimeout bounds the reading of a request's header.
-	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout"`
+	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout" doc:"Bounds the reading of a request's header."`
 	// BodyIdleTimeout bounds the wait for the next bytes of a body. A body as a
 	// whole is bounded by its route's deadline; a streamed one only by this.
-	BodyIdleTimeout time.Duration `yaml:"body_idle_timeout"`
+	BodyIdleTimeout time.Duration `yaml:"body_idle_timeout" doc:"Bounds the wait for the next bytes of a body."`
 	// RequestTimeout is the deadline of a route that names none.
-	RequestTimeout time.Duration `yaml:"request_timeout"`
+	RequestTimeout time.Duration `yaml:"request_timeout" doc:"The deadline of a route that names none."`
 	// WriteTimeout is how long a client may take to accept an answer after the
 	// route's deadline, or one flush of a stream.
-	WriteTimeout time.Duration `yaml:"write_timeout"`
+	WriteTimeout time.Duration `yaml:"write_timeout" doc:"How long a client may take to accept an answer after the route's deadline, or one flush of a stream."`
 	// IdleTimeout closes a kept-alive connection that sends no next request.
-	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	IdleTimeout time.Duration `yaml:"idle_timeout" doc:"Closes a kept-alive connection that sends no next request."`
 	// DrainDelay is the time between /readyz turning 503 and the listener
 	// closing, for balancers to notice. 0 on a single node.
-	DrainDelay time.Duration `yaml:"drain_delay"`
+	DrainDelay time.Duration `yaml:"drain_delay" doc:"The time between /readyz turning 503 and the listener closing, for balancers to notice."`
 	// DrainTimeout is what requests under way get to finish in.
-	DrainTimeout time.Duration `yaml:"drain_timeout"`
+	DrainTimeout time.Duration `yaml:"drain_timeout" doc:"What requests under way get to finish in."`
 	// MaxHeaderBytes bounds the header of a request, in bytes.
-	MaxHeaderBytes int `yaml:"max_header_bytes"`
+	MaxHeaderBytes int `yaml:"max_header_bytes" doc:"Bounds the header of a request, in bytes."`
 	// MaxBodyBytes bounds the body of a route that names no limit, in bytes.
-	MaxBodyBytes int64 `yaml:"max_body_bytes"`
+	MaxBodyBytes int64 `yaml:"max_body_bytes" doc:"Bounds the body of a route that names no limit, in bytes."`
 	// CompressMinBytes is the size from which an answer is compressed.
-	CompressMinBytes int `yaml:"compress_min_bytes"`
+	CompressMinBytes int `yaml:"compress_min_bytes" doc:"The size from which an answer is compressed."`
 	// HealthTimeout bounds one health check.
-	HealthTimeout time.Duration `yaml:"health_timeout"`
+	HealthTimeout time.Duration `yaml:"health_timeout" doc:"Bounds one health check."`
 	// HealthCache is how long the outcome of the health checks is reused.
-	HealthCache time.Duration `yaml:"health_cache"`
+	HealthCache time.Duration `yaml:"health_cache" doc:"How long the outcome of the health checks is reused."`
 	// TrustedOrigins may send state-changing requests from a browser although
 	// they are another origin, each as scheme://host[:port].
-	TrustedOrigins []string `yaml:"trusted_origins"`
+	TrustedOrigins []string `yaml:"trusted_origins" doc:"May send state-changing requests from a browser although they are another origin, each as scheme://host[:port]."`
 	// Hosts are the dotted names by which clients may address a server that
 	// listens on loopback only (a web page of a stranger could otherwise reach
 	// it by rebinding its own name). IP addresses, localhost and single-label
 	// names are always accepted.
-	Hosts []string `yaml:"hosts"`
+	Hosts []string `yaml:"hosts" doc:"The dotted names by which clients may address a server that listens on loopback only (a web page of a stranger could otherwise reach it by rebinding its own name)."`
 }
 
 // DefaultConfig returns the limits that hold when nothing is configured.

@@ -10,31 +10,31 @@ import (
 // (data-storage-service.journal).
 type Config struct {
 	// Shards is K, 1 to 64. It is fixed when the journal is made.
-	Shards int `yaml:"shards"`
+	Shards int `yaml:"shards" doc:"K, 1 to 64."`
 	// Replicas of each stream: 1, 3 or 5.
-	Replicas int `yaml:"replicas"`
+	Replicas int `yaml:"replicas" doc:"Of each stream: 1, 3 or 5."`
 	// MaxBytes is the size of the whole journal on one broker node, in bytes; a
 	// shard takes its share. Full, the journal refuses.
-	MaxBytes int64 `yaml:"max_bytes"`
+	MaxBytes int64 `yaml:"max_bytes" doc:"The size of the whole journal on one broker node, in bytes; a shard takes its share."`
 	// BatchBytes and BatchDelay cap a batch: uncompressed bytes and the age of
 	// its oldest record. They are caps, not delays: a batch goes as soon as the
 	// one before it is acknowledged.
-	BatchBytes int           `yaml:"batch_bytes"`
+	BatchBytes int           `yaml:"batch_bytes" doc:"And BatchDelay cap a batch: uncompressed bytes and the age of its oldest record."`
 	BatchDelay time.Duration `yaml:"batch_delay"`
 	// PublishTimeout is how long one attempt waits for its acknowledgement.
-	PublishTimeout time.Duration `yaml:"publish_timeout"`
+	PublishTimeout time.Duration `yaml:"publish_timeout" doc:"How long one attempt waits for its acknowledgement."`
 	// DiskFreeBytes and DiskFreePercent: a recorder refuses when the journal's
 	// disk has less free than the larger of the two.
-	DiskFreeBytes   int64   `yaml:"disk_free_bytes"`
+	DiskFreeBytes   int64   `yaml:"disk_free_bytes" doc:"And DiskFreePercent: a recorder refuses when the journal's disk has less free than the larger of the two."`
 	DiskFreePercent float64 `yaml:"disk_free_percent"`
 	// ReadAheadBytes is what the broker may send ahead of a reader: more than the
 	// largest message.
-	ReadAheadBytes int `yaml:"read_ahead_bytes"`
+	ReadAheadBytes int `yaml:"read_ahead_bytes" doc:"What the broker may send ahead of a reader: more than the largest message."`
 	// RegisterInterval is the shortest time between two updates of a reader's
 	// registered position; each costs the broker one synced write.
-	RegisterInterval time.Duration `yaml:"register_interval"`
+	RegisterInterval time.Duration `yaml:"register_interval" doc:"The shortest time between two updates of a reader's registered position; each costs the broker one synced write."`
 	// PurgeInterval is the time between two purges of a shard.
-	PurgeInterval time.Duration `yaml:"purge_interval"`
+	PurgeInterval time.Duration `yaml:"purge_interval" doc:"The time between two purges of a shard."`
 }
 
 // DefaultConfig is a single node's journal.
