@@ -1,0 +1,6 @@
+// Package broker is the façade of the message-broker-service: what the NATS
+// server and its JetStream streams are doing. Every route is served under
+// /api/v1 and, for the gateway's prefix, under /api/v1/broker.
+//
+// It holds no state: each request is one question to the branch.
+package broker

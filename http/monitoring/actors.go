@@ -1,0 +1,165 @@
+package monitoring
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/http/chassis"
+)
+
+// Bounds of the history.
+const (
+	maxEvents   = 10_000
+	eventBuffer = 256
+)
+
+// eventList is the answer of actors/events.
+type eventList struct {
+	Events []supervise.Event `json:"events" required:"true" doc:"oldest first"`
+	Count  int               `json:"count" required:"true"`
+	Last   uint64            `json:"last_seq" required:"true" doc:"of the last event here: the next after"`
+}
+
+func (f *service) actorRoutes() []chassis.Route {
+	return []chassis.Route{
+		{
+			Method: http.MethodGet, Path: base + "actors/tree", ID: "actorTree", Tag: tagActors,
+			Summary: "The supervision tree as it is", Description: "Parents before children, siblings in start order.",
+			Responses: []chassis.Response{{Body: supervise.Snapshot{}}}, Handler: f.tree,
+		},
+		{
+			Method: http.MethodGet, Path: base + "actors/{id}", ID: "actor", Tag: tagActors,
+			Summary:   "One actor, with its messages by type",
+			Params:    []chassis.Param{{Name: "id", In: "path", Doc: "As in the tree, its slashes escaped.", Example: "root/collector"}},
+			Responses: []chassis.Response{{Body: supervise.Node{}}}, Handler: f.actor,
+		},
+		{
+			Method: http.MethodGet, Path: base + "actors/events", ID: "actorEvents", Tag: tagActors,
+			Summary: "What happened to actors: history, or live as server-sent events",
+			Description: "With `Accept: text/event-stream`, or `follow=true`, events are sent as they come, beginning behind `after` or `Last-Event-ID`, " +
+				"or now. Otherwise the history is answered.",
+			Params: []chassis.Param{
+				{Name: "after", Type: uint64(0), Doc: "Only events with a higher sequence number."},
+				{Name: "limit", Type: 0, Default: 1000, Min: 1, Max: maxEvents},
+				{Name: "follow", Type: false, Default: false},
+			},
+			Responses: []chassis.Response{{Body: eventList{}}, {Media: chassis.MediaEvents, Body: ""}},
+			Live:      true, Handler: f.events,
+		},
+	}
+}
+
+func (f *service) tree(w http.ResponseWriter, r *http.Request) error {
+	return chassis.WriteJSON(w, r, http.StatusOK, f.Tree.Snapshot())
+}
+
+func (f *service) actor(w http.ResponseWriter, r *http.Request) error {
+	id, err := chassis.PathParam(r, "id")
+	if err != nil {
+		return err
+	}
+	node, ok := f.Tree.Node(id)
+	if !ok {
+		return chassis.NotFound("no actor %q; GET %sactors/tree lists those there are", id, base)
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, node)
+}
+
+func (f *service) events(w http.ResponseWriter, r *http.Request) error {
+	q := chassis.QueryOf(r)
+	limit := q.Limit(1000, maxEvents)
+	after, given := sequence(q, r)
+	follow := q.Bool("follow", strings.Contains(r.Header.Get("Accept"), chassis.MediaEvents))
+	if err := q.Err(); err != nil {
+		return err
+	}
+	if follow {
+		return f.follow(w, r, after, given)
+	}
+	list := eventList{Events: f.Tree.Events(after, limit), Last: after}
+	list.Count = len(list.Events)
+	if list.Count > 0 {
+		list.Last = list.Events[list.Count-1].Seq
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, list)
+}
+
+// sequence reads ?after=, or where a follower left off.
+func sequence(q *chassis.Query, r *http.Request) (after uint64, given bool) {
+	text := q.Text("after", r.Header.Get("Last-Event-ID"))
+	if text == "" {
+		return 0, false
+	}
+	after, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		q.Refuse("after", "must be a sequence number")
+	}
+	return after, true
+}
+
+// follow sends events until the client leaves or the server drains.
+func (f *service) follow(w http.ResponseWriter, r *http.Request, after uint64, given bool) error {
+	live, cancel := f.Tree.Subscribe(eventBuffer)
+	defer cancel()
+	s, err := chassis.NewEvents(w, r)
+	if err != nil {
+		return err
+	}
+	last := after
+	if given {
+		if last, err = f.catchUp(s, after); err != nil {
+			return err
+		}
+	}
+	beat := time.NewTicker(f.Beat)
+	defer beat.Stop()
+	for {
+		select {
+		case e := <-live:
+			switch {
+			case last == 0 && !given: // the first: history is not asked for
+			case e.Seq <= last:
+				continue
+			case e.Seq > last+1: // too slow, or it came between: the history has it
+				if last, err = f.catchUp(s, last); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := send(s, e); err != nil {
+				return err
+			}
+			last = e.Seq
+		case <-beat.C:
+			if err := s.Beat(); err != nil {
+				return err
+			}
+		case <-r.Context().Done():
+			return nil
+		}
+	}
+}
+
+// catchUp sends the history after a sequence number, and returns the last one
+// that was sent.
+func (f *service) catchUp(s *chassis.Events, after uint64) (uint64, error) {
+	for {
+		missed := f.Tree.Events(after, eventBuffer)
+		for _, e := range missed {
+			if err := send(s, e); err != nil {
+				return after, err
+			}
+			after = e.Seq
+		}
+		if len(missed) < eventBuffer {
+			return after, nil
+		}
+	}
+}
+
+func send(s *chassis.Events, e supervise.Event) error {
+	return s.Send(strconv.FormatUint(e.Seq, 10), string(e.Kind), e)
+}
