@@ -56,10 +56,7 @@ func (e *Engine) Candles(_ context.Context, q persistence.CandleQuery) (persiste
 		origin: e.originFilter(q.Origin, persistence.OriginPreferCollected, market.KindTrade, &q.Stream),
 		price:  schema.Column("price"), amount: schema.Column("amount"), quote: schema.Column("quote_amount"),
 	}
-	if c.spans, err = v.open(&q.Stream); err != nil {
-		v.release()
-		return nil, e.failed(err)
-	}
+	c.spans = v.open(&q.Stream)
 	return c, nil
 }
 
@@ -81,14 +78,19 @@ type candles struct {
 
 // bucket is a candle in the making.
 type bucket struct {
-	trades              int64
-	open, end           int64
-	instrument          *market.Instrument
-	origin              market.Origin
-	first, last         market.Decimal // in the direction of the scan
-	high, low           market.Decimal
-	volume, quoteVolume sum
-	quoteless           bool
+	trades      int64
+	open, end   int64
+	instrument  *market.Instrument
+	origin      market.Origin
+	first, last market.Decimal // in the direction of the scan
+	high, low   market.Decimal
+	// plain: all prices so far have one scale, and the coefficients stand for last,
+	// high and low.
+	plain                       bool
+	scale                       uint8
+	lastCoef, highCoef, lowCoef int64
+	volume, quoteVolume         sum
+	quoteless                   bool
 }
 
 // Next implements [persistence.Rows].
@@ -154,22 +156,47 @@ func (c *candles) aggregate(into *market.Batch) int {
 
 // take adds a trade to the candle in the making.
 func (c *candles) take(b *part.Block, row int, ts int64) {
+	k := &c.cur
+	coef, scale, short := b.Decimal(c.price, row)
+	if short && k.trades > 0 && k.plain && scale == k.scale {
+		k.lastCoef, k.highCoef, k.lowCoef = coef, max(k.highCoef, coef), min(k.lowCoef, coef)
+		c.volumes(b, row)
+		return
+	}
 	price := b.DecimalAt(c.price, row)
 	if !price.IsSet() {
 		return
 	}
-	k := &c.cur
 	if k.trades == 0 {
 		open, end := c.cut.bucket(ts)
-		*k = bucket{open: open, end: end, instrument: b.Instrument(row), origin: b.Origin(row), first: price, high: price, low: price}
+		*k = bucket{open: open, end: end, instrument: b.Instrument(row), origin: b.Origin(row), first: price, high: price, low: price,
+			plain: short, scale: scale, lastCoef: coef, highCoef: coef, lowCoef: coef}
 	}
-	k.trades++
+	k.settle()
+	k.plain = false
 	k.last = price
 	if price.Cmp(k.high) > 0 {
 		k.high = price
 	} else if price.Cmp(k.low) < 0 {
 		k.low = price
 	}
+	if short && k.trades == 0 {
+		k.plain = true
+	}
+	c.volumes(b, row)
+}
+
+// settle makes decimals of the coefficients.
+func (k *bucket) settle() {
+	if k.plain {
+		k.last, k.high, k.low = market.NewDecimal(k.lastCoef, k.scale), market.NewDecimal(k.highCoef, k.scale), market.NewDecimal(k.lowCoef, k.scale)
+	}
+}
+
+// volumes counts a trade and adds its amounts.
+func (c *candles) volumes(b *part.Block, row int) {
+	k := &c.cur
+	k.trades++
 	if coef, scale, ok := b.Decimal(c.amount, row); ok {
 		k.volume.addCoef(coef, scale)
 	} else {
@@ -188,6 +215,7 @@ func (c *candles) emit(into *market.Batch) int {
 	if k.trades == 0 {
 		return 0
 	}
+	k.settle()
 	r := market.Add[market.Candle](into)
 	r.Instrument, r.Origin, r.TS = k.instrument, k.origin, k.open
 	r.Interval, r.OpenTime, r.CloseTime = c.cut.word, k.open, k.end-1

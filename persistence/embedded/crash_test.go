@@ -325,6 +325,9 @@ func TestBacklog(t *testing.T) {
 	if err := e.Publish(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
+	if got := e.Position(0).Seq; got != maxSealed {
+		t.Errorf("published up to %d, want everything sealed, %d", got, maxSealed)
+	}
 	if err := e.Seal(persistence.Position{Seq: seq}); err != nil {
 		t.Errorf("sealing after publishing: %v", err)
 	}

@@ -68,23 +68,12 @@ func nextStream(readers []*rangeReader) (stream market.StreamID, sources []part.
 		if r.next >= len(r.part.meta.Ranges) || r.part.meta.Ranges[r.next].Stream != least.Stream {
 			continue
 		}
-		src := r.scan.Source(&r.part.meta.Ranges[r.next], math.MinInt64, math.MaxInt64, r.part.meta.LastSeq)
+		scan := r.scan
+		sources = append(sources, &lateSource{
+			part: r.part, rng: &r.part.meta.Ranges[r.next], from: math.MinInt64, to: math.MaxInt64,
+			scanOf: func(*stored) (*part.Scan, error) { return scan, nil },
+		})
 		r.next++
-		if src != nil {
-			sources = append(sources, &partSource{src, r.part})
-		}
 	}
 	return least.Stream, sources
-}
-
-// partSource names the part that a source's error is about.
-type partSource struct {
-	part.Source
-	part *stored
-}
-
-// Next implements [part.Source].
-func (s *partSource) Next(ctx context.Context) (part.Span, error) {
-	span, err := s.Source.Next(ctx)
-	return span, blame(s.part, err)
 }

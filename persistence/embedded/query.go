@@ -73,33 +73,62 @@ func (v *view) release() {
 	v.e = nil
 }
 
-// merge returns the merge of one stream's rows. access must suit how many of a
-// view's merges are read at a time.
-func (v *view) merge(stream market.StreamID, scanOf func(*stored) (*part.Scan, error)) (*part.Merge, error) {
+// merge returns the merge of one stream's rows. A part's file is opened only when
+// the merge reaches its rows.
+func (v *view) merge(stream market.StreamID, scanOf scanner) *part.Merge {
 	var sources []part.Source
 	for _, p := range v.parts {
 		r := p.meta.Find(stream)
 		if r == nil || r.MaxTime < v.from || r.MinTime >= v.to {
 			continue
 		}
-		scan, err := scanOf(p)
-		if err != nil {
-			return nil, err
-		}
-		if src := scan.Source(r, v.from, v.to, p.meta.LastSeq); src != nil {
-			sources = append(sources, &partSource{src, p})
-		}
+		sources = append(sources, &lateSource{part: p, rng: r, scanOf: scanOf, from: v.from, to: v.to})
 	}
 	for _, m := range v.mem {
 		if s := m.tables[v.kind].find(stream); s != nil {
 			sources = s.sources(sources, v.from, v.to, m.priority(), v.has)
 		}
 	}
-	return part.NewMerge(sources, v.desc), nil
+	return part.NewMerge(sources, v.desc)
+}
+
+// scanner returns the one scan of a part in a view.
+type scanner func(*stored) (*part.Scan, error)
+
+// lateSource is one instrument's rows in a part that may not be open yet.
+type lateSource struct {
+	part     *stored
+	rng      *part.Range
+	scanOf   scanner
+	from, to int64
+	source   part.Source
+}
+
+// Bounds implements [part.Source].
+func (s *lateSource) Bounds() (lo, hi int64) {
+	return max(s.from, s.rng.MinTime), min(s.to-1, s.rng.MaxTime)
+}
+
+// Priority implements [part.Source].
+func (s *lateSource) Priority() uint64 { return s.part.meta.LastSeq }
+
+// Next implements [part.Source]. Its errors name the part.
+func (s *lateSource) Next(ctx context.Context) (part.Span, error) {
+	if s.source == nil {
+		scan, err := s.scanOf(s.part)
+		if err != nil {
+			return part.Span{}, err
+		}
+		if s.source = scan.Source(s.rng, s.from, s.to, s.Priority()); s.source == nil {
+			return part.Span{}, io.EOF
+		}
+	}
+	span, err := s.source.Next(ctx)
+	return span, blame(s.part, err)
 }
 
 // scanner returns a function that makes one scan for each part.
-func (v *view) scanner(access part.Access) func(*stored) (*part.Scan, error) {
+func (v *view) scanner(access part.Access) scanner {
 	scans := map[*stored]*part.Scan{}
 	return func(p *stored) (*part.Scan, error) {
 		if s := scans[p]; s != nil {
@@ -143,20 +172,16 @@ type spans interface {
 }
 
 // open returns the spans of one stream, or of all.
-func (v *view) open(stream *market.StreamID) (spans, error) {
+func (v *view) open(stream *market.StreamID) spans {
 	if stream != nil {
 		return v.merge(*stream, v.scanner(part.OneStream))
 	}
 	scanOf := v.scanner(part.Interleaved)
 	var merges []*part.Merge
 	for _, s := range v.streams() {
-		m, err := v.merge(s, scanOf)
-		if err != nil {
-			return nil, err
-		}
-		merges = append(merges, m)
+		merges = append(merges, v.merge(s, scanOf))
 	}
-	return part.NewFan(merges, v.desc), nil
+	return part.NewFan(merges, v.desc)
 }
 
 // bounds turns 0 into an open side.
@@ -197,10 +222,7 @@ func (e *Engine) Query(_ context.Context, q persistence.Query) (persistence.Rows
 	v.desc, v.has = q.Newest, has
 	r := &rows{view: v, query: q, key: after, after: after}
 	r.origin = e.originFilter(q.Origin, persistence.OriginAll, q.Kind, q.Stream)
-	if r.spans, err = v.open(q.Stream); err != nil {
-		v.release()
-		return nil, e.failed(err)
-	}
+	r.spans = v.open(q.Stream)
 	return r, nil
 }
 

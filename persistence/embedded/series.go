@@ -117,6 +117,7 @@ func (s *series) merge(sources []part.Source) (*part.Block, error) {
 	m := part.NewMerge(sources, false)
 	out := part.NewBlock(s.schema, s.names)
 	for {
+		// Blocks in memory neither wait nor can be cancelled.
 		span, err := m.Next(context.Background())
 		if err == io.EOF {
 			s.dropped += m.Dropped

@@ -100,7 +100,7 @@ func (e *Engine) tableStats(ctx context.Context, kind market.Kind) (persistence.
 
 // countStream adds a stream's rows in memory, and takes off the rows whose key
 // another source has too.
-func (v *view) countStream(ctx context.Context, stream market.StreamID, scanOf func(*stored) (*part.Scan, error), t *persistence.TableStats) error {
+func (v *view) countStream(ctx context.Context, stream market.StreamID, scanOf scanner, t *persistence.TableStats) error {
 	var extents []extent
 	for _, p := range v.parts {
 		if r := p.meta.Find(stream); r != nil {
@@ -180,7 +180,7 @@ func overlaps(extents []extent) []window {
 }
 
 // duplicates counts the rows of a window that another row replaces.
-func (v *view) duplicates(ctx context.Context, stream market.StreamID, w window, scanOf func(*stored) (*part.Scan, error)) (int64, error) {
+func (v *view) duplicates(ctx context.Context, stream market.StreamID, w window, scanOf scanner) (int64, error) {
 	name := w.name(stream)
 	if n, ok := v.e.counted.get(name); ok {
 		return n, nil
@@ -195,13 +195,7 @@ func (v *view) duplicates(ctx context.Context, stream market.StreamID, w window,
 			}
 			continue
 		}
-		scan, err := scanOf(x.part)
-		if err != nil {
-			return 0, err
-		}
-		if src := scan.Source(x.rng, w.lo, w.hi+1, x.part.meta.LastSeq); src != nil {
-			sources = append(sources, &partSource{src, x.part})
-		}
+		sources = append(sources, &lateSource{part: x.part, rng: x.rng, scanOf: scanOf, from: w.lo, to: w.hi + 1})
 	}
 	m := part.NewMerge(sources, false)
 	for {

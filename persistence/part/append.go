@@ -10,8 +10,8 @@ import (
 // the block's kind and have an instrument. ord is its place in journal order,
 // instrument the code of its instrument.
 func (b *Block) Append(r market.Record, instrument uint32, ord uint64) {
-	a := appender{b: b, instrument: instrument}
-	market.Visit(r, &a)
+	b.taker = appender{b: b, instrument: instrument} // kept in the block: a visitor of its own would be garbage
+	market.Visit(r, &b.taker)
 	b.ord = append(b.ord, ord)
 	b.n++
 }

@@ -42,6 +42,8 @@ type Block struct {
 	// keys reads the key columns of a page that were left out; nil when they are
 	// there.
 	keys func() error
+
+	taker appender
 }
 
 // NewBlock returns an empty block.

@@ -254,13 +254,13 @@ type encoder struct {
 	text   []byte
 }
 
-func (e *encoder) required(v parquet.Value) {
-	e.values = append(e.values, v.Level(0, 0, e.col))
-}
+// required adds a value of a column without levels.
+func (e *encoder) required(v parquet.Value) { e.values = append(e.values, v) }
 
+// optional adds a value, or null, whose level is 0 as the zero Value's.
 func (e *encoder) optional(v parquet.Value, ok bool) {
 	if !ok {
-		e.values = append(e.values, parquet.NullValue().Level(0, 0, e.col))
+		e.values = append(e.values, parquet.Value{})
 		return
 	}
 	e.values = append(e.values, v.Level(0, 1, e.col))
