@@ -384,13 +384,15 @@ func (s *Session) backoff(cause error) time.Duration {
 	return wait
 }
 
-// lifetime is how long a new connection is kept before its replacement is made.
+// lifetime is how long a new connection is kept before its replacement is made;
+// it is drawn, so that sockets made together are not replaced together.
 func (s *Session) lifetime() time.Duration {
 	life := s.o.Venue.Wire.Rules().Lifetime
 	if life <= 0 {
 		return 1 << 62
 	}
-	return max(life-s.o.Reconnect.ReplaceBefore, life/2)
+	early := s.o.Reconnect.ReplaceBefore
+	return max(life-early-s.o.Jitter(early), life/2)
 }
 
 func doneOf(l *link) <-chan struct{} {

@@ -107,7 +107,7 @@ func TestFastPathIsTaken(t *testing.T) {
 		for k, frames := range framesByKind(t, v, path) {
 			d := v.NewDecoder(v.Builtin()).(*decoder)
 			var batch market.Batch
-			for _, f := range frames {
+			for _, f := range frames[:min(len(frames), 2000)] {
 				batch.Reset()
 				if _, ok := d.fast(f, connectors.Receipt{}, &batch); !ok {
 					t.Fatalf("%s %s: not the predicted form: %.200s", m, k, f)

@@ -100,7 +100,7 @@ func (d *decoder) envelope(frame []byte, rc connectors.Receipt, out *market.Batc
 		for key, ok := s.Key(); ok; key, ok = s.Key() {
 			switch string(key) {
 			case "stream":
-				m.mayBeQuote = bytes.HasSuffix(s.String(), []byte("bookTicker"))
+				m.mayBeQuote = bytes.HasSuffix(s.String(), bookTicker)
 			case "data", "event":
 				s.Peek()
 				m.from, inside = s.Offset(), true

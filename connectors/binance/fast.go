@@ -11,7 +11,7 @@ import (
 // Binance sends them, checking each key. ok is false when the frame has any
 // other form; out then holds no record of it.
 func (d *decoder) fast(frame []byte, rc connectors.Receipt, out *market.Batch) (connectors.Note, bool) {
-	i, end := 0, len(frame)
+	i, end, quote := 0, len(frame), true
 	if after := lit(frame, 0, `{"stream":"`); after > 0 {
 		for after < end && frame[after] > '"' && frame[after] != '\\' {
 			after++
@@ -20,11 +20,14 @@ func (d *decoder) fast(frame []byte, rc connectors.Receipt, out *market.Batch) (
 			return connectors.Note{}, false
 		}
 		end--
+		quote = bytes.HasSuffix(frame[:after], bookTicker)
 	}
-	c := cursor{d: d, b: frame[:end], i: i, m: message{rc: rc, out: out}}
+	c := cursor{d: d, b: frame[:end], i: i, m: message{rc: rc, out: out, mayBeQuote: quote}}
 	channel, ok := c.read()
 	return connectors.Note{Channel: channel}, ok
 }
+
+var bookTicker = []byte("bookTicker")
 
 // lit returns the index after the text word at b[i]; -1 when it is not there, or
 // i is -1 already.
@@ -58,6 +61,9 @@ func (c *cursor) read() (channel int, ok bool) {
 	case 'd':
 		c.lit(`depthUpdate","E":`)
 		return c.d.index.depth, c.delta()
+	case 'a':
+		c.lit(`aggTrade","E":`)
+		return c.d.index.aggTrade, c.aggTrade()
 	case 'b':
 		c.lit(`bookTicker","u":`)
 		return c.d.index.bookTicker, c.futuresQuote()
@@ -162,9 +168,49 @@ func (c *cursor) trade() bool {
 	return true
 }
 
+// aggTrade follows "E". Spot: E s a p q f l T m M. Futures: E a s p q f l T m.
+func (c *cursor) aggTrade() bool {
+	c.int()
+	var inst *market.Instrument
+	var id int64
+	if c.d.futures {
+		c.lit(`,"a":`)
+		id = c.int()
+		c.lit(`,"s":"`)
+		inst = c.instrument()
+		c.lit(`"`)
+	} else {
+		c.lit(`,"s":"`)
+		inst = c.instrument()
+		c.lit(`","a":`)
+		id = c.int()
+	}
+	c.lit(`,"p":"`)
+	price := c.decimal()
+	c.lit(`","q":"`)
+	amount := c.decimal()
+	c.lit(`","f":`)
+	c.int()
+	c.lit(`,"l":`)
+	c.int()
+	c.lit(`,"T":`)
+	at := c.time()
+	c.lit(`,"m":`)
+	maker := c.bool()
+	if !c.d.futures {
+		c.lit(`,"M":`)
+		c.bool()
+	}
+	if c.lit(`}`); !c.done() {
+		return false
+	}
+	addTrade(c.m, inst, id, price, amount, at, maker, market.FlagAggregate)
+	return true
+}
+
 // spotQuote follows "u": u s b B a A.
 func (c *cursor) spotQuote() bool {
-	if c.d.futures {
+	if c.d.futures || !c.m.mayBeQuote {
 		return false
 	}
 	id, inst, q := c.quote()

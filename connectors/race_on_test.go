@@ -1,0 +1,6 @@
+//go:build race
+
+package connectors
+
+// raceEnabled: the race detector empties pools at random.
+const raceEnabled = true
