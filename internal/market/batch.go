@@ -31,13 +31,25 @@ type rows interface {
 }
 
 // typedRows keeps records in chunks, so that a pointer to one stays good while
-// others are added.
+// others are added. The first chunk is small: most batches are one frame's.
 type typedRows[T any, P recordOf[T]] struct {
-	chunks []*[chunkRows]T
+	chunks [][]T
 	n      int
 }
 
-const chunkRows = 64
+const (
+	firstChunk = 4
+	chunkRows  = 64
+)
+
+// place is where the i-th row stands.
+func place(i int) (chunk, at int) {
+	if i < firstChunk {
+		return 0, i
+	}
+	i -= firstChunk
+	return 1 + i/chunkRows, i % chunkRows
+}
 
 type recordOf[T any] interface {
 	*T
@@ -47,9 +59,13 @@ type recordOf[T any] interface {
 func newRows[T any, P recordOf[T]]() rows { return &typedRows[T, P]{} }
 
 func (r *typedRows[T, P]) next() P {
-	c, i := r.n/chunkRows, r.n%chunkRows
+	c, i := place(r.n)
 	if c == len(r.chunks) {
-		r.chunks = append(r.chunks, new([chunkRows]T))
+		size := chunkRows
+		if c == 0 {
+			size = firstChunk
+		}
+		r.chunks = append(r.chunks, make([]T, size))
 	}
 	p := &r.chunks[c][i]
 	r.n++
@@ -58,8 +74,13 @@ func (r *typedRows[T, P]) next() P {
 	return p
 }
 
-func (r *typedRows[T, P]) add() Record         { return r.next() }
-func (r *typedRows[T, P]) at(i int) P          { return &r.chunks[i/chunkRows][i%chunkRows] }
+func (r *typedRows[T, P]) add() Record { return r.next() }
+
+func (r *typedRows[T, P]) at(i int) P {
+	c, at := place(i)
+	return &r.chunks[c][at]
+}
+
 func (r *typedRows[T, P]) record(i int) Record { return r.at(i) }
 func (r *typedRows[T, P]) len() int            { return r.n }
 func (r *typedRows[T, P]) cut(n int)           { r.n = min(r.n, n) }
