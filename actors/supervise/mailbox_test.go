@@ -1,7 +1,11 @@
 package supervise_test
 
 import (
+	"context"
+	"fmt"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -145,4 +149,51 @@ func TestMessagesToTheStopped(t *testing.T) {
 			t.Errorf("%d dead letters of the actor, want 2", got)
 		}
 	})
+}
+
+// TestTellWhileStarting finds actors in the tree while they are being spawned.
+func TestTellWhileStarting(t *testing.T) {
+	sys, err := supervise.NewSystem(t.Context(), supervise.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sys.Start(t.Context(), supervise.Branch("b", supervise.DefaultStrategy())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := sys.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	const n = 200
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		for i := range n {
+			id := fmt.Sprintf("root/b/%d", i)
+			for {
+				if pid, ok := sys.Lookup(id); ok && sys.Tell(pid, "early") == nil {
+					break
+				}
+				runtime.Gosched()
+			}
+		}
+	}()
+	heard := make(chan struct{}, n)
+	for i := range n {
+		spec := supervise.Spec{Name: strconv.Itoa(i), Kind: "child", New: func() supervise.Actor {
+			return supervise.ActorFunc(func(c *supervise.Context) {
+				if c.Message() == "early" {
+					heard <- struct{}{}
+				}
+			})
+		}}
+		if _, err := sys.StartChild(t.Context(), "root/b", spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-told
+	for range n {
+		<-heard
+	}
 }

@@ -80,6 +80,7 @@ func newQueue(n *node) *queue {
 		user:       ring{limit: n.spec.Mailbox.Capacity},
 	}
 	q.run = q.process
+	q.status.Store(scheduled)
 	return q
 }
 
@@ -89,7 +90,13 @@ func (q *queue) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.
 	q.invoker, q.dispatcher = invoker, dispatcher
 }
 
-func (q *queue) Start() {}
+// Start lets the queue run. Until then it counts as scheduled: the tree knows the
+// actor before the library has told the queue what to run on, and a message that
+// comes in between waits.
+func (q *queue) Start() {
+	q.status.Store(idle)
+	q.schedule()
+}
 
 func (q *queue) UserMessageCount() int {
 	q.mu.Lock()
