@@ -95,9 +95,11 @@ type bucket struct {
 
 // Next implements [persistence.Rows].
 func (c *candles) Next(ctx context.Context, into *market.Batch) (int, error) {
-	if c.view.e == nil {
-		return 0, persistence.ErrClosed
+	e, err := c.view.enter()
+	if err != nil {
+		return 0, err
 	}
+	defer e.calls.Done()
 	if c.err != nil {
 		return 0, c.err
 	}
@@ -112,7 +114,7 @@ func (c *candles) Next(ctx context.Context, into *market.Batch) (int, error) {
 			}
 			if err != nil {
 				if ctx.Err() == nil {
-					err = c.view.e.failed(err)
+					err = e.failed(err)
 					c.err = err
 				}
 				return n, err

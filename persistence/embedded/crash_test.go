@@ -366,10 +366,20 @@ func TestLock(t *testing.T) {
 	if _, err := Open(dir, DefaultConfig(), Surroundings{}); !errors.Is(err, persistence.ErrLocked) {
 		t.Errorf("a second one opened it: %v", err)
 	}
+	rows, err := e.Query(t.Context(), persistence.Query{Kind: market.KindTrade})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if _, err := rows.Next(t.Context(), &market.Batch{}); !errors.Is(err, persistence.ErrClosed) {
+		t.Errorf("reading on after Close: %v", err)
+	}
+	if err := rows.Close(); err != nil {
+		t.Error(err)
 	}
 	if err := e.Apply(0, 1, &market.Batch{}); !errors.Is(err, persistence.ErrClosed) {
 		t.Errorf("Apply after Close: %v", err)

@@ -48,7 +48,7 @@ type Engine struct {
 	closed    chan struct{}
 	closeOnce sync.Once
 	closeErr  error
-	calls     sync.WaitGroup // Publish, Maintain and open Rows
+	calls     sync.WaitGroup // Publish, Maintain and reads under way
 	callsMu   sync.Mutex     // orders calls.Add and Close
 
 	// manifest is locked before mu.
@@ -264,8 +264,8 @@ func (e *Engine) enter() error {
 	return nil
 }
 
-// Close implements [persistence.Engine]. Rows that are open must be closed first
-// or by another goroutine.
+// Close implements [persistence.Engine]. The next call on Rows that are still open
+// answers persistence.ErrClosed.
 func (e *Engine) Close() error {
 	e.closeOnce.Do(func() {
 		e.callsMu.Lock()

@@ -15,6 +15,10 @@ import (
 	"github.com/marketprism/marketprism/persistence/part"
 )
 
+// ownScans is how many streams of one query each keep a page of their own; more of
+// them share pages, which takes time instead of memory.
+const ownScans = 32
+
 // chunkRows is how many records one Next yields at most.
 const chunkRows = 1024
 
@@ -44,6 +48,7 @@ func (e *Engine) pin(kind market.Kind, from, to int64, stream *market.StreamID) 
 	if err := e.enter(); err != nil {
 		return nil, err
 	}
+	defer e.calls.Done()
 	v := &view{e: e, kind: kind, from: from, to: to}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -69,8 +74,15 @@ func (v *view) release() {
 		s.Close()
 	}
 	unpin(v.parts)
-	v.e.calls.Done()
 	v.e = nil
+}
+
+// enter begins a call on an open view; the caller ends it with e.calls.Done.
+func (v *view) enter() (*Engine, error) {
+	if v.e == nil {
+		return nil, persistence.ErrClosed
+	}
+	return v.e, v.e.enter()
 }
 
 // merge returns the merge of one stream's rows. A part's file is opened only when
@@ -176,9 +188,13 @@ func (v *view) open(stream *market.StreamID) spans {
 	if stream != nil {
 		return v.merge(*stream, v.scanner(part.OneStream))
 	}
+	streams := v.streams()
 	scanOf := v.scanner(part.Interleaved)
 	var merges []*part.Merge
-	for _, s := range v.streams() {
+	for _, s := range streams {
+		if len(streams) <= ownScans {
+			scanOf = v.scanner(part.OneStream)
+		}
 		merges = append(merges, v.merge(s, scanOf))
 	}
 	return part.NewFan(merges, v.desc)
@@ -306,9 +322,11 @@ type rows struct {
 
 // Next implements [persistence.Rows].
 func (r *rows) Next(ctx context.Context, into *market.Batch) (int, error) {
-	if r.view.e == nil {
-		return 0, persistence.ErrClosed
+	e, err := r.view.enter()
+	if err != nil {
+		return 0, err
 	}
+	defer e.calls.Done()
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -326,7 +344,7 @@ func (r *rows) Next(ctx context.Context, into *market.Batch) (int, error) {
 			}
 			if err != nil {
 				if !errors.Is(err, ctx.Err()) || ctx.Err() == nil {
-					r.err = r.view.e.failed(err)
+					r.err = e.failed(err)
 					return n, r.err
 				}
 				return n, err
@@ -341,7 +359,7 @@ func (r *rows) Next(ctx context.Context, into *market.Batch) (int, error) {
 		}
 	}
 	r.keepKey()
-	r.view.e.metrics.read.WithLabelValues(r.query.Kind.Table()).Add(float64(n))
+	e.metrics.read.WithLabelValues(r.query.Kind.Table()).Add(float64(n))
 	if n == 0 {
 		return 0, io.EOF
 	}

@@ -75,6 +75,10 @@ func (e *Engine) Stats(ctx context.Context) (persistence.Stats, error) {
 
 func (e *Engine) tableStats(ctx context.Context, kind market.Kind) (persistence.TableStats, error) {
 	t := persistence.TableStats{Table: kind.Table(), Kind: kind}
+	if err := e.enter(); err != nil {
+		return t, err
+	}
+	defer e.calls.Done()
 	v, err := e.pin(kind, math.MinInt64, math.MaxInt64, nil)
 	if err != nil {
 		return t, err

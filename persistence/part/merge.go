@@ -63,7 +63,10 @@ type Merge struct {
 	pending []Source // by start
 	active  []*cursor
 	group   *Block
-	queue   []int // rows of group to emit
+	queue   []int // rows of group to emit, from next on
+	next    int
+	rows    []candidate // of the group
+	keys    []byte      // their sort keys
 	// Dropped counts rows that another row of the same key replaced.
 	Dropped int64
 }
@@ -115,8 +118,8 @@ func (m *Merge) never() int64 {
 // Start is the first ts that the merge may yield; false when there is nothing
 // left.
 func (m *Merge) Start() (int64, bool) {
-	if len(m.queue) > 0 {
-		return m.group.TS(m.queue[0]), true
+	if m.next < len(m.queue) {
+		return m.group.TS(m.queue[m.next]), true
 	}
 	best, ok := m.never(), false
 	for _, c := range m.active {
@@ -165,7 +168,7 @@ func (c *cursor) refill(ctx context.Context) (bool, error) {
 // Next returns rows to be read in the scan's direction, good until the next
 // call; io.EOF at the end.
 func (m *Merge) Next(ctx context.Context) (Span, error) {
-	if len(m.queue) > 0 {
+	if m.next < len(m.queue) {
 		return m.dequeue(), nil
 	}
 	if err := m.settle(ctx); err != nil {
@@ -259,16 +262,20 @@ func (c *cursor) take(bound int64, desc bool) Span {
 	return out
 }
 
+// candidate is one of several rows of one ts.
+type candidate struct {
+	from, to int // its sort key in Merge.keys
+	row      int // in Merge.group
+	priority uint64
+	ord      uint64
+}
+
+func (m *Merge) key(c *candidate) []byte { return m.keys[c.from:c.to] }
+
 // gather collects the rows of one ts from every cursor, drops those that another
 // replaces, and queues the rest.
 func (m *Merge) gather(ctx context.Context, ts int64) error {
-	type candidate struct {
-		key      []byte
-		row      int
-		priority uint64
-		ord      uint64
-	}
-	var rows []candidate
+	m.rows, m.keys = m.rows[:0], m.keys[:0]
 	for _, c := range m.active {
 		for {
 			ok, err := c.refill(ctx)
@@ -278,35 +285,14 @@ func (m *Merge) gather(ctx context.Context, ts int64) error {
 			if !ok || c.head(m.desc) != ts {
 				break
 			}
-			row := c.span.Lo
-			if m.desc {
-				row = c.span.Hi - 1
-				c.span.Hi--
-			} else {
-				c.span.Lo++
-			}
-			b := c.span.Block
-			if err := b.needKeys(); err != nil {
+			if err := m.collect(c); err != nil {
 				return err
 			}
-			if m.group == nil {
-				m.group = NewBlock(b.schema, b.names)
-			}
-			if len(rows) == 0 {
-				m.group.Reset()
-				m.group.has = b.has
-			}
-			cand := candidate{key: b.AppendSortKey(nil, row), row: m.group.n, priority: c.src.Priority()}
-			if b.ord != nil {
-				cand.ord = b.ord[row]
-			}
-			m.group.AppendRows(b, row, row+1)
-			rows = append(rows, cand)
 		}
 	}
 	// By identity, the winner first.
-	slices.SortFunc(rows, func(a, b candidate) int {
-		if c := bytes.Compare(identityOf(a.key), identityOf(b.key)); c != 0 {
+	slices.SortFunc(m.rows, func(a, b candidate) int {
+		if c := bytes.Compare(identityOf(m.key(&a)), identityOf(m.key(&b))); c != 0 {
 			return c
 		}
 		if a.priority != b.priority {
@@ -314,19 +300,53 @@ func (m *Merge) gather(ctx context.Context, ts int64) error {
 		}
 		return -compareUint(a.ord, b.ord)
 	})
-	before := len(rows)
-	rows = slices.CompactFunc(rows, func(a, b candidate) bool { return bytes.Equal(identityOf(a.key), identityOf(b.key)) })
-	m.Dropped += int64(before - len(rows))
-	slices.SortFunc(rows, func(a, b candidate) int {
+	before := len(m.rows)
+	m.rows = slices.CompactFunc(m.rows, func(a, b candidate) bool {
+		return bytes.Equal(identityOf(m.key(&a)), identityOf(m.key(&b)))
+	})
+	m.Dropped += int64(before - len(m.rows))
+	slices.SortFunc(m.rows, func(a, b candidate) int {
 		if m.desc {
 			a, b = b, a
 		}
-		return bytes.Compare(a.key, b.key)
+		return bytes.Compare(m.key(&a), m.key(&b))
 	})
 	m.queue = m.queue[:0]
-	for _, r := range rows {
-		m.queue = append(m.queue, r.row)
+	for i := range m.rows {
+		m.queue = append(m.queue, m.rows[i].row)
 	}
+	m.next = 0
+	return nil
+}
+
+// collect takes one row of a cursor into the group.
+func (m *Merge) collect(c *cursor) error {
+	row := c.span.Lo
+	if m.desc {
+		row = c.span.Hi - 1
+		c.span.Hi--
+	} else {
+		c.span.Lo++
+	}
+	b := c.span.Block
+	if err := b.needKeys(); err != nil {
+		return err
+	}
+	if m.group == nil {
+		m.group = NewBlock(b.schema, b.names)
+	}
+	if len(m.rows) == 0 {
+		m.group.Reset()
+		m.group.has = b.has
+	}
+	cand := candidate{from: len(m.keys), row: m.group.n, priority: c.src.Priority()}
+	m.keys = b.AppendSortKey(m.keys, row)
+	cand.to = len(m.keys)
+	if b.ord != nil {
+		cand.ord = b.ord[row]
+	}
+	m.group.AppendRows(b, row, row+1)
+	m.rows = append(m.rows, cand)
 	return nil
 }
 
@@ -341,7 +361,7 @@ func compareUint(a, b uint64) int {
 }
 
 func (m *Merge) dequeue() Span {
-	row := m.queue[0]
-	m.queue = m.queue[1:]
+	row := m.queue[m.next]
+	m.next++
 	return Span{m.group, row, row + 1}
 }
