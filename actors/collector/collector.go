@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -94,6 +95,9 @@ func New(o Options) (*Collector, error) {
 	}
 	return c, nil
 }
+
+// jitter draws from [0, 1).
+func (o *Options) jitter() float64 { return rand.Float64() }
 
 func (c *Collector) addExchange(x Exchange) error {
 	if err := x.Config.Validate(); err != nil {

@@ -16,7 +16,7 @@ type metrics struct {
 	exchangeToReceive, receiveToPublish *prometheus.HistogramVec
 
 	up, last, messages, published, gaps, resyncs, duplicates, checksums, refused, unrecorded *prometheus.Desc
-	reconnects, unrouted, sessions, builtin                                                  *prometheus.Desc
+	reconnects, bytes, parseErrors, unrouted, sessions, builtin                              *prometheus.Desc
 }
 
 // latencyBuckets reach from what a local exchange takes to what nobody wants.
@@ -40,20 +40,22 @@ func newMetrics(c *Collector, r prometheus.Registerer) (*metrics, error) {
 		exchangeToReceive: histogram("exchange_to_receive_seconds", "Time from the exchange's event to our reading of the frame, by both clocks."),
 		receiveToPublish:  histogram("receive_to_publish_seconds", "Time from the reading of a frame to its records being on the live plane."),
 
-		up:         desc("up", "1 while everything subscribed arrives and the book, if any, is proven.", wide),
-		last:       desc("last_message_timestamp_seconds", "When the newest frame was read.", wide),
-		messages:   desc("messages_total", "Frames handled.", wide),
-		published:  desc("published_total", "Records put on the live plane.", wide),
-		gaps:       desc("sequence_gaps_total", "Ledger entries opened.", wide),
-		resyncs:    desc("resyncs_total", "Books begun anew.", wide),
-		duplicates: desc("duplicates_total", "Records that came twice.", wide),
-		checksums:  desc("checksum_failures_total", "Books whose checksum did not match.", wide),
-		refused:    desc("refused_total", "Frames that the stream's queue did not take.", wide),
-		unrecorded: desc("unrecorded_total", "Records that the journal refused.", wide),
-		reconnects: desc("reconnects_total", "Connections lost and made again.", narrow),
-		unrouted:   desc("unrouted_total", "Frames of instruments that have no stream.", narrow),
-		sessions:   desc("sessions", "Sockets that are subscribed.", narrow),
-		builtin:    desc("builtin_instruments", "1 while the instrument table is the built-in one.", narrow),
+		up:          desc("up", "1 while everything subscribed arrives and the book, if any, is proven.", wide),
+		last:        desc("last_message_timestamp_seconds", "When the newest frame was read.", wide),
+		messages:    desc("messages_total", "Frames handled.", wide),
+		published:   desc("published_total", "Records put on the live plane.", wide),
+		gaps:        desc("sequence_gaps_total", "Ledger entries opened.", wide),
+		resyncs:     desc("resyncs_total", "Books begun anew.", wide),
+		duplicates:  desc("duplicates_total", "Records that came twice.", wide),
+		checksums:   desc("checksum_failures_total", "Books whose checksum did not match.", wide),
+		refused:     desc("refused_total", "Frames that the stream's queue did not take.", wide),
+		unrecorded:  desc("unrecorded_total", "Records that the journal refused.", wide),
+		reconnects:  desc("reconnects_total", "Connections lost and made again.", narrow),
+		bytes:       desc("bytes_total", "Bytes of frames received.", narrow),
+		parseErrors: desc("parse_errors_total", "Frames that could not be decoded.", narrow),
+		unrouted:    desc("unrouted_total", "Frames of instruments that have no stream.", narrow),
+		sessions:    desc("sessions", "Sockets that are subscribed.", narrow),
+		builtin:     desc("builtin_instruments", "1 while the instrument table is the built-in one.", narrow),
 	}
 	if r == nil {
 		return m, nil
@@ -84,7 +86,7 @@ func (m *metrics) latencies(v *venue) []latencies {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		m.up, m.last, m.messages, m.published, m.gaps, m.resyncs, m.duplicates, m.checksums, m.refused, m.unrecorded,
-		m.reconnects, m.unrouted, m.sessions, m.builtin,
+		m.reconnects, m.bytes, m.parseErrors, m.unrouted, m.sessions, m.builtin,
 	} {
 		ch <- d
 	}
@@ -176,9 +178,12 @@ func (m *metrics) emit(ch chan<- prometheus.Metric, r row, labels ...string) {
 }
 
 func (m *metrics) emitVenue(ch chan<- prometheus.Metric, v *venue) {
-	var lost, live, builtin float64
+	lost, bytes, malformed := float64(v.gone.lost.Load()), float64(v.gone.bytes.Load()), float64(v.gone.malformed.Load())
+	var live, builtin float64
 	for _, s := range v.sockets() {
 		lost += float64(s.disconnects.Load())
+		b, bad := s.traffic()
+		bytes, malformed = bytes+float64(b), malformed+float64(bad)
 		if s.live() {
 			live++
 		}
@@ -187,7 +192,9 @@ func (m *metrics) emitVenue(ch chan<- prometheus.Metric, v *venue) {
 		builtin = 1
 	}
 	labels := []string{v.exchange, v.market.String()}
-	ch <- prometheus.MustNewConstMetric(m.reconnects, prometheus.CounterValue, lost+float64(v.gone.Load()), labels...)
+	ch <- prometheus.MustNewConstMetric(m.reconnects, prometheus.CounterValue, lost, labels...)
+	ch <- prometheus.MustNewConstMetric(m.bytes, prometheus.CounterValue, bytes, labels...)
+	ch <- prometheus.MustNewConstMetric(m.parseErrors, prometheus.CounterValue, malformed, labels...)
 	ch <- prometheus.MustNewConstMetric(m.unrouted, prometheus.CounterValue, float64(v.unrouted.Load()), labels...)
 	ch <- prometheus.MustNewConstMetric(m.sessions, prometheus.GaugeValue, live, labels...)
 	ch <- prometheus.MustNewConstMetric(m.builtin, prometheus.GaugeValue, builtin, labels...)

@@ -2,7 +2,6 @@ package collector
 
 import (
 	"errors"
-	"sync"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -33,6 +32,8 @@ type route struct {
 	flight flight
 	// hungry: an entry is filling up, and is handed over when one comes back.
 	hungry atomic.Bool
+	// born is the present incarnation.
+	born atomic.Uint64
 	// crashed: the last incarnation ended by a panic. final: the stream ends for
 	// good.
 	crashed, final atomic.Bool
@@ -93,15 +94,13 @@ func (s *shared) release() {
 	}
 }
 
-var parts = sync.Pool{New: func() any { return new(part) }}
-
 // post puts a delivery, or a part of one, into the mailbox. False says that it
 // was refused, counted, and will show as a gap.
 func (r *route) post(message any, kinds kindSet) bool {
 	if err := r.venue.opts.System.Tell(r.pid.Load(), message); err != nil {
 		r.counts.refused.Add(1)
-		if errors.Is(err, supervise.ErrMailboxFull) {
-			r.lost.Or(uint32(kinds))
+		if errors.Is(err, supervise.ErrMailboxFull) && r.lost.Or(uint32(kinds))&uint32(kinds) != uint32(kinds) {
+			r.lane.put(r.posted.Load(), overflow{})
 		}
 		return false
 	}

@@ -1,10 +1,13 @@
 package collector
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/market"
@@ -12,22 +15,230 @@ import (
 
 // socket is one session as the rest of the branch sees it: what it is to
 // subscribe, how it does, and where its deliveries go. It outlives the
-// incarnations of its actor.
+// incarnations of its actor. It is the [connectors.Sink] of its session.
 type socket struct {
-	venue *venue
-	name  string
-	url   string
-	group string
-	known *market.Instruments
+	venue  *venue
+	number int
+	name   string
+	url    string
+	group  string
+	known  *market.Instruments
+	pid    atomic.Pointer[actor.PID]
 
-	mu    sync.Mutex
-	subs  []connectors.Subscription
-	state connectors.State
-	conn  int64
-	since time.Time
-	fault string
+	mu      sync.Mutex
+	session *connectors.Session // nil before the actor has started
+	subs    []connectors.Subscription
+	denied  []connectors.Subscription // of which the exchange wants to know nothing
+	state   connectors.State
+	conn    int64
+	since   time.Time
+	fault   string
+	before  struct{ bytes, malformed uint64 } // of earlier incarnations
 
 	connects, disconnects, refused atomic.Uint64
+}
+
+func newSocket(v *venue, number int, c connectors.Connection) *socket {
+	return &socket{
+		venue: v, number: number, name: fmt.Sprintf("session-%d", number), url: c.URL, group: c.Group,
+		known: v.instruments(), subs: slices.Clone(c.Subs),
+	}
+}
+
+// begin makes the session of a new incarnation.
+func (s *socket) begin() (*connectors.Session, error) {
+	v := s.venue
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	session, err := connectors.NewSession(connectors.SessionOptions{
+		Venue: v.table, Connection: connectors.Connection{URL: s.url, Group: s.group, Subs: s.subs}, Instruments: s.known,
+		Reconnect: v.cfg.Reconnect, Sink: s, NextConn: func() int64 { return v.conns.Add(1) }, Connects: v.pacer, Now: v.opts.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.name, err)
+	}
+	if s.session != nil {
+		st := s.session.Stats()
+		s.before.bytes += st.Bytes
+		s.before.malformed += st.Malformed
+	}
+	s.session, s.denied = session, nil
+	return session, nil
+}
+
+// close ends the session for good and returns when it has ended.
+func (s *socket) close() {
+	s.mu.Lock()
+	session := s.session
+	s.mu.Unlock()
+	if session != nil {
+		session.Stop()
+	}
+}
+
+// subscribe and unsubscribe take effect on the open connection.
+func (s *socket) subscribe(subs []connectors.Subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subs = append(s.subs, subs...)
+	if s.session != nil {
+		s.session.Subscribe(subs...)
+	}
+}
+
+func (s *socket) unsubscribe(subs []connectors.Subscription) {
+	s.mu.Lock()
+	s.subs = slices.DeleteFunc(s.subs, func(have connectors.Subscription) bool { return slices.Contains(subs, have) })
+	if s.session != nil {
+		s.session.Unsubscribe(subs...)
+	}
+	s.mu.Unlock()
+	for i, kinds := range s.venue.byInstrument(subs) {
+		if r := s.venue.route(i); r != nil {
+			r.up.And(^uint32(kinds))
+		}
+	}
+}
+
+// clear unsubscribes everything: the session is about to go.
+func (s *socket) clear() { s.unsubscribe(s.subscriptions()) }
+
+// fits reports whether the session can take all of a connection's subscriptions.
+func (s *socket) fits(c connectors.Connection) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit := s.venue.table.Limits.StreamsPerConnection
+	if s.url != c.URL || s.group != c.Group || limit > 0 && len(s.subs)+len(c.Subs) > limit {
+		return false
+	}
+	for _, sub := range c.Subs {
+		if i, ok := s.known.Native([]byte(sub.Instrument.Native)); !ok || i != sub.Instrument {
+			return false // its decoder would not know the symbol
+		}
+	}
+	return true
+}
+
+// Deliver implements [connectors.Sink], on the way of every frame.
+func (s *socket) Deliver(d *connectors.Delivery) bool {
+	n := d.Batch.Len()
+	if n == 0 {
+		return false
+	}
+	first := d.Batch.At(0).Head().Instrument
+	for i := 1; i < n; i++ {
+		if d.Batch.At(i).Head().Instrument != first {
+			s.split(d)
+			return true
+		}
+	}
+	r := s.venue.route(first)
+	if r == nil {
+		s.venue.unrouted.Add(1)
+		return false
+	}
+	return r.post(d, s.venue.kindsOfChannel(d.Note.Channel))
+}
+
+// split shares a delivery out among the streams concerned.
+func (s *socket) split(d *connectors.Delivery) {
+	var of []*market.Instrument
+	for r := range d.Batch.All() {
+		if i := r.Head().Instrument; !slices.Contains(of, i) {
+			of = append(of, i)
+		}
+	}
+	share := &shared{delivery: d}
+	share.left.Store(int32(len(of)))
+	kinds := s.venue.kindsOfChannel(d.Note.Channel)
+	for _, i := range of {
+		r := s.venue.route(i)
+		if r == nil {
+			s.venue.unrouted.Add(1)
+			share.release()
+			continue
+		}
+		p := s.venue.parts.Get().(*part)
+		p.of, p.instrument = share, i
+		if !r.post(p, kinds) {
+			share.release()
+		}
+	}
+}
+
+// Report implements [connectors.Sink].
+func (s *socket) Report(e connectors.Event) {
+	s.mu.Lock()
+	switch e.Kind {
+	case connectors.StateChanged:
+		s.state, s.since = e.State, e.Time
+		if e.Cause != nil {
+			s.fault = e.Cause.Error()
+		}
+	case connectors.Connected:
+		s.conn, s.denied = e.Conn, nil
+		s.connects.Add(1)
+	case connectors.SubscriptionRefused:
+		s.denied = append(s.denied, e.Subs...)
+		s.refused.Add(uint64(len(e.Subs)))
+	}
+	live := s.state == connectors.Live
+	subs := slices.DeleteFunc(slices.Clone(s.subs), func(sub connectors.Subscription) bool { return slices.Contains(s.denied, sub) })
+	s.mu.Unlock()
+	switch e.Kind {
+	case connectors.StateChanged:
+		if live && e.State == connectors.Live {
+			s.tellArrival(subs)
+		}
+	case connectors.Disconnected:
+		if !e.Replaced {
+			s.disconnects.Add(1)
+			s.tellInterruption(e.Subs, market.CauseDisconnect, e.Time)
+		}
+	case connectors.Silent:
+		s.tellInterruption(e.Subs, market.CauseSilence, e.Time)
+	case connectors.Malformed:
+		s.tellInterruption(subs, market.CauseMalformed, e.Time)
+	}
+}
+
+func (s *socket) tellArrival(subs []connectors.Subscription) {
+	for i, kinds := range s.venue.byInstrument(subs) {
+		if r := s.venue.route(i); r != nil {
+			r.up.Or(uint32(kinds))
+			r.tell(arrival{kinds})
+		}
+	}
+}
+
+func (s *socket) tellInterruption(subs []connectors.Subscription, cause string, at time.Time) {
+	if s.venue.closed.Load() {
+		return // the next start takes it up from what is stored
+	}
+	for i, kinds := range s.venue.byInstrument(subs) {
+		r := s.venue.route(i)
+		if r == nil {
+			continue
+		}
+		switch cause {
+		case market.CauseDisconnect:
+			r.counts.disconnects.Add(1)
+			r.up.And(^uint32(kinds))
+		case market.CauseSilence:
+			r.counts.silences.Add(1)
+			r.up.And(^uint32(kinds))
+		}
+		r.tell(interruption{kinds: kinds, cause: cause, time: at.UnixNano()})
+	}
+}
+
+// byInstrument is the kinds that subscriptions give of each instrument.
+func (v *venue) byInstrument(subs []connectors.Subscription) map[*market.Instrument]kindSet {
+	out := map[*market.Instrument]kindSet{}
+	for _, sub := range subs {
+		out[sub.Instrument] |= v.kindsOfChannel(sub.Channel)
+	}
+	return out
 }
 
 func (s *socket) subscriptions() []connectors.Subscription {
@@ -48,6 +259,19 @@ func (s *socket) status() SessionStatus {
 		out.Since = &t
 	}
 	return out
+}
+
+// traffic is what the socket has received: bytes, and frames that could not be
+// decoded.
+func (s *socket) traffic() (bytes, malformed uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bytes, malformed = s.before.bytes, s.before.malformed
+	if s.session != nil {
+		st := s.session.Stats()
+		bytes, malformed = bytes+st.Bytes, malformed+st.Malformed
+	}
+	return bytes, malformed
 }
 
 func (s *socket) live() bool {

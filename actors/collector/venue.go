@@ -39,11 +39,16 @@ type venue struct {
 	mu       sync.Mutex
 	sessions []*socket
 
-	gone     atomic.Uint64 // connections lost by sessions that are no more
+	// gone counts for sessions that are no more.
+	gone     struct{ lost, bytes, malformed atomic.Uint64 }
 	unrouted atomic.Uint64 // frames of instruments without a stream
 	failures atomic.Uint64 // REST calls given up
 	retries  atomic.Uint64 // REST calls tried again
 	unknown  atomic.Pointer[[]string]
+
+	streamed kindSet // kinds that sessions deliver
+	parts    sync.Pool
+	entries  sync.Pool
 }
 
 type routeMap map[*market.Instrument]*route
@@ -63,6 +68,8 @@ func newVenue(o *Options, x Exchange, m market.Market, cfg connectors.MarketConf
 		enabled: x.Config.Enabled && cfg.Enabled, cfg: cfg,
 	}
 	v.routes.Store(&routeMap{})
+	v.parts.New = func() any { return new(part) }
+	v.entries.New = func() any { return newEntry() }
 	kinds, err := cfg.Kinds()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", v.name, err)
@@ -75,15 +82,14 @@ func newVenue(o *Options, x Exchange, m market.Market, cfg connectors.MarketConf
 		return nil, err
 	}
 	v.client = connectors.NewClient(connectors.ClientOptions{Venue: v.table, Now: o.Now})
+	for i := range v.table.Channels {
+		if v.table.Channels[i].Poll == 0 {
+			v.streamed |= v.kindsOfChannel(i)
+		}
+	}
 	v.pacer = connectors.NewPacer(v.table.Limits.Connects)
 	return v, nil
 }
-
-// The static children of a market's branch.
-const (
-	restName          = "rest"
-	subscriptionsName = "subscriptions"
-)
 
 // child finds an actor of the market's branch by name.
 func (v *venue) child(name string) *actor.PID {

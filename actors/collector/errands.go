@@ -1,0 +1,146 @@
+package collector
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/internal/stream"
+)
+
+// errand is one thing that a stream wants by REST. The rest actor tries until it
+// is done, gives up, or the stream's incarnation has ended.
+type errand struct {
+	route *route
+	born  uint64
+	kind  connectors.NeedKind // NeedSnapshot or NeedTradesFrom
+	// request is the stream's (trades).
+	request stream.Request
+	// wait is how long to leave the exchange alone before.
+	wait time.Duration
+
+	// The rest actor's.
+	next    int64 // the first trade that is still wanted
+	recent  bool  // ask for the newest trades, because they cannot be had by id
+	tries   int
+	started time.Time
+}
+
+// fetched is what an errand brought. Trades may come in several, the last of
+// which is done.
+type fetched struct {
+	errand *errand
+	batch  *market.Batch
+	done   bool
+	err    error // given up
+}
+
+// restBack: the rest actor has restarted and knows of no errand.
+type restBack struct{}
+
+// errands are what a stream waits for: at most one book and one range of trades
+// at a time.
+type errands struct {
+	book   *errand
+	bookAt int64 // when the last one was sent, Unix ns
+	trades []stream.Request
+	trade  *errand // for trades[0]
+	unsent bool    // one of them did not fit the rest actor's mailbox
+}
+
+// ask carries a request of the step function out.
+func (e *errands) ask(s *streamActor, q stream.Request) {
+	if s.phase == draining {
+		return
+	}
+	switch q.Kind {
+	case stream.RequestSnapshot:
+		now := s.venue.now()
+		e.book = &errand{route: s.route, born: s.born, kind: connectors.NeedSnapshot}
+		// A snapshot that was too old is not asked for again at once.
+		if now-e.bookAt < int64(s.opts.Config.RetryFirst) {
+			e.book.wait = s.opts.Config.RetryFirst
+		}
+		e.bookAt = now
+		e.send(s, e.book)
+	case stream.RequestResubscribe:
+		s.venue.resubscribe(s.route.instrument)
+	case stream.RequestTrades:
+		e.trades = append(e.trades, q)
+		e.nextTrades(s)
+	}
+}
+
+func (e *errands) nextTrades(s *streamActor) {
+	if e.trade != nil || len(e.trades) == 0 {
+		return
+	}
+	q := e.trades[0]
+	from := q.From
+	if limit := int64(s.opts.Config.BackfillTrades); q.To-from >= limit {
+		from = q.To - limit + 1
+	}
+	e.trade = &errand{route: s.route, born: s.born, kind: connectors.NeedTradesFrom, request: q, next: from}
+	e.send(s, e.trade)
+}
+
+func (e *errands) send(s *streamActor, one *errand) {
+	if err := s.opts.System.Tell(s.venue.child(restName), one); err != nil {
+		e.unsent = true
+		s.c.Log().Debug("the rest actor takes no request now", zap.Error(err))
+	}
+}
+
+// retry sends what could not be sent.
+func (e *errands) retry(s *streamActor) {
+	if e.unsent {
+		e.resend(s)
+	}
+}
+
+// resend asks again for all that is wanted, and returns for how many ranges of
+// trades. What the rest actor has already it does not take twice.
+func (e *errands) resend(s *streamActor) int {
+	e.unsent = false
+	if e.book != nil {
+		e.send(s, e.book)
+	}
+	if e.trade != nil {
+		e.send(s, e.trade)
+	}
+	return len(e.trades)
+}
+
+// fetched takes what an errand brought.
+func (s *streamActor) fetched(m *fetched) {
+	e := &s.errands
+	if m.errand.born != s.born || s.phase != stepping {
+		return
+	}
+	switch m.errand {
+	case e.book:
+		e.book = nil
+		s.fetchedBook(m)
+	case e.trade:
+		s.stream.Backfilled(m.errand.request, m.batch, m.done, s.venue.now(), &s.out)
+		s.emit()
+		if m.done {
+			e.trade, e.trades = nil, e.trades[1:]
+			e.nextTrades(s)
+		}
+	}
+}
+
+func (s *streamActor) fetchedBook(m *fetched) {
+	if m.err != nil {
+		s.c.Log().Error("no snapshot of the book", zap.Error(m.err))
+		s.stream.SnapshotFailed()
+		return
+	}
+	for d := range market.Rows[market.BookDelta](m.batch) {
+		s.stream.Snapshot(d, &s.out)
+	}
+	s.emit()
+}

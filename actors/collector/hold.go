@@ -1,0 +1,206 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
+)
+
+// held is what arrives while a stream resumes: records, and the changes of its
+// sessions' state between them.
+type held struct {
+	records market.Batch
+	notes   []heldNote
+	lost    kindSet
+}
+
+type heldNote struct {
+	at      int // before the record of that index
+	message any
+}
+
+// maxHeldNotes bounds the changes of state; a flapping session has said enough.
+const maxHeldNotes = 1024
+
+func (h *held) note(message any) {
+	if len(h.notes) < maxHeldNotes {
+		h.notes = append(h.notes, heldNote{h.records.Len(), message})
+	}
+}
+
+// hold keeps a record for later, or gives it up and counts it.
+func (s *streamActor) hold(r market.Record) {
+	if s.held.records.Len() >= s.opts.Config.HoldRecords {
+		s.route.counts.overheld.Add(1)
+		s.held.lost |= kindsOf(r.Kind())
+		return
+	}
+	s.held.records.Copy(r)
+}
+
+// remembered is what storage knows of the stream.
+type remembered struct {
+	last []lastRecord
+	// open are ledger entries without an end, recent all of them, newest first.
+	open, recent []market.Gap
+	err          error
+}
+
+type lastRecord struct {
+	kind market.Kind
+	seq  market.OptInt
+	time int64
+}
+
+// reopenLimit bounds the ledger entries that are read at a start.
+const reopenLimit = 4096
+
+// remember asks storage beside the actor.
+func (s *streamActor) remember() {
+	if s.opts.Reader == nil {
+		s.resume(remembered{})
+		return
+	}
+	r, kinds, retry := s.route, kindSet(s.route.want.Load())&^derived, s.opts.Config.RetryFirst
+	o := s.opts
+	s.recall.Start(s.c, func(ctx context.Context) any {
+		ctx, cancel := context.WithTimeout(ctx, o.Config.ResumeTimeout)
+		defer cancel()
+		for {
+			m, err := r.recall(ctx, kinds)
+			if err == nil {
+				return m
+			}
+			select {
+			case <-ctx.Done():
+				return remembered{err: err}
+			case <-time.After(retry):
+			}
+		}
+	})
+}
+
+// recall reads what is stored, once everything on its way is.
+func (r *route) recall(ctx context.Context, kinds kindSet) (m remembered, err error) {
+	o, id := r.venue.opts, r.instrument.ID()
+	if err := r.flight.wait(ctx); err != nil {
+		return m, err
+	}
+	if o.Applied != nil {
+		if err := o.Applied(ctx, id); err != nil {
+			return m, err
+		}
+	}
+	var b market.Batch
+	for _, k := range kinds.list() {
+		b.Reset()
+		rec, ok, err := o.Reader.Last(ctx, k, id, persistence.OriginCollected, &b)
+		if err != nil {
+			return m, err
+		}
+		if ok {
+			m.last = append(m.last, lastRecord{k, sequenceOf(rec), rec.Head().TS})
+		}
+	}
+	m.recent, err = r.ledger(ctx)
+	for _, g := range m.recent {
+		if g.Outcome == market.OutcomeOpen && g.ToSeq.OK {
+			m.open = append(m.open, g)
+		}
+	}
+	return m, err
+}
+
+func (r *route) ledger(ctx context.Context) (gaps []market.Gap, err error) {
+	id := r.instrument.ID()
+	rows, err := r.venue.opts.Reader.Query(ctx, persistence.Query{
+		Kind: market.KindGap, Stream: &id, Limit: reopenLimit, Newest: true, Origin: persistence.OriginCollected,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var b market.Batch
+	for {
+		b.Reset()
+		_, err := rows.Next(ctx, &b)
+		for g := range market.Rows[market.Gap](&b) {
+			own := *g
+			own.Instrument = r.instrument
+			gaps = append(gaps, own)
+		}
+		if errors.Is(err, io.EOF) {
+			return gaps, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// sequenceOf is the number by which a channel tells what follows.
+func sequenceOf(r market.Record) market.OptInt {
+	if t, ok := r.(*market.Trade); ok {
+		n, numeric := t.ID.Num()
+		return market.OptInt{V: n, OK: numeric}
+	}
+	return r.Head().Seq
+}
+
+// resume begins to step: after what is stored, through what was held.
+func (s *streamActor) resume(m remembered) {
+	if s.phase != resuming {
+		return
+	}
+	if m.err != nil {
+		// Without an answer nothing is known of the time before, and no gap can say
+		// so with bounds.
+		s.c.Log().Error("storage did not answer: the stream starts without knowing what is stored", zap.Error(m.err))
+	}
+	cause := market.CauseRestart
+	if s.route.crashed.Swap(false) {
+		cause = market.CausePanic
+	}
+	s.phase = stepping
+	now := s.venue.now()
+	for _, l := range m.last {
+		s.stream.Resume(l.kind, l.seq, l.time, cause, now, &s.out)
+	}
+	for i := len(m.recent) - 1; i >= 0; i-- {
+		s.route.history.gap(&m.recent[i])
+	}
+	for i := len(m.open) - 1; i >= 0; i-- {
+		s.stream.Reopen(&m.open[i], &s.out)
+	}
+	s.emit()
+	s.replayHeld()
+	if up := kindSet(s.route.up.Load()); up != 0 {
+		s.apply(arrival{up})
+	}
+}
+
+// replayHeld steps what arrived meanwhile, in order.
+func (s *streamActor) replayHeld() {
+	h := &s.held
+	for i := range h.records.Len() {
+		for len(h.notes) > 0 && h.notes[0].at <= i {
+			s.apply(h.notes[0].message)
+			h.notes = h.notes[1:]
+		}
+		s.stream.Step(h.records.At(i), &s.out)
+		s.emit()
+	}
+	for _, n := range h.notes {
+		s.apply(n.message)
+	}
+	if lost := h.lost &^ s.proven; lost != 0 {
+		s.apply(interruption{kinds: lost, cause: market.CauseNoCredit, time: s.venue.now()})
+	}
+	s.held = held{}
+}

@@ -1,0 +1,418 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// Messages of the subscriptions actor, beside change and restBack.
+type (
+	// tableChanged: there is another instrument table.
+	tableChanged struct{}
+	// loadDue: the overlay is to be loaded.
+	loadDue struct{}
+
+	// What comes home from the store.
+	loaded struct {
+		overlay Overlay
+		err     error
+	}
+	saved struct {
+		command command
+		overlay Overlay
+		err     error
+	}
+)
+
+// command is a change and who waits for its answer.
+type command struct {
+	change change
+	from   *actor.PID
+}
+
+// maxCommands wait for the one before.
+const maxCommands = 256
+
+// subscriptions makes the streams and sessions of one market those that the
+// configuration and the overlay ask for. One round of changes is under way at a
+// time: streams first, so that no frame comes without one; sessions, once all
+// streams are there; at last what is no longer wanted.
+type subscriptions struct {
+	venue   *venue
+	timings []latencies
+	c       *supervise.Context
+	store   supervise.InFlight
+
+	overlay  Overlay
+	loaded   bool
+	tries    int
+	commands []command
+	// answering are commands whose change the round under way brings about.
+	answering []command
+	dirty     bool
+
+	starting map[string]*route  // streams being started, by name
+	opening  map[string]*socket // sessions being started
+	leaving  map[string]*route  // streams being stopped
+	closing  map[string]*socket
+	placed   bool // sessions of this round have been dealt with
+	sessions int  // highest number given
+}
+
+func newSubscriptions(v *venue, m *metrics) *subscriptions {
+	return &subscriptions{
+		venue: v, timings: m.latencies(v), starting: map[string]*route{}, opening: map[string]*socket{},
+		leaving: map[string]*route{}, closing: map[string]*socket{},
+	}
+}
+
+// Receive handles one message.
+func (s *subscriptions) Receive(c *supervise.Context) {
+	switch m := c.Message().(type) {
+	case *actor.Started:
+		s.start(c)
+	case loadDue:
+		s.load()
+	case loaded:
+		s.takeLoaded(m)
+	case tableChanged:
+		s.dirty = true
+	case change:
+		s.command(m)
+	case saved:
+		s.takeSaved(m)
+	case supervise.ChildReply:
+		s.childDone(m)
+	case restBack:
+		s.tellPolls()
+	}
+	s.work()
+}
+
+// start begins with what there is: a restarted actor finds the streams and
+// sessions of the one before in the venue.
+func (s *subscriptions) start(c *supervise.Context) {
+	s.c = c
+	s.venue.closed.Store(false)
+	for _, k := range s.venue.sockets() {
+		s.sessions = max(s.sessions, k.number)
+	}
+	s.load()
+}
+
+func (s *subscriptions) load() {
+	v := s.venue
+	if v.opts.Store == nil {
+		s.takeLoaded(loaded{})
+		return
+	}
+	s.store.Start(s.c, func(ctx context.Context) any {
+		o, err := v.opts.Store.Load(ctx, v.exchange, v.market)
+		return loaded{o, err}
+	})
+}
+
+// takeLoaded begins with the configuration alone when the overlay cannot be had,
+// and goes on asking for it.
+func (s *subscriptions) takeLoaded(m loaded) {
+	s.dirty = true
+	if m.err == nil {
+		s.overlay, s.loaded = m.overlay, true
+		return
+	}
+	c := s.venue.opts.Config
+	wait := supervise.Backoff{Base: c.RetryFirst, Cap: c.RetryLast, Jitter: .2}.Delay(s.tries, s.venue.opts.jitter())
+	s.tries++
+	s.c.Log().Error("the run-time subscriptions cannot be loaded: collecting what is configured", zap.Duration("wait", wait), zap.Error(m.err))
+	s.c.After(wait, loadDue{})
+}
+
+// command queues a change of the overlay.
+func (s *subscriptions) command(m change) {
+	switch {
+	case !s.loaded || s.venue.instruments() == nil:
+		s.c.Respond(ErrNotStarted)
+	case len(s.commands) >= maxCommands:
+		s.c.Respond(supervise.ErrMailboxFull)
+	default:
+		s.commands = append(s.commands, command{m, s.c.Sender()})
+	}
+}
+
+// work begins the next thing when the one before is done.
+func (s *subscriptions) work() {
+	if !s.idle() {
+		return
+	}
+	if !s.placed {
+		s.placed = true
+		s.place()
+		if !s.idle() {
+			return
+		}
+	}
+	s.answerAll()
+	if s.dirty && s.venue.instruments() != nil {
+		s.dirty = false
+		s.begin()
+		s.work()
+		return
+	}
+	if len(s.commands) > 0 && !s.store.Busy() {
+		s.save(pop(&s.commands))
+	}
+}
+
+func (s *subscriptions) idle() bool {
+	return len(s.starting)+len(s.opening)+len(s.leaving)+len(s.closing) == 0
+}
+
+// save stores the overlay with a change before anything is done about it.
+func (s *subscriptions) save(cmd command) {
+	next := s.overlay
+	for _, c := range cmd.change.changes {
+		next = next.with(c)
+	}
+	v := s.venue
+	if v.opts.Store == nil {
+		s.takeSaved(saved{command: cmd, overlay: next})
+		s.work()
+		return
+	}
+	s.store.Start(s.c, func(ctx context.Context) any {
+		return saved{cmd, next, v.opts.Store.Save(ctx, v.exchange, v.market, next)}
+	})
+}
+
+func (s *subscriptions) takeSaved(m saved) {
+	if m.err != nil {
+		s.reply(m.command, fmt.Errorf("storing the subscription: %w", m.err))
+		return
+	}
+	s.overlay, s.dirty = m.overlay, true
+	s.answering = append(s.answering, m.command)
+}
+
+// answerAll answers those whose change the round that ended has brought about.
+func (s *subscriptions) answerAll() {
+	if s.dirty {
+		return // the round is still to come
+	}
+	for _, cmd := range s.answering {
+		s.reply(cmd, s.summary(cmd.change))
+	}
+	s.answering = nil
+}
+
+func (s *subscriptions) summary(c change) Subscribed {
+	out := Subscribed{}
+	for _, one := range c.changes {
+		found, err := matching(s.venue.instruments(), one.Symbol)
+		if err != nil {
+			continue // checked by the handle; the table has changed since
+		}
+		for _, i := range found {
+			out.Symbols = append(out.Symbols, i.Symbol)
+		}
+		out.DataTypes = one.DataTypes
+	}
+	for _, k := range s.venue.sockets() {
+		out.Active += len(k.subscriptions())
+	}
+	return out
+}
+
+func (s *subscriptions) reply(cmd command, answer any) {
+	if cmd.from == nil {
+		return
+	}
+	if err := s.c.System().Tell(cmd.from, answer); err != nil {
+		s.c.Log().Debug("nobody waits for the answer any more", zap.Error(err))
+	}
+}
+
+// begin starts a round: the streams that are missing.
+func (s *subscriptions) begin() {
+	v := s.venue
+	want, unknown := wanted(v.instruments(), v.cfg.Symbols, v.kinds, s.overlay)
+	v.unknown.Store(&unknown)
+	if len(unknown) > 0 {
+		s.c.Log().Warn("symbols that the exchange does not list are left out", zap.Strings("symbols", unknown))
+	}
+	for _, r := range v.allRoutes() {
+		r.want.Store(uint32(want[r.instrument]))
+	}
+	s.placed = false
+	for _, i := range slices.SortedFunc(maps.Keys(want), bySymbol) {
+		if v.route(i) != nil {
+			continue
+		}
+		r := newRoute(v, i)
+		r.want.Store(uint32(want[i]))
+		name := streamName(i)
+		s.starting[name] = r
+		s.c.Request(s.c.Parent(), supervise.AddChild{Spec: s.streamSpec(name, r)})
+	}
+}
+
+func bySymbol(a, b *market.Instrument) int { return strings.Compare(a.Symbol, b.Symbol) }
+
+// streamName is the symbol as a name in the tree.
+func streamName(i *market.Instrument) string {
+	return strings.NewReplacer("/", "%2F", "$", "%24").Replace(i.Symbol)
+}
+
+func (s *subscriptions) streamSpec(name string, r *route) supervise.Spec {
+	c, timings := s.venue.opts.Config, s.timings
+	return supervise.Spec{
+		Name: name, Kind: "stream", Exchange: s.venue.exchange,
+		New:             func() supervise.Actor { return newStreamActor(r, timings) },
+		ShutdownTimeout: c.ShutdownTimeout,
+		Mailbox:         supervise.Mailbox{Capacity: c.StreamMailbox},
+	}
+}
+
+// childDone takes the branch's answer.
+func (s *subscriptions) childDone(m supervise.ChildReply) {
+	if m.Err != nil && !errors.Is(m.Err, supervise.ErrChildExists) && !errors.Is(m.Err, supervise.ErrNoChild) {
+		s.c.Log().Error("a child was not started or stopped as asked", zap.String("child", m.Name), zap.Error(m.Err))
+	}
+	if m.PID == nil {
+		m.PID = s.venue.child(m.Name)
+	}
+	if r, ok := s.starting[m.Name]; ok {
+		delete(s.starting, m.Name)
+		if m.PID != nil && m.Err == nil {
+			r.pid.Store(m.PID)
+			s.venue.join(r)
+		}
+	}
+	if k, ok := s.opening[m.Name]; ok {
+		delete(s.opening, m.Name)
+		k.pid.Store(m.PID)
+	}
+	if r, ok := s.leaving[m.Name]; ok {
+		delete(s.leaving, m.Name)
+		s.venue.leave(r)
+	}
+	if k, ok := s.closing[m.Name]; ok {
+		delete(s.closing, m.Name)
+		bytes, malformed := k.traffic()
+		s.venue.gone.lost.Add(k.disconnects.Load())
+		s.venue.gone.bytes.Add(bytes)
+		s.venue.gone.malformed.Add(malformed)
+		s.venue.dropSocket(k)
+	}
+}
+
+// place deals with the sessions, now that every stream is there.
+func (s *subscriptions) place() {
+	v := s.venue
+	want := map[connectors.Subscription]bool{}
+	for _, r := range v.allRoutes() {
+		for _, ch := range v.table.ChannelsFor(kindSet(r.want.Load()).list()) {
+			sub := connectors.Subscription{Channel: ch, Instrument: r.instrument}
+			if v.table.Channels[ch].Poll == 0 {
+				want[sub] = true
+			}
+		}
+	}
+	for _, k := range v.sockets() {
+		s.trim(k, want)
+	}
+	s.add(want)
+	s.tellPolls()
+	for _, r := range v.allRoutes() {
+		if r.want.Load() != 0 {
+			continue
+		}
+		r.final.Store(true)
+		name := streamName(r.instrument)
+		s.leaving[name] = r
+		s.c.Request(s.c.Parent(), supervise.RemoveChild{Name: name})
+	}
+}
+
+// trim takes from a session what is not wanted, and from want what it has.
+func (s *subscriptions) trim(k *socket, want map[connectors.Subscription]bool) {
+	var drop []connectors.Subscription
+	have := k.subscriptions()
+	for _, sub := range have {
+		if want[sub] {
+			delete(want, sub)
+		} else {
+			drop = append(drop, sub)
+		}
+	}
+	switch {
+	case len(drop) == 0:
+	case len(drop) == len(have):
+		k.clear()
+		s.closing[k.name] = k
+		s.c.Request(s.c.Parent(), supervise.RemoveChild{Name: k.name})
+	default:
+		k.unsubscribe(drop)
+	}
+}
+
+// add spreads what no session has over the sessions with room, then over new ones.
+func (s *subscriptions) add(want map[connectors.Subscription]bool) {
+	if len(want) == 0 {
+		return
+	}
+	v := s.venue
+	subs := slices.SortedFunc(maps.Keys(want), func(a, b connectors.Subscription) int {
+		if c := bySymbol(a.Instrument, b.Instrument); c != 0 {
+			return c
+		}
+		return a.Channel - b.Channel
+	})
+	for _, conn := range v.table.Wire.Plan(subs) {
+		if k := s.roomFor(conn); k != nil {
+			k.subscribe(conn.Subs)
+			continue
+		}
+		s.sessions++
+		k := newSocket(v, s.sessions, conn)
+		v.addSocket(k)
+		s.opening[k.name] = k
+		s.c.Request(s.c.Parent(), supervise.AddChild{Spec: k.spec()})
+	}
+}
+
+// roomFor finds a session that may take all of a connection's subscriptions.
+func (s *subscriptions) roomFor(conn connectors.Connection) *socket {
+	for _, k := range s.venue.sockets() {
+		if s.closing[k.name] == nil && s.opening[k.name] == nil && k.fits(conn) {
+			return k
+		}
+	}
+	return nil
+}
+
+// tellPolls gives the rest actor the polled channels that are wanted.
+func (s *subscriptions) tellPolls() {
+	v := s.venue
+	var polls []connectors.Subscription
+	for _, r := range v.allRoutes() {
+		for _, ch := range v.table.ChannelsFor(kindSet(r.want.Load()).list()) {
+			if v.table.Channels[ch].Poll > 0 {
+				polls = append(polls, connectors.Subscription{Channel: ch, Instrument: r.instrument})
+			}
+		}
+	}
+	if err := s.c.System().Tell(v.child(restName), pollPlan{polls}); err != nil {
+		s.c.Log().Debug("the rest actor is not there; it asks when it is back", zap.Error(err))
+	}
+}
