@@ -14,8 +14,9 @@ import (
 // What the documents promise to exist.
 var (
 	docLink   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	docFile   = regexp.MustCompile("`([\\w.-]+(?:/[\\w.-]+)*/[\\w.-]+\\.(?:go|md|yaml|json|csv|golden|ndjson))`")
-	docFolder = regexp.MustCompile("`([\\w.-]+(?:/[\\w.-]+)*)/`")
+	docCode   = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
+	docFile   = regexp.MustCompile("`(\\w[\\w.-]*(?:/[\\w.-]+)*/[\\w.-]+\\.(?:go|md|yaml|json|csv|ndjson))`")
+	docFolder = regexp.MustCompile("`(\\w[\\w.-]*(?:/[\\w.-]+)*)/`")
 	docTarget = regexp.MustCompile("`make ([a-z]+)")
 	docTest   = regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w*`)
 	heading   = regexp.MustCompile(`(?m)^#+ +(.+?) *$`)
@@ -30,7 +31,7 @@ func TestDocs(t *testing.T) {
 	declared := declaredTests(t)
 	for _, name := range documents(t, root) {
 		text := read(t, root, name)
-		for _, m := range docLink.FindAllStringSubmatch(text, -1) {
+		for _, m := range docLink.FindAllStringSubmatch(docCode.ReplaceAllString(text, ""), -1) {
 			if problem := brokenLink(root, name, m[1]); problem != "" {
 				t.Errorf("%s: link %s: %s", name, m[1], problem)
 			}
@@ -128,14 +129,11 @@ func read(t *testing.T, root fs.FS, name string) string {
 	return string(text)
 }
 
-// declaredTests are the names of all tests, fuzz targets and benchmarks.
+// declaredTests are the names of all functions, tests among them.
 func declaredTests(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
 	for _, s := range sources(t) {
-		if !s.test {
-			continue
-		}
 		for _, d := range s.syntax.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
 				names[f.Name.Name] = true
