@@ -42,8 +42,9 @@ func Failed(err error) CheckResult { return CheckResult{Status: Fail, Err: err} 
 // not called again until it has returned.
 type Check func(ctx context.Context) CheckResult
 
-// Section is a further top-level member of the health report. It must be quick.
-type Section func() any
+// Section is a further top-level member of the health report. It must be quick;
+// ctx is that of the request for the report.
+type Section func(ctx context.Context) any
 
 // Service status words of a health report.
 const (
@@ -124,7 +125,7 @@ func (h *Health) Report(ctx context.Context) (HealthReport, map[string]any, erro
 	h.mu.Unlock()
 	further := make(map[string]any, len(sections))
 	for name, section := range sections {
-		further[name] = section()
+		further[name] = section(ctx)
 	}
 	s := h.server
 	return HealthReport{

@@ -41,7 +41,7 @@ func TestHealth(t *testing.T) {
 			h := prepare(t, func(o *chassis.Options) { o.Config.HealthTimeout = 50 * time.Millisecond })
 			h.Health().Add("good", fine)
 			h.Health().Add("it", test.check)
-			h.Health().AddSection("exchanges", func() any { return map[string]int(nil) })
+			h.Health().AddSection("exchanges", func(context.Context) any { return map[string]int(nil) })
 			h.run(t)
 			for _, path := range []string{"/health", "/api/v1/health"} {
 				a := h.ask(t, "GET", path, "")

@@ -1,0 +1,163 @@
+package storage
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/marketprism/marketprism/actors/journal"
+	branch "github.com/marketprism/marketprism/actors/storage"
+	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
+)
+
+// partList is the answer of parts, for the documentation.
+type partList struct {
+	success
+	Data []persistence.PartInfo `json:"data" required:"true"`
+	listTail
+}
+
+// statsAnswer is the answer of stats.
+type statsAnswer struct {
+	success
+	Data      stats     `json:"data" required:"true"`
+	Timestamp time.Time `json:"timestamp" required:"true"`
+}
+
+type stats struct {
+	Hot        hotStats                  `json:"hot_storage" required:"true"`
+	Cold       coldStats                 `json:"cold_storage" required:"true" doc:"all 0: nothing is archived in this version"`
+	Operations operations                `json:"operations" required:"true"`
+	Tables     []persistence.TableStats  `json:"tables" required:"true" doc:"every table of the hot store"`
+	Superseded int64                     `json:"superseded_rows" required:"true" doc:"rows of a former owner that were dropped, since the start"`
+	Damaged    []persistence.Quarantined `json:"quarantined" required:"true" doc:"damaged files that were moved aside"`
+}
+
+// counts of rows; a row is one key.
+type counts struct {
+	Trades     int64 `json:"trades_count" required:"true"`
+	Tickers    int64 `json:"tickers_count" required:"true"`
+	Orderbooks int64 `json:"orderbooks_count" required:"true"`
+}
+
+type hotStats struct {
+	counts
+	Size float64 `json:"size_mb" required:"true" doc:"of all published files, 10^6 bytes"`
+}
+
+type coldStats struct {
+	counts
+	Size float64 `json:"size_gb" required:"true" doc:"of all files, 10^9 bytes"`
+}
+
+// operations count requests to this service since it started.
+type operations struct {
+	Reads    uint64 `json:"total_reads" required:"true"`
+	Writes   uint64 `json:"total_writes" required:"true"`
+	Archives uint64 `json:"total_archives" required:"true"`
+	Cleanups uint64 `json:"total_cleanups" required:"true"`
+}
+
+func (f *service) inspectRoutes() []chassis.Route {
+	return []chassis.Route{
+		{
+			Method: http.MethodGet, Path: base + "parts", ID: "parts", Tag: tagAdmin,
+			Summary: "The Parquet files that hold what is published",
+			Description: "The exact list, for DuckDB, pandas, polars or Spark; a file stays readable for at least ten minutes after it has left the list. " +
+				"Of rows with equal keys the one of the file with the higher journal range counts.",
+			Params:    []chassis.Param{{Name: "kind", Doc: "One kind only."}},
+			Responses: []chassis.Response{{Body: partList{}}},
+			Handler:   f.parts,
+		},
+		{
+			Method: http.MethodGet, Path: base + "stats", ID: "stats", Tag: tagAdmin,
+			Summary: "How much is stored, and how much was asked", Responses: []chassis.Response{{Body: statsAnswer{}}}, Handler: f.stats,
+		},
+		{
+			Method: http.MethodGet, Path: base + "status", ID: "storageStatus", Tag: tagAdmin,
+			Summary: "How far the store is behind the journal, and what its engine does", Responses: []chassis.Response{{Body: statusAnswer{}}}, Handler: f.status,
+		},
+	}
+}
+
+func (f *service) parts(w http.ResponseWriter, r *http.Request) error {
+	q := chassis.QueryOf(r)
+	var only market.Kind
+	if q.Has("kind") {
+		var ok bool
+		if only, ok = market.ParseKind(q.Text("kind", "")); !ok || only.Table() == "" {
+			q.Refuse("kind", "is not a kind that is stored")
+		}
+	}
+	if err := q.Err(); err != nil {
+		return err
+	}
+	all, err := f.Branch.Parts(r.Context())
+	if err != nil {
+		return err
+	}
+	s, err := chassis.NewArray(w, r, succeeded, "data")
+	if err != nil {
+		return err
+	}
+	defer s.Release()
+	for _, part := range all {
+		if only != 0 && part.Kind != only {
+			continue
+		}
+		if err := s.Write(part); err != nil {
+			return err
+		}
+	}
+	return f.closeList(s, "", "")
+}
+
+func (f *service) stats(w http.ResponseWriter, r *http.Request) error {
+	found, err := f.Branch.Stats(r.Context())
+	if err != nil {
+		return err
+	}
+	out := stats{
+		Tables: found.Tables, Superseded: found.Superseded, Damaged: found.Quarantined,
+		Operations: operations{Reads: f.reads.Load(), Writes: f.writes.Load()},
+	}
+	for _, t := range found.Tables {
+		out.Hot.Size += float64(t.Bytes) / 1e6
+		switch t.Kind {
+		case market.KindTrade:
+			out.Hot.Trades = t.Rows
+		case market.KindTicker:
+			out.Hot.Tickers = t.Rows
+		case market.KindBookSnapshot:
+			out.Hot.Orderbooks = t.Rows
+		}
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, statsAnswer{succeeded, out, f.Now()})
+}
+
+// statusAnswer is the answer of status.
+type statusAnswer struct {
+	success
+	Data      status    `json:"data" required:"true"`
+	Timestamp time.Time `json:"timestamp" required:"true"`
+}
+
+type status struct {
+	branch.Status
+	Recorders []journal.Status `json:"recorders" required:"true" doc:"the ways into the journal on this node, one a shard"`
+}
+
+func (f *service) status(w http.ResponseWriter, r *http.Request) error {
+	found, err := f.Branch.Status(r.Context())
+	if err != nil {
+		return err
+	}
+	out := status{Status: found}
+	if f.Recorders != nil {
+		if out.Recorders, err = f.Recorders.Status(r.Context()); err != nil {
+			return err
+		}
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, statusAnswer{succeeded, out, f.Now()})
+}
