@@ -1,0 +1,313 @@
+package collector
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	branch "github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// maxDepth is the largest depth that can be asked for.
+const maxDepth = 5000
+
+// enhanced is a book with everything that is known of it, for the documentation.
+type enhanced struct {
+	Exchange  string     `json:"exchange" required:"true" doc:"as asked"`
+	Market    string     `json:"market" required:"true"`
+	Symbol    string     `json:"symbol" required:"true" doc:"as asked"`
+	Native    string     `json:"native_symbol" required:"true"`
+	State     string     `json:"state" enum:"live,stale,syncing" required:"true" doc:"only a live book is proven right"`
+	Sequence  int64      `json:"sequence" required:"true" doc:"the exchange's"`
+	Age       *float64   `json:"age" required:"true" doc:"seconds since the last change was received; null before the first"`
+	Timestamp *time.Time `json:"timestamp" required:"true" doc:"of the last change, by the exchange's clock"`
+	Received  *time.Time `json:"received" required:"true"`
+	Depth     int        `json:"depth" required:"true" doc:"as asked"`
+	BidLevels int        `json:"bid_levels" required:"true" doc:"that are known"`
+	AskLevels int        `json:"ask_levels" required:"true"`
+	Bids      []level    `json:"bids" required:"true" doc:"best first"`
+	Asks      []level    `json:"asks" required:"true" doc:"best first"`
+}
+
+type level struct {
+	Price  float64 `json:"price" required:"true"`
+	Amount float64 `json:"amount" required:"true"`
+}
+
+// refreshed is the answer of refresh.
+type refreshed struct {
+	Success   bool      `json:"success" required:"true"`
+	Message   string    `json:"message" required:"true"`
+	Timestamp time.Time `json:"timestamp" required:"true"`
+}
+
+func (f *service) bookRoutes() []chassis.Route {
+	return []chassis.Route{
+		{
+			Method: http.MethodGet, Path: base + "orderbook/{exchange}/{symbol}", ID: "orderbook", Tag: tagBooks,
+			Summary: "The order book as it is now",
+			Description: "`enhanced` has levels as objects; `legacy` as `[price, amount]`; `simple` as `[\"price\", \"amount\"]`. " +
+				"All of them say state, sequence and age.",
+			Params: instrumentParams(
+				chassis.Param{Name: "depth", Type: 0, Default: 20, Min: 1, Max: maxDepth, Doc: "Levels a side."},
+				chassis.Param{Name: "format", Enum: []string{"enhanced", "legacy", "simple"}, Default: "enhanced"}, paramDecimals),
+			Responses: []chassis.Response{{Body: enhanced{}}, {Status: http.StatusNotFound, Doc: "no book of it", Body: chassis.Problem{}, Media: "application/problem+json"}},
+			Handler:   f.book,
+		},
+		{
+			Method: http.MethodPost, Path: base + "orderbook/{exchange}/{symbol}/refresh", ID: "refreshOrderbook", Tag: tagBooks,
+			Summary: "Fetch a new snapshot of a book", Description: "A live book stays live meanwhile.",
+			Params: instrumentParams(), Responses: []chassis.Response{{Body: refreshed{}}}, Handler: f.refresh,
+		},
+		{Method: http.MethodGet, Path: base + "orderbook/stats", ID: "orderbookStats", Tag: tagBooks, Summary: "How many books there are, in which state",
+			Responses: []chassis.Response{{Body: bookStats{}}}, Handler: f.bookStats},
+		{Method: http.MethodGet, Path: base + "orderbook/health", ID: "orderbookHealth", Tag: tagBooks, Summary: "Which books are not live",
+			Responses: []chassis.Response{{Body: bookHealth{}}}, Handler: f.bookHealth},
+		{Method: http.MethodGet, Path: base + "orderbook/exchanges", ID: "orderbookExchanges", Tag: tagBooks, Summary: "The exchanges that have books",
+			Responses: []chassis.Response{{Body: bookExchanges{}}}, Handler: f.bookExchanges},
+		{
+			Method: http.MethodGet, Path: base + "orderbook/symbols/{exchange}", ID: "orderbookSymbols", Tag: tagBooks,
+			Summary: "The instruments of an exchange",
+			Params: []chassis.Param{paramExchange, {Name: "market", Enum: []string{"spot", "perpetual", "future", "option"}},
+				{Name: "all", Type: false, Default: false, Doc: "All that are listed, not only those that are collected."}},
+			Responses: []chassis.Response{{Body: symbolList{}}}, Handler: f.bookSymbols,
+		},
+	}
+}
+
+func (f *service) book(w http.ResponseWriter, r *http.Request) error {
+	q := chassis.QueryOf(r)
+	t, err := targetOf(r, q)
+	if err != nil {
+		return err
+	}
+	depth := q.Int("depth", 20, 1, maxDepth)
+	b := bookWriter{depth: depth, format: q.OneOf("format", "enhanced", "enhanced", "legacy", "simple")}
+	b.text = q.OneOf("decimals", "number", "number", "string") == "string" || b.format == "simple"
+	if err := q.Err(); err != nil {
+		return err
+	}
+	found, err := f.Branch.OrderBook(r.Context(), t.exchange, t.word, t.Symbol, depth)
+	if err != nil {
+		return err
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, rawJSON(b.append(t, &found)))
+}
+
+func (f *service) refresh(w http.ResponseWriter, r *http.Request) error {
+	q := chassis.QueryOf(r)
+	t, err := targetOf(r, q)
+	if err != nil {
+		return err
+	}
+	if err := q.Err(); err != nil {
+		return err
+	}
+	if err := f.Branch.RefreshBook(r.Context(), t.exchange, t.word, t.Symbol); err != nil {
+		return err
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, refreshed{true, "a new snapshot of " + t.Symbol + " is being fetched", f.Now()})
+}
+
+// bookWriter writes a book in one of its forms.
+type bookWriter struct {
+	depth  int
+	format string
+	text   bool // decimals as text
+}
+
+func (b *bookWriter) append(t target, book *branch.OrderBook) []byte {
+	dst := make([]byte, 0, 512+48*(len(book.Bids)+len(book.Asks)))
+	dst = market.AppendJSONString(append(dst, `{"exchange":`...), t.Exchange)
+	dst = market.AppendJSONString(append(dst, `,"market":`...), book.Instrument.Market.String())
+	dst = market.AppendJSONString(append(dst, `,"symbol":`...), t.Symbol)
+	dst = market.AppendJSONString(append(dst, `,"native_symbol":`...), book.Instrument.Native)
+	dst = market.AppendJSONString(append(dst, `,"state":`...), book.State)
+	dst = strconv.AppendInt(append(dst, `,"sequence":`...), book.Sequence, 10)
+	dst = append(dst, `,"age":`...)
+	if book.Age < 0 {
+		dst = append(dst, "null"...)
+	} else {
+		dst = strconv.AppendFloat(dst, max(book.Age, 1e-9), 'f', -1, 64)
+	}
+	dst = appendTime(append(dst, `,"timestamp":`...), book.Time)
+	if b.format == "enhanced" {
+		dst = appendTime(append(dst, `,"received":`...), book.Received)
+		dst = strconv.AppendInt(append(dst, `,"depth":`...), int64(b.depth), 10)
+		dst = strconv.AppendInt(append(dst, `,"bid_levels":`...), int64(book.BidLevels), 10)
+		dst = strconv.AppendInt(append(dst, `,"ask_levels":`...), int64(book.AskLevels), 10)
+	}
+	dst = b.levels(append(dst, `,"bids":`...), book.Bids)
+	dst = b.levels(append(dst, `,"asks":`...), book.Asks)
+	return append(dst, '}')
+}
+
+func appendTime(dst []byte, ns int64) []byte {
+	if ns == 0 {
+		return append(dst, "null"...)
+	}
+	return append(time.Unix(0, ns).UTC().AppendFormat(append(dst, '"'), time.RFC3339Nano), '"')
+}
+
+func (b *bookWriter) levels(dst []byte, levels []market.Level) []byte {
+	opening, between, closing := "[", ",", "]"
+	if b.format == "enhanced" {
+		opening, between, closing = `{"price":`, `,"amount":`, "}"
+	}
+	dst = append(dst, '[')
+	for i := range levels {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = b.decimal(append(dst, opening...), levels[i].Price)
+		dst = b.decimal(append(dst, between...), levels[i].Amount)
+		dst = append(dst, closing...)
+	}
+	return append(dst, ']')
+}
+
+func (b *bookWriter) decimal(dst []byte, d market.Decimal) []byte {
+	if b.text {
+		return append(d.AppendText(append(dst, '"')), '"')
+	}
+	return d.AppendText(dst)
+}
+
+// rawJSON is JSON text already.
+type rawJSON []byte
+
+// MarshalJSON implements json.Marshaler.
+func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }
+
+// bookCounts count books by state.
+type bookCounts struct {
+	Books   int   `json:"books" required:"true"`
+	Live    int   `json:"live" required:"true"`
+	Stale   int   `json:"stale" required:"true"`
+	Syncing int   `json:"syncing" required:"true"`
+	Resyncs int64 `json:"resyncs" required:"true" doc:"since the start"`
+}
+
+func (c *bookCounts) add(q *branch.Quality) {
+	c.Books++
+	c.Resyncs += q.Resyncs
+	switch q.BookState {
+	case "live":
+		c.Live++
+	case "stale":
+		c.Stale++
+	default:
+		c.Syncing++
+	}
+}
+
+type bookStats struct {
+	bookCounts
+	Exchanges map[string]bookCounts `json:"exchanges" required:"true"`
+	Timestamp time.Time             `json:"timestamp" required:"true"`
+}
+
+// books yields the streams that have a book.
+func (f *service) books(r *http.Request) []branch.Quality {
+	var out []branch.Quality
+	for _, q := range f.Branch.AllQuality(r.Context()) {
+		if q.BookState != "" {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+func (f *service) bookStats(w http.ResponseWriter, r *http.Request) error {
+	out := bookStats{Exchanges: map[string]bookCounts{}, Timestamp: f.Now()}
+	for _, q := range f.books(r) {
+		out.add(&q)
+		counts := out.Exchanges[q.Instrument.Exchange]
+		counts.add(&q)
+		out.Exchanges[q.Instrument.Exchange] = counts
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+type bookHealth struct {
+	Status    string         `json:"status" enum:"healthy,degraded" required:"true"`
+	Books     int            `json:"books" required:"true"`
+	NotLive   []bookTroubled `json:"not_live" required:"true"`
+	Timestamp time.Time      `json:"timestamp" required:"true"`
+}
+
+type bookTroubled struct {
+	Exchange string `json:"exchange" required:"true"`
+	Market   string `json:"market" required:"true"`
+	Symbol   string `json:"symbol" required:"true"`
+	State    string `json:"state" required:"true"`
+}
+
+func (f *service) bookHealth(w http.ResponseWriter, r *http.Request) error {
+	out := bookHealth{Status: chassis.Healthy, Timestamp: f.Now()}
+	for _, q := range f.books(r) {
+		out.Books++
+		if q.BookState != "live" {
+			out.Status = chassis.Degraded
+			out.NotLive = append(out.NotLive, bookTroubled{q.Instrument.Exchange, q.Instrument.Market.String(), q.Instrument.Symbol, q.BookState})
+		}
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+type bookExchanges struct {
+	Exchanges []string  `json:"exchanges" required:"true"`
+	Total     int       `json:"total" required:"true"`
+	Timestamp time.Time `json:"timestamp" required:"true"`
+}
+
+func (f *service) bookExchanges(w http.ResponseWriter, r *http.Request) error {
+	out := bookExchanges{Timestamp: f.Now()}
+	for _, q := range f.books(r) { // in order of the exchange
+		if n := len(out.Exchanges); n == 0 || out.Exchanges[n-1] != q.Instrument.Exchange {
+			out.Exchanges = append(out.Exchanges, q.Instrument.Exchange)
+		}
+	}
+	out.Total = len(out.Exchanges)
+	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+type symbolList struct {
+	Exchange  string    `json:"exchange" required:"true"`
+	Symbols   []symbol  `json:"symbols" required:"true"`
+	Total     int       `json:"total" required:"true"`
+	Timestamp time.Time `json:"timestamp" required:"true"`
+}
+
+type symbol struct {
+	Symbol    string   `json:"symbol" required:"true"`
+	Native    string   `json:"native_symbol" required:"true"`
+	Market    string   `json:"market" required:"true"`
+	Collected bool     `json:"collected" required:"true"`
+	DataTypes []string `json:"data_types" required:"true"`
+}
+
+func (f *service) bookSymbols(w http.ResponseWriter, r *http.Request) error {
+	exchange, err := exchangeOf(r)
+	if err != nil {
+		return err
+	}
+	q := chassis.QueryOf(r)
+	word := q.OneOf("market", "", "spot", "perpetual", "future", "option")
+	all := q.Bool("all", false)
+	if err := q.Err(); err != nil {
+		return err
+	}
+	found, err := f.Branch.Symbols(r.Context(), exchange, word, !all)
+	if err != nil && !errors.Is(err, branch.ErrNotStarted) {
+		return err
+	}
+	out := symbolList{Exchange: exchange, Total: len(found), Timestamp: f.Now()}
+	for _, s := range found {
+		out.Symbols = append(out.Symbols, symbol{s.Instrument.Symbol, s.Instrument.Native, s.Instrument.Market.String(), s.Collected, s.DataTypes})
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}

@@ -1,0 +1,84 @@
+package collector
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	branch "github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/http/chassis"
+)
+
+// subscription is the body of subscribe.
+type subscription struct {
+	Action    string   `json:"action" required:"true" enum:"subscribe,unsubscribe" example:"subscribe"`
+	Symbols   []string `json:"symbols" required:"true" minLength:"1" maxLength:"1000" doc:"in any spelling, or patterns: *-USDT" example:"[\"BTC-USDT\",\"ETH-USDT\"]"`
+	DataTypes []string `json:"data_types" maxLength:"32" doc:"kinds; none means those that the configuration names" example:"[\"trade\",\"orderbook\"]"`
+	Market    string   `json:"market" enum:"spot,perpetual,future,option" doc:"needed where several markets list a symbol"`
+}
+
+// subscribed is the answer of subscribe.
+type subscribed struct {
+	Success   bool      `json:"success" required:"true"`
+	Action    string    `json:"action" required:"true"`
+	Exchange  string    `json:"exchange" required:"true"`
+	Symbols   []string  `json:"symbols" required:"true" doc:"that are concerned, canonical"`
+	DataTypes []string  `json:"data_types" required:"true"`
+	Active    int       `json:"active_subscriptions" required:"true" doc:"that the market has now"`
+	Message   string    `json:"message" required:"true"`
+	Timestamp time.Time `json:"timestamp" required:"true"`
+}
+
+func (f *service) subscribeRoutes() []chassis.Route {
+	return []chassis.Route{{
+		Method: http.MethodPost, Path: base + "exchanges/{exchange}/subscribe", ID: "subscribe", Tag: tagCollector,
+		Summary:     "Change what is collected",
+		Description: "Takes effect without a restart, and survives one. What cannot be taken is a 400.",
+		Params:      []chassis.Param{paramExchange}, Request: subscription{}, Accepts: []string{"application/json"},
+		Responses: []chassis.Response{{Body: subscribed{}}, {Status: http.StatusBadRequest, Doc: "a symbol, data type or action that cannot be taken", Body: chassis.Problem{}, Media: "application/problem+json"}},
+		Handler:   f.subscribe,
+	}}
+}
+
+func (f *service) subscribe(w http.ResponseWriter, r *http.Request) error {
+	exchange, err := exchangeOf(r)
+	if err != nil {
+		return err
+	}
+	var body subscription
+	if err := chassis.Decode(r, &body, chassis.Unknown); err != nil {
+		return asBadRequest(err)
+	}
+	if _, err := f.Branch.ExchangeStats(r.Context(), exchange); err != nil {
+		return err // 404: the exchange; what is unknown below it is a 400
+	}
+	change := f.Branch.Subscribe
+	if body.Action == "unsubscribe" {
+		change = f.Branch.Unsubscribe
+	}
+	got, err := change(r.Context(), branch.Subscription{Exchange: exchange, Market: body.Market, Symbols: body.Symbols, DataTypes: body.DataTypes})
+	if err != nil {
+		return asBadRequest(refusal(err))
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, subscribed{
+		Success: true, Action: body.Action, Exchange: exchange, Symbols: got.Symbols, DataTypes: got.DataTypes, Active: got.Active,
+		Message: body.Action + "d " + strings.Join(got.Symbols, ", "), Timestamp: f.Now(),
+	})
+}
+
+// badRequest is a refusal with the status that the contract gives this endpoint.
+type badRequest struct{ error }
+
+// HTTPStatus is 400.
+func (badRequest) HTTPStatus() int { return http.StatusBadRequest }
+
+func (e badRequest) Unwrap() error { return e.error }
+
+func asBadRequest(err error) error {
+	var own interface{ HTTPStatus() int }
+	if errors.As(err, &own) && (own.HTTPStatus() == http.StatusUnprocessableEntity || own.HTTPStatus() == http.StatusNotFound) {
+		return badRequest{err}
+	}
+	return err
+}
