@@ -103,6 +103,9 @@ func (c *candles) Next(ctx context.Context, into *market.Batch) (int, error) {
 	if c.err != nil {
 		return 0, c.err
 	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	n := 0
 	for n < candleChunk && !c.done && !c.full() {
 		if c.span.Lo >= c.span.Hi {

@@ -330,6 +330,9 @@ func (r *rows) Next(ctx context.Context, into *market.Batch) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	n := 0
 	for n < chunkRows {
 		if r.done || r.query.Limit > 0 && r.taken >= r.query.Limit {

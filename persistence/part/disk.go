@@ -58,7 +58,7 @@ func (d Disk) do(step Step, path string, f func() error) error {
 	return &persistence.IOError{Op: string(step), Path: path, Err: err}
 }
 
-// WriteFile writes path durably except for its name: created, written, synced,
+// writeFile writes path durably except for its name: created, written, synced,
 // closed. On error the file is removed as far as that goes.
 func (d Disk) writeFile(path string, write func(io.Writer) error) (err error) {
 	var f *os.File
@@ -74,7 +74,7 @@ func (d Disk) writeFile(path string, write func(io.Writer) error) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, f.Close(), os.Remove(path))
+			err = errors.Join(err, closeAgain(f), d.Unlink(path))
 		}
 	}()
 	err = d.do(StepWrite, path, func() error {
@@ -91,6 +91,14 @@ func (d Disk) writeFile(path string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return d.do(StepSync, path, f.Close)
+}
+
+// closeAgain closes a file that may be closed already.
+func closeAgain(f *os.File) error {
+	if err := f.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 // Unlink removes a file; one that is gone is no error.
@@ -159,7 +167,7 @@ func Create(d Disk, dir string, s *Schema, names *Names, meta Meta, write func(*
 		return errors.Join(f.Verify(), f.Close())
 	})
 	if err != nil {
-		return Meta{}, errors.Join(err, os.Remove(path+".tmp"))
+		return Meta{}, errors.Join(err, d.Unlink(path+".tmp"))
 	}
 	done.File = final
 	if err := d.do(StepRename, path, func() error { return os.Rename(path+".tmp", path) }); err != nil {

@@ -38,6 +38,7 @@ func Run(t *testing.T, subject func(t *testing.T) Subject) {
 		{"Superseded", supersededRecords},
 		{"Visibility", visibility},
 		{"Refusals", refusals},
+		{"Cancelled", cancelled},
 		{"Projection", projection},
 		{"Candles", candlesFromTrades},
 		{"ConcurrentReaders", concurrentReaders},

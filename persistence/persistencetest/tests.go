@@ -1,6 +1,7 @@
 package persistencetest
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -322,6 +323,32 @@ func refusals(t *testing.T, s Subject) {
 	}
 	if _, err := f.engine.Candles(t.Context(), persistence.CandleQuery{Interval: "7x"}); !errors.Is(err, persistence.ErrQuery) {
 		t.Errorf("bad interval: %v", err)
+	}
+}
+
+// cancelled: a caller that gives up gets its own error, and may go on.
+func cancelled(t *testing.T, s Subject) {
+	f := newFixture(t, s)
+	g := NewGenerator(8)
+	b := &market.Batch{}
+	for range 50 {
+		g.Add(b, market.KindTrade)
+	}
+	f.apply(b)
+	for range 2 {
+		q := persistence.Query{Kind: market.KindTrade}
+		rows, err := f.engine.Query(t.Context(), q)
+		f.must(err)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		var into market.Batch
+		if n, err := rows.Next(ctx, &into); n != 0 || !errors.Is(err, context.Canceled) {
+			t.Fatalf("Next with a cancelled context: %d, %v", n, err)
+		}
+		got, _, err := drain(t.Context(), rows)
+		f.must(err)
+		f.same("going on after giving up", got, f.model.Select(q))
+		f.publishAll()
 	}
 }
 
