@@ -20,7 +20,7 @@ type Engine interface {
 	Maintain(ctx context.Context) error
 	// Close releases the store without publishing; what was not published is
 	// replayed from the journal. It waits for calls under way, is idempotent, and
-	// makes every later call fail with [ErrClosed].
+	// makes every later call fail with [ErrClosed], also on Rows that are open.
 	Close() error
 }
 
@@ -67,7 +67,8 @@ type Reader interface {
 	// Close the Rows. Errors: [ErrCursor], [ErrQuery], [ErrClosed].
 	Query(ctx context.Context, q Query) (Rows, error)
 	// Candles computes candles from trades. The Rows hold candle records, oldest
-	// first (newest first with q.Newest).
+	// first (newest first with q.Newest); with OriginAll a candle has the origin of
+	// the trade that was read first.
 	Candles(ctx context.Context, q CandleQuery) (Rows, error)
 	// Last copies the last record, in reading order, of a stream's channel into
 	// the batch and returns it; ok is false when there is none.
@@ -88,7 +89,8 @@ type Inspector interface {
 // Rows yields a query's records. It belongs to one goroutine.
 type Rows interface {
 	// Next appends the next records to the batch, at most a chunk of them, and
-	// returns how many; 0 and io.EOF at the end. The caller resets the batch.
+	// returns how many; 0 and io.EOF at the end. The caller resets the batch. Another
+	// error may come with the records before it; ctx's own lets the caller go on.
 	Next(ctx context.Context, into *market.Batch) (int, error)
 	// Cursor continues after the last record that Next has returned, in the same
 	// kind of query, also while records arrive and files are merged; "" when no

@@ -54,9 +54,6 @@ func NewBlock(s *Schema, names *Names) *Block {
 // Len is the number of rows.
 func (b *Block) Len() int { return b.n }
 
-// Schema is the block's.
-func (b *Block) Schema() *Schema { return b.schema }
-
 // Snapshot returns the rows that are there now. Whoever appends must not do so
 // during the call.
 func (b *Block) Snapshot() *Block {

@@ -13,7 +13,8 @@ import (
 // Step is a step of making something durable.
 type Step string
 
-// The steps, in the order in which they happen to a part and then to the manifest.
+// The steps, in the order in which they happen to a part and then to the manifest;
+// a manifest is renamed when its log is replaced, and a part unlinked at its end.
 const (
 	StepCreate         Step = "create part"
 	StepWrite          Step = "write part"
@@ -26,11 +27,6 @@ const (
 	StepManifestRename Step = "rename manifest"
 	StepUnlink         Step = "unlink part"
 )
-
-// Steps lists the steps of publishing.
-func Steps() []Step {
-	return []Step{StepCreate, StepWrite, StepSync, StepVerify, StepRename, StepSyncDir, StepManifestWrite, StepManifestSync}
-}
 
 // Disk does the steps. The zero value does them as they are.
 type Disk struct {

@@ -18,8 +18,6 @@ import (
 const (
 	frameMagic  = "MPM\x01"
 	frameHeader = 16
-	// MaxManifestRecord bounds a payload.
-	MaxManifestRecord = 256 << 20
 
 	manifestName   = "MANIFEST"
 	checkpointSize = 4 << 20

@@ -97,9 +97,6 @@ func (s *Schema) Column(name string) int {
 	return slices.IndexFunc(s.Columns, func(c Column) bool { return c.Name == name })
 }
 
-// Parquet is the schema of the files.
-func (s *Schema) Parquet() *parquet.Schema { return s.parquet }
-
 // Projection says which columns a reader decodes; nil is all of them.
 type Projection []bool
 

@@ -40,8 +40,8 @@ func (b *Block) order(row int) market.OptInt {
 	return market.OptInt{V: v.i64[row], OK: v.u8[row] != 0}
 }
 
-// ordered reports whether rows i of a and j of b, of one ts, are in strictly
-// ascending order by number alone, and the number is part of their identity.
+// strictlyAfter reports whether row comes after another of its ts by their numbers
+// alone, and the numbers are part of their identities.
 func (b *Block) strictlyAfter(row, before int) bool {
 	s := b.schema
 	if !s.ordIsKey {

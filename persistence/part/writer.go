@@ -93,9 +93,6 @@ func (w *Writer) endRange() {
 	}
 }
 
-// Rows is the number of rows taken so far.
-func (w *Writer) Rows() int64 { return w.meta.Rows }
-
 // Append takes rows of the instrument that Begin named.
 func (w *Writer) Append(s Span) error {
 	w.account(s)
