@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/connectors/all"
 	"github.com/marketprism/marketprism/internal/cli/normalize"
@@ -61,13 +62,14 @@ everything that could be read.`,
 		},
 	}
 	f := c.Flags()
+	live := collector.DefaultConfig() // what is printed is what the live collector would store
 	f.StringVar(&o.Exchange, "exchange", "", "where the capture is from, when its URLs do not say")
 	f.StringVar(&o.Market, "market", "", "spot, perpetual, future or option")
 	f.StringSliceVar(&kinds, "kinds", nil, "kinds to emit (default every one; book_top only when named)")
 	f.StringVar(&report, "report", "", "write a report of streams, gaps and errors to this file")
 	f.StringVarP(&form, "output", "o", "ndjson", "ndjson or summary")
-	f.IntVar(&o.BookDepth, "book-depth", 0, "levels of book_snapshot records")
-	f.DurationVar(&o.BookInterval, "book-interval", 0, "time between book_snapshot records")
+	f.IntVar(&o.BookDepth, "book-depth", live.BookDepth, "levels a side of book_snapshot records; 0 makes none")
+	f.DurationVar(&o.BookInterval, "book-interval", live.BookInterval, "time between book_snapshot records")
 	return c
 }
 

@@ -1,0 +1,263 @@
+// Package app is the only wiring: it turns a configuration into one supervision
+// tree and one HTTP server a service, starts them in order, and stops them in the
+// reverse order.
+//
+// # Order
+//
+//	broker ─ journal ─ storage ─ collector       the tree, each branch ready before the next
+//	   every server listens, then turns ready
+//
+// Stopping: every /readyz turns 503, the collector closes its sockets and drains,
+// the recorders flush to acknowledgement, the readers apply and publish what the
+// journal has, the broker stops; then the servers end.
+//
+// # Failure
+//
+// A branch beyond its restart budget fails upward; at the top the App fails:
+// [App.Failed] delivers why, readiness is gone, and the process is expected to
+// stop the App and to exit non-zero.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/actors/broker"
+	"github.com/marketprism/marketprism/actors/collector"
+	recorder "github.com/marketprism/marketprism/actors/journal"
+	"github.com/marketprism/marketprism/actors/storage"
+	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/config"
+	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/embedded"
+)
+
+// Options are what an App is made of.
+type Options struct {
+	Config *config.Config
+	// Services are those that this process runs; none means all six.
+	Services []string
+	// Exchanges are all that there are; the configuration says which are used.
+	Exchanges []connectors.Exchange
+	Version   string
+	Log       *zap.Logger
+}
+
+// App is the running program, or a part of it.
+type App struct {
+	options  Options
+	cfg      *config.Config
+	services []string
+	log      *zap.Logger
+	registry *prometheus.Registry
+
+	system    *supervise.System
+	broker    *broker.Handle
+	opener    *recorder.Opener
+	recorders *recorder.Handle
+	engine    *embedded.Engine
+	store     *storage.Handle
+	collector *collector.Collector
+
+	servers map[string]*chassis.Server
+	closers []func() error // in order of making
+	failed  chan error
+}
+
+// New checks the options; nothing runs yet.
+func New(o Options) (*App, error) {
+	services, err := cluster.Named(o.Services)
+	if err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	a := &App{
+		options: o, cfg: o.Config, services: services, log: o.Log, registry: prometheus.NewRegistry(),
+		servers: map[string]*chassis.Server{}, failed: make(chan error, 1),
+	}
+	for _, c := range []prometheus.Collector{
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		if err := a.registry.Register(c); err != nil {
+			return nil, fmt.Errorf("registering the process's metrics: %w", err)
+		}
+	}
+	return a, nil
+}
+
+// runs reports whether this process runs a service.
+func (a *App) runs(service string) bool { return slices.Contains(a.services, service) }
+
+// Start starts everything and returns when every service is ready. After an error
+// nothing runs any more.
+func (a *App) Start(ctx context.Context) error {
+	begin := time.Now()
+	if err := a.start(ctx); err != nil {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		return errors.Join(err, a.Stop(stop))
+	}
+	a.log.Info("started", zap.Strings("services", a.services), zap.Float64("dur_ms", float64(time.Since(begin))/1e6))
+	return nil
+}
+
+func (a *App) start(ctx context.Context) error {
+	if err := os.MkdirAll(a.cfg.Node.DataDir, 0o755); err != nil {
+		return fmt.Errorf("making the data directory: %w", err)
+	}
+	if err := free(a.cfg.Node.DataDir, a.services); err != nil {
+		return err
+	}
+	var err error
+	a.system, err = supervise.NewSystem(ctx, supervise.Options{Logger: a.log, Registerer: a.registry, Config: supervise.DefaultConfig()})
+	if err != nil {
+		return fmt.Errorf("making the actor system: %w", err)
+	}
+	if err := a.startTree(ctx); err != nil {
+		return err
+	}
+	if err := a.startServers(ctx); err != nil {
+		return err
+	}
+	urls := map[string]string{}
+	for name, s := range a.servers {
+		urls[name] = s.URL()
+	}
+	remove, err := writePIDs(a.cfg.Node.DataDir, urls)
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, remove)
+	for _, name := range a.services {
+		a.servers[name].Ready()
+	}
+	go a.watch()
+	return nil
+}
+
+// watch passes on the first thing that ends the program.
+func (a *App) watch() {
+	for _, s := range a.servers {
+		go func() {
+			if err := <-s.Failed(); err != nil {
+				a.fail(err)
+			}
+		}()
+	}
+	<-a.system.Fatal()
+	a.fail(a.system.Err())
+}
+
+func (a *App) fail(err error) {
+	if err == nil {
+		return
+	}
+	select {
+	case a.failed <- err:
+	default: // one is enough
+	}
+}
+
+// Failed delivers what the program cannot go on with; at most one error.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// URL is where a service of this process answers; "" for others.
+func (a *App) URL(service string) string {
+	if s := a.servers[service]; s != nil {
+		return s.URL()
+	}
+	return ""
+}
+
+// Collector is the collector's handle; nil when this process runs none.
+func (a *App) Collector() *collector.Collector { return a.collector }
+
+// Drain stops the collector, and waits until queries see everything that it
+// collected. The services go on.
+func (a *App) Drain(ctx context.Context) error {
+	if err := a.stopCollector(ctx); err != nil {
+		return err
+	}
+	if a.store == nil {
+		return nil
+	}
+	for k := range a.recorders.Shards() {
+		if err := a.store.CaughtUp(ctx, k); err != nil {
+			return fmt.Errorf("waiting for the store: %w", err)
+		}
+	}
+	return nil
+}
+
+// Stored counts what the store holds; it has no tables when this process runs
+// none.
+func (a *App) Stored(ctx context.Context) (persistence.Stats, error) {
+	if a.store == nil {
+		return persistence.Stats{}, nil
+	}
+	return a.store.Stats(ctx)
+}
+
+func (a *App) stopCollector(ctx context.Context) error {
+	if a.collector == nil {
+		return nil
+	}
+	err := a.system.StopChild(ctx, rootID, collector.Name)
+	if err != nil && !errors.Is(err, supervise.ErrNoChild) && !errors.Is(err, supervise.ErrStopped) {
+		return fmt.Errorf("stopping the collector: %w", err)
+	}
+	return nil
+}
+
+// Stop stops everything in order, within ctx. It may be called once.
+func (a *App) Stop(ctx context.Context) error {
+	begin := time.Now()
+	var errs []error
+	for _, name := range slices.Backward(a.services) {
+		if s := a.servers[name]; s != nil {
+			if err := s.Stop(ctx); err != nil {
+				errs = append(errs, fmt.Errorf("stopping %s: %w", name, err))
+			}
+		}
+	}
+	if a.system != nil {
+		errs = append(errs, a.stopCollector(ctx))
+		if err := a.system.Stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stopping the actors: %w", err))
+		}
+	}
+	for _, c := range slices.Backward(a.closers) {
+		errs = append(errs, c())
+	}
+	err := errors.Join(errs...)
+	a.log.Info("stopped", zap.Float64("dur_ms", float64(time.Since(begin))/1e6), zap.Error(err))
+	return err
+}
+
+// rootID is the root of the tree.
+const rootID = "root"
+
+// listen is where a service listens.
+func (a *App) listen(service string) string {
+	return net.JoinHostPort(a.cfg.Node.Listen, strconv.Itoa(ports(a.cfg)[service]))
+}
+
+func (a *App) path(parts ...string) string {
+	return filepath.Join(append([]string{a.cfg.Node.DataDir}, parts...)...)
+}

@@ -1,0 +1,116 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+
+	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/http/broker"
+	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/http/chassis/facade"
+	"github.com/marketprism/marketprism/http/collector"
+	"github.com/marketprism/marketprism/http/monitoring"
+	"github.com/marketprism/marketprism/http/storage"
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// about describes the services in their documentation.
+var about = map[string]string{
+	cluster.Broker:     "NATS JetStream: events, tasks, dead letters, and the journal's streams.",
+	cluster.Monitoring: "Health, alerts, dashboards, and the live supervision tree.",
+	cluster.Storage:    "Hot and cold storage, lifecycle, query routing.",
+	cluster.Scheduler:  "Cron tasks, fired once per cluster.",
+	cluster.Collector:  "Exchange sessions, normalisation, books, gap ledger, live streams.",
+	cluster.Gateway:    "One entrance: authentication, rate limits, breakers, balancing.",
+}
+
+// startServers makes every service's server listen; none is ready yet.
+func (a *App) startServers(ctx context.Context) error {
+	register := map[string]func(*chassis.Server) error{
+		cluster.Broker: func(s *chassis.Server) error { return broker.Register(s, broker.Options{Branch: a.broker}) },
+		cluster.Monitoring: func(s *chassis.Server) error {
+			return monitoring.Register(s, monitoring.Options{Tree: a.system.Tree()})
+		},
+		cluster.Storage:   a.registerStorage,
+		cluster.Collector: func(s *chassis.Server) error { return collector.Register(s, collector.Options{Branch: a.collector}) },
+		cluster.Scheduler: later("/api/v1/scheduler/status", "The scheduler"),
+		cluster.Gateway:   later("/api/v1/gateway/status", "The gateway"),
+	}
+	for _, name := range a.services {
+		s, err := chassis.New(chassis.Options{
+			Service: name, Version: a.options.Version, Title: "MarketPrism " + name, About: about[name], Listen: a.listen(name),
+			Config: a.cfg.HTTP, Logger: a.log, Registerer: a.registry, Gatherer: a.registry,
+		})
+		if err != nil {
+			return err
+		}
+		if err := register[name](s); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		s.Health().Add("actors", a.actorsCheck)
+		if err := s.Start(ctx); err != nil {
+			return err
+		}
+		a.servers[name] = s
+	}
+	return nil
+}
+
+// later is a service whose own routes are still to come.
+func later(path, what string) func(*chassis.Server) error {
+	return func(s *chassis.Server) error {
+		return s.Handle(facade.Later(http.MethodGet, path, "status", what))
+	}
+}
+
+// actorsCheck fails when the tree has failed beyond its restart budget.
+func (a *App) actorsCheck(context.Context) chassis.CheckResult {
+	if err := a.system.Err(); err != nil {
+		return chassis.Failed(err)
+	}
+	return chassis.Passed(nil)
+}
+
+func (a *App) registerStorage(s *chassis.Server) error {
+	return storage.Register(s, storage.Options{Branch: a.store, Recorders: a.recorders, Catalogue: newCatalogue(a)})
+}
+
+// catalogue is what the exchanges list: the collector's tables where it runs,
+// else those that are built in.
+type catalogue struct {
+	app     *App
+	builtin map[string]map[market.Market]*market.Instruments
+}
+
+func newCatalogue(a *App) catalogue {
+	c := catalogue{app: a, builtin: map[string]map[market.Market]*market.Instruments{}}
+	for _, x := range a.options.Exchanges {
+		tables := map[market.Market]*market.Instruments{}
+		defaults := x.DefaultConfig()
+		for _, m := range market.Markets() {
+			cfg, ok := defaults.Markets[m.String()]
+			if !ok {
+				continue
+			}
+			if v, err := x.Venue(m, cfg); err == nil && v.Builtin != nil {
+				tables[m] = v.Builtin()
+			}
+		}
+		c.builtin[x.Name()] = tables
+	}
+	return c
+}
+
+// Tables implements [facade.Catalogue].
+func (c catalogue) Tables(exchange string) map[market.Market]*market.Instruments {
+	tables := c.builtin[exchange]
+	if c.app.collector == nil {
+		return tables
+	}
+	// A market that the collector does not run is known from the built-in table.
+	all := maps.Clone(tables)
+	maps.Copy(all, c.app.collector.Tables(exchange))
+	return all
+}

@@ -1,0 +1,168 @@
+package app
+
+import (
+	"context"
+
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/actors/broker"
+	"github.com/marketprism/marketprism/actors/collector"
+	recorder "github.com/marketprism/marketprism/actors/journal"
+	"github.com/marketprism/marketprism/actors/storage"
+	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence/embedded"
+	"github.com/marketprism/marketprism/persistence/journal"
+)
+
+// startTree starts the branches in order, each ready before the next.
+func (a *App) startTree(ctx context.Context) error {
+	if err := a.makeBroker(); err != nil {
+		return err
+	}
+	if err := a.makeRecorders(); err != nil {
+		return err
+	}
+	specs := []specMaker{a.broker}
+	if a.runs(cluster.Storage) || a.runs(cluster.Collector) {
+		specs = append(specs, a.recorders)
+	}
+	if a.runs(cluster.Storage) {
+		if err := a.makeStorage(); err != nil {
+			return err
+		}
+		specs = append(specs, a.store)
+	}
+	if err := a.system.Start(ctx, specsOf(specs)...); err != nil {
+		return fmt.Errorf("starting the actors: %w", err)
+	}
+	if !a.runs(cluster.Collector) {
+		return nil
+	}
+	if err := a.makeCollector(ctx); err != nil {
+		return err
+	}
+	if _, err := a.system.StartChild(ctx, rootID, a.collector.Spec()); err != nil {
+		return fmt.Errorf("starting the collector: %w", err)
+	}
+	return nil
+}
+
+// makeBroker makes the broker's handle: the embedded server where the broker's
+// service runs, a client of it where only others do.
+func (a *App) makeBroker() error {
+	cfg := a.cfg.Broker.NATS
+	if cfg.Mode == broker.Embedded && !a.runs(cluster.Broker) {
+		cfg.Mode = broker.External
+		if cfg.URL == "" {
+			cfg.URL = fmt.Sprintf("nats://%s:%d", cfg.Host, cfg.Port)
+		}
+	}
+	if cfg.StoreDir == "" {
+		cfg.StoreDir = a.path("broker")
+	}
+	var err error
+	if a.broker, err = broker.New(cfg, broker.Options{Registerer: a.registry, Logger: a.log}); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (a *App) connect(name string) func(context.Context) (*nats.Conn, error) {
+	return func(ctx context.Context) (*nats.Conn, error) { return a.broker.Connect(ctx, name) }
+}
+
+func (a *App) makeRecorders() error {
+	cfg := a.cfg.Storage.Journal
+	a.opener = recorder.NewOpener(a.connect("journal"), cfg, journal.NewMetrics(a.registry))
+	a.closers = append(a.closers, func() error { a.opener.Close(); return nil })
+	guard := journal.DiskGuard{}
+	if a.runs(cluster.Broker) {
+		dir := a.cfg.Broker.NATS.StoreDir
+		if dir == "" {
+			dir = a.path("broker")
+		}
+		guard = cfg.GuardDir(dir)
+	}
+	var err error
+	a.recorders, err = recorder.New(recorder.Options{
+		Config: a.cfg.Storage.Recorder, Shards: cfg.Shards, Open: a.opener.Journal, Guard: guard, Registerer: a.registry,
+	})
+	return err
+}
+
+func (a *App) makeStorage() error {
+	engine, err := embedded.Open(a.path("hot"), a.cfg.Storage.Embedded, embedded.Surroundings{Log: a.log, Registerer: a.registry})
+	if err != nil {
+		return fmt.Errorf("opening the hot store: %w", err)
+	}
+	a.engine = engine
+	a.closers = append(a.closers, engine.Close)
+	a.store, err = storage.New(storage.Options{
+		Config: a.cfg.Storage.Actors, Engine: engine, Journal: a.opener.Journal, Shards: a.cfg.Storage.Journal.Shards,
+		ReaderID: "embedded", FullCopy: true, Recorder: a.recorders.Recorder(0), Registerer: a.registry,
+	})
+	return err
+}
+
+func (a *App) makeCollector(ctx context.Context) error {
+	epoch, err := a.nextEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	nc, err := a.broker.Connect(ctx, "collector")
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, func() error { nc.Close(); return nil })
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("opening JetStream: %w", err)
+	}
+	o := collector.Options{
+		System: a.system, Config: a.cfg.Collector.Streams, Epoch: epoch,
+		Recorder: a.recorders.For, Publisher: nc, Store: overlays{js}, Registerer: a.registry,
+	}
+	for _, x := range a.options.Exchanges {
+		settings, ok := a.cfg.Exchanges[x.Name()]
+		if !ok {
+			continue
+		}
+		settings.Enabled = settings.Enabled && slices.Contains(a.cfg.Collector.Exchanges, x.Name())
+		o.Exchanges = append(o.Exchanges, collector.Exchange{Exchange: x, Config: settings})
+	}
+	if a.store != nil {
+		o.Reader = a.engine
+		o.Applied = func(ctx context.Context, id market.StreamID) error {
+			return a.store.CaughtUp(ctx, journal.Shard(id.Exchange, id.Market.String(), id.Symbol, a.recorders.Shards()))
+		}
+	}
+	a.collector, err = collector.New(o)
+	return err
+}
+
+// nextEpoch is the ownership number of this process: above every one that is
+// saved.
+func (a *App) nextEpoch(ctx context.Context) (int64, error) {
+	j, err := a.opener.Journal(ctx)
+	if err != nil {
+		return 0, err
+	}
+	highest := int64(0)
+	if a.engine != nil {
+		for k := range a.recorders.Shards() {
+			for _, e := range a.engine.Position(k).Epochs {
+				highest = max(highest, e)
+			}
+		}
+	}
+	epoch, err := j.NextEpoch(ctx, uint64(highest)+1)
+	if err != nil {
+		return 0, fmt.Errorf("taking the next epoch: %w", err)
+	}
+	return int64(epoch), nil
+}

@@ -1,0 +1,199 @@
+package replay
+
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/marketprism/marketprism/connectors"
+)
+
+// socket is one client's WebSocket. Its reader is the goroutine of the HTTP
+// handler; the time line writes.
+type socket struct {
+	server *Server
+	site   *site
+	ws     *websocket.Conn
+	conn   *heldConn
+
+	mu     sync.Mutex // guards talk, topics and writing
+	talk   connectors.ReplayConn
+	topics []*topic
+	failed bool
+
+	held bool // the time line's: it holds the connection
+}
+
+// maxClientFrame bounds what a client may say at once.
+const maxClientFrame = 1 << 20
+
+var upgrader = websocket.Upgrader{
+	ReadBufferSize: 4 << 10, WriteBufferSize: 16 << 10,
+	// An exchange serves everybody, and a capture is its public data.
+	CheckOrigin: func(*http.Request) bool { return true },
+}
+
+// accept serves a client until it goes or the server closes.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, at *site) {
+	talk, ok := at.replayer.Connect(r.URL)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	ws, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return // the upgrader has answered
+	}
+	c := &socket{server: s, site: at, ws: ws, conn: ws.NetConn().(*heldConn), talk: talk}
+	c.conn.own()
+	ws.SetReadLimit(maxClientFrame)
+	if !s.enter(c) {
+		ws.Close()
+		return
+	}
+	defer s.leave(c)
+	stop := make(chan struct{})
+	var pinger sync.WaitGroup
+	pinger.Go(func() { c.ping(stop) })
+	c.listen()
+	close(stop)
+	pinger.Wait()
+}
+
+// ping does what the exchange does: a client may count on hearing something.
+func (c *socket) ping(stop <-chan struct{}) {
+	every := c.site.venues[0].Wire.Rules().ServerPingEvery
+	if every <= 0 {
+		return
+	}
+	for {
+		select {
+		case <-stop:
+			return
+		case <-c.server.o.Clock.After(every):
+			// A failure ends the reader, which ends us.
+			if c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.conn.timeout)) != nil {
+				c.ws.Close()
+			}
+		}
+	}
+}
+
+func (c *socket) listen() {
+	c.subscribe()
+	for {
+		_, frame, err := c.ws.ReadMessage()
+		if err != nil {
+			return // the client went, or we closed
+		}
+		if !c.hear(frame) {
+			c.ws.Close()
+		}
+	}
+}
+
+// hear answers a frame; what it subscribes to is sent after the answer only.
+func (c *socket) hear(frame []byte) bool {
+	c.mu.Lock()
+	reply := c.talk.Hear(frame)
+	ok := reply == nil || c.write(reply) == nil
+	c.mu.Unlock()
+	c.subscribe()
+	return ok
+}
+
+// subscribe tells the server what the client asks for now.
+func (c *socket) subscribe() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	if !c.failed {
+		names = c.talk.Topics()
+	}
+	c.topics = c.server.subscribe(c, c.topics, names)
+}
+
+// say sends a recorded frame; false when the client is gone.
+func (c *socket) say(topic string, frame []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed {
+		return false
+	}
+	if err := c.talk.Say(topic, frame, c.write); err != nil {
+		c.failed = true
+		c.ws.Close()
+		return false
+	}
+	return true
+}
+
+func (c *socket) write(frame []byte) error {
+	kind := websocket.TextMessage
+	if !utf8.Valid(frame) {
+		kind = websocket.BinaryMessage
+	}
+	return c.ws.WriteMessage(kind, frame)
+}
+
+// enter adds a connection; false when the server is closing.
+func (s *Server) enter(c *socket) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.sockets[c] = true
+	return true
+}
+
+// leave removes a connection and its subscriptions.
+func (s *Server) leave(c *socket) {
+	c.mu.Lock()
+	c.failed = true
+	c.mu.Unlock()
+	c.subscribe()
+	c.ws.Close()
+	s.mu.Lock()
+	delete(s.sockets, c)
+	s.mu.Unlock()
+}
+
+// subscribe changes a connection's subscriptions from have to names.
+func (s *Server) subscribe(c *socket, have []*topic, names []string) []*topic {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	want := make([]*topic, 0, len(names))
+	for _, n := range names {
+		want = append(want, c.site.topic(n))
+	}
+	for _, t := range have {
+		if !slices.Contains(want, t) {
+			t.sockets = slices.DeleteFunc(slices.Clone(t.sockets), func(o *socket) bool { return o == c })
+			s.subscriptions--
+		}
+	}
+	for _, t := range want {
+		if !slices.Contains(have, t) {
+			t.sockets = append(slices.Clip(t.sockets), c)
+			t.joined, t.asked = s.position, true
+			s.subscriptions++
+			c.site.rejoin(t)
+		}
+	}
+	s.poke()
+	return want
+}
+
+// rejoin lets a snapshot be given again to one who has just subscribed.
+func (s *site) rejoin(t *topic) {
+	for _, sh := range s.shelves {
+		if sh.call.Topic == t.name {
+			sh.given = 0
+		}
+	}
+}

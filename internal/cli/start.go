@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/config"
+	"github.com/marketprism/marketprism/connectors/all"
+	"github.com/marketprism/marketprism/internal/app"
+)
+
+// ExitRestart asks an orchestrator to start the program again: it cannot go on.
+const ExitRestart = 75
+
+// stopWithin bounds a graceful stop.
+const stopWithin = time.Minute
+
+func newStart(s streams) *cobra.Command {
+	var o settings
+	c := &cobra.Command{
+		Use:   "start [SERVICE...]",
+		Short: "run services, all six without a name",
+		Long: `start runs the named services in this process, in start order, and finds the
+others by configuration. SIGTERM or SIGINT drains and exits 0; a second signal
+ends the process at once. Exit code 75 means that the program could not go on and
+is to be started again.`,
+		RunE: func(c *cobra.Command, services []string) error {
+			loaded, err := o.load(s)
+			if err != nil {
+				return err
+			}
+			return run(c.Context(), s, &loaded.Config, services, func(context.Context, *app.App) error {
+				<-c.Context().Done()
+				return nil
+			})
+		},
+	}
+	o.flags(c)
+	return c
+}
+
+// run starts the services, calls during, and stops them in order. It returns
+// early when the program cannot go on.
+func run(ctx context.Context, s streams, cfg *config.Config, services []string, during func(context.Context, *app.App) error) error {
+	log, _, err := app.NewLogger(cfg.Log, s.err, Version(), nodeName(cfg))
+	if err != nil {
+		return err
+	}
+	a, err := app.New(app.Options{Config: cfg, Services: services, Exchanges: all.Exchanges(), Version: Version(), Log: log})
+	if err != nil {
+		return usage("%w", err)
+	}
+	if err := a.Start(ctx); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { ended <- during(inner, a) }()
+	var failure error
+	select {
+	case failure = <-ended:
+	case cause := <-a.Failed():
+		log.Error("cannot go on", zap.Error(cause))
+		failure = &exitError{ExitRestart, fmt.Errorf("cannot go on: %w", cause)}
+		cancel()
+		<-ended
+	}
+	stop, release := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer release()
+	return errors.Join(failure, a.Stop(stop))
+}
+
+func nodeName(cfg *config.Config) string {
+	if cfg.Node.ID != "" {
+		return cfg.Node.ID
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "node"
+	}
+	return name
+}
