@@ -108,7 +108,13 @@ func (t *table) Decimal(f *market.Field, v *market.Decimal) {
 }
 
 // ID implements market.Visitor.
-func (t *table) ID(f *market.Field, v *market.ID) { t.text(f.Name, v.String()) }
+func (t *table) ID(f *market.Field, v *market.ID) {
+	if n, ok := v.Num(); ok {
+		t.number(f.Name, n, true)
+		return
+	}
+	t.text(f.Name, v.String())
+}
 
 // Word implements market.Visitor.
 func (t *table) Word(f *market.Field, v *string) { t.text(f.Name, *v) }

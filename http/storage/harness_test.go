@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/marketprism/marketprism/actors/journal"
+	branch "github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/http/storage"
 )
@@ -109,3 +111,9 @@ func problem(t testing.TB, a answer) chassis.Problem {
 	}
 	return p
 }
+
+// The real handles answer what the façade asks.
+var (
+	_ storage.Branch    = (*branch.Handle)(nil)
+	_ storage.Recorders = (*journal.Handle)(nil)
+)

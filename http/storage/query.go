@@ -17,6 +17,9 @@ import (
 // is in its range.
 const maxQuery = 100_000_000
 
+// openTimeout bounds the opening of a view.
+const openTimeout = 30 * time.Second
+
 // headerCursor is the trailer that continues an NDJSON or CSV answer.
 const headerCursor = "X-Next-Cursor"
 
@@ -209,6 +212,9 @@ func (f *service) open(ctx context.Context, q *chassis.Query, list string, i *ma
 	if err := q.Err(); err != nil {
 		return nil, "", err
 	}
+	// What follows may take any time, as long as the client reads; this may not.
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
 	if view, err = f.Branch.Query(ctx, query); err != nil {
 		return nil, "", fmt.Errorf("opening a view of %s %v: %w", query.Kind, id, err)
 	}

@@ -25,7 +25,8 @@ type (
 	Writer interface {
 		Write(ctx context.Context, batch *market.Batch) (branch.Written, error)
 	}
-	// Reader answers queries. Rows are the caller's to close.
+	// Reader answers queries. Rows are the caller's to close; ctx bounds their
+	// opening alone.
 	Reader interface {
 		Query(ctx context.Context, q persistence.Query) (persistence.Rows, error)
 		Candles(ctx context.Context, q persistence.CandleQuery) (persistence.Rows, error)
