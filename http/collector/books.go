@@ -1,0 +1,139 @@
+package collector
+
+import (
+	"net/http"
+	"time"
+
+	branch "github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/http/chassis"
+)
+
+// bookCounts count books by state.
+type bookCounts struct {
+	Books   int   `json:"books" required:"true"`
+	Live    int   `json:"live" required:"true"`
+	Stale   int   `json:"stale" required:"true"`
+	Syncing int   `json:"syncing" required:"true"`
+	Resyncs int64 `json:"resyncs" required:"true" doc:"since the start"`
+}
+
+func (c *bookCounts) add(q *branch.Quality) {
+	c.Books++
+	c.Resyncs += q.Resyncs
+	switch q.BookState {
+	case "live":
+		c.Live++
+	case "stale":
+		c.Stale++
+	default:
+		c.Syncing++
+	}
+}
+
+type bookStats struct {
+	bookCounts
+	Exchanges map[string]bookCounts `json:"exchanges" required:"true"`
+	Timestamp time.Time             `json:"timestamp" required:"true"`
+}
+
+// books yields the streams that have a book.
+func (f *service) books(r *http.Request) []branch.Quality {
+	var out []branch.Quality
+	for _, q := range f.Branch.AllQuality(r.Context()) {
+		if q.BookState != "" {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+func (f *service) bookStats(w http.ResponseWriter, r *http.Request) error {
+	out := bookStats{Exchanges: map[string]bookCounts{}, Timestamp: f.Now()}
+	for _, q := range f.books(r) {
+		out.add(&q)
+		counts := out.Exchanges[q.Instrument.Exchange]
+		counts.add(&q)
+		out.Exchanges[q.Instrument.Exchange] = counts
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+type bookHealth struct {
+	Status    string         `json:"status" enum:"healthy,degraded" required:"true"`
+	Books     int            `json:"books" required:"true"`
+	NotLive   []bookTroubled `json:"not_live" required:"true"`
+	Timestamp time.Time      `json:"timestamp" required:"true"`
+}
+
+type bookTroubled struct {
+	Exchange string `json:"exchange" required:"true"`
+	Market   string `json:"market" required:"true"`
+	Symbol   string `json:"symbol" required:"true"`
+	State    string `json:"state" required:"true"`
+}
+
+func (f *service) bookHealth(w http.ResponseWriter, r *http.Request) error {
+	out := bookHealth{Status: chassis.Healthy, Timestamp: f.Now()}
+	for _, q := range f.books(r) {
+		out.Books++
+		if q.BookState != "live" {
+			out.Status = chassis.Degraded
+			out.NotLive = append(out.NotLive, bookTroubled{q.Instrument.Exchange, q.Instrument.Market.String(), q.Instrument.Symbol, q.BookState})
+		}
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+type bookExchanges struct {
+	Exchanges []string  `json:"exchanges" required:"true"`
+	Total     int       `json:"total" required:"true"`
+	Timestamp time.Time `json:"timestamp" required:"true"`
+}
+
+func (f *service) bookExchanges(w http.ResponseWriter, r *http.Request) error {
+	out := bookExchanges{Timestamp: f.Now()}
+	for _, q := range f.books(r) { // in order of the exchange
+		if n := len(out.Exchanges); n == 0 || out.Exchanges[n-1] != q.Instrument.Exchange {
+			out.Exchanges = append(out.Exchanges, q.Instrument.Exchange)
+		}
+	}
+	out.Total = len(out.Exchanges)
+	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+type symbolList struct {
+	Exchange  string    `json:"exchange" required:"true"`
+	Symbols   []symbol  `json:"symbols" required:"true"`
+	Total     int       `json:"total" required:"true"`
+	Timestamp time.Time `json:"timestamp" required:"true"`
+}
+
+type symbol struct {
+	Symbol    string   `json:"symbol" required:"true"`
+	Native    string   `json:"native_symbol" required:"true"`
+	Market    string   `json:"market" required:"true"`
+	Collected bool     `json:"collected" required:"true"`
+	DataTypes []string `json:"data_types" required:"true"`
+}
+
+func (f *service) bookSymbols(w http.ResponseWriter, r *http.Request) error {
+	exchange, err := exchangeOf(r)
+	if err != nil {
+		return err
+	}
+	q := chassis.QueryOf(r)
+	word := q.OneOf("market", "", "spot", "perpetual", "future", "option")
+	all := q.Bool("all", false)
+	if err := q.Err(); err != nil {
+		return err
+	}
+	found, err := f.Branch.Symbols(r.Context(), exchange, word, !all)
+	if err != nil {
+		return err
+	}
+	out := symbolList{Exchange: exchange, Total: len(found), Timestamp: f.Now()}
+	for _, s := range found {
+		out.Symbols = append(out.Symbols, symbol{s.Instrument.Symbol, s.Instrument.Native, s.Instrument.Market.String(), s.Collected, s.DataTypes})
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
