@@ -10,6 +10,7 @@ import (
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/collector"
 	recorder "github.com/marketprism/marketprism/actors/journal"
+	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/persistence/embedded"
@@ -87,6 +88,7 @@ type StorageService struct {
 	Engine   string          `yaml:"engine" enum:"embedded" doc:"Hot store: embedded Parquet parts."`
 	Embedded embedded.Config `yaml:"embedded" doc:"The embedded store."`
 	Journal  journal.Config  `yaml:"journal" doc:"The write-ahead log, a JetStream stream for each shard."`
+	Actors   storage.Config  `yaml:"actors" doc:"The readers of the journal, maintenance, and requests under way."`
 	Recorder recorder.Config `yaml:"recorder" doc:"The way into the journal, on every node that records."`
 	Storage  Tiers           `yaml:"storage" doc:"The two tiers and how long each keeps its rows."`
 }
@@ -153,6 +155,7 @@ func Default() Config {
 			Engine:   "embedded",
 			Embedded: embedded.DefaultConfig(),
 			Journal:  journal.DefaultConfig(),
+			Actors:   storage.DefaultConfig(),
 			Recorder: recorder.DefaultConfig(),
 			Storage:  Tiers{Hot: HotTier{TTLHours: 72}},
 		},

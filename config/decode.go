@@ -137,16 +137,20 @@ func (d *decoder) setSection(path string, v value, dst reflect.Value) {
 	for _, e := range v.entries {
 		at := join(path, e.key)
 		means, old := d.legacy[at]
-		if old {
-			d.notice(at, e.at, means)
-		}
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == e.key })
 		switch {
 		case i >= 0:
 			d.sections[at] = e.at
-			d.set(at, fields[i], e.value, dst.FieldByIndex(fields[i].index))
+			to := dst.FieldByIndex(fields[i].index)
+			before := to.Interface()
+			d.set(at, fields[i], e.value, to)
+			if old && !reflect.DeepEqual(before, to.Interface()) { // the default says nothing
+				d.notice(at, e.at, means)
+			}
 		case d.setFromFile(path, e, fields, dst):
-		case !old:
+		case old:
+			d.notice(at, e.at, means)
+		default:
 			d.fail(at, e.at, "unknown key", "", d.suggest(path, e, fields))
 		}
 	}

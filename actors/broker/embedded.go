@@ -130,7 +130,9 @@ type logBridge struct {
 	fatal chan error // takes one
 }
 
-func (l *logBridge) Noticef(format string, v ...any) { l.write(zap.InfoLevel, format, v) }
+// Noticef is a debug message here: what operators need to know of the server, the
+// broker actor says itself.
+func (l *logBridge) Noticef(format string, v ...any) { l.write(zap.DebugLevel, format, v) }
 func (l *logBridge) Warnf(format string, v ...any)   { l.write(zap.WarnLevel, format, v) }
 func (l *logBridge) Errorf(format string, v ...any)  { l.write(zap.ErrorLevel, format, v) }
 func (l *logBridge) Debugf(format string, v ...any)  { l.write(zap.DebugLevel, format, v) }

@@ -98,7 +98,7 @@ what it should be.`,
 		return usage("%w; see `%s --help`", err, c.CommandPath())
 	})
 	root.AddCommand(
-		newStart(s), newStop(s), newStatus(s), newConfig(s),
+		newDev(s), newStart(s), newStop(s), newStatus(s), newConfig(s),
 		newCapture(s), newReplay(s), newNormalize(s), newBench(s), newVersion(s),
 	)
 	for _, c := range root.Commands() {
