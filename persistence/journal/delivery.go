@@ -43,6 +43,9 @@ type pullRequest struct {
 var (
 	errSilent    = errors.New("the broker is silent")
 	errConnEvent = errors.New("the connection was lost or is back")
+	// errIdle ends nothing: the broker lives, and has nothing to deliver.
+	errIdle       = errors.New("idle")
+	errPassedOver = errors.New("the consumer has passed over messages")
 )
 
 func newDelivery(nc *nats.Conn, stream, consumer string, window int) (*delivery, error) {
@@ -121,8 +124,8 @@ func (d *delivery) wait(ctx context.Context) (*nats.Msg, error) {
 func (d *delivery) control(m *nats.Msg) error {
 	status, text := m.Header.Get("Status"), m.Header.Get("Description")
 	switch {
-	case status == "100": // heartbeat
-		return nil
+	case status == "100": // heartbeat: nothing came for a while
+		return errIdle
 	case status == "408", status == "404",
 		status == "409" && strings.Contains(strings.ToLower(text), "maxbytes"),
 		status == "409" && strings.Contains(strings.ToLower(text), "batch completed"):

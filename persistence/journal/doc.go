@@ -108,6 +108,7 @@
 // makes a new consumer behind its position and checks, each time, that the
 // journal is the same one, begins at or before position + 1 and ends at or
 // after the position. It checks every message for sequence = previous + 1,
-// because a JetStream consumer passes over a deleted message without a word.
+// because a JetStream consumer passes over a deleted message without a word; and
+// it asks an idle broker whether it is at the journal's end.
 // What cannot be read on is a *Fault; it is final for that Reader.
 package journal

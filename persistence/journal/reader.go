@@ -49,10 +49,11 @@ type Message struct {
 // Reader reads one shard in order, from a saved position, each batch once. It
 // belongs to one goroutine. After a *Fault it stays stopped.
 type Reader struct {
-	journal *Journal
-	opener  *opener
-	pos     persistence.Position
-	onRetry func(error)
+	journal  *Journal
+	opener   *opener
+	pos      persistence.Position
+	onRetry  func(error)
+	onRepeat func(seq uint64)
 
 	delivery *delivery // nil: to be opened
 	consumer string    // the broker's name for it, "" when there is none
@@ -62,6 +63,7 @@ type Reader struct {
 	missingSince time.Time
 	missingFor   time.Duration
 	losses       int
+	end          uint64 // the journal's last message at the last heartbeat
 	repeats      uint64
 }
 
@@ -70,6 +72,10 @@ type ReaderOptions struct {
 	// OnRetry is told of every failure that the reader survives by opening its
 	// consumer again, on the reader's goroutine.
 	OnRetry func(error)
+	// OnRepeat is told of every batch that is dropped because it was read before,
+	// on the reader's goroutine, with its stream sequence: the recorder may have
+	// been answered with that one. Position already includes it.
+	OnRepeat func(seq uint64)
 }
 
 // Start is the position before the first message that shard k holds: where a
@@ -95,7 +101,7 @@ func (j *Journal) NewReader(from persistence.Position, opts ReaderOptions) (*Rea
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{journal: j, opener: o, pos: withoutEpochs(from), onRetry: opts.OnRetry, missingFor: missingFor}, nil
+	return &Reader{journal: j, opener: o, pos: withoutEpochs(from), onRetry: opts.OnRetry, onRepeat: opts.OnRepeat, missingFor: missingFor}, nil
 }
 
 // Position is where the reader is: everything up to and including the message
@@ -164,10 +170,32 @@ func (r *Reader) step(ctx context.Context) (Message, error) {
 		}
 	}
 	raw, err := r.delivery.take(ctx)
+	if errors.Is(err, errIdle) {
+		return Message{}, r.idle(ctx)
+	}
 	if err != nil {
 		return Message{}, err
 	}
 	return r.accept(ctx, raw)
+}
+
+// idle is told that the broker has nothing to deliver. That may be wrong: with
+// nats-server v2.15.2 a consumer was seen, around a purge and a restart, that had
+// messages before it, sent heartbeats, and delivered nothing more. The next message
+// would betray it; a journal that has gone quiet has none. So a reader that is still
+// at the same place one heartbeat later, with messages behind it, begins again.
+func (r *Reader) idle(ctx context.Context) error {
+	bound, release := whileConnected(ctx, r.journal.nc)
+	defer release()
+	if r.end > r.pos.Seq {
+		return fmt.Errorf("%w: at %d of %d", errPassedOver, r.pos.Seq, r.end)
+	}
+	st, err := r.journal.State(bound, r.pos.Shard)
+	if err != nil {
+		return err
+	}
+	r.end = st.Last
+	return nil
 }
 
 // accept checks one message, and moves the position over it.
@@ -197,6 +225,9 @@ func (r *Reader) accept(ctx context.Context, raw *nats.Msg) (Message, error) {
 	r.journal.metrics.readOne(r.pos.Shard, seq, at.pending, len(payload), repeat)
 	if repeat {
 		r.repeats++
+		if r.onRepeat != nil {
+			r.onRepeat(seq)
+		}
 		return Message{}, nil
 	}
 	return Message{
@@ -252,6 +283,9 @@ func (r *Reader) Close(ctx context.Context) {
 // position is ours, and an ordered consumer would go on behind a hole without a
 // word.
 func (r *Reader) open(ctx context.Context) error {
+	r.end = 0
+	ctx, release := whileConnected(ctx, r.journal.nc)
+	defer release()
 	if err := r.verify(ctx); err != nil {
 		return err
 	}

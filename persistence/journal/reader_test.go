@@ -507,3 +507,39 @@ func TestReaderRecoversALostDelivery(t *testing.T) {
 		}
 	}
 }
+
+// A consumer that takes itself for being at the end passes over what there is; no
+// message will ever betray it in a journal that has gone quiet.
+func TestReaderNoticesAConsumerThatPassedOver(t *testing.T) {
+	b := startBroker(t)
+	j := b.openJournal(testConfig())
+	rec := newRecorder(t, j)
+	record(t, rec, []byte("first"))
+	r := newReader(t, j, start(t, j))
+	next(t, r)
+	for _, payload := range []string{"second", "third"} {
+		record(t, rec, []byte(payload))
+	}
+	ctx := testContext(t)
+	r.Close(ctx)
+	c, err := j.js.CreateConsumer(ctx, StreamName(0), jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.consumer = c.CachedInfo().Name
+	if r.delivery, err = newDelivery(j.nc, StreamName(0), r.consumer, j.cfg.ReadAheadBytes); err != nil {
+		t.Fatal(err)
+	}
+	var met error
+	r.onRetry = func(err error) { met = err }
+	for _, want := range []string{"second", "third"} {
+		if m := next(t, r); string(m.Payload) != want {
+			t.Errorf("got %q, want %q", m.Payload, want)
+		}
+	}
+	if !errors.Is(met, errPassedOver) {
+		t.Errorf("met %v, want errPassedOver", met)
+	}
+}
