@@ -1,0 +1,248 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/journal"
+)
+
+// Options of the branch.
+type Options struct {
+	Config Config
+	// Engine is the store. It is the caller's to close, once the branch has stopped.
+	Engine persistence.Engine
+	// Journal returns the open journal. It may block, and is called again after an
+	// error.
+	Journal func(ctx context.Context) (*journal.Journal, error)
+	// Shards is the journal's number of shards.
+	Shards int
+	// ReaderID is this store's name in the journal's registry, the same at every
+	// start: 1 to 64 letters, digits, - and _.
+	ReaderID string
+	// FullCopy says that the engine keeps everything on this node.
+	FullCopy bool
+	// Recorder takes the writes of clients, into shard 0; nil refuses them.
+	Recorder persistence.Recorder
+	// Registerer of the metrics; nil keeps them unexported.
+	Registerer prometheus.Registerer
+}
+
+// Handle is how the rest of the program asks the store. It outlives the actors,
+// and is safe for concurrent use. Its methods fail with the errors of
+// supervise.Ask, and with ErrBusy; both mean to try again later.
+type Handle struct {
+	options   Options
+	metrics   *metrics
+	shards    []*progress
+	lifecycle *upkeep
+	leases    chan struct{} // a place for each open lease
+	router    atomic.Pointer[ref]
+}
+
+type ref struct {
+	system *supervise.System
+	pid    *actor.PID
+}
+
+// New makes the handle of a branch that starts with [Handle.Spec].
+func New(o Options) (*Handle, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, fmt.Errorf("storage configuration: %w", err)
+	}
+	switch {
+	case o.Engine == nil:
+		return nil, errors.New("storage without an engine")
+	case o.Journal == nil:
+		return nil, errors.New("storage without a journal")
+	case o.Shards < 1 || o.Shards > journal.MaxShards:
+		return nil, fmt.Errorf("storage of %d shards, allowed 1 to %d", o.Shards, journal.MaxShards)
+	}
+	h := &Handle{options: o, lifecycle: &upkeep{}, leases: make(chan struct{}, o.Config.MaxLeases)}
+	for k := range o.Shards {
+		h.shards = append(h.shards, &progress{shard: k})
+	}
+	var err error
+	if h.metrics, err = newMetrics(h, o.Registerer); err != nil {
+		return nil, fmt.Errorf("storage metrics: %w", err)
+	}
+	return h, nil
+}
+
+// Spec is the branch "storage", with reader/<shard>, lifecycle and router. It is
+// ready when every reader reads, or has found that it cannot.
+func (h *Handle) Spec() supervise.Spec {
+	readers := make([]supervise.Spec, 0, len(h.shards))
+	for _, p := range h.shards {
+		readers = append(readers, supervise.Spec{
+			Name:            strconv.Itoa(p.shard),
+			Kind:            "reader",
+			New:             func() supervise.Actor { return newReader(h, p) },
+			AwaitReady:      true,
+			StartTimeout:    2 * time.Minute,
+			ShutdownTimeout: h.options.Config.StopTimeout,
+			Mailbox:         supervise.Mailbox{Capacity: 16},
+		})
+	}
+	return supervise.Branch("storage", supervise.DefaultStrategy(),
+		supervise.Branch("reader", supervise.DefaultStrategy(), readers...),
+		supervise.Spec{
+			Name:            "lifecycle",
+			New:             func() supervise.Actor { return newLifecycle(h) },
+			ShutdownTimeout: 30 * time.Second,
+			Mailbox:         supervise.Mailbox{Capacity: 16},
+		},
+		supervise.Spec{
+			Name: "router",
+			New:  func() supervise.Actor { return newRouter(h) },
+		})
+}
+
+// ErrBusy: too many requests of this sort are under way. Retry later.
+var ErrBusy = errors.New("too many storage requests at once")
+
+// ErrReadOnly: this node takes no writes.
+var ErrReadOnly = errors.New("this node takes no writes")
+
+// ErrInvalidWrite: a batch that clients cannot write: empty, or with records that
+// are not external.
+var ErrInvalidWrite = errors.New("invalid write")
+
+// UnavailableError refuses a write for now. Whether it was stored is uncertain
+// only when Err matches persistence.ErrDoubt; the same write again is harmless.
+type UnavailableError struct {
+	Err error
+	// RetryAfter is when to try again.
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (e *UnavailableError) Error() string { return "storage takes no writes: " + e.Err.Error() }
+
+// Unwrap gives the cause to errors.Is.
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// Query opens a query. The rows are a lease: close them. Further errors: those of
+// the engine, persistence.ErrQuery, ErrCursor, ErrClosed.
+func (h *Handle) Query(ctx context.Context, q persistence.Query) (persistence.Rows, error) {
+	t := &ticket{}
+	return lease(ctx, h, t, query{ctx, q, t})
+}
+
+// Candles opens a query for candles, as Query does.
+func (h *Handle) Candles(ctx context.Context, q persistence.CandleQuery) (persistence.Rows, error) {
+	t := &ticket{}
+	return lease(ctx, h, t, candles{ctx, q, t})
+}
+
+// lease asks for rows; what comes after the asker has left is closed.
+func lease(ctx context.Context, h *Handle, t *ticket, message any) (persistence.Rows, error) {
+	rows, err := ask[persistence.Rows](ctx, h, message)
+	if err != nil {
+		return nil, errors.Join(err, t.abandon())
+	}
+	return rows, nil
+}
+
+// Last returns the last record, in reading order, of a stream's channel. The
+// record is the caller's; ok is false when there is none.
+func (h *Handle) Last(ctx context.Context, kind market.Kind, stream market.StreamID, origin persistence.OriginFilter) (r market.Record, ok bool, err error) {
+	found, err := ask[lastFound](ctx, h, last{ctx, kind, stream, origin})
+	return found.record, found.record != nil, err
+}
+
+// Stats counts what is stored.
+func (h *Handle) Stats(ctx context.Context) (persistence.Stats, error) {
+	return ask[persistence.Stats](ctx, h, stats{ctx})
+}
+
+// Parts lists the published files.
+func (h *Handle) Parts(ctx context.Context) ([]persistence.PartInfo, error) {
+	return ask[[]persistence.PartInfo](ctx, h, parts{ctx})
+}
+
+// Streams lists the streams that have records of a kind.
+func (h *Handle) Streams(ctx context.Context, kind market.Kind) ([]market.StreamID, error) {
+	return ask[[]market.StreamID](ctx, h, streams{ctx, kind})
+}
+
+// Status says how far the store is behind the journal, and what ails it.
+func (h *Handle) Status(ctx context.Context) (Status, error) {
+	return ask[Status](ctx, h, statusRequest{ctx})
+}
+
+// Written is the answer to a write.
+type Written struct {
+	// Stored is the number of records, all of them in the journal, synced.
+	Stored int
+	// Visible says that queries on this node see them already.
+	Visible bool
+	// Shard and Seq say where they are in the journal.
+	Shard int
+	Seq   uint64
+}
+
+// Write stores the external records of a client, all or none, and waits until they
+// are visible, at most Config.VisibleTimeout. The batch belongs to the store from
+// then on, whatever the outcome. Errors: ErrInvalidWrite, ErrReadOnly,
+// persistence.ErrTooLarge, an [*UnavailableError]; when ctx ends before the journal
+// has answered, the records may still be stored.
+func (h *Handle) Write(ctx context.Context, batch *market.Batch) (Written, error) {
+	return ask[Written](ctx, h, write{ctx, batch})
+}
+
+// CaughtUp waits until queries see all that a shard's journal held when it was
+// called. Errors: the reader's fault, ctx's error.
+func (h *Handle) CaughtUp(ctx context.Context, shard int) error {
+	j, err := h.options.Journal(ctx)
+	if err != nil {
+		return err
+	}
+	st, err := j.State(ctx, shard)
+	if err != nil {
+		return err
+	}
+	p := h.shards[shard]
+	for {
+		if err := p.faulted(); err != nil {
+			return err
+		}
+		// An empty journal may be one that was purged and made anew.
+		if st.Messages == 0 || h.options.Engine.Applied(shard) >= st.Last {
+			return nil
+		}
+		turn, cancel := context.WithTimeout(ctx, faultLook)
+		err := h.options.Engine.WaitApplied(turn, shard, st.Last)
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("waiting for shard %d to be applied up to %d: %w", shard, st.Last, ctx.Err())
+		case !errors.Is(err, context.DeadlineExceeded):
+			return err
+		}
+	}
+}
+
+// faultLook is how often one who waits looks whether the reader has failed.
+const faultLook = 500 * time.Millisecond
+
+func ask[T any](ctx context.Context, h *Handle, message any) (T, error) {
+	r := h.router.Load()
+	if r == nil {
+		var zero T
+		return zero, supervise.ErrStopped
+	}
+	return supervise.Ask[T](ctx, r.system, r.pid, message)
+}

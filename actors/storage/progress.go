@@ -1,0 +1,150 @@
+package storage
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/marketprism/marketprism/persistence"
+)
+
+// state is where a reader is; see doc.go.
+type state uint8
+
+const (
+	stopped state = iota
+	opening
+	reading
+	draining
+	faulted
+)
+
+func (s state) String() string {
+	return [...]string{"stopped", "opening", "reading", "draining", "faulted"}[s]
+}
+
+// progress is what is known of one shard's reader. It outlives the reader's
+// incarnations; any goroutine may ask it.
+type progress struct {
+	shard int
+
+	mu          sync.Mutex
+	state       state
+	fault       error
+	faultedIn   uint64 // the incarnation that met the fault
+	retry       error  // why the journal was out of reach last
+	retryAt     time.Time
+	publish     error // why the last Publish failed; nil after one that did not
+	publishedAt time.Time
+	failures    int // of Publish in a row
+	waiting     bool
+	registered  uint64
+	last        Read
+}
+
+// Read is the last message that a reader has applied.
+type Read struct {
+	Seq uint64 `json:"seq"`
+	// Stored is when the broker had stored it, by its clock.
+	Stored time.Time `json:"stored"`
+	// Pending is how many messages were behind it when it was sent.
+	Pending uint64 `json:"pending"`
+}
+
+func (p *progress) set(change func(p *progress)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(p)
+}
+
+func (p *progress) enter(s state) { p.set(func(p *progress) { p.state = s }) }
+
+// faulted is why the shard cannot be read on; nil while it can.
+func (p *progress) faulted() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fault
+}
+
+// begin says whether an incarnation is to read: not the one that follows a fault,
+// which has restarted it; a later one was asked for by hand.
+func (p *progress) begin(incarnation uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.retry, p.waiting = nil, false
+	if p.fault != nil && incarnation <= p.faultedIn+1 {
+		p.state = faulted
+		return false
+	}
+	p.fault, p.state = nil, opening
+	return true
+}
+
+func (p *progress) fail(err error, incarnation uint64) {
+	p.set(func(p *progress) { p.fault, p.faultedIn, p.state = err, incarnation, faulted })
+}
+
+// retryFresh is how long a lost connection is worth a warning; an attempt takes less.
+const retryFresh = 10 * time.Second
+
+// health is what a health check must say: failures, and warnings.
+func (p *progress) health() (failures, warnings []error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wrap := func(what string, err error) error { return fmt.Errorf("shard %d: %s: %w", p.shard, what, err) }
+	if p.fault != nil {
+		failures = append(failures, wrap("reading has stopped", p.fault))
+	}
+	if p.retry != nil && time.Since(p.retryAt) < retryFresh {
+		warnings = append(warnings, wrap("the journal is out of reach", p.retry))
+	}
+	if p.publish != nil {
+		err := wrap("publishing fails", p.publish)
+		if p.waiting {
+			failures = append(failures, err)
+		} else {
+			warnings = append(warnings, err)
+		}
+	}
+	return failures, warnings
+}
+
+// upkeep is what is known of the lifecycle.
+type upkeep struct {
+	mu          sync.Mutex
+	err         error // of the last run
+	at          time.Time
+	quarantined []persistence.Quarantined
+}
+
+func (u *upkeep) set(at time.Time, quarantined []persistence.Quarantined, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.at, u.err = at, err
+	if quarantined != nil {
+		u.quarantined = quarantined
+	}
+}
+
+func (u *upkeep) health() (failures, warnings []error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, q := range u.quarantined {
+		failures = append(failures, fmt.Errorf("%s is damaged and was moved to %s: %s", q.Part.Path, q.Path, q.Reason))
+	}
+	if u.err != nil {
+		warnings = append(warnings, fmt.Errorf("maintenance: %w", u.err))
+	}
+	return failures, warnings
+}
+
+// Health is what ails the store, for the health report: without failures and
+// warnings it is well. It asks nobody and is quick.
+func (h *Handle) Health() (failures, warnings []error) {
+	for _, p := range h.shards {
+		f, w := p.health()
+		failures, warnings = append(failures, f...), append(warnings, w...)
+	}
+	f, w := h.lifecycle.health()
+	return append(failures, f...), append(warnings, w...)
+}

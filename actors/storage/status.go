@@ -1,0 +1,131 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/journal"
+)
+
+// Status is how far the store is, and what ails it.
+type Status struct {
+	Shards []ShardStatus `json:"shards"`
+	// Failures and Warnings are those of Health.
+	Failures []string `json:"failures"`
+	Warnings []string `json:"warnings"`
+	// Leases is how many queries have their rows open, of MaxLeases.
+	Leases    int `json:"leases"`
+	MaxLeases int `json:"max_leases"`
+	// Maintained is when maintenance ran last.
+	Maintained time.Time `json:"maintained"`
+	// Quarantined lists files that were found damaged and moved aside.
+	Quarantined []persistence.Quarantined `json:"quarantined"`
+	// Writable says whether this node takes writes, now.
+	Writable bool `json:"writable"`
+}
+
+// ShardStatus is how far one shard is.
+type ShardStatus struct {
+	Shard int `json:"shard"`
+	// State is opening, reading, draining, faulted or stopped.
+	State string `json:"state"`
+	// Fault is why reading has stopped.
+	Fault string `json:"fault,omitempty"`
+	// Applied is the journal sequence up to which queries see everything, Position
+	// the one up to which it is durable, Registered the one that the journal knows
+	// of and may be purged to.
+	Applied    uint64 `json:"applied"`
+	Position   uint64 `json:"position"`
+	Registered uint64 `json:"registered"`
+	// Last is the last message that was applied since the start.
+	Last Read `json:"last"`
+	// Published is when the last Publish succeeded; zero when none has.
+	Published time.Time `json:"published"`
+	// Waiting says that the reader waits for Publish.
+	Waiting bool `json:"waiting"`
+	// Journal is what the journal holds; nil when it cannot be asked.
+	Journal *JournalStatus `json:"journal,omitempty"`
+}
+
+// JournalStatus is what one shard of the journal holds.
+type JournalStatus struct {
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
+	// Lag is how many messages are not applied yet.
+	Lag      uint64               `json:"lag"`
+	Bytes    uint64               `json:"bytes"`
+	MaxBytes int64                `json:"max_bytes"`
+	Readers  []journal.Registered `json:"readers"`
+}
+
+func (h *Handle) status(ctx context.Context) (Status, error) {
+	s := Status{
+		Leases: len(h.leases), MaxLeases: cap(h.leases),
+		Failures: []string{}, Warnings: []string{}, Quarantined: []persistence.Quarantined{},
+		Writable: h.options.Recorder != nil && h.options.Recorder.Accepting(),
+	}
+	failures, warnings := h.Health()
+	for _, err := range failures {
+		s.Failures = append(s.Failures, err.Error())
+	}
+	for _, err := range warnings {
+		s.Warnings = append(s.Warnings, err.Error())
+	}
+	h.lifecycle.mu.Lock()
+	s.Maintained = h.lifecycle.at
+	s.Quarantined = append(s.Quarantined, h.lifecycle.quarantined...)
+	h.lifecycle.mu.Unlock()
+	// A journal that does not answer must not hide the rest.
+	ask, cancel := context.WithTimeout(ctx, journalTimeout)
+	defer cancel()
+	var registry *journal.Registry
+	j, err := h.options.Journal(ask)
+	if err == nil {
+		registry, err = j.Registry(ask)
+	}
+	if err != nil {
+		s.Warnings = append(s.Warnings, err.Error())
+	}
+	for _, p := range h.shards {
+		shard := h.shardStatus(p)
+		if registry != nil {
+			if shard.Journal, err = journalStatus(ask, j, registry, shard); err != nil {
+				s.Warnings = append(s.Warnings, err.Error())
+			}
+		}
+		s.Shards = append(s.Shards, shard)
+	}
+	return s, ctx.Err()
+}
+
+// journalTimeout bounds what a status waits for the journal.
+const journalTimeout = 2 * time.Second
+
+func (h *Handle) shardStatus(p *progress) ShardStatus {
+	engine := h.options.Engine
+	s := ShardStatus{Shard: p.shard, Applied: engine.Applied(p.shard), Position: engine.Position(p.shard).Seq}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.State, s.Registered, s.Last, s.Published, s.Waiting = p.state.String(), p.registered, p.last, p.publishedAt, p.waiting
+	if p.fault != nil {
+		s.Fault = p.fault.Error()
+	}
+	return s
+}
+
+func journalStatus(ctx context.Context, j *journal.Journal, registry *journal.Registry, s ShardStatus) (*JournalStatus, error) {
+	st, err := j.State(ctx, s.Shard)
+	if err != nil {
+		return nil, err
+	}
+	readers, err := registry.Readers(ctx, s.Shard)
+	if err != nil {
+		return nil, err
+	}
+	out := &JournalStatus{First: st.First, Last: st.Last, Bytes: st.Bytes, MaxBytes: st.MaxBytes, Readers: readers}
+	if behind := max(s.Applied, st.First-1); st.Last > behind {
+		out.Lag = st.Last - behind
+	}
+	return out, nil
+}
