@@ -193,6 +193,9 @@ func TestCaptureOfReplay(t *testing.T) {
 		market market.Market
 	}{{"binance-spot/btcusdt_20240808.ndjson.gz", market.Spot}, {"binance-usdm/btcusdt_20240808.ndjson.gz", market.Perpetual}} {
 		t.Run(tc.name, func(t *testing.T) {
+			if testing.Short() && tc.market != market.Spot {
+				t.Skip("94,000 frames; the shorter capture is enough for a short run")
+			}
 			path := capturePath(t, tc.name)
 			open := func() (io.ReadCloser, error) { return os.Open(path) }
 			f, err := open()
