@@ -18,9 +18,11 @@ type refusal struct {
 // [Stream.Accepting] when the journal has room again.
 func (s *Stream) Refusing() bool { return s.refuse.active }
 
-// Refused says that the journal did not take records that were emitted, in
-// their order. Ledger entries are held, trades will be asked for again, and the
-// book's chain will begin anew with a snapshot of the book as it then stands.
+// Refused says that the journal did not take records that were emitted. Calls
+// need not come in the order of the records: what was on its way is known to be
+// refused later than what was not sent because of it. Ledger entries are held,
+// trades will be asked for again, and the book's chain will begin anew with a
+// snapshot of the book as it then stands.
 func (s *Stream) Refused(cause string, records []market.Record, now int64) {
 	r := &s.refuse
 	r.active = true
@@ -37,7 +39,10 @@ func (s *Stream) Refused(cause string, records []market.Record, now int64) {
 			entry.FromTime, entry.FromSeq, entry.ToSeq = h.TS, lostFrom(rec), market.OptInt{}
 			r.lost[rec.Kind()], g = &entry, &entry
 		}
-		g.ToTime = max(g.ToTime, h.TS)
+		g.FromTime, g.ToTime = min(g.FromTime, h.TS), max(g.ToTime, h.TS)
+		if from := lostFrom(rec); from.OK && (!g.FromSeq.OK || from.V < g.FromSeq.V) {
+			g.FromSeq = from
+		}
 		if to := lostTo(rec); to.OK && (!g.ToSeq.OK || to.V > g.ToSeq.V) {
 			g.ToSeq = to
 		}

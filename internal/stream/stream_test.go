@@ -221,6 +221,11 @@ func TestSteps(t *testing.T) {
 			{accept, "gap(trade 40..0 x healed) gap(trade 2..3 journal_full open) s2@20 gap(book_delta 3..3 journal_full marked) ?trades(2..3)"},
 			{accept, ""},
 		}},
+		{"refusals are known in any order", []step{
+			{in(trade(1)), "t1"}, {in(trade(2)), "t2"}, {in(trade(3)), "t3"},
+			{refuse(market.CauseJournalFull, trade(3)), ""}, {refuse(market.CauseJournalFull, trade(2)), ""},
+			{accept, "gap(trade 2..3 journal_full open) ?trades(2..3)"},
+		}},
 		{"what has no sequence is flagged", []step{
 			{in(&market.Ticker{Header: market.Header{Instrument: instrument, ReceiveTime: 4}}), "ticker"},
 			{down(), "gap(ticker 0..0 disconnect open)"},
