@@ -70,7 +70,7 @@ func run(ctx context.Context, s streams, cfg *config.Config, services []string, 
 		log.Error("cannot go on", zap.Error(cause))
 		failure = &exitError{ExitRestart, fmt.Errorf("cannot go on: %w", cause)}
 		cancel()
-		<-ended
+		failure = errors.Join(failure, <-ended)
 	}
 	stop, release := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer release()

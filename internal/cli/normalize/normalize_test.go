@@ -3,6 +3,7 @@ package normalize_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -220,7 +221,7 @@ func readAll(t *testing.T, path string) []connectors.CaptureRecord {
 	var records []connectors.CaptureRecord
 	for {
 		rec, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return records
 		}
 		if err != nil {
