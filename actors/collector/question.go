@@ -23,8 +23,9 @@ type OrderBook struct {
 	Age float64
 	// Bids and Asks are best first.
 	Bids, Asks []market.Level
-	// BidLevels and AskLevels are how many levels are known.
-	BidLevels, AskLevels int
+	// BidLevels and AskLevels are how many levels are known; ProvenBids and
+	// ProvenAsks how many of them, from the best on, have none missing between.
+	BidLevels, AskLevels, ProvenBids, ProvenAsks int
 }
 
 // Messages of a stream actor from façades.

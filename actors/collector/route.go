@@ -32,7 +32,7 @@ type route struct {
 	flight flight
 	// hungry: an entry is filling up, and is handed over when one comes back.
 	hungry atomic.Bool
-	// born is the present incarnation.
+	// born counts incarnations, also over a restart of the whole branch.
 	born atomic.Uint64
 	// crashed: the last incarnation ended by a panic. final: the stream ends for
 	// good.
@@ -49,7 +49,6 @@ type counts struct {
 	// refused are deliveries that the mailbox did not take, overheld records that a
 	// resuming stream could not hold, unrecorded those that the journal refused.
 	refused, overheld, unrecorded atomic.Uint64
-	disconnects, silences         atomic.Uint64
 	// last is the receive time of the newest delivery, Unix ns.
 	last atomic.Int64
 }
@@ -73,6 +72,18 @@ func newRoute(v *venue, i *market.Instrument) *route {
 	}
 	r.figures.Store(&figures{resuming: true})
 	return r
+}
+
+// begin makes a new incarnation the route's end and returns its number. A new
+// mailbox, after the branch was restarted, holds nothing of what was posted.
+func (r *route) begin(c *supervise.Context) uint64 {
+	if c.Incarnation() == 1 {
+		r.handled.Store(r.posted.Load())
+	}
+	r.pid.Store(c.Self())
+	r.poked.Store(false)
+	r.hungry.Store(false)
+	return r.born.Add(1)
 }
 
 // part is a stream's share of a delivery with records of several instruments.

@@ -63,6 +63,7 @@ func (a *sessionActor) Receive(c *supervise.Context) {
 }
 
 func (a *sessionActor) start(c *supervise.Context) {
+	a.socket.pid.Store(c.Self())
 	var err error
 	if a.session, err = a.socket.begin(); err != nil {
 		panic(err)

@@ -220,12 +220,7 @@ func (s *socket) tellInterruption(subs []connectors.Subscription, cause string, 
 		if r == nil {
 			continue
 		}
-		switch cause {
-		case market.CauseDisconnect:
-			r.counts.disconnects.Add(1)
-			r.up.And(^uint32(kinds))
-		case market.CauseSilence:
-			r.counts.silences.Add(1)
+		if cause != market.CauseMalformed {
 			r.up.And(^uint32(kinds))
 		}
 		r.tell(interruption{kinds: kinds, cause: cause, time: at.UnixNano()})

@@ -159,8 +159,7 @@ func (s *streamActor) handle(message any) {
 }
 
 func (s *streamActor) start(c *supervise.Context) {
-	s.c, s.born = c, c.Incarnation()
-	s.route.born.Store(s.born)
+	s.c, s.born = c, s.route.begin(c)
 	s.before = s.route.figures.Load().channels
 	s.seen = tallyOf(s.before)
 	s.recorder = s.opts.Recorder(s.route.instrument.ID())
@@ -303,6 +302,7 @@ func (s *streamActor) book(depth int) any {
 		Bids: b.AppendBids(nil, depth), Asks: b.AppendAsks(nil, depth),
 	}
 	o.BidLevels, o.AskLevels = b.Len()
+	o.ProvenBids, o.ProvenAsks = b.Proven()
 	if st.Received != 0 {
 		o.Age = max(0, float64(s.venue.now()-st.Received)/1e9)
 	}

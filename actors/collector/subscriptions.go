@@ -62,9 +62,8 @@ type subscriptions struct {
 	answering []command
 	dirty     bool
 
-	starting map[string]*route  // streams being started, by name
-	opening  map[string]*socket // sessions being started
-	leaving  map[string]*route  // streams being stopped
+	starting map[string]bool   // streams and sessions being started, by name
+	leaving  map[string]*route // streams being stopped
 	closing  map[string]*socket
 	placed   bool // sessions of this round have been dealt with
 	sessions int  // highest number given
@@ -72,7 +71,7 @@ type subscriptions struct {
 
 func newSubscriptions(v *venue, m *metrics) *subscriptions {
 	return &subscriptions{
-		venue: v, timings: m.latencies(v), starting: map[string]*route{}, opening: map[string]*socket{},
+		venue: v, timings: m.latencies(v), starting: map[string]bool{},
 		leaving: map[string]*route{}, closing: map[string]*socket{},
 	}
 }
@@ -175,7 +174,7 @@ func (s *subscriptions) work() {
 }
 
 func (s *subscriptions) idle() bool {
-	return len(s.starting)+len(s.opening)+len(s.leaving)+len(s.closing) == 0
+	return len(s.starting)+len(s.leaving)+len(s.closing) == 0
 }
 
 // save stores the overlay with a change before anything is done about it.
@@ -247,6 +246,9 @@ func (s *subscriptions) begin() {
 	v := s.venue
 	want, unknown := wanted(v.instruments(), v.cfg.Symbols, v.kinds, s.overlay)
 	v.unknown.Store(&unknown)
+	if v.cfg.Top > 0 {
+		s.c.Log().Warn("top: the exchanges' volumes are not known here; name symbols or patterns", zap.Int("top", v.cfg.Top))
+	}
 	if len(unknown) > 0 {
 		s.c.Log().Warn("symbols that the exchange does not list are left out", zap.Strings("symbols", unknown))
 	}
@@ -261,7 +263,8 @@ func (s *subscriptions) begin() {
 		r := newRoute(v, i)
 		r.want.Store(uint32(want[i]))
 		name := streamName(i)
-		s.starting[name] = r
+		s.starting[name] = true
+		v.join(r) // from now on the next incarnation of ours knows of it
 		s.c.Request(s.c.Parent(), supervise.AddChild{Spec: s.streamSpec(name, r)})
 	}
 }
@@ -288,20 +291,7 @@ func (s *subscriptions) childDone(m supervise.ChildReply) {
 	if m.Err != nil && !errors.Is(m.Err, supervise.ErrChildExists) && !errors.Is(m.Err, supervise.ErrNoChild) {
 		s.c.Log().Error("a child was not started or stopped as asked", zap.String("child", m.Name), zap.Error(m.Err))
 	}
-	if m.PID == nil {
-		m.PID = s.venue.child(m.Name)
-	}
-	if r, ok := s.starting[m.Name]; ok {
-		delete(s.starting, m.Name)
-		if m.PID != nil && m.Err == nil {
-			r.pid.Store(m.PID)
-			s.venue.join(r)
-		}
-	}
-	if k, ok := s.opening[m.Name]; ok {
-		delete(s.opening, m.Name)
-		k.pid.Store(m.PID)
-	}
+	delete(s.starting, m.Name)
 	if r, ok := s.leaving[m.Name]; ok {
 		delete(s.leaving, m.Name)
 		s.venue.leave(r)
@@ -386,7 +376,7 @@ func (s *subscriptions) add(want map[connectors.Subscription]bool) {
 		s.sessions++
 		k := newSocket(v, s.sessions, conn)
 		v.addSocket(k)
-		s.opening[k.name] = k
+		s.starting[k.name] = true
 		s.c.Request(s.c.Parent(), supervise.AddChild{Spec: k.spec()})
 	}
 }
@@ -394,7 +384,7 @@ func (s *subscriptions) add(want map[connectors.Subscription]bool) {
 // roomFor finds a session that may take all of a connection's subscriptions.
 func (s *subscriptions) roomFor(conn connectors.Connection) *socket {
 	for _, k := range s.venue.sockets() {
-		if s.closing[k.name] == nil && s.opening[k.name] == nil && k.fits(conn) {
+		if s.closing[k.name] == nil && k.fits(conn) {
 			return k
 		}
 	}

@@ -1,0 +1,125 @@
+package collector
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+func TestOverlay(t *testing.T) {
+	list := []*market.Instrument{}
+	for _, base := range []string{"BTC", "ETH", "SOL"} {
+		list = append(list, &market.Instrument{Exchange: "x", Symbol: base + "-USDT", Native: base + "USDT", Trading: base != "SOL"})
+	}
+	table := market.NewInstruments(list)
+	add := func(symbol string, types ...string) Change {
+		return Change{Add: true, Symbol: symbol, DataTypes: types}
+	}
+	remove := func(symbol string, types ...string) Change { return Change{Symbol: symbol, DataTypes: types} }
+	for _, tc := range []struct {
+		name    string
+		config  []string
+		changes []Change
+		kept    int
+		want    string
+		unknown []string
+	}{
+		{"the configuration", []string{"btc/usdt"}, nil, 0, "BTC-USDT[trade]", nil},
+		{"a pattern means what trades", []string{"*-USDT"}, nil, 0, "BTC-USDT[trade] ETH-USDT[trade]", nil},
+		{"a name means what it says", []string{"SOLUSDT"}, nil, 0, "SOL-USDT[trade]", nil},
+		{"what is not listed is left out", []string{"BTC-USDT", "FOO-BAR"}, nil, 0, "BTC-USDT[trade]", []string{"FOO-BAR"}},
+		{"added and removed", []string{"BTC-USDT"}, []Change{add("ETH-USDT", "ticker", "trade"), remove("BTC-USDT", "trade"), remove("ETH-USDT", "trade")}, 3, "ETH-USDT[ticker]", nil},
+		{"the last word counts", []string{"BTC-USDT"}, []Change{remove("*-USDT", "trade"), add("BTC-USDT", "trade")}, 2, "BTC-USDT[trade]", nil},
+		{"the same said again takes no room", nil, []Change{add("ETH-USDT", "trade"), remove("ETH-USDT", "trade"), add("ETH-USDT", "trade")}, 1, "ETH-USDT[trade]", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var o Overlay
+			for _, c := range tc.changes {
+				o = o.with(c)
+			}
+			if len(o.Changes) != tc.kept {
+				t.Errorf("%d changes kept, want %d", len(o.Changes), tc.kept)
+			}
+			want, unknown := wanted(table, tc.config, kindsOf(market.KindTrade), o)
+			got := ""
+			for _, i := range table.All() {
+				if k := want[i]; k != 0 {
+					got += fmt.Sprint(" ", i.Symbol, k.words())
+				}
+			}
+			if got != " "+tc.want || !slices.Equal(unknown, tc.unknown) {
+				t.Errorf("got%s, unknown %v; want %s, %v", got, unknown, tc.want, tc.unknown)
+			}
+		})
+	}
+}
+
+func TestLaneKeepsOrder(t *testing.T) {
+	var l lane
+	l.put(5, "after five")
+	l.put(0, "at once")
+	l.put(9, "after nine")
+	for _, step := range []struct {
+		handled uint64
+		want    string
+	}{{0, "[at once]"}, {4, "[]"}, {7, "[after five]"}, {9, "[after nine]"}, {99, "[]"}} {
+		if got := fmt.Sprint(l.take(step.handled, nil)); got != step.want {
+			t.Errorf("handled %d: %s, want %s", step.handled, got, step.want)
+		}
+	}
+}
+
+func TestCoverage(t *testing.T) {
+	h := newHistory(DefaultConfig())
+	start := int64(bucketLength) * 1000
+	h.beat(start, true, 0, 0, 0)
+	for i := int64(1); i <= 30; i++ { // live in the first half of each minute of half an hour
+		h.beat(start+i*int64(time.Minute)-int64(30*time.Second), true, 10, 8, 0)
+		h.beat(start+i*int64(time.Minute), false, 0, 0, 1)
+	}
+	r := &route{history: h}
+	r.figures.Store(&figures{})
+	q := r.quality(0)
+	if q.Coverage != 50 || q.Verified != 80 || len(q.Buckets) != 3 {
+		t.Errorf("coverage %v, verified %v, %d buckets", q.Coverage, q.Verified, len(q.Buckets))
+	}
+	if q = r.quality(time.Hour); len(q.Buckets) != 1 || q.Buckets[0].Records != 300 || q.Buckets[0].Gaps != 30 {
+		t.Errorf("buckets of an hour: %+v", q.Buckets)
+	}
+}
+
+func TestRingKeepsTheNewest(t *testing.T) {
+	r := ring[int]{limit: 3}
+	for i := range 8 {
+		r.push(i)
+		if *r.last() != i {
+			t.Fatalf("last is %d after %d", *r.last(), i)
+		}
+	}
+	if got := r.all(); !slices.Equal(got, []int{5, 6, 7}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Errorf("the default: %v", err)
+	}
+	for name, spoil := range map[string]func(*Config){
+		"stream_mailbox": func(c *Config) { c.StreamMailbox = 1 },
+		"hold_records":   func(c *Config) { c.HoldRecords = 0 },
+		"retry_last":     func(c *Config) { c.RetryLast = 1 },
+		"book_interval":  func(c *Config) { c.BookInterval = -1 },
+		"resume_timeout": func(c *Config) { c.ResumeTimeout = 0 },
+		"restart":        func(c *Config) { c.Restart.Within = 0 },
+	} {
+		c := DefaultConfig()
+		spoil(&c)
+		if c.Validate() == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
