@@ -275,7 +275,7 @@ func (s *Stream) Snapshot(d *market.BookDelta, out *Output) {
 	for contained < len(b.pending) && s.cfg.Rules.Splice(d.Seq.V, b.pending[contained].delta) == market.Old {
 		contained++
 	}
-	if contained < len(b.pending) && s.cfg.Rules.Splice(d.Seq.V, b.pending[contained].delta) == market.Hole {
+	if s.tooOld(d.Seq.V, contained) {
 		c.stats.Dropped++
 		if s.endRefresh() {
 			return
@@ -291,6 +291,16 @@ func (s *Stream) Snapshot(d *market.BookDelta, out *Output) {
 	b.pending = slices.Delete(b.pending, 0, contained)
 	s.replace(c, d, out)
 	s.drain(c, out)
+}
+
+// tooOld reports whether a snapshot ends before the changes that were kept begin,
+// contained being those that it holds; or before the book, when none was kept.
+func (s *Stream) tooOld(seq int64, contained int) bool {
+	b := &s.books
+	if contained < len(b.pending) {
+		return s.cfg.Rules.Splice(seq, b.pending[contained].delta) == market.Hole
+	}
+	return b.state != Syncing && seq < b.seq
 }
 
 // SnapshotFailed says that a RequestSnapshot was given up; the next change that

@@ -188,6 +188,20 @@ func TestSteps(t *testing.T) {
 			{in(delta(7, 7)), "gap(book_delta 6..6 sequence open)"}, {in(delta(6, 6)), ""}, {in(delta(6, 6)), ""},
 			{rest(snapshot(4)), "gap(book_delta 3..4 sequence marked 0) s4@50 d5 gap(book_delta 6..6 sequence healed 0) d6 d7"},
 		}},
+		{"a refresh with a snapshot older than the book changes nothing", []step{
+			{rest(snapshot(1)), ""}, {in(delta(2, 2)), "s1@20 d2"},
+			{func(s *stream.Stream, o *stream.Output) { s.RefreshBook(o) }, "?snapshot"},
+			{rest(snapshot(1)), ""}, {in(delta(3, 3)), "d3"},
+			{func(s *stream.Stream, o *stream.Output) { s.RefreshBook(o) }, "?snapshot"},
+			{in(delta(4, 4)), "d4"}, {rest(snapshot(2)), ""}, {in(delta(5, 5)), "d5"},
+		}},
+		{"a refresh splices beside the live book", []step{
+			{rest(snapshot(1)), ""}, {in(delta(2, 2)), "s1@20 d2"},
+			{func(s *stream.Stream, o *stream.Output) { s.RefreshBook(o) }, "?snapshot"},
+			{in(delta(3, 3)), "d3"}, {in(delta(4, 4)), "d4"},
+			{rest(snapshot(3)), "s3@40"}, {in(delta(5, 5)), "d5"},
+			{in(delta(7, 7)), "gap(book_delta 6..6 sequence open) ?snapshot"},
+		}},
 		{"a crossed book is forgotten", []step{
 			{rest(snapshot(1)), ""}, {in(delta(2, 2)), "s1@20 d2"},
 			{func(s *stream.Stream, o *stream.Output) {
