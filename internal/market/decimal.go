@@ -35,7 +35,6 @@ var (
 
 var pow10 = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
 
-
 // NewDecimal returns coef × 10^-scale.
 func NewDecimal(coef int64, scale uint8) Decimal {
 	return Decimal{coef: coef, scale: scale, set: true}
