@@ -293,9 +293,11 @@ func TestStatus(t *testing.T) {
 func TestExternal(t *testing.T) {
 	c := testConfig(t)
 	c.Port = -1
+	c.Username, c.Password = "node", "secret"
 	server, servers := start(t, c)
 	client := testConfig(t)
 	client.Mode, client.URL = broker.External, server.ClientURL()
+	client.Username, client.Password = c.Username, c.Password
 	client.Streams = client.Streams[:1]
 	client.Streams[0].Name, client.Streams[0].Subjects = "OTHER", []string{"other.>"}
 	h, _ := start(t, client)
@@ -314,6 +316,60 @@ func TestExternal(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "losing the server", func() bool { return errors.Is(h.Up(), broker.ErrNotRunning) })
+}
+
+// Whoever connects without credentials publishes what clients may, and can touch
+// neither the journal nor the live plane nor streams.
+func TestStrangers(t *testing.T) {
+	c := testConfig(t)
+	c.Port = -1
+	h, _ := start(t, c)
+	refused := make(chan error, 16)
+	nc, err := nats.Connect(h.ClientURL(), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ack, err := js.Publish(testContext(t), "market.x", []byte("x")); err != nil || ack.Stream != "MARKET_DATA" {
+		t.Errorf("publishing: %v, %v", ack, err)
+	}
+	live, err := nc.SubscribeSync("md.v1.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	own, _ := connect(t, h)
+	if err := own.Publish("md.v1.trade.x.spot.X", []byte("tick")); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := live.NextMsg(10 * time.Second); err != nil || string(m.Data) != "tick" {
+		t.Errorf("the live plane: %v, %v", m, err)
+	}
+	for _, subject := range []string{
+		"journal.0.batch", "md.v1.trade.x.spot.X", "$KV.users.root",
+		"$JS.API.STREAM.DELETE.MARKET_DATA", "$JS.API.STREAM.PURGE.MARKET_DATA", "$JS.API.STREAM.CREATE.MINE",
+	} {
+		if err := nc.Publish(subject, nil); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-refused:
+			if !errors.Is(err, nats.ErrPermissionViolation) {
+				t.Errorf("%s: %v", subject, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s was not refused", subject)
+		}
+	}
+	if _, err := nats.Connect(h.ClientURL(), nats.UserInfo("marketprism", "guess")); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("a guessed password: %v", err)
+	}
 }
 
 func TestPortTaken(t *testing.T) {

@@ -21,7 +21,9 @@ type Config struct {
 	Mode string `yaml:"mode" doc:"Embedded or external."`
 	// URL lists the servers to connect to when Mode is external, comma-separated.
 	URL string `yaml:"url" doc:"Lists the servers to connect to when Mode is external, comma-separated."`
-	// Username and Password are those of an external server; empty for none.
+	// Username and Password are those of an external server; empty for none. The
+	// embedded server gives its own program's rights to whoever has them (another
+	// node of a cluster); empty takes a random password.
 	Username string `yaml:"username" doc:"And Password are those of an external server; empty for none."`
 	Password string `yaml:"password" secret:"true"`
 	// Host is the address that the embedded server listens on.

@@ -13,6 +13,14 @@
 //
 //	Connect ── nats.Conn ──dials──▶ Handle.InProcessConn ──▶ the server that runs now
 //
+// # Rights
+//
+// The program's own connections have a password of their own. Who connects to the
+// port without credentials publishes and reads, but not to the journal, the live
+// plane and the buckets, and manages no streams. That keeps mistakes out, not an
+// attacker: within one NATS account a reply subject or a push consumer can still be
+// aimed anywhere. Listen beyond loopback only where every client is trusted.
+//
 // # States
 //
 //	            started, streams made               probe fails

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -68,6 +69,9 @@ func New(cfg Config, o Options) (*Handle, error) {
 		o.Logger = zap.NewNop()
 	}
 	h := &Handle{cfg: cfg, log: o.Logger, changed: make(chan struct{}), reason: ErrNotRunning, since: time.Now()}
+	if cfg.Mode == Embedded && cfg.Username == "" {
+		h.cfg.Username, h.cfg.Password = "marketprism", rand.Text()
+	}
 	h.free = func() (uint64, error) { return freeBytes(cfg.StoreDir) }
 	var err error
 	if h.metrics, err = newMetrics(h, o.Registerer); err != nil {
@@ -124,13 +128,14 @@ func (h *Handle) Connect(ctx context.Context, name string, opts ...nats.Option) 
 }
 
 func (h *Handle) address() []nats.Option {
+	var options []nats.Option
 	if h.cfg.Mode == Embedded {
-		return []nats.Option{nats.InProcessServer(h)}
+		options = append(options, nats.InProcessServer(h))
 	}
-	if h.cfg.Username == "" {
-		return nil
+	if h.cfg.Username != "" {
+		options = append(options, nats.UserInfo(h.cfg.Username, h.cfg.Password))
 	}
-	return []nats.Option{nats.UserInfo(h.cfg.Username, h.cfg.Password)}
+	return options
 }
 
 // InProcessConn dials the server that runs now. It implements

@@ -24,7 +24,7 @@ import (
 // natsServer is a real server that the test stops and starts at will, and whose
 // next acknowledgement it can lose.
 type natsServer struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	cut atomic.Bool // close the connection behind the next batch
 
@@ -32,7 +32,7 @@ type natsServer struct {
 	srv *server.Server
 }
 
-func startServer(t *testing.T) *natsServer {
+func startServer(t testing.TB) *natsServer {
 	s := &natsServer{t: t, dir: t.TempDir()}
 	s.start()
 	t.Cleanup(s.stop)
