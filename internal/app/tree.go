@@ -37,6 +37,8 @@ func (a *App) startTree(ctx context.Context) error {
 		}
 		specs = append(specs, a.store)
 	}
+	// Closed before the store, whose readers use it.
+	a.closers = append(a.closers, func() error { a.opener.Close(); return nil })
 	if err := a.system.Start(ctx, specsOf(specs)...); err != nil {
 		return fmt.Errorf("starting the actors: %w", err)
 	}
@@ -79,7 +81,6 @@ func (a *App) connect(name string) func(context.Context) (*nats.Conn, error) {
 func (a *App) makeRecorders() error {
 	cfg := a.cfg.Storage.Journal
 	a.opener = recorder.NewOpener(a.connect("journal"), cfg, journal.NewMetrics(a.registry))
-	a.closers = append(a.closers, func() error { a.opener.Close(); return nil })
 	guard := journal.DiskGuard{}
 	if a.runs(cluster.Broker) {
 		dir := a.cfg.Broker.NATS.StoreDir

@@ -1,0 +1,165 @@
+// Package performance measures the running program from outside: benchmarks, so
+// that they run by `make bench PKG=./tests/performance COUNT=1` and judge nothing.
+package performance
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/marketprism/marketprism/tests/harness"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+var received = regexp.MustCompile(`"receive_time_ns":(\d+)`)
+
+// BenchmarkLive is the time from a frame read from the exchange's socket to its
+// record in a subscriber of the live plane, in another process, at about 20,000
+// frames a second for some seconds.
+func BenchmarkLive(b *testing.B) {
+	const framesPerSecond = 272 // of the capture, on average
+	capture := harness.Capture(b, "binance-usdm/btcusdt_20240808")
+	for b.Loop() {
+		exchange := harness.Replay(b, capture, "--speed", strconv.Itoa(20_000/framesPerSecond))
+		settings := exchange.Settings("perpetual", "BTC-USDT", "trade", "book_delta", "book_ticker")
+		port := freePort(b)
+		settings["message-broker-service.nats.port"] = port
+		n := harness.Start(b, b.TempDir(), settings)
+		nc, err := nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", port))
+		if err != nil {
+			b.Fatal(err)
+		}
+		var mu sync.Mutex
+		var delays []time.Duration
+		var first, last time.Time
+		sub, err := nc.Subscribe("md.>", func(m *nats.Msg) {
+			now := time.Now()
+			at := received.FindSubmatch(m.Data)
+			if at == nil {
+				return
+			}
+			ns, err := strconv.ParseInt(string(at[1]), 10, 64)
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if first.IsZero() {
+				first = now
+			}
+			last = now
+			delays = append(delays, now.Sub(time.Unix(0, ns)))
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := sub.SetPendingLimits(-1, -1); err != nil {
+			b.Fatal(err)
+		}
+		harness.Await(b, 2*time.Minute, "the end of the capture", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(delays) >= 93_000
+		})
+		mu.Lock()
+		slices.Sort(delays)
+		b.ReportMetric(float64(delays[len(delays)/2].Microseconds()), "p50-µs")
+		b.ReportMetric(float64(delays[len(delays)*99/100].Microseconds()), "p99-µs")
+		b.ReportMetric(float64(len(delays))/last.Sub(first).Seconds(), "records/s")
+		mu.Unlock()
+		nc.Close()
+		n.Stop()
+	}
+}
+
+func freePort(b *testing.B) int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	a, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		b.Fatalf("address %v", l.Addr())
+	}
+	return a.Port
+}
+
+// BenchmarkHTTP reads what a client stored: the last 1000 trades of a symbol, and
+// a range of 100,000 rows.
+func BenchmarkHTTP(b *testing.B) {
+	n := harness.Start(b, b.TempDir(), nil)
+	const rows = 100_000
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for at := 0; at < rows; at += 1000 {
+		var body bytes.Buffer
+		for i := at; i < at+1000; i++ {
+			fmt.Fprintf(&body, `{"timestamp":%q,"symbol":"BTC-USDT","exchange":"binance","price":"%d.%02d","amount":"0.%05d","side":"buy","trade_id":"%d"}`+"\n",
+				begin.Add(time.Duration(i)*time.Millisecond).Format(time.RFC3339Nano), 60_000+i%500, i%100, 1+i%99_999, i+1)
+		}
+		a, err := harness.Post(b.Context(), n.URL(harness.Storage, "/api/v1/storage/hot/trades"), "application/x-ndjson", body.Bytes())
+		if err != nil || a.Status != 200 {
+			b.Fatalf("storing trades: %v %v", a, err)
+		}
+	}
+	for _, q := range []struct{ name, path string }{
+		{"last-1000", "/api/v1/storage/hot/trades/binance/BTC-USDT?limit=1000"},
+		{"range-100k-ndjson", "/api/v1/storage/query/trade/binance/BTC-USDT?format=ndjson&limit=100000"},
+		{"range-100k-json", "/api/v1/storage/query/trade/binance/BTC-USDT?limit=100000"},
+		{"candles-1m", "/api/v1/storage/candles/binance/BTC-USDT?interval=1m"},
+	} {
+		b.Run(q.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				a, err := harness.Get(b.Context(), n.URL(harness.Storage, q.path))
+				if err != nil || a.Status != 200 {
+					b.Fatalf("%v %v", a, err)
+				}
+				b.SetBytes(int64(len(a.Body)))
+			}
+		})
+	}
+	n.Stop()
+}
+
+// BenchmarkStart is the time from starting the process until every service says
+// that it is ready, and the memory that it then takes.
+func BenchmarkStart(b *testing.B) {
+	for b.Loop() {
+		n := harness.Start(b, b.TempDir(), nil)
+		b.StopTimer()
+		b.ReportMetric(float64(resident(b, n.PID()))/1e6, "MB")
+		n.Stop()
+		b.StartTimer()
+	}
+}
+
+// resident is the memory of a process, in bytes.
+func resident(b *testing.B, pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Skipf("the memory of a process cannot be told here: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return kb * 1024
+		}
+	}
+	b.Fatal("no VmRSS")
+	return 0
+}
