@@ -19,6 +19,9 @@ type Config struct {
 	BookTops bool `yaml:"book_tops"`
 	// StreamMailbox is how many deliveries may wait for one stream.
 	StreamMailbox int `yaml:"stream_mailbox"`
+	// MailboxWait is how long a socket waits for room when a stream's mailbox is
+	// full, before the frame is lost and the gap recorded. 0 does not wait.
+	MailboxWait time.Duration `yaml:"mailbox_wait" doc:"How long a socket waits for room when a stream's mailbox is full, before the frame is lost and the gap recorded; 0 does not wait."`
 	// HoldRecords is how many records a stream holds while it resumes.
 	HoldRecords int `yaml:"hold_records"`
 	// ResumeTimeout bounds the wait for storage at a stream's start.
@@ -49,7 +52,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		BookDepth: 20, BookInterval: time.Second,
-		StreamMailbox: 2048, HoldRecords: 16_384, ResumeTimeout: 30 * time.Second,
+		StreamMailbox: 2048, MailboxWait: 250 * time.Millisecond, HoldRecords: 16_384, ResumeTimeout: 30 * time.Second,
 		RecentTrades: 500, RecentGaps: 256,
 		RetryFirst: 500 * time.Millisecond, RetryLast: 30 * time.Second,
 		BackfillTrades: 200_000, BackfillPatience: 30 * time.Minute, InstrumentsEvery: time.Hour,
@@ -88,6 +91,9 @@ func (c Config) Validate() error {
 		if f.have <= 0 {
 			errs = append(errs, fmt.Errorf("%s: %v is not above zero", f.key, f.have))
 		}
+	}
+	if c.MailboxWait < 0 || c.MailboxWait > 5*time.Second {
+		errs = append(errs, fmt.Errorf("mailbox_wait: %v is not between 0s and 5s", c.MailboxWait))
 	}
 	if c.BookInterval < 0 {
 		errs = append(errs, fmt.Errorf("book_interval: %v is below zero", c.BookInterval))

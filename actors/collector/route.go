@@ -2,6 +2,7 @@ package collector
 
 import (
 	"errors"
+	"math"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -30,6 +31,7 @@ type route struct {
 	poked  atomic.Bool
 	lane   lane
 	flight flight
+	room   room
 	// hungry: an entry is filling up, and is handed over when one comes back.
 	hungry atomic.Bool
 	// born counts incarnations, also over a restart of the whole branch.
@@ -70,6 +72,8 @@ func newRoute(v *venue, i *market.Instrument) *route {
 	for _, k := range market.Kinds() {
 		r.subjects[k] = "md.v1." + k.String() + tail
 	}
+	r.room.made = make(chan struct{}, 1)
+	r.room.stuck.Store(math.MaxUint64)
 	r.figures.Store(&figures{resuming: true})
 	return r
 }
@@ -105,9 +109,17 @@ func (s *shared) release() {
 	}
 }
 
+// crowded reports whether the mailbox is full, as far as deliveries go.
+func (r *route) crowded() bool {
+	return r.posted.Load()-r.handled.Load() >= uint64(r.venue.opts.Config.StreamMailbox)
+}
+
 // post puts a delivery, or a part of one, into the mailbox. False says that it
 // was refused, counted, and will show as a gap.
 func (r *route) post(message any, kinds kindSet) bool {
+	if r.crowded() {
+		r.room.await(r.venue.opts.Config.MailboxWait, &r.handled, func() bool { return !r.crowded() })
+	}
 	if err := r.venue.opts.System.Tell(r.pid.Load(), message); err != nil {
 		r.counts.refused.Add(1)
 		if errors.Is(err, supervise.ErrMailboxFull) && r.lost.Or(uint32(kinds))&uint32(kinds) != uint32(kinds) {

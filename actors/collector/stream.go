@@ -129,6 +129,7 @@ func (s *streamActor) handle(message any) {
 	switch m := message.(type) {
 	case *polled:
 		s.route.handled.Add(1)
+		s.route.room.signal()
 		s.take(m.batch, nil)
 	case interruption, arrival, overflow:
 		if s.phase == resuming {
@@ -203,6 +204,7 @@ func (s *streamActor) deliverPart(p *part) {
 
 func (s *streamActor) arrived(d *connectors.Delivery) {
 	s.route.handled.Add(1)
+	s.route.room.signal()
 	n := &s.route.counts
 	n.deliveries.Add(1)
 	n.last.Store(d.Time)

@@ -59,7 +59,8 @@ func intoSettings(o intoOptions) []config.Override {
 	by := "replay --into"
 	list := []config.Override{
 		{Path: "node.data_dir", Text: o.dir, Name: by},
-		{Path: "market-data-collector.streams.stream_mailbox", Text: "131072", Name: by},
+		// As fast as the collector can: a burst waits in the sockets.
+		{Path: "market-data-collector.streams.mailbox_wait", Text: "5s", Name: by},
 	}
 	if !o.stay {
 		for _, name := range cluster.Services() {
