@@ -109,9 +109,10 @@ func (s *shared) release() {
 	}
 }
 
-// crowded reports whether the mailbox is full, as far as deliveries go.
+// crowded reports whether the mailbox is full but for what other messages need.
 func (r *route) crowded() bool {
-	return r.posted.Load()-r.handled.Load() >= uint64(r.venue.opts.Config.StreamMailbox)
+	capacity := uint64(r.venue.opts.Config.StreamMailbox)
+	return r.posted.Load()-r.handled.Load() >= capacity-capacity/8
 }
 
 // post puts a delivery, or a part of one, into the mailbox. False says that it
