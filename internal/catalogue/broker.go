@@ -1,0 +1,44 @@
+package catalogue
+
+// Metrics of actors/broker.
+const (
+	BrokerUp                     Name = "mp_broker_up"
+	BrokerRestarts               Name = "mp_broker_restarts_total"
+	BrokerConnections            Name = "mp_broker_connections"
+	BrokerSubscriptions          Name = "mp_broker_subscriptions"
+	BrokerMessages               Name = "mp_broker_messages_total"
+	BrokerBytes                  Name = "mp_broker_bytes_total"
+	BrokerSlowConsumers          Name = "mp_broker_slow_consumers_total"
+	BrokerStore                  Name = "mp_broker_store_bytes"
+	BrokerStoreLimit             Name = "mp_broker_store_limit_bytes"
+	BrokerStreamMessages         Name = "mp_broker_stream_messages"
+	BrokerStreamBytes            Name = "mp_broker_stream_bytes"
+	BrokerStreamLimit            Name = "mp_broker_stream_limit_bytes"
+	BrokerConsumerPending        Name = "mp_broker_consumer_pending_messages"
+	BrokerConsumerUnacknowledged Name = "mp_broker_consumer_unacknowledged_messages"
+	BrokerConsumerRedelivered    Name = "mp_broker_consumer_redelivered_messages"
+)
+
+func broker() Area {
+	return Area{
+		Title: "Broker",
+		About: "NATS JetStream. All but the first two are those of the embedded server.",
+		Metrics: []Metric{
+			gauge(BrokerUp, Flag, "1 when the broker can be used."),
+			counter(BrokerRestarts, Number, "Times that the server, or the link to it, ended and was begun again."),
+			gauge(BrokerConnections, Number, "Connections to the embedded server."),
+			gauge(BrokerSubscriptions, Number, "Subscriptions at the embedded server."),
+			counter(BrokerMessages, Number, "Messages into (published) and out of (consumed) the embedded server.", outcome),
+			counter(BrokerBytes, Bytes, "Bytes into (published) and out of (consumed) the embedded server.", outcome),
+			counter(BrokerSlowConsumers, Number, "Connections that were closed because they were too slow."),
+			gauge(BrokerStore, Bytes, "Bytes that JetStream has on disk."),
+			gauge(BrokerStoreLimit, Bytes, "Bytes that JetStream may have on disk."),
+			gauge(BrokerStreamMessages, Number, "Messages stored.", stream),
+			gauge(BrokerStreamBytes, Bytes, "Bytes stored.", stream),
+			gauge(BrokerStreamLimit, Bytes, "Bytes that a stream may hold; -1 when it has no limit.", stream),
+			gauge(BrokerConsumerPending, Number, "Messages that a durable consumer has not been sent yet.", stream, consumer),
+			gauge(BrokerConsumerUnacknowledged, Number, "Messages that a durable consumer has not acknowledged yet.", stream, consumer),
+			gauge(BrokerConsumerRedelivered, Number, "Messages that a durable consumer was sent more than once.", stream, consumer),
+		},
+	}
+}

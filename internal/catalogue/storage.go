@@ -1,0 +1,73 @@
+package catalogue
+
+// Metrics of actors/storage.
+const (
+	ReaderMessages        Name = "mp_reader_messages_total"
+	ReaderRecords         Name = "mp_reader_records_total"
+	ReaderBacklogWait     Name = "mp_reader_backlog_wait_seconds_total"
+	ReaderPublishFailures Name = "mp_reader_publish_failures_total"
+	ReaderApplied         Name = "mp_reader_applied_sequence"
+	ReaderDurable         Name = "mp_reader_durable_sequence"
+	ReaderRegistered      Name = "mp_reader_registered_sequence"
+	ReaderFaulted         Name = "mp_reader_faulted"
+	StorageRequest        Name = "mp_storage_request_seconds"
+	StorageLeases         Name = "mp_storage_leases"
+)
+
+func readers() Area {
+	return Area{
+		Title: "Readers",
+		About: "What brings the journal into the store, one reader a shard, and what answers for the store.",
+		Metrics: []Metric{
+			counter(ReaderMessages, Number, "Journal messages applied.", stream),
+			counter(ReaderRecords, Number, "Records applied.", stream),
+			counter(ReaderBacklogWait, Seconds, "Time for which a reader waited for the store to publish.", stream),
+			counter(ReaderPublishFailures, Number, "Attempts to publish that failed.", stream),
+			gauge(ReaderApplied, Number, "Journal sequence up to which queries see everything.", stream),
+			gauge(ReaderDurable, Number, "Journal sequence up to which everything is published.", stream),
+			gauge(ReaderRegistered, Number, "Journal sequence that the journal may be purged to.", stream),
+			gauge(ReaderFaulted, Flag, "1 when a reader has stopped because it cannot read on.", stream),
+			histogram(StorageRequest, Seconds, Task, "Time to answer a request, rows of a query not included.", message, outcome),
+			gauge(StorageLeases, Number, "Queries whose rows are open."),
+		},
+	}
+}
+
+// Metrics of persistence/embedded.
+const (
+	WriterRows         Name = "mp_writer_rows_total"
+	WriterBatches      Name = "mp_writer_batches_total"
+	WriterBytes        Name = "mp_writer_bytes_total"
+	WriterBatchRows    Name = "mp_writer_batch_rows"
+	WriterFlush        Name = "mp_writer_flush_seconds"
+	WriterQueue        Name = "mp_writer_queue_rows"
+	WriterRetries      Name = "mp_writer_retries_total"
+	WriterDropped      Name = "mp_writer_dropped_total"
+	StorageParts       Name = "mp_storage_parts"
+	StorageBytes       Name = "mp_storage_bytes"
+	StorageQuarantined Name = "mp_storage_quarantined_parts"
+	StorageMerge       Name = "mp_storage_merge_seconds"
+	StorageRowsRead    Name = "mp_storage_rows_read_total"
+)
+
+func store() Area {
+	return Area{
+		Title: "Store",
+		About: "The embedded store. A publication makes what was applied durable as one part file a table.",
+		Metrics: []Metric{
+			counter(WriterRows, Number, "Records applied to the store.", table),
+			counter(WriterBatches, Number, "Journal messages applied to the store."),
+			counter(WriterBytes, Bytes, "Bytes of published parts, merged ones not counted again.", table),
+			histogram(WriterBatchRows, Number, Size, "Records of one publication."),
+			histogram(WriterFlush, Seconds, Task, "Time of one publication."),
+			gauge(WriterQueue, Number, "Records applied and not yet published."),
+			counter(WriterRetries, Number, "Publications that failed and are repeated."),
+			counter(WriterDropped, Number, "Records dropped: superseded by a later epoch, or by another record of the same key.", outcome),
+			gauge(StorageParts, Number, "Published part files.", table),
+			gauge(StorageBytes, Bytes, "Size of the published part files.", table),
+			gauge(StorageQuarantined, Number, "Damaged part files that were moved aside."),
+			histogram(StorageMerge, Seconds, Task, "Time of merging parts into one."),
+			counter(StorageRowsRead, Number, "Records returned by queries.", table),
+		},
+	}
+}
