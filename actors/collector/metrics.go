@@ -1,10 +1,9 @@
 package collector
 
 import (
-	"fmt"
-
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/marketprism/marketprism/internal/catalogue"
 	"github.com/marketprism/marketprism/internal/stream"
 )
 
@@ -15,55 +14,35 @@ type metrics struct {
 
 	exchangeToReceive, receiveToPublish *prometheus.HistogramVec
 
-	up, last, messages, published, gaps, resyncs, duplicates, checksums, refused, unrecorded *prometheus.Desc
-	reconnects, bytes, parseErrors, unrouted, sessions, builtin                              *prometheus.Desc
-}
-
-// latencyBuckets reach from what a local exchange takes to what nobody wants.
-var latencyBuckets = []float64{
-	.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30,
+	up, last, messages, published, gaps, resyncs, duplicates, checksums, refused, unrecorded catalogue.Reading
+	reconnects, bytes, parseErrors, unrouted, sessions, builtin                              catalogue.Reading
 }
 
 func newMetrics(c *Collector, r prometheus.Registerer) (*metrics, error) {
-	wide := []string{"exchange", "market", "symbol"}
-	narrow := []string{"exchange", "market"}
-	desc := func(name, help string, labels []string) *prometheus.Desc {
-		return prometheus.NewDesc("mp_stream_"+name, help, labels, nil)
-	}
-	histogram := func(name, help string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "mp", Subsystem: "stream", Name: name, Help: help, Buckets: latencyBuckets,
-		}, []string{"exchange", "channel"})
-	}
 	m := &metrics{
 		collector:         c,
-		exchangeToReceive: histogram("exchange_to_receive_seconds", "Time from the exchange's event to our reading of the frame, by both clocks."),
-		receiveToPublish:  histogram("receive_to_publish_seconds", "Time from the reading of a frame to its records being on the live plane."),
+		exchangeToReceive: catalogue.NewHistogramVec(catalogue.StreamExchangeToReceive),
+		receiveToPublish:  catalogue.NewHistogramVec(catalogue.StreamReceiveToPublish),
 
-		up:          desc("up", "1 while everything subscribed arrives and the book, if any, is proven.", wide),
-		last:        desc("last_message_timestamp_seconds", "When the newest frame was read.", wide),
-		messages:    desc("messages_total", "Frames handled.", wide),
-		published:   desc("published_total", "Records put on the live plane.", wide),
-		gaps:        desc("sequence_gaps_total", "Ledger entries opened.", wide),
-		resyncs:     desc("resyncs_total", "Books begun anew.", wide),
-		duplicates:  desc("duplicates_total", "Records that came twice.", wide),
-		checksums:   desc("checksum_failures_total", "Books whose checksum did not match.", wide),
-		refused:     desc("refused_total", "Frames that the stream's queue did not take.", wide),
-		unrecorded:  desc("unrecorded_total", "Records that the journal refused.", wide),
-		reconnects:  desc("reconnects_total", "Connections lost and made again.", narrow),
-		bytes:       desc("bytes_total", "Bytes of frames received.", narrow),
-		parseErrors: desc("parse_errors_total", "Frames that could not be decoded.", narrow),
-		unrouted:    desc("unrouted_total", "Frames of instruments that have no stream.", narrow),
-		sessions:    desc("sessions", "Sockets that are subscribed.", narrow),
-		builtin:     desc("builtin_instruments", "1 while the instrument table is the built-in one.", narrow),
+		up:          catalogue.NewReading(catalogue.StreamUp),
+		last:        catalogue.NewReading(catalogue.StreamLastMessage),
+		messages:    catalogue.NewReading(catalogue.StreamMessages),
+		published:   catalogue.NewReading(catalogue.StreamPublished),
+		gaps:        catalogue.NewReading(catalogue.StreamGaps),
+		resyncs:     catalogue.NewReading(catalogue.StreamResyncs),
+		duplicates:  catalogue.NewReading(catalogue.StreamDuplicates),
+		checksums:   catalogue.NewReading(catalogue.StreamChecksumFailures),
+		refused:     catalogue.NewReading(catalogue.StreamRefused),
+		unrecorded:  catalogue.NewReading(catalogue.StreamUnrecorded),
+		reconnects:  catalogue.NewReading(catalogue.StreamReconnects),
+		bytes:       catalogue.NewReading(catalogue.StreamBytes),
+		parseErrors: catalogue.NewReading(catalogue.StreamParseErrors),
+		unrouted:    catalogue.NewReading(catalogue.StreamUnrouted),
+		sessions:    catalogue.NewReading(catalogue.StreamSessions),
+		builtin:     catalogue.NewReading(catalogue.StreamBuiltin),
 	}
-	if r == nil {
-		return m, nil
-	}
-	for _, part := range []prometheus.Collector{m, m.exchangeToReceive, m.receiveToPublish} {
-		if err := r.Register(part); err != nil {
-			return nil, fmt.Errorf("registering metrics: %w", err)
-		}
+	if err := catalogue.Register(r, m, m.exchangeToReceive, m.receiveToPublish); err != nil {
+		return nil, err
 	}
 	return m, nil
 }
@@ -84,12 +63,10 @@ func (m *metrics) latencies(v *venue) []latencies {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
+	catalogue.Describe(ch,
 		m.up, m.last, m.messages, m.published, m.gaps, m.resyncs, m.duplicates, m.checksums, m.refused, m.unrecorded,
 		m.reconnects, m.bytes, m.parseErrors, m.unrouted, m.sessions, m.builtin,
-	} {
-		ch <- d
-	}
+	)
 }
 
 // row is one stream's figures, or the sum of several.
@@ -159,22 +136,16 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (m *metrics) emit(ch chan<- prometheus.Metric, r row, labels ...string) {
-	gauge := func(d *prometheus.Desc, x float64) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, x, labels...)
-	}
-	count := func(d *prometheus.Desc, x float64) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, x, labels...)
-	}
-	gauge(m.up, r.up)
-	gauge(m.last, r.last)
-	count(m.messages, r.messages)
-	count(m.published, r.published)
-	count(m.gaps, r.gaps)
-	count(m.resyncs, r.resyncs)
-	count(m.duplicates, r.duplicates)
-	count(m.checksums, r.checksums)
-	count(m.refused, r.refused)
-	count(m.unrecorded, r.unrecorded)
+	m.up.Send(ch, r.up, labels...)
+	m.last.Send(ch, r.last, labels...)
+	m.messages.Send(ch, r.messages, labels...)
+	m.published.Send(ch, r.published, labels...)
+	m.gaps.Send(ch, r.gaps, labels...)
+	m.resyncs.Send(ch, r.resyncs, labels...)
+	m.duplicates.Send(ch, r.duplicates, labels...)
+	m.checksums.Send(ch, r.checksums, labels...)
+	m.refused.Send(ch, r.refused, labels...)
+	m.unrecorded.Send(ch, r.unrecorded, labels...)
 }
 
 func (m *metrics) emitVenue(ch chan<- prometheus.Metric, v *venue) {
@@ -192,12 +163,12 @@ func (m *metrics) emitVenue(ch chan<- prometheus.Metric, v *venue) {
 		builtin = 1
 	}
 	labels := []string{v.exchange, v.market.String()}
-	ch <- prometheus.MustNewConstMetric(m.reconnects, prometheus.CounterValue, lost, labels...)
-	ch <- prometheus.MustNewConstMetric(m.bytes, prometheus.CounterValue, bytes, labels...)
-	ch <- prometheus.MustNewConstMetric(m.parseErrors, prometheus.CounterValue, malformed, labels...)
-	ch <- prometheus.MustNewConstMetric(m.unrouted, prometheus.CounterValue, float64(v.unrouted.Load()), labels...)
-	ch <- prometheus.MustNewConstMetric(m.sessions, prometheus.GaugeValue, live, labels...)
-	ch <- prometheus.MustNewConstMetric(m.builtin, prometheus.GaugeValue, builtin, labels...)
+	m.reconnects.Send(ch, lost, labels...)
+	m.bytes.Send(ch, bytes, labels...)
+	m.parseErrors.Send(ch, malformed, labels...)
+	m.unrouted.Send(ch, float64(v.unrouted.Load()), labels...)
+	m.sessions.Send(ch, live, labels...)
+	m.builtin.Send(ch, builtin, labels...)
 }
 
 // sum adds the counters of an earlier incarnation to those of the present one.
