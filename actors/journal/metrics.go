@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/marketprism/marketprism/internal/catalogue"
 	"github.com/marketprism/marketprism/persistence"
 	wal "github.com/marketprism/marketprism/persistence/journal"
 )
@@ -20,50 +21,30 @@ type metrics struct {
 	wait     *prometheus.HistogramVec
 	batch    *prometheus.HistogramVec
 
-	used, limit, accepting *prometheus.Desc
+	used, limit, accepting catalogue.Reading
 }
 
 func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
-	stream := []string{"stream"}
 	m := &metrics{
-		handle: h,
-		entries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mp_recorder_entries_total", Help: "Entries by what became of them.",
-		}, []string{"stream", "outcome"}),
-		noCredit: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mp_recorder_no_credit_total", Help: "Entries refused because too much was on its way already.",
-		}, stream),
-		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mp_recorder_probes_total", Help: "Probes of a journal that refused, by outcome.",
-		}, []string{"stream", "outcome"}),
-		wait: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "mp_recorder_acknowledge_seconds", Help: "Time from recording an entry to its acknowledgement.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
-		}, stream),
-		batch: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "mp_recorder_batch_entries", Help: "Entries in a batch.",
-			Buckets: prometheus.ExponentialBuckets(1, 4, 9),
-		}, stream),
-		used:      prometheus.NewDesc("mp_recorder_credit_used_bytes", "Memory of the entries on their way.", stream, nil),
-		limit:     prometheus.NewDesc("mp_recorder_credit_limit_bytes", "Memory that entries on their way may take.", stream, nil),
-		accepting: prometheus.NewDesc("mp_recorder_accepting", "1 when the recorder takes entries.", stream, nil),
+		handle:    h,
+		entries:   catalogue.NewCounterVec(catalogue.RecorderEntries),
+		noCredit:  catalogue.NewCounterVec(catalogue.RecorderNoCredit),
+		probes:    catalogue.NewCounterVec(catalogue.RecorderProbes),
+		wait:      catalogue.NewHistogramVec(catalogue.RecorderAcknowledge),
+		batch:     catalogue.NewHistogramVec(catalogue.RecorderBatch),
+		used:      catalogue.NewReading(catalogue.RecorderCreditUsed),
+		limit:     catalogue.NewReading(catalogue.RecorderCreditLimit),
+		accepting: catalogue.NewReading(catalogue.RecorderAccepting),
 	}
-	if reg == nil {
-		return m, nil
-	}
-	for _, c := range []prometheus.Collector{m.entries, m.noCredit, m.probes, m.wait, m.batch, m} {
-		if err := reg.Register(c); err != nil {
-			return nil, err
-		}
+	if err := catalogue.Register(reg, m.entries, m.noCredit, m.probes, m.wait, m.batch, m); err != nil {
+		return nil, err
 	}
 	return m, nil
 }
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	ch <- m.used
-	ch <- m.limit
-	ch <- m.accepting
+	catalogue.Describe(ch, m.used, m.limit, m.accepting)
 }
 
 // Collect implements prometheus.Collector.
@@ -74,9 +55,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		if s.refusal() == nil {
 			accepting = 1
 		}
-		ch <- prometheus.MustNewConstMetric(m.used, prometheus.GaugeValue, float64(s.used()), name)
-		ch <- prometheus.MustNewConstMetric(m.limit, prometheus.GaugeValue, float64(s.limit.Load()), name)
-		ch <- prometheus.MustNewConstMetric(m.accepting, prometheus.GaugeValue, accepting, name)
+		m.used.Send(ch, float64(s.used()), name)
+		m.limit.Send(ch, float64(s.limit.Load()), name)
+		m.accepting.Send(ch, accepting, name)
 	}
 }
 
