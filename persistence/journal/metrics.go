@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/marketprism/marketprism/internal/catalogue"
 )
 
 // Metrics of the journal, all by stream (JOURNAL_<k>). A nil *Metrics measures
@@ -24,44 +26,35 @@ type Metrics struct {
 
 // NewMetrics registers the metrics with reg.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	counter := func(name, help string, more ...string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "mp_journal_" + name, Help: help}, append([]string{"stream"}, more...))
-		reg.MustRegister(c)
-		return c
+	m := &Metrics{
+		batches:      catalogue.NewCounterVec(catalogue.JournalBatches),
+		rows:         catalogue.NewCounterVec(catalogue.JournalRows),
+		payloadBytes: catalogue.NewCounterVec(catalogue.JournalPayloadBytes),
+		storedBytes:  catalogue.NewCounterVec(catalogue.JournalStoredBytes),
+		refusals:     catalogue.NewCounterVec(catalogue.JournalRefusals),
+		abandoned:    catalogue.NewCounterVec(catalogue.JournalAbandoned),
+		publish:      catalogue.NewHistogramVec(catalogue.JournalPublish),
+		acked:        catalogue.NewGaugeVec(catalogue.JournalAcknowledged),
+		read:         catalogue.NewCounterVec(catalogue.JournalReadBatches),
+		readBytes:    catalogue.NewCounterVec(catalogue.JournalReadBytes),
+		repeats:      catalogue.NewCounterVec(catalogue.JournalRepeats),
+		reopened:     catalogue.NewCounterVec(catalogue.JournalReaderReopened),
+		faults:       catalogue.NewCounterVec(catalogue.JournalFaults),
+		position:     catalogue.NewGaugeVec(catalogue.JournalReaderSequence),
+		lag:          catalogue.NewGaugeVec(catalogue.JournalReaderLag),
+		first:        catalogue.NewGaugeVec(catalogue.JournalFirstSequence),
+		last:         catalogue.NewGaugeVec(catalogue.JournalLastSequence),
+		bytes:        catalogue.NewGaugeVec(catalogue.JournalStreamBytes),
+		limit:        catalogue.NewGaugeVec(catalogue.JournalStreamLimit),
+		purged:       catalogue.NewCounterVec(catalogue.JournalPurged),
+		unregistered: catalogue.NewCounterVec(catalogue.JournalUnregistered),
 	}
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "mp_journal_" + name, Help: help}, []string{"stream"})
-		reg.MustRegister(g)
-		return g
-	}
-	publish := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "mp_journal_publish_seconds", Help: "Time from a publish to its acknowledgement.",
-		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
-	}, []string{"stream"})
-	reg.MustRegister(publish)
-	return &Metrics{
-		batches:      counter("batches_total", "Batches acknowledged."),
-		rows:         counter("rows_total", "Rows acknowledged."),
-		payloadBytes: counter("payload_bytes_total", "Uncompressed bytes sealed into batches."),
-		storedBytes:  counter("stored_bytes_total", "Message bytes acknowledged."),
-		refusals:     counter("refusals_total", "Attempts to write that were not acknowledged, by outcome.", "outcome"),
-		abandoned:    counter("abandoned_total", "Batches given up."),
-		publish:      publish,
-		acked:        gauge("acknowledged_sequence", "Stream sequence of the last acknowledged batch of this process."),
-		read:         counter("read_batches_total", "Batches read."),
-		readBytes:    counter("read_bytes_total", "Uncompressed bytes read."),
-		repeats:      counter("repeats_total", "Batches dropped because their number was read before."),
-		reopened:     counter("reader_reopened_total", "Consumers made again after a lost connection, server or consumer."),
-		faults:       counter("faults_total", "Readers stopped because the journal cannot be read on."),
-		position:     gauge("reader_sequence", "Stream sequence read last."),
-		lag:          gauge("reader_lag_messages", "Messages behind the end when the last one was read."),
-		first:        gauge("first_sequence", "First stream sequence stored."),
-		last:         gauge("last_sequence", "Last stream sequence stored."),
-		bytes:        gauge("stream_bytes", "Bytes stored."),
-		limit:        gauge("stream_limit_bytes", "Bytes at which the stream refuses."),
-		purged:       counter("purged_messages_total", "Messages purged."),
-		unregistered: counter("readers_unregistered_total", "Readers unregistered because they fell far behind another full copy."),
-	}
+	reg.MustRegister(
+		m.batches, m.rows, m.payloadBytes, m.storedBytes, m.refusals, m.abandoned, m.publish, m.acked,
+		m.read, m.readBytes, m.repeats, m.reopened, m.faults, m.position, m.lag,
+		m.first, m.last, m.bytes, m.limit, m.purged, m.unregistered,
+	)
+	return m
 }
 
 // outcome is the label value of an error.
