@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/marketprism/marketprism/internal/catalogue"
 )
 
 // unmatched is the route label of requests that match no route.
@@ -26,32 +28,19 @@ type metrics struct {
 }
 
 func newMetrics(reg prometheus.Registerer, service string) (*metrics, error) {
-	requests, err := registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "mp_http_requests_total",
-		Help: "HTTP requests answered, by route pattern and status; 499 is a client that left before the answer.",
-	}, []string{"service", "route", "code"}))
+	requests, err := registered(reg, catalogue.NewCounterVec(catalogue.HTTPRequests))
 	if err != nil {
 		return nil, err
 	}
-	seconds, err := registered(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "mp_http_request_seconds",
-		Help:    "Time from a request's header to the end of its answer, by route pattern.",
-		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-	}, []string{"service", "route"}))
+	seconds, err := registered(reg, catalogue.NewHistogramVec(catalogue.HTTPRequest))
 	if err != nil {
 		return nil, err
 	}
-	inFlight, err := registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "mp_http_requests_in_flight",
-		Help: "HTTP requests under way, streams included.",
-	}, []string{"service"}))
+	inFlight, err := registered(reg, catalogue.NewGaugeVec(catalogue.HTTPInFlight))
 	if err != nil {
 		return nil, err
 	}
-	panics, err := registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "mp_http_panics_total",
-		Help: "HTTP handlers that panicked.",
-	}, []string{"service"}))
+	panics, err := registered(reg, catalogue.NewCounterVec(catalogue.HTTPPanics))
 	if err != nil {
 		return nil, err
 	}
