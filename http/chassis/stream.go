@@ -16,7 +16,9 @@ const streamBuffer = 128 << 10
 // Stream writes an answer of any length in constant memory: JSON values one a
 // line, or as the elements of an array inside an object. It stops when the
 // client has left, or takes longer than Config.WriteTimeout over one buffer.
-// One goroutine uses it.
+// One goroutine uses it. From the second full buffer on another one writes, so
+// that rows are made while those before them are on their way; Flush, Close and
+// Release wait for it.
 //
 //	s := chassis.NewLines(w, r)
 //	defer s.Release()
@@ -33,6 +35,12 @@ type Stream struct {
 	rows    int
 	media   []string
 	err     error // sticky
+
+	begun   bool               // the header is out
+	full    chan *bytes.Buffer // to the writing goroutine; nil while there is none
+	failed  chan struct{}      // closed when it has met an error
+	written chan struct{}      // closed when it has ended
+	fault   error              // its error, to be read after failed or written
 }
 
 // NewLines starts an NDJSON answer.
@@ -149,7 +157,8 @@ func (s *Stream) added() error {
 // Flush sends what is collected, and passes it through compression to the
 // connection: for streams that have to be current.
 func (s *Stream) Flush() error {
-	if err := s.send(); err != nil {
+	s.join()
+	if err := s.write(s.buf); err != nil {
 		return err
 	}
 	if err := s.conn.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -158,24 +167,80 @@ func (s *Stream) Flush() error {
 	return s.err
 }
 
+// send gives the collected rows to the writing goroutine. The first ones, with the
+// header, it writes itself: headers are the handler's to change.
 func (s *Stream) send() error {
 	if s.err != nil {
 		return s.err
 	}
+	if !s.begun {
+		return s.write(s.buf)
+	}
+	if s.full == nil {
+		s.full, s.failed, s.written = make(chan *bytes.Buffer, 1), make(chan struct{}), make(chan struct{})
+		go s.writeAll()
+	}
+	select {
+	case s.full <- s.buf:
+		s.buf = buffers.Get().(*bytes.Buffer)
+	case <-s.failed:
+		s.err = s.fault
+	}
+	return s.err
+}
+
+func (s *Stream) writeAll() {
+	defer close(s.written)
+	for b := range s.full {
+		if s.fault == nil {
+			if s.fault = s.put(b); s.fault != nil {
+				close(s.failed)
+			}
+		}
+		b.Reset()
+		release(b)
+	}
+}
+
+// join ends the writing goroutine, once it has written what it was given.
+func (s *Stream) join() {
+	if s.full == nil {
+		return
+	}
+	close(s.full)
+	<-s.written
+	s.full = nil
+	if s.err == nil {
+		s.err = s.fault
+	}
+}
+
+// write writes a buffer and empties it.
+func (s *Stream) write(b *bytes.Buffer) error {
+	if s.err != nil {
+		return s.err
+	}
+	if !s.begun {
+		s.begun = true
+		s.w.Header()["Content-Type"] = s.media
+	}
+	s.err = s.put(b)
+	b.Reset()
+	return s.err
+}
+
+// put writes a buffer to the client.
+func (s *Stream) put(b *bytes.Buffer) error {
 	if err := s.r.Context().Err(); err != nil {
-		s.err = err
 		return err
 	}
 	if err := s.conn.SetWriteDeadline(s.now().Add(s.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		s.err = fmt.Errorf("writing the answer: %w", err)
-		return s.err
+		return fmt.Errorf("writing the answer: %w", err)
 	}
-	s.w.Header()["Content-Type"] = s.media
-	if _, err := s.w.Write(s.buf.Bytes()); err != nil {
-		s.err = fmt.Errorf("writing the answer: %w", err)
+	if _, err := s.w.Write(b.Bytes()); err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
 	}
-	s.buf.Reset()
-	return s.err
+	return nil
 }
 
 // Close completes the answer with the members of tail (nil, a struct or a map;
@@ -198,12 +263,14 @@ func (s *Stream) Close(tail any) error {
 		s.buf.Write(members)
 		s.buf.WriteString("}\n")
 	}
-	return s.send()
+	s.join()
+	return s.write(s.buf)
 }
 
-// Release returns the stream's buffer; deferred by the handler. Nothing else is
-// called after it.
+// Release returns the stream's buffer, once nothing is being written any more;
+// deferred by the handler. Nothing else is called after it.
 func (s *Stream) Release() {
+	s.join()
 	if s.buf != nil {
 		s.buf.Reset()
 		release(s.buf)
