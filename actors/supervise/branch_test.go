@@ -77,7 +77,7 @@ func TestStopDrains(t *testing.T) {
 	var seen int
 	s := hooked("x", nil, func(c *supervise.Context) {
 		if _, ok := c.Message().(hello); ok {
-			time.Sleep(time.Millisecond)
+			pass(time.Millisecond)
 			seen++
 		}
 	})
@@ -97,7 +97,7 @@ func TestShutdownDeadlineCutsTheDrain(t *testing.T) {
 	var seen int
 	s := hooked("x", nil, func(c *supervise.Context) {
 		if _, ok := c.Message().(hello); ok {
-			time.Sleep(time.Second)
+			pass(time.Second)
 			seen++
 		}
 	})
@@ -143,7 +143,7 @@ func TestWedgedActorIsAbandonedAndNamed(t *testing.T) {
 		}
 		close(until)
 		synctest.Wait()
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 	})
 }
 
@@ -345,7 +345,7 @@ func TestManyDynamicChildrenStopTogether(t *testing.T) {
 		for i := range 200 {
 			s := hooked(fmt.Sprintf("s%d", i), nil, func(c *supervise.Context) {
 				if _, ok := c.Message().(hello); ok {
-					time.Sleep(time.Second)
+					pass(time.Second)
 				}
 			})
 			pid, err := f.StartChild(f.ctx, "root/b", s)

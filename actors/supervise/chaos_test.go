@@ -62,7 +62,7 @@ func chaos(t *testing.T, seed uint64) {
 				r := rand.New(rand.NewPCG(seed, worker))
 				for range 150 {
 					f.harm(r)
-					time.Sleep(time.Duration(r.IntN(400)) * time.Millisecond)
+					pass(time.Duration(r.IntN(400)) * time.Millisecond)
 				}
 			})
 		}

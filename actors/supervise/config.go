@@ -7,9 +7,9 @@ import (
 // Config of a [System].
 type Config struct {
 	// Root answers the failures of the services' branches.
-	Root Strategy `yaml:"root"`
+	Root Strategy `yaml:"root" doc:"How the root answers the failures of whole services."`
 	// EventHistory is how many events the tree keeps, 1 to 1,000,000.
-	EventHistory int `yaml:"event_history"`
+	EventHistory int `yaml:"event_history" doc:"Number of lifecycle events that are kept for the tree's views."`
 }
 
 // DefaultConfig is DefaultStrategy and 4096 events.

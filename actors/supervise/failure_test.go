@@ -176,7 +176,7 @@ func TestGoroutinesEndWithTheirIncarnation(t *testing.T) {
 			c.Go(func(ctx context.Context) {
 				running.Add(1)
 				<-ctx.Done()
-				time.Sleep(time.Second) // the actor waits for it
+				pass(time.Second) // the actor waits for it
 				running.Add(-1)
 				ended.Add(1)
 			})
@@ -233,7 +233,7 @@ func TestGoroutineThatDoesNotEndIsLeftBehind(t *testing.T) {
 			t.Errorf("left behind: %+v", n)
 		}
 		close(release)
-		time.Sleep(time.Millisecond) // the library's throttle of dead letters
+		pass(time.Millisecond) // the library's throttle of dead letters
 	})
 }
 
@@ -346,8 +346,8 @@ func TestBackoffGrowsIsCappedAndResets(t *testing.T) {
 			f.sleep(want)
 			f.wantState("root/b/x", supervise.Running)
 		}
-		for _, want := range []time.Duration{1, 2, 4, 8, 8} {
-			kill(want * time.Second)
+		for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second} {
+			kill(want)
 		}
 		f.sleep(29 * time.Second)
 		kill(8 * time.Second)
@@ -375,9 +375,9 @@ func TestStormEscalates(t *testing.T) {
 			spec("other", d),
 			supervise.Branch("b", strategy(), spec("a", d), spec("x", d), spec("z", d))))
 		d.take()
-		for _, wait := range []time.Duration{1, 2, 4} {
+		for _, wait := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
 			f.tell("root/top/b/x", crash{"storm"})
-			f.sleep(wait * time.Second)
+			f.sleep(wait)
 			f.wantState("root/top/b/x", supervise.Running)
 		}
 		if left := f.node("root/top/b").Budget.Left; left != 0 {

@@ -145,7 +145,7 @@ func (n *node) record(err error) *Failure {
 	var p *PanicError
 	if errors.As(err, &p) {
 		f.Message, f.Stack = p.Message, p.Stack
-		if err == error(p) {
+		if err == error(p) { //nolint:errorlint // what was wrapped around it is part of the reason
 			f.Reason = fmt.Sprint(p.Reason)
 		}
 	}

@@ -35,10 +35,10 @@ func (s Scope) String() string {
 // Backoff is the delay before a restart: min(Cap, Base·2ⁿ) ± Jitter, where n
 // counts the child's failures since it last ran for ResetAfter.
 type Backoff struct {
-	Base       time.Duration `yaml:"base"`        // > 0
-	Cap        time.Duration `yaml:"cap"`         // >= Base
-	Jitter     float64       `yaml:"jitter"`      // 0 to 1; 0.2 is ± 20 %
-	ResetAfter time.Duration `yaml:"reset_after"` // > 0
+	Base       time.Duration `yaml:"base" doc:"Wait before the first restart; it doubles with each failure."`                    // > 0
+	Cap        time.Duration `yaml:"cap" doc:"Longest wait before a restart."`                                                   // >= Base
+	Jitter     float64       `yaml:"jitter" doc:"Random part of a wait, 0 to 1: 0.2 is 20 % more or less."`                      // 0 to 1; 0.2 is ± 20 %
+	ResetAfter time.Duration `yaml:"reset_after" doc:"How long a child must run without a failure for its waits to start anew."` // > 0
 }
 
 // Delay returns the delay before restart n (0 is the first) for a jitter draw u
@@ -56,9 +56,9 @@ type Strategy struct {
 	Scope Scope `yaml:"-"`
 	// Restarts is how many restarts, over all children, Within allows; one more is
 	// a failure of the branch. 0 means that the first failure already is.
-	Restarts int           `yaml:"restarts"`
-	Within   time.Duration `yaml:"within"`
-	Backoff  Backoff       `yaml:"backoff"`
+	Restarts int           `yaml:"restarts" doc:"Restarts that are allowed within the time; one more fails the parent."`
+	Within   time.Duration `yaml:"within" doc:"Time in which restarts are counted."`
+	Backoff  Backoff       `yaml:"backoff" doc:"Waits before restarts."`
 }
 
 // DefaultStrategy is one_for_one with 10 restarts a minute and a backoff from

@@ -123,7 +123,7 @@ func inBubble(t *testing.T, o supervise.Options, test func(f *fixture)) {
 		if err := sys.Stop(f.ctx); err != nil {
 			t.Errorf("Stop: %v", err)
 		}
-		time.Sleep(time.Millisecond) // the library's throttle of dead letters
+		pass(time.Millisecond) // the library's throttle of dead letters
 	})
 }
 
@@ -182,8 +182,12 @@ func (f *fixture) count(id string) count {
 	return c
 }
 
+// pass lets d go by on the clock of a bubble.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // the bubble's clock, not time
+
+// sleep lets d go by, and what it set off come to rest.
 func (f *fixture) sleep(d time.Duration) {
-	time.Sleep(d)
+	pass(d)
 	synctest.Wait()
 }
 

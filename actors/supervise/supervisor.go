@@ -267,7 +267,7 @@ func (s *supervisor) childFailed(pid *actor.PID, err error) {
 		return
 	}
 	ch.suspended = true
-	switch err.(type) {
+	switch err.(type) { //nolint:errorlint // the library hands over what the child itself failed with
 	case *PanicError, *IntensityError: // the child has recorded it
 	default:
 		ch.node.fail(err)

@@ -68,7 +68,7 @@ func TestRates(t *testing.T) {
 	inBubble(t, supervise.Options{}, func(f *fixture) {
 		f.start(supervise.Branch("b", strategy(), hooked("x", nil, func(c *supervise.Context) {
 			if _, ok := c.Message().(hello); ok {
-				time.Sleep(10 * time.Millisecond)
+				pass(10 * time.Millisecond)
 			}
 		})))
 		f.Tree().Snapshot()
@@ -137,7 +137,7 @@ func TestSnapshotsWhileEverythingMoves(t *testing.T) {
 						return
 					default:
 						f.Tree().Snapshot()
-						time.Sleep(time.Millisecond)
+						pass(time.Millisecond)
 					}
 				}
 			})
@@ -270,7 +270,7 @@ func TestStopWhileFailingAndInBackoff(t *testing.T) {
 				if pid, ok := f.Lookup("root/b/x"); ok {
 					_ = f.Tell(pid, crash{"while stopping"})
 				}
-				time.Sleep(time.Second)
+				pass(time.Second)
 			}
 			must(t, f.Stop(f.ctx))
 			synctest.Wait()
