@@ -18,57 +18,57 @@ const (
 // (message-broker-service.nats).
 type Config struct {
 	// Mode is embedded or external.
-	Mode string `yaml:"mode" doc:"Embedded or external."`
+	Mode string `yaml:"mode" doc:"embedded runs a NATS server in this process; external connects to url."`
 	// URL lists the servers to connect to when Mode is external, comma-separated.
-	URL string `yaml:"url" doc:"Lists the servers to connect to when Mode is external, comma-separated."`
+	URL string `yaml:"url" doc:"Servers to connect to when mode is external, separated by commas."`
 	// Username and Password are those of an external server; empty for none. The
 	// embedded server gives its own program's rights to whoever has them (another
 	// node of a cluster); empty takes a random password.
-	Username string `yaml:"username" doc:"And Password are those of an external server; empty for none."`
-	Password string `yaml:"password" secret:"true"`
+	Username string `yaml:"username" doc:"User name: at an external server ours, at the embedded one that of the program and its nodes; empty is none."`
+	Password string `yaml:"password" secret:"true" doc:"Password that belongs to username; empty is none, and at the embedded server a random one."`
 	// Host is the address that the embedded server listens on.
-	Host string `yaml:"host" doc:"The address that the embedded server listens on."`
+	Host string `yaml:"host" doc:"Address that the embedded server listens on."`
 	// Port of the embedded server: 0 does not listen (connections are in process
 	// only), -1 takes any free port.
-	Port int `yaml:"port" doc:"Of the embedded server: 0 does not listen (connections are in process only), -1 takes any free port."`
+	Port int `yaml:"port" doc:"Port of the embedded server; 0 does not listen (connections are in process only), -1 takes any free one."`
 	// ServerName must stay the same from one start to the next.
-	ServerName string `yaml:"server_name" doc:"Must stay the same from one start to the next."`
+	ServerName string `yaml:"server_name" doc:"Name of the embedded server; it must stay the same from one start to the next."`
 	// StoreDir is JetStream's directory.
-	StoreDir string `yaml:"store_dir" doc:"JetStream's directory."`
+	StoreDir string `yaml:"store_dir" doc:"JetStream's directory; empty is broker/ inside node.data_dir."`
 	// MaxMemory and MaxFileStore bound JetStream, in bytes. The journal and the
 	// streams reserve their max_bytes of it.
-	MaxMemory    int64 `yaml:"max_memory" unit:"bytes" doc:"And MaxFileStore bound JetStream, in bytes."`
-	MaxFileStore int64 `yaml:"max_file_store" unit:"bytes"`
+	MaxMemory    int64 `yaml:"max_memory" unit:"bytes" doc:"Most memory that JetStream's memory streams may take together."`
+	MaxFileStore int64 `yaml:"max_file_store" unit:"bytes" doc:"Most disk space that JetStream may take; the journal and the streams reserve their max_bytes of it."`
 	// MaxPayload is the largest message in bytes: at least a journal message.
-	MaxPayload int `yaml:"max_payload" unit:"bytes" doc:"The largest message in bytes: at least a journal message."`
+	MaxPayload int `yaml:"max_payload" unit:"bytes" doc:"Largest message that the embedded server accepts, at least the journal's largest."`
 	// MaxPending is what the server buffers for one slow connection, in bytes.
-	MaxPending int64 `yaml:"max_pending" unit:"bytes" doc:"What the server buffers for one slow connection, in bytes."`
+	MaxPending int64 `yaml:"max_pending" unit:"bytes" doc:"What the embedded server buffers for one slow connection before it closes it."`
 	// ProbeInterval is the time between two looks at the server's health.
-	ProbeInterval time.Duration `yaml:"probe_interval" doc:"The time between two looks at the server's health."`
+	ProbeInterval time.Duration `yaml:"probe_interval" doc:"Time between two looks at the server's health."`
 	// RestartFreeBytes must be free on the disk before a server that met a full
 	// disk is started again.
-	RestartFreeBytes int64 `yaml:"restart_free_bytes" unit:"bytes" doc:"Must be free on the disk before a server that met a full disk is started again."`
+	RestartFreeBytes int64 `yaml:"restart_free_bytes" unit:"bytes" doc:"Free disk space that a server which met a full disk needs before it is started again."`
 	// Streams are made at start, beside those that clients make themselves.
-	Streams []StreamConfig `yaml:"streams" doc:"Made at start, beside those that clients make themselves."`
+	Streams []StreamConfig `yaml:"streams" doc:"Streams that are made at the start, beside those that clients make themselves."`
 }
 
 // StreamConfig describes one JetStream stream for clients.
 type StreamConfig struct {
 	// Name is letters, digits, - and _.
-	Name     string   `yaml:"name" doc:"Letters, digits, - and _."`
-	Subjects []string `yaml:"subjects"`
+	Name     string   `yaml:"name" doc:"Name of the stream: letters, digits, - and _."`
+	Subjects []string `yaml:"subjects" doc:"Subjects that the stream keeps; * stands for one token, > for the rest."`
 	// Retention is limits, workqueue or interest; it cannot change later.
-	Retention string `yaml:"retention" doc:"Limits, workqueue or interest; it cannot change later."`
+	Retention string `yaml:"retention" doc:"When messages go: limits, workqueue or interest; it cannot change later."`
 	// Storage is file or memory; it cannot change later.
-	Storage string `yaml:"storage" doc:"File or memory; it cannot change later."`
+	Storage string `yaml:"storage" doc:"Where messages are kept: file or memory; it cannot change later."`
 	// Discard is old or new: what a full stream gives up.
-	Discard string `yaml:"discard" doc:"Old or new: what a full stream gives up."`
+	Discard string `yaml:"discard" doc:"What a full stream gives up: old messages, or new ones by refusing them."`
 	// MaxBytes is reserved at the server; at least 1 MiB.
-	MaxBytes int64 `yaml:"max_bytes" unit:"bytes" doc:"Reserved at the server; at least 1 MiB."`
+	MaxBytes int64 `yaml:"max_bytes" unit:"bytes" doc:"Size of the stream, reserved at the server; at least 1 MiB."`
 	// MaxAge removes older messages; 0 keeps them.
-	MaxAge time.Duration `yaml:"max_age" doc:"Removes older messages; 0 keeps them."`
+	MaxAge time.Duration `yaml:"max_age" doc:"Age at which messages are removed; 0 keeps them."`
 	// Replicas is 1, 3 or 5.
-	Replicas int `yaml:"replicas" doc:"1, 3 or 5."`
+	Replicas int `yaml:"replicas" doc:"Copies of each message in a cluster: 1, 3 or 5."`
 }
 
 // Subjects that clients can neither publish to nor put into a stream of theirs.

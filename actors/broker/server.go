@@ -115,9 +115,9 @@ func (a *serverActor) Receive(c *supervise.Context) {
 	case probed:
 		a.judge(c, m)
 	case statusRequest:
-		a.answer(c, m.ctx, func(ctx context.Context, r *run) (any, error) { return a.h.status(ctx, r) })
+		a.answer(m.ctx, c, func(ctx context.Context, r *run) (any, error) { return a.h.status(ctx, r) })
 	case streamsRequest:
-		a.answer(c, m.ctx, func(ctx context.Context, r *run) (any, error) { return listStreams(ctx, r) })
+		a.answer(m.ctx, c, func(ctx context.Context, r *run) (any, error) { return listStreams(ctx, r) })
 	}
 }
 
@@ -218,7 +218,7 @@ func (a *serverActor) strike(c *supervise.Context, m probed) error {
 }
 
 // answer runs fn beside the actor and sends what it returns to the asker.
-func (a *serverActor) answer(c *supervise.Context, ctx context.Context, fn func(ctx context.Context, r *run) (any, error)) {
+func (a *serverActor) answer(ctx context.Context, c *supervise.Context, fn func(ctx context.Context, r *run) (any, error)) {
 	sender, r := c.Sender(), a.run
 	if a.state != running || r == nil {
 		r = nil
