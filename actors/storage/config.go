@@ -10,21 +10,21 @@ import (
 type Config struct {
 	// SealInterval is the time between two looks at whether records are due to be
 	// published.
-	SealInterval time.Duration `yaml:"seal_interval" doc:"The time between two looks at whether records are due to be published."`
+	SealInterval time.Duration `yaml:"seal_interval" doc:"Time between two looks at whether records are due to be published."`
 	// PublishRetry is the longest pause between two attempts to publish.
-	PublishRetry time.Duration `yaml:"publish_retry" doc:"The longest pause between two attempts to publish."`
+	PublishRetry time.Duration `yaml:"publish_retry" doc:"Longest pause between two attempts to publish."`
 	// StopTimeout is how long a stopping reader may take to publish what it has
 	// applied.
 	StopTimeout time.Duration `yaml:"stop_timeout" doc:"How long a stopping reader may take to publish what it has applied."`
 	// MaintainInterval is the time between two runs of maintenance.
-	MaintainInterval time.Duration `yaml:"maintain_interval" doc:"The time between two runs of maintenance."`
+	MaintainInterval time.Duration `yaml:"maintain_interval" doc:"Time between two runs of maintenance: checking, merging and removing files."`
 	// VisibleTimeout is how long a write waits until queries see it.
-	VisibleTimeout time.Duration `yaml:"visible_timeout" doc:"How long a write waits until queries see it."`
+	VisibleTimeout time.Duration `yaml:"visible_timeout" doc:"How long a write waits until queries see it, before it is answered with visible false."`
 	// MaxLeases bounds the queries whose rows are open.
-	MaxLeases int `yaml:"max_leases" doc:"Bounds the queries whose rows are open."`
+	MaxLeases int `yaml:"max_leases" doc:"Most queries whose rows are open at once; more are refused."`
 	// MaxRequests bounds the other questions under way, MaxWrites the writes.
-	MaxRequests int `yaml:"max_requests" doc:"Bounds the other questions under way, MaxWrites the writes."`
-	MaxWrites   int `yaml:"max_writes"`
+	MaxRequests int `yaml:"max_requests" doc:"Most other questions under way at once; more are refused."`
+	MaxWrites   int `yaml:"max_writes" doc:"Most writes under way at once; more are refused."`
 }
 
 // DefaultConfig is one node's.

@@ -152,12 +152,15 @@ func (c *cuttable) Write(b []byte) (int, error) {
 // eventually polls: what it waits for has no signal.
 func (n *node) eventually(what string, ok func() bool) {
 	n.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
 	for !ok() {
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-deadline:
 			n.Fatalf("%s: not within 30 s", what)
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }
 

@@ -66,11 +66,11 @@ func (r *router) Receive(c *supervise.Context) {
 	case *actor.Started:
 		r.h.router.Store(&ref{c.System(), c.Self()})
 	case query:
-		r.lease(c, m.ctx, m.ticket, "query", func(ctx context.Context) (persistence.Rows, error) { return engine.Query(ctx, m.q) })
+		r.lease(m.ctx, c, m.ticket, "query", func(ctx context.Context) (persistence.Rows, error) { return engine.Query(ctx, m.q) })
 	case candles:
-		r.lease(c, m.ctx, m.ticket, "candles", func(ctx context.Context) (persistence.Rows, error) { return engine.Candles(ctx, m.q) })
+		r.lease(m.ctx, c, m.ticket, "candles", func(ctx context.Context) (persistence.Rows, error) { return engine.Candles(ctx, m.q) })
 	case last:
-		r.answer(c, m.ctx, r.requests, "last", func(ctx context.Context) (any, error) {
+		r.answer(m.ctx, c, r.requests, "last", func(ctx context.Context) (any, error) {
 			record, ok, err := engine.Last(ctx, m.kind, m.stream, m.origin, &market.Batch{})
 			if !ok {
 				record = nil
@@ -78,21 +78,21 @@ func (r *router) Receive(c *supervise.Context) {
 			return lastFound{record}, err
 		})
 	case stats:
-		r.answer(c, m.ctx, r.requests, "stats", func(ctx context.Context) (any, error) { return engine.Stats(ctx) })
+		r.answer(m.ctx, c, r.requests, "stats", func(ctx context.Context) (any, error) { return engine.Stats(ctx) })
 	case parts:
-		r.answer(c, m.ctx, r.requests, "parts", func(context.Context) (any, error) { return engine.Parts(), nil })
+		r.answer(m.ctx, c, r.requests, "parts", func(context.Context) (any, error) { return engine.Parts(), nil })
 	case streams:
-		r.answer(c, m.ctx, r.requests, "streams", func(context.Context) (any, error) { return engine.Streams(m.kind), nil })
+		r.answer(m.ctx, c, r.requests, "streams", func(context.Context) (any, error) { return engine.Streams(m.kind), nil })
 	case statusRequest:
-		r.answer(c, m.ctx, r.requests, "status", func(ctx context.Context) (any, error) { return r.h.status(ctx) })
+		r.answer(m.ctx, c, r.requests, "status", func(ctx context.Context) (any, error) { return r.h.status(ctx) })
 	case write:
-		r.answer(c, m.ctx, r.writes, "write", func(ctx context.Context) (any, error) { return r.h.write(ctx, m.batch) })
+		r.answer(m.ctx, c, r.writes, "write", func(ctx context.Context) (any, error) { return r.h.write(ctx, m.batch) })
 	}
 }
 
 // answer runs fn beside the actor, in one of the places, and sends what it returns
 // to the asker.
-func (r *router) answer(c *supervise.Context, asker context.Context, places chan struct{}, what string, fn func(ctx context.Context) (any, error)) {
+func (r *router) answer(asker context.Context, c *supervise.Context, places chan struct{}, what string, fn func(ctx context.Context) (any, error)) {
 	sender, began := c.Sender(), time.Now()
 	select {
 	case places <- struct{}{}:
@@ -118,7 +118,7 @@ func (r *router) answer(c *supervise.Context, asker context.Context, places chan
 
 // lease opens rows beside the actor and hands them to the asker, or closes them
 // when he has left.
-func (r *router) lease(c *supervise.Context, asker context.Context, t *ticket, what string, open func(ctx context.Context) (persistence.Rows, error)) {
+func (r *router) lease(asker context.Context, c *supervise.Context, t *ticket, what string, open func(ctx context.Context) (persistence.Rows, error)) {
 	sender, began := c.Sender(), time.Now()
 	select {
 	case r.h.leases <- struct{}{}:
