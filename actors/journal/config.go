@@ -10,19 +10,19 @@ import (
 type Config struct {
 	// CreditWindow is how much of its own traffic a recorder holds in memory while
 	// the journal does not answer.
-	CreditWindow time.Duration `yaml:"credit_window" doc:"How much of its own traffic a recorder holds in memory while the journal does not answer."`
+	CreditWindow time.Duration `yaml:"credit_window" doc:"How much of its own traffic, in time, a recorder holds in memory while the journal does not answer."`
 	// CreditMin and CreditMax bound that memory, in bytes, for each shard.
-	CreditMin int64 `yaml:"credit_min" unit:"bytes" doc:"And CreditMax bound that memory, in bytes, for each shard."`
-	CreditMax int64 `yaml:"credit_max" unit:"bytes"`
+	CreditMin int64 `yaml:"credit_min" unit:"bytes" doc:"Least memory of a shard's recorder for records that the journal has not acknowledged."`
+	CreditMax int64 `yaml:"credit_max" unit:"bytes" doc:"Most memory of a shard's recorder for records that the journal has not acknowledged."`
 	// GiveUp is how long a batch of unknown outcome is repeated before it is
 	// abandoned.
-	GiveUp time.Duration `yaml:"give_up" doc:"How long a batch of unknown outcome is repeated before it is abandoned."`
+	GiveUp time.Duration `yaml:"give_up" doc:"How long a batch of unknown outcome is repeated before it is given up and a gap recorded."`
 	// ProbeInterval is the longest pause between two probes of a journal that
 	// refuses.
-	ProbeInterval time.Duration `yaml:"probe_interval" doc:"The longest pause between two probes of a journal that refuses."`
+	ProbeInterval time.Duration `yaml:"probe_interval" doc:"Longest pause between two tries of a journal that refuses."`
 	// FlushTimeout is how long a stopping recorder waits until what it holds is
 	// acknowledged.
-	FlushTimeout time.Duration `yaml:"flush_timeout" doc:"How long a stopping recorder waits until what it holds is acknowledged."`
+	FlushTimeout time.Duration `yaml:"flush_timeout" doc:"How long a stopping recorder waits for the journal to acknowledge what it holds."`
 }
 
 // DefaultConfig holds 30 s of traffic, between 16 and 256 MiB.

@@ -180,12 +180,15 @@ func (f *fixture) wantCreditBack() {
 // eventually polls: the tree and the server have no signal for it.
 func (f *fixture) eventually(what string, ok func() bool) {
 	f.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
 	for !ok() {
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-deadline:
 			f.Fatalf("%s: not within 30 s", what)
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }
 

@@ -10,31 +10,31 @@ import (
 // (data-storage-service.journal).
 type Config struct {
 	// Shards is K, 1 to 64. It is fixed when the journal is made.
-	Shards int `yaml:"shards" doc:"K, 1 to 64."`
+	Shards int `yaml:"shards" doc:"Number of streams that the journal is made of, 1 to 64; it is fixed when the journal is made."`
 	// Replicas of each stream: 1, 3 or 5.
-	Replicas int `yaml:"replicas" doc:"Of each stream: 1, 3 or 5."`
+	Replicas int `yaml:"replicas" doc:"Copies of each stream in a cluster: 1, 3 or 5."`
 	// MaxBytes is the size of the whole journal on one broker node, in bytes; a
 	// shard takes its share. Full, the journal refuses.
-	MaxBytes int64 `yaml:"max_bytes" doc:"The size of the whole journal on one broker node, in bytes; a shard takes its share."`
+	MaxBytes int64 `yaml:"max_bytes" doc:"Size of the whole journal on one broker node, shared out among its shards; when full, it refuses."`
 	// BatchBytes and BatchDelay cap a batch: uncompressed bytes and the age of
 	// its oldest record. They are caps, not delays: a batch goes as soon as the
 	// one before it is acknowledged.
-	BatchBytes int           `yaml:"batch_bytes" doc:"And BatchDelay cap a batch: uncompressed bytes and the age of its oldest record."`
-	BatchDelay time.Duration `yaml:"batch_delay"`
+	BatchBytes int           `yaml:"batch_bytes" doc:"Largest batch, in bytes before compression; a batch goes earlier, as soon as the one before it is acknowledged."`
+	BatchDelay time.Duration `yaml:"batch_delay" doc:"Greatest age of a batch's oldest record; a batch goes earlier, as soon as the one before it is acknowledged."`
 	// PublishTimeout is how long one attempt waits for its acknowledgement.
-	PublishTimeout time.Duration `yaml:"publish_timeout" doc:"How long one attempt waits for its acknowledgement."`
+	PublishTimeout time.Duration `yaml:"publish_timeout" doc:"How long one attempt to publish waits for its acknowledgement."`
 	// DiskFreeBytes and DiskFreePercent: a recorder refuses when the journal's
 	// disk has less free than the larger of the two.
-	DiskFreeBytes   int64   `yaml:"disk_free_bytes" doc:"And DiskFreePercent: a recorder refuses when the journal's disk has less free than the larger of the two."`
-	DiskFreePercent float64 `yaml:"disk_free_percent"`
+	DiskFreeBytes   int64   `yaml:"disk_free_bytes" doc:"Free disk space below which a recorder refuses; the larger of this and disk_free_percent counts."`
+	DiskFreePercent float64 `yaml:"disk_free_percent" doc:"Free part of the disk, in percent, below which a recorder refuses; the larger of this and disk_free_bytes counts."`
 	// ReadAheadBytes is what the broker may send ahead of a reader: more than the
 	// largest message.
-	ReadAheadBytes int `yaml:"read_ahead_bytes" doc:"What the broker may send ahead of a reader: more than the largest message."`
+	ReadAheadBytes int `yaml:"read_ahead_bytes" doc:"What the broker may send ahead of a reader; more than the largest message."`
 	// RegisterInterval is the shortest time between two updates of a reader's
 	// registered position; each costs the broker one synced write.
-	RegisterInterval time.Duration `yaml:"register_interval" doc:"The shortest time between two updates of a reader's registered position; each costs the broker one synced write."`
+	RegisterInterval time.Duration `yaml:"register_interval" doc:"Shortest time between two updates of a reader's registered position; each costs the broker one synced write."`
 	// PurgeInterval is the time between two purges of a shard.
-	PurgeInterval time.Duration `yaml:"purge_interval" doc:"The time between two purges of a shard."`
+	PurgeInterval time.Duration `yaml:"purge_interval" doc:"Time between two purges of what every reader has stored."`
 }
 
 // DefaultConfig is a single node's journal.

@@ -160,7 +160,8 @@ func TestSealRefusesTooLarge(t *testing.T) {
 }
 
 func TestIncarnationsDiffer(t *testing.T) {
-	if newIncarnation(time.Unix(1, 0)) == newIncarnation(time.Unix(1, 0)) {
+	now := time.Unix(1, 0)
+	if one, other := newIncarnation(now), newIncarnation(now); one == other {
 		t.Error("two incarnations of one instant are equal")
 	}
 }

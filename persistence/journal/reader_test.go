@@ -58,7 +58,7 @@ func wantFault(t testing.TB, r *Reader, seq uint64, want error) {
 		if !errors.As(err, &f) || !errors.Is(err, want) || f.Seq != seq {
 			t.Fatalf("got %v, want %v at %d", err, want, seq)
 		}
-		if _, again := r.Next(testContext(t)); again != err {
+		if _, again := r.Next(testContext(t)); again != err { //nolint:errorlint // the very same
 			t.Fatalf("after the fault: %v", again)
 		}
 		return
