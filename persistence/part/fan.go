@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/heap"
 	"context"
+	"errors"
 	"io"
 )
 
@@ -53,7 +54,7 @@ func (f *Fan) Next(ctx context.Context) (Span, error) {
 func (f *Fan) advance(ctx context.Context) error {
 	s := f.all[0]
 	span, err := s.merge.Next(ctx)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		heap.Pop(f)
 		return nil
 	}

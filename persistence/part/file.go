@@ -49,7 +49,7 @@ func Open(dir string, meta *Meta, s *Schema, names *Names) (*File, error) {
 		return nil, &persistence.IOError{Op: "open part", Path: f.path, Err: err}
 	}
 	if err := f.open(); err != nil {
-		f.f.Close()
+		_ = f.f.Close() // only read from
 		return nil, err
 	}
 	return f, nil

@@ -279,7 +279,7 @@ func (m *Manifest) rewrite() error {
 		return &persistence.IOError{Op: "open manifest", Path: m.path, Err: err}
 	}
 	if m.f != nil {
-		m.f.Close()
+		_ = m.f.Close() // it is nobody's file any more
 	}
 	m.f, m.size, m.base, m.broken = f, int64(len(log)), int64(len(log)), false
 	return nil

@@ -3,6 +3,7 @@ package part
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"math"
 	"slices"
@@ -154,7 +155,7 @@ func (c *cursor) head(desc bool) int64 {
 func (c *cursor) refill(ctx context.Context) (bool, error) {
 	for c.span.Lo >= c.span.Hi {
 		span, err := c.src.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return false, nil
 		}
 		if err != nil {

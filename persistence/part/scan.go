@@ -79,7 +79,7 @@ func (f *File) NewScan(p Projection, access Access, descending bool) *Scan {
 func (s *Scan) Close() {
 	for i, r := range s.readers {
 		if r != nil {
-			r.Close()
+			_ = r.Close() // only read from
 			s.readers[i] = nil
 		}
 		s.codes[i].of = nil // its memory may become another chunk's dictionary

@@ -33,7 +33,7 @@ const metaKey = "marketprism.part"
 type Writer struct {
 	schema *Schema
 	out    *countingWriter
-	pq     *parquet.Writer
+	pq     *parquet.GenericWriter[any]
 	page   *Block
 	values []parquet.Value
 	text   []byte
@@ -77,7 +77,7 @@ func NewWriter(w io.Writer, s *Schema, names *Names, meta Meta) *Writer {
 		}
 	}
 	meta.Ranges = nil
-	return &Writer{schema: s, out: out, pq: parquet.NewWriter(out, options...), page: NewBlock(s, names), meta: meta}
+	return &Writer{schema: s, out: out, pq: parquet.NewGenericWriter[any](out, options...), page: NewBlock(s, names), meta: meta}
 }
 
 // Begin starts the rows of an instrument.
