@@ -9,20 +9,20 @@ import (
 // Config are the engine's settings.
 type Config struct {
 	// PublishInterval is how old unpublished records may become.
-	PublishInterval time.Duration `yaml:"publish_interval" doc:"How old unpublished records may become."`
+	PublishInterval time.Duration `yaml:"publish_interval" doc:"Greatest age of records that are not yet in a part file."`
 	// PublishRows is the number of a shard's unpublished records that is sealed
 	// without waiting for the interval.
-	PublishRows int `yaml:"publish_rows" doc:"The number of a shard's unpublished records that is sealed without waiting for the interval."`
+	PublishRows int `yaml:"publish_rows" doc:"Number of a shard's unpublished records that are published without waiting for the interval."`
 	// PublishBytes is the estimated memory of a shard's unpublished records that is
 	// sealed without waiting for the interval.
-	PublishBytes int64 `yaml:"publish_bytes" doc:"The estimated memory of a shard's unpublished records that is sealed without waiting for the interval."`
+	PublishBytes int64 `yaml:"publish_bytes" doc:"Estimated memory of a shard's unpublished records that are published without waiting for the interval."`
 	// MergedRows is the largest number of rows that merging puts into one part.
-	MergedRows int64 `yaml:"merged_rows" doc:"The largest number of rows that merging puts into one part."`
+	MergedRows int64 `yaml:"merged_rows" doc:"Most rows that merging puts into one part."`
 	// UnlinkAfter is how long a file stays after it has left the manifest, for
 	// readers outside the process.
-	UnlinkAfter time.Duration `yaml:"unlink_after" doc:"How long a file stays after it has left the manifest, for readers outside the process."`
+	UnlinkAfter time.Duration `yaml:"unlink_after" doc:"How long a part that was merged away stays on disk, for readers outside the process."`
 	// OpenParts is the number of part files that are kept open.
-	OpenParts int `yaml:"open_parts" doc:"The number of part files that are kept open."`
+	OpenParts int `yaml:"open_parts" doc:"Number of part files that are kept open."`
 }
 
 // DefaultConfig are the settings for one node.

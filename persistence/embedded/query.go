@@ -460,7 +460,7 @@ func (e *Engine) Last(ctx context.Context, kind market.Kind, stream market.Strea
 	if err != nil {
 		return nil, false, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // it only gives back what was read
 	n, err := r.Next(ctx, into)
 	if errors.Is(err, io.EOF) {
 		return nil, false, nil

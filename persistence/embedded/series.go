@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/bits"
 	"slices"
@@ -119,7 +120,7 @@ func (s *series) merge(sources []part.Source) (*part.Block, error) {
 	for {
 		// Blocks in memory neither wait nor can be cancelled.
 		span, err := m.Next(context.Background())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			s.dropped += m.Dropped
 			return out, nil
 		}

@@ -161,7 +161,7 @@ func drain(ctx context.Context, rows persistence.Rows) (texts []string, cursor s
 			return texts, "", errors.Join(err, rows.Close())
 		}
 		if n != b.Len() {
-			return texts, "", fmt.Errorf("Next said %d records and appended %d", n, b.Len())
+			return texts, "", fmt.Errorf("a call of Next said %d records and appended %d", n, b.Len())
 		}
 		for record := range b.All() {
 			texts = append(texts, Text(record))
