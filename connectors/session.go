@@ -181,13 +181,10 @@ func (s *Session) run(ctx context.Context) error {
 		if isPanic(cause) {
 			return cause
 		}
-		if ctx.Err() != nil {
-			break
-		}
-		wait := s.backoff(cause)
-		s.enter(Backoff, cause, wait)
-		if sleep(ctx, wait) != nil {
-			break
+		if ctx.Err() == nil {
+			wait := s.backoff(cause)
+			s.enter(Backoff, cause, wait)
+			_ = sleep(ctx, wait) // the loop asks ctx itself
 		}
 	}
 	return nil
@@ -293,7 +290,7 @@ func (s *Session) settle() (replaced bool) {
 	if s.next != nil && s.next.ready(s.o.Now()) {
 		s.cur.shut()
 		<-s.cur.done
-		s.lose(s.cur, true)
+		_ = s.lose(s.cur, true) // its end was planned
 		s.cur, s.next, replaced = s.next, nil, true
 	}
 	switch live := s.cur.settled(); {
@@ -348,7 +345,7 @@ func (s *Session) abandon() {
 		if l != nil {
 			l.shut()
 			<-l.done
-			s.lose(l, false)
+			_ = s.lose(l, false) // the session ends for a reason of its own
 		}
 	}
 	s.cur, s.next = nil, nil

@@ -338,7 +338,7 @@ func TestSessionCleanCloseWaits(t *testing.T) {
 	set := newSetup(t, srv)
 	set.Reconnect.InitialWait, set.Reconnect.MaxWait = 50*time.Millisecond, 80*time.Millisecond
 	set.run(t)
-	for i, want := range []time.Duration{50, 80, 80} {
+	for i, want := range []time.Duration{50 * time.Millisecond, 80 * time.Millisecond, 80 * time.Millisecond} {
 		c := receive(t, "a connection", srv.conns)
 		set.sink.state(t, connectors.Live)
 		bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "see you")
@@ -350,11 +350,11 @@ func TestSessionCleanCloseWaits(t *testing.T) {
 		if e := set.sink.event(t, connectors.Disconnected); !errors.As(e.Cause, &closed) || closed.Text != "see you" {
 			t.Errorf("cause %v", e.Cause)
 		}
-		if e := set.sink.state(t, connectors.Backoff); e.Wait != want*time.Millisecond {
-			t.Errorf("close %d: waits %v, want %v ms", i, e.Wait, want)
+		if e := set.sink.state(t, connectors.Backoff); e.Wait != want {
+			t.Errorf("close %d: waits %v, want %v", i, e.Wait, want)
 		}
 		set.sink.event(t, connectors.Connected)
-		if d := time.Since(left); d < want*time.Millisecond {
+		if d := time.Since(left); d < want {
 			t.Errorf("close %d: back after %v", i, d)
 		}
 	}

@@ -115,7 +115,7 @@ func (b *bookCheck) take(rule connectors.Sequence, d *market.BookDelta) {
 }
 
 func (b *bookCheck) judge(rule connectors.Sequence, d *market.BookDelta) {
-	verdict := market.Hole
+	var verdict market.Continuity
 	if b.spliced {
 		verdict = rule.Follow(b.last, d)
 	} else {

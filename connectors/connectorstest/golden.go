@@ -26,7 +26,7 @@ func traffic(t testing.TB, path string) []connectors.CaptureRecord {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read from
 	r, err := connectors.NewCaptureReader(f)
 	if err != nil {
 		t.Fatal(err)
