@@ -9,7 +9,6 @@ const maxHeld = 4096
 // refusal is what the journal did not take.
 type refusal struct {
 	active bool
-	cause  string
 	held   []market.Gap
 	lost   [market.NumKinds]*market.Gap
 }
