@@ -28,7 +28,7 @@ const goodbye = time.Second
 // leave cuts short whatever write there is.
 func (c *heldConn) leave() {
 	c.leaving.Store(true)
-	c.Conn.SetWriteDeadline(time.Now().Add(goodbye)) // fails on a closed connection only
+	_ = c.Conn.SetWriteDeadline(time.Now().Add(goodbye)) // fails on a closed connection only
 }
 
 // Write implements [net.Conn].

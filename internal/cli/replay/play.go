@@ -46,7 +46,7 @@ func (p *player) run() error {
 	if err != nil {
 		return err
 	}
-	defer r.close() // only read from
+	defer func() { _ = r.close() }() // only read from
 	if err := p.await(); err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (p *player) flush() {
 	for _, c := range p.dirty {
 		c.held = false
 		if c.conn.release() != nil {
-			c.ws.Close() // its reader takes it out
+			_ = c.ws.Close() // its reader takes it out
 		}
 	}
 	p.dirty = p.dirty[:0]

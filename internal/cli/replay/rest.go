@@ -26,7 +26,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, at *site) {
 	default:
 		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		w.Write(body) // the client may be gone; there is nobody else to tell
+		_, _ = w.Write(body) // the client may be gone; there is nobody else to tell
 	}
 }
 

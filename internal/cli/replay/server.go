@@ -109,7 +109,7 @@ func (s *Server) listen() error {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(n)))
 		if err != nil {
 			for _, l := range listeners {
-				l.Close()
+				_ = l.Close() // nothing was accepted
 			}
 			return fmt.Errorf("listen: %w", err)
 		}
@@ -204,7 +204,7 @@ func (s *Server) Close() {
 			c.goAway()
 		}
 		for _, h := range s.servers {
-			h.Close()
+			_ = h.Close() // of listeners; nobody can come any more
 		}
 	})
 	s.handlers.Wait()
@@ -215,8 +215,8 @@ func (s *Server) Close() {
 func (c *socket) goAway() {
 	c.conn.leave()
 	bye := websocket.FormatCloseMessage(websocket.CloseGoingAway, "the replay is over")
-	c.ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(goodbye)) // a client that is gone needs no goodbye
-	c.ws.Close()
+	_ = c.ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(goodbye)) // a client that is gone needs no goodbye
+	_ = c.ws.Close()
 }
 
 // poke wakes the time line; the lock may be held or not.

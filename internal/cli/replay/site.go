@@ -29,7 +29,6 @@ type site struct {
 	shelves map[string]*shelf
 	trades  map[*market.Instrument][]market.Trade
 	held    int // calls that wait for their place
-	url     string
 }
 
 // topic is one channel of one instrument.

@@ -52,7 +52,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, at *site) {
 	c.conn.own()
 	ws.SetReadLimit(maxClientFrame)
 	if !s.enter(c) {
-		ws.Close()
+		_ = ws.Close() // the replay is over
 		return
 	}
 	defer s.leave(c)
@@ -77,7 +77,7 @@ func (c *socket) ping(stop <-chan struct{}) {
 		case <-c.server.o.Clock.After(every):
 			// A failure ends the reader, which ends us.
 			if c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.conn.timeout)) != nil {
-				c.ws.Close()
+				_ = c.ws.Close()
 			}
 		}
 	}
@@ -91,7 +91,7 @@ func (c *socket) listen() {
 			return // the client went, or we closed
 		}
 		if !c.hear(frame) {
-			c.ws.Close()
+			_ = c.ws.Close() // the next read ends us
 		}
 	}
 }
@@ -126,7 +126,7 @@ func (c *socket) say(topic string, frame []byte) bool {
 	}
 	if err := c.talk.Say(topic, frame, c.write); err != nil {
 		c.failed = true
-		c.ws.Close()
+		_ = c.ws.Close() // its reader takes it out
 		return false
 	}
 	return true
@@ -157,7 +157,7 @@ func (s *Server) leave(c *socket) {
 	c.failed = true
 	c.mu.Unlock()
 	c.subscribe()
-	c.ws.Close()
+	_ = c.ws.Close() // perhaps for the second time
 	s.mu.Lock()
 	delete(s.sockets, c)
 	s.mu.Unlock()
