@@ -142,7 +142,7 @@ func ReadBody(r *http.Request) ([]byte, error) {
 	for {
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		if err == io.EOF { //nolint:errorlint // the end, as readers return it
+		if err == io.EOF { // the end, as readers return it
 			return buf, nil
 		}
 		if err != nil {

@@ -298,26 +298,23 @@ func (d *decoder) numeric(v reflect.Value) error {
 	text := string(raw)
 	switch v.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		n, err := wholeNumber(text)
-		if err != nil || v.OverflowInt(n) {
+		if n, err := wholeNumber(text); err == nil && !v.OverflowInt(n) {
+			v.SetInt(n)
+		} else {
 			d.refuse("must be a whole number of at most %d bits", v.Type().Bits())
-			return nil
 		}
-		v.SetInt(n)
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		n, err := strconv.ParseUint(text, 10, v.Type().Bits())
-		if err != nil {
+		if n, err := strconv.ParseUint(text, 10, v.Type().Bits()); err == nil {
+			v.SetUint(n)
+		} else {
 			d.refuse("must be a whole number, not negative, of at most %d bits", v.Type().Bits())
-			return nil
 		}
-		v.SetUint(n)
 	case reflect.Float32, reflect.Float64:
-		f, err := strconv.ParseFloat(text, v.Type().Bits())
-		if err != nil {
+		if f, err := strconv.ParseFloat(text, v.Type().Bits()); err == nil {
+			v.SetFloat(f)
+		} else {
 			d.refuse("is out of range")
-			return nil
 		}
-		v.SetFloat(f)
 	default:
 		return fmt.Errorf("decoding into %s: not supported", v.Type())
 	}

@@ -121,7 +121,7 @@ func TestDecodeJSONRefuses(t *testing.T) {
 		{"wrong root", `[]`, 422, "", "must be an object, is an array"},
 		{"missing", `{}`, 422, "/name", "required"},
 		{"null is missing", `{"name":null}`, 422, "/name", "required"},
-		{"unknown", `{"name":"n","nmae":1}`, 422, "/nmae", "known are source, name"},
+		{"unknown", `{"name":"n","naam":1}`, 422, "/naam", "known are source, name"},
 		{"case matters", `{"name":"n","Hours":1}`, 422, "/Hours", "known member"},
 		{"types", `{"name":1,"hours":"1","on":"true","tags":{},"labels":[],"price":"bad"}`, 422,
 			"/name /hours /on /tags /labels /price", "must be a string, is a number"},
@@ -464,7 +464,7 @@ func TestRecords(t *testing.T) {
 		got := []int{}
 		for {
 			record, err := records.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

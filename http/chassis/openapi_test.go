@@ -12,7 +12,7 @@ import (
 	"github.com/marketprism/marketprism/http/chassis"
 )
 
-type amount struct{ text string }
+type amount struct{}
 
 func (amount) JSONSchema() map[string]any {
 	return map[string]any{"type": []string{"number", "string"}}

@@ -228,9 +228,9 @@ func decodeCursor(scope, text string, position any) error {
 func cursorSum(scope string, payload []byte) uint32 {
 	var h xxhash.Digest
 	h.Reset()
-	h.WriteString(scope)     //nolint:errcheck // never fails
-	h.Write([]byte{0})       //nolint:errcheck // never fails
-	h.Write(payload)         //nolint:errcheck // never fails
+	h.WriteString(scope)
+	h.Write([]byte{0})
+	h.Write(payload)
 	return uint32(h.Sum64()) // the lower half is enough
 }
 

@@ -92,16 +92,6 @@ func post(t testing.TB, s *chassis.Server, path, body string) answer {
 	return call(t, s, http.MethodPost, "/api/v1/storage/"+path, "application/json", body)
 }
 
-// stored posts what must be accepted.
-func stored(t testing.TB, s *chassis.Server, path string, bodies ...string) {
-	t.Helper()
-	for _, body := range bodies {
-		if a := post(t, s, path, body); a.status != http.StatusOK {
-			t.Fatalf("POST %s %s: %d %s", path, body, a.status, a.body)
-		}
-	}
-}
-
 // problem reads an error answer.
 func problem(t testing.TB, a answer) chassis.Problem {
 	t.Helper()

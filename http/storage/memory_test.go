@@ -27,7 +27,6 @@ type memory struct {
 	keys               map[string]int
 	seq                uint64
 	refuse             error                    // of Record
-	outcome            error                    // of what was recorded
 	hidden             bool                     // nothing new becomes visible
 	failing            error                    // of every read
 	open               int                      // views

@@ -126,7 +126,7 @@ func TestRefusal(t *testing.T) {
 	if got := status(facade.Refusal(wrapped)); got != http.StatusBadRequest {
 		t.Errorf("an ambiguous symbol is answered with %d", got)
 	}
-	if err := errors.New("what nobody knows"); facade.Refusal(err) != err {
+	if err := errors.New("what nobody knows"); facade.Refusal(err) != err { //nolint:errorlint // the very same
 		t.Error("an unknown error was changed")
 	}
 }

@@ -55,7 +55,7 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 	own := chassis.Conflict("taken")
-	if got := facade.Refusal(own); got != error(own) {
+	if got := facade.Refusal(own); got != error(own) { //nolint:errorlint // the very same
 		t.Errorf("an error that knows its answer became %v", got)
 	}
 	if got := facade.Refusal(context.Canceled); !errors.Is(got, context.Canceled) || status(got) != 0 {
