@@ -27,6 +27,8 @@ type enhanced struct {
 	Depth     int        `json:"depth" required:"true" doc:"as asked"`
 	BidLevels int        `json:"bid_levels" required:"true" doc:"that are known"`
 	AskLevels int        `json:"ask_levels" required:"true"`
+	ProvenBid int        `json:"proven_bids" required:"true" doc:"levels, from the best on, among which none can be missing"`
+	ProvenAsk int        `json:"proven_asks" required:"true"`
 	Bids      []level    `json:"bids" required:"true" doc:"best first"`
 	Asks      []level    `json:"asks" required:"true" doc:"best first"`
 }
@@ -138,6 +140,8 @@ func (b *bookWriter) append(t target, book *branch.OrderBook) []byte {
 		dst = strconv.AppendInt(append(dst, `,"depth":`...), int64(b.depth), 10)
 		dst = strconv.AppendInt(append(dst, `,"bid_levels":`...), int64(book.BidLevels), 10)
 		dst = strconv.AppendInt(append(dst, `,"ask_levels":`...), int64(book.AskLevels), 10)
+		dst = strconv.AppendInt(append(dst, `,"proven_bids":`...), int64(book.ProvenBids), 10)
+		dst = strconv.AppendInt(append(dst, `,"proven_asks":`...), int64(book.ProvenAsks), 10)
 	}
 	dst = b.levels(append(dst, `,"bids":`...), book.Bids)
 	dst = b.levels(append(dst, `,"asks":`...), book.Asks)

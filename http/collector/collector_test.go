@@ -89,7 +89,7 @@ func (f *fixed) OrderBook(_ context.Context, exchange, word, symbol string, dept
 	}
 	return branch.OrderBook{
 		Instrument: btc, State: "live", Sequence: 77, Time: now.UnixNano() - 2e8, Received: now.UnixNano() - 1e8, Age: 0.1,
-		Bids: levels("61837.6200", "1.50", "61837.5", "0.2"), Asks: levels("61837.63", "0.7"), BidLevels: 900, AskLevels: 800,
+		Bids: levels("61837.6200", "1.50", "61837.5", "0.2"), Asks: levels("61837.63", "0.7"), BidLevels: 900, AskLevels: 800, ProvenBids: 880, ProvenAsks: 790,
 	}, f.symbol(exchange, word, symbol)
 }
 
@@ -222,7 +222,7 @@ func TestGolden(t *testing.T) {
 			`,"exchanges":{"binance":` + exchange + `},"data_stats":` + data + `,"supported_exchanges":["binance"],"supported_data_types":["trade"]}`},
 		{name: "exchanges", path: "exchanges", want: `{"exchanges":{"binance":` + exchange + `},"total":1,"timestamp":` + at + `}`},
 		{name: "one exchange", path: "exchanges/Binance/stats", want: `{"exchange":"binance","status":` + exchange + `,"adapter_stats":{},"timestamp":` + at + `}`},
-		{name: "enhanced", path: "orderbook/Binance/btc_usdt", want: bookHead + `,"received":"2024-08-08T12:00:04.9Z","depth":20,"bid_levels":900,"ask_levels":800,` +
+		{name: "enhanced", path: "orderbook/Binance/btc_usdt", want: bookHead + `,"received":"2024-08-08T12:00:04.9Z","depth":20,"bid_levels":900,"ask_levels":800,"proven_bids":880,"proven_asks":790,` +
 			`"bids":[{"price":61837.6200,"amount":1.50},{"price":61837.5,"amount":0.2}],"asks":[{"price":61837.63,"amount":0.7}]}`},
 		{name: "legacy", path: "orderbook/Binance/btc_usdt?format=legacy&depth=5", want: bookHead + `,"bids":[[61837.6200,1.50],[61837.5,0.2]],"asks":[[61837.63,0.7]]}`},
 		{name: "legacy as text", path: "orderbook/Binance/btc_usdt?format=legacy&decimals=string", want: bookHead + `,"bids":[["61837.6200","1.50"],["61837.5","0.2"]],"asks":[["61837.63","0.7"]]}`},

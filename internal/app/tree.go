@@ -5,9 +5,11 @@ import (
 
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/collector"
@@ -42,6 +44,7 @@ func (a *App) startTree(ctx context.Context) error {
 	if err := a.system.Start(ctx, specsOf(specs)...); err != nil {
 		return fmt.Errorf("starting the actors: %w", err)
 	}
+	a.catchUp(ctx)
 	if !a.runs(cluster.Collector) {
 		return nil
 	}
@@ -52,6 +55,27 @@ func (a *App) startTree(ctx context.Context) error {
 		return fmt.Errorf("starting the collector: %w", err)
 	}
 	return nil
+}
+
+// catchUpWithin bounds the wait for the journal's end at a start.
+const catchUpWithin = time.Minute
+
+// catchUp waits until queries see everything that the journal held at the start:
+// what was acknowledged before a crash is there when the services turn ready. A
+// store that cannot catch up says so in its health and does not keep the others
+// from starting.
+func (a *App) catchUp(ctx context.Context) {
+	if a.store == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, catchUpWithin)
+	defer cancel()
+	for k := range a.recorders.Shards() {
+		if err := a.store.CaughtUp(ctx, k); err != nil {
+			a.log.Error("starting before the store has all of the journal", zap.Int("shard", k), zap.Error(err))
+			return
+		}
+	}
 }
 
 // makeBroker makes the broker's handle: the embedded server where the broker's

@@ -112,7 +112,11 @@ func (o *benchOptions) print(w io.Writer, r bench.Result) error {
 		return err
 	}
 	per := func(n, of int64) float64 { return float64(n) / float64(max(of, 1)) }
-	_, err := fmt.Fprintf(w, "%-32s %-12s %-10s %9d frames  %8.1f ns/frame  %8.1f cpu ns/frame  %6.1f ns/level  %6.0f MB/s\n",
-		r.Capture, r.Kind, r.Mode, r.Frames, per(r.NS, r.Frames), per(r.CPUNS, r.Frames), per(r.CPUNS, r.Levels), per(r.Bytes*1000, r.NS))
+	level := "-"
+	if r.Levels > 0 {
+		level = fmt.Sprintf("%.1f", per(r.CPUNS, r.Levels))
+	}
+	_, err := fmt.Fprintf(w, "%-32s %-12s %-10s %9d frames  %8.1f ns/frame  %8.1f cpu ns/frame  %6s cpu ns/level  %6.0f MB/s\n",
+		r.Capture, r.Kind, r.Mode, r.Frames, per(r.NS, r.Frames), per(r.CPUNS, r.Frames), level, per(r.Bytes*1000, r.NS))
 	return err
 }

@@ -44,7 +44,7 @@ func (o *settings) options(s streams) (config.Options, error) {
 		if !ok {
 			return options, usage("--set %q: want path=value, such as node.data_dir=/var/lib/marketprism", text)
 		}
-		options.Flags = append(options.Flags, config.Override{Path: path, Text: value, Name: "--set"})
+		options.Flags = append(options.Flags, config.Override{Path: path, Text: value, Name: "set"})
 	}
 	return options, nil
 }

@@ -1,28 +1,17 @@
 package bench_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/marketprism/marketprism/connectors/binance"
+	"github.com/marketprism/marketprism/connectors/connectorstest"
 	"github.com/marketprism/marketprism/internal/cli/bench"
 	"github.com/marketprism/marketprism/internal/market"
 )
 
 func input(tb testing.TB, name string, m market.Market, kind market.Kind) *bench.Input {
 	tb.Helper()
-	dir := os.Getenv("MARKETPRISM_CAPTURES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "..", "shared", "captures")
-	}
-	f, err := os.Open(filepath.Join(dir, name+".ndjson.gz"))
-	if err != nil {
-		if os.Getenv("MARKETPRISM_REQUIRE_CAPTURES") == "1" {
-			tb.Fatalf("NO CAPTURE, though captures are required: %v", err)
-		}
-		tb.Skipf("NO CAPTURE: %v; nothing is measured without recorded traffic", err)
-	}
+	f := connectorstest.Open(tb, name)
 	defer f.Close()
 	cfg := binance.New().DefaultConfig().Markets[m.String()]
 	v, err := binance.New().Venue(m, cfg)

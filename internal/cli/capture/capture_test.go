@@ -19,6 +19,7 @@ import (
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/connectors/all"
 	"github.com/marketprism/marketprism/connectors/binance"
+	"github.com/marketprism/marketprism/connectors/connectorstest"
 	"github.com/marketprism/marketprism/internal/cli/capture"
 	"github.com/marketprism/marketprism/internal/cli/replay"
 	"github.com/marketprism/marketprism/internal/market"
@@ -191,12 +192,12 @@ func TestCaptureOfReplay(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		market market.Market
-	}{{"binance-spot/btcusdt_20240808.ndjson.gz", market.Spot}, {"binance-usdm/btcusdt_20240808.ndjson.gz", market.Perpetual}} {
+	}{{"binance-spot/btcusdt_20240808", market.Spot}, {"binance-usdm/btcusdt_20240808", market.Perpetual}} {
 		t.Run(tc.name, func(t *testing.T) {
 			if testing.Short() && tc.market != market.Spot {
 				t.Skip("94,000 frames; the shorter capture is enough for a short run")
 			}
-			path := capturePath(t, tc.name)
+			path := connectorstest.Path(t, tc.name)
 			open := func() (io.ReadCloser, error) { return os.Open(path) }
 			f, err := open()
 			if err != nil {
@@ -407,21 +408,4 @@ func readFrames(t *testing.T, file string) []string {
 		t.Fatal(err)
 	}
 	return bodies(records, connectors.CaptureIn)
-}
-
-// capturePath finds a capture outside the tree.
-func capturePath(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("MARKETPRISM_CAPTURES")
-	if dir == "" {
-		dir = "../../../../shared/captures"
-	}
-	path := filepath.Join(dir, name)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("MARKETPRISM_REQUIRE_CAPTURES") == "1" {
-			t.Fatalf("captures are required: %v", err)
-		}
-		t.Skipf("no captures: %v", err)
-	}
-	return path
 }

@@ -3,12 +3,10 @@ package normalize_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
@@ -16,27 +14,10 @@ import (
 
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/connectors/all"
+	"github.com/marketprism/marketprism/connectors/connectorstest"
 	"github.com/marketprism/marketprism/internal/cli/normalize"
 	"github.com/marketprism/marketprism/internal/market"
 )
-
-// capture is the path of recorded traffic; the test is skipped, loudly, where
-// there is none, and fails where there must be.
-func capture(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("MARKETPRISM_CAPTURES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "..", "shared", "captures")
-	}
-	path := filepath.Join(dir, name+".ndjson.gz")
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("MARKETPRISM_REQUIRE_CAPTURES") == "1" {
-			t.Fatalf("NO CAPTURE, though captures are required: %v", err)
-		}
-		t.Skipf("NO CAPTURE: %v; this test proves nothing without recorded traffic", err)
-	}
-	return path
-}
 
 func fileOf(path string) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return os.Open(path) }
@@ -116,7 +97,7 @@ var everything = []market.Kind{market.KindTrade, market.KindBookDelta, market.Ki
 func TestBookEqualsTheExchangesOwnQuotes(t *testing.T) {
 	for _, name := range []string{"binance-usdm/btcusdt_20240808", "binance-spot/btcusdt_20240808"} {
 		t.Run(name, func(t *testing.T) {
-			r := normalise(t, fileOf(capture(t, name)), normalize.Options{Kinds: everything})
+			r := normalise(t, fileOf(connectorstest.Path(t, name)), normalize.Options{Kinds: everything})
 			compared := 0
 			for _, top := range r.tops {
 				want, ok := r.oracle.at(top.seq)
@@ -149,7 +130,7 @@ func TestBookEqualsTheExchangesOwnQuotes(t *testing.T) {
 }
 
 func TestSameBytesSameRecords(t *testing.T) {
-	path := capture(t, "binance-spot/btcusdt_20240808")
+	path := connectorstest.Path(t, "binance-spot/btcusdt_20240808")
 	a := normalise(t, fileOf(path), normalize.Options{})
 	b := normalise(t, fileOf(path), normalize.Options{})
 	if !bytes.Equal(a.out.Bytes(), b.out.Bytes()) {
@@ -167,7 +148,7 @@ type fault struct {
 // and cut short, and says which.
 func disturb(t *testing.T, path string, r *rand.Rand) (file []byte, faults []fault) {
 	t.Helper()
-	records := readAll(t, path)
+	records := connectorstest.Traffic(t, path)
 	var out bytes.Buffer
 	w := connectors.NewCaptureWriter(&out)
 	write := func(rec connectors.CaptureRecord) {
@@ -207,39 +188,13 @@ func disturb(t *testing.T, path string, r *rand.Rand) (file []byte, faults []fau
 	return out.Bytes(), faults
 }
 
-func readAll(t *testing.T, path string) []connectors.CaptureRecord {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := connectors.NewCaptureReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var records []connectors.CaptureRecord
-	for {
-		rec, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return records
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := *rec
-		c.Body = bytes.Clone(rec.Body)
-		records = append(records, c)
-	}
-}
-
 // TestFaultsAreFound sends the capture through faults. Every frame of a sequenced
 // channel that did not arrive whole is in a gap with the right bounds, duplicates
 // vanish, and no top that was emitted differs from the exchange's own quote.
 func TestFaultsAreFound(t *testing.T) {
 	for i, name := range []string{"binance-usdm/btcusdt_20240808", "binance-spot/btcusdt_20240808"} {
 		t.Run(name, func(t *testing.T) {
-			path := capture(t, name)
+			path := connectorstest.Path(t, name)
 			truth := normalise(t, fileOf(path), normalize.Options{Kinds: everything})
 			file, faults := disturb(t, path, rand.New(rand.NewPCG(uint64(i), 5)))
 			r := normalise(t, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(file)), nil },

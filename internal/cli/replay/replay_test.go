@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/connectors/all"
 	"github.com/marketprism/marketprism/connectors/binance"
+	"github.com/marketprism/marketprism/connectors/connectorstest"
 	"github.com/marketprism/marketprism/internal/cli/replay"
 	"github.com/marketprism/marketprism/internal/market"
 )
@@ -385,29 +385,12 @@ func TestCloseWhileClientReadsNothing(t *testing.T) {
 	}
 }
 
-// capturePath finds a capture outside the tree.
-func capturePath(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("MARKETPRISM_CAPTURES")
-	if dir == "" {
-		dir = "../../../../shared/captures"
-	}
-	path := filepath.Join(dir, name)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("MARKETPRISM_REQUIRE_CAPTURES") == "1" {
-			t.Fatalf("captures are required: %v", err)
-		}
-		t.Skipf("no captures: %v", err)
-	}
-	return path
-}
-
 // TestRealCaptures plays captures of several symbols; the recording of a replay
 // (package capture) compares the long ones.
 func TestRealCaptures(t *testing.T) {
-	for _, name := range []string{"binance-spot/part1.ndjson.gz", "binance-usdm/part1.ndjson.gz"} {
+	for _, name := range []string{"binance-spot/part1", "binance-usdm/part1"} {
 		t.Run(name, func(t *testing.T) {
-			path := capturePath(t, name)
+			path := connectorstest.Path(t, name)
 			open := func() (io.ReadCloser, error) { return os.Open(path) }
 			streams, frames := contents(t, open)
 			s := serve(t, replay.Options{Captures: []replay.Capture{{Name: name, Open: open}}, Expect: len(streams), Grace: time.Millisecond})
