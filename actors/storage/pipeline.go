@@ -140,11 +140,22 @@ func (l *pipeline) open(run context.Context) (*journal.Reader, error) {
 		OnRetry: func(err error) { l.p.set(func(p *progress) { p.retry, p.retryAt = err, time.Now() }) },
 		// The repeat's sequence may be the one that a recorder was answered with.
 		OnRepeat: func(seq uint64) { l.send(run, seq, reading.Position()) },
+		OnCut:    l.cut,
 	})
 	if err != nil {
 		return nil, &fault{err}
 	}
 	return reading, nil
+}
+
+// cut is told that the broker found the end of the journal unreadable. What was
+// behind it is gone, so reading goes on; but somebody must know.
+func (l *pipeline) cut(bytes uint64) {
+	known := false
+	l.p.set(func(p *progress) { known, p.cut = p.cut == bytes, bytes })
+	if !known {
+		l.c.Log().Error("the broker cut an unreadable end off the journal: acknowledged batches may be lost", zap.Uint64("bytes", bytes))
+	}
 }
 
 // pump reads and decodes until it is told to stop.

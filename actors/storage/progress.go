@@ -40,6 +40,7 @@ type progress struct {
 	waiting     bool
 	registered  uint64
 	last        Read
+	cut         uint64 // bytes that the broker cut off the journal when it started
 }
 
 // Read is the last message that a reader has applied.
@@ -94,6 +95,10 @@ func (p *progress) health() (failures, warnings []error) {
 	wrap := func(what string, err error) error { return fmt.Errorf("shard %d: %s: %w", p.shard, what, err) }
 	if p.fault != nil {
 		failures = append(failures, wrap("reading has stopped", p.fault))
+	}
+	if p.cut > 0 {
+		failures = append(failures, fmt.Errorf("shard %d: the end of the journal was unreadable when the broker started, and %d bytes of it were cut off: "+
+			"what was acknowledged there is lost, unless it was being written when the machine stopped", p.shard, p.cut))
 	}
 	if p.retry != nil && time.Since(p.retryAt) < retryFresh {
 		warnings = append(warnings, wrap("the journal is out of reach", p.retry))

@@ -177,6 +177,31 @@ func (j *Journal) State(ctx context.Context, k int) (State, error) {
 	return s, nil
 }
 
+// Cut is how many bytes of shard k's files the broker found unreadable when it
+// started, and cut off, together with what followed them: a batch that was being
+// written when the machine stopped, or damage. The broker does not say which, and
+// forgets it when it starts again. Error: ErrMissing.
+func (j *Journal) Cut(ctx context.Context, k int) (bytes uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	s, err := j.js.Stream(ctx, StreamName(k))
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, fmt.Errorf("%w: %s", ErrMissing, StreamName(k))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("asking for stream %s: %w", StreamName(k), err)
+	}
+	// What is lost is among the details of what was deleted; nothing is.
+	info, err := s.Info(ctx, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return 0, fmt.Errorf("asking for the details of stream %s: %w", StreamName(k), err)
+	}
+	if info.State.Lost == nil {
+		return 0, nil
+	}
+	return info.State.Lost.Bytes, nil
+}
+
 func newJournalID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails

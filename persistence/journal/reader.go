@@ -54,6 +54,7 @@ type Reader struct {
 	pos      persistence.Position
 	onRetry  func(error)
 	onRepeat func(seq uint64)
+	onCut    func(bytes uint64)
 
 	delivery *delivery // nil: to be opened
 	consumer string    // the broker's name for it, "" when there is none
@@ -76,6 +77,10 @@ type ReaderOptions struct {
 	// on the reader's goroutine, with its stream sequence: the recorder may have
 	// been answered with that one. Position already includes it.
 	OnRepeat func(seq uint64)
+	// OnCut is told, each time that reading begins, what Journal.Cut says if it is
+	// not 0: acknowledged batches may be among it, and the journal alone cannot
+	// tell.
+	OnCut func(bytes uint64)
 }
 
 // Start is the position before the first message that shard k holds: where a
@@ -101,7 +106,7 @@ func (j *Journal) NewReader(from persistence.Position, opts ReaderOptions) (*Rea
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{journal: j, opener: o, pos: withoutEpochs(from), onRetry: opts.OnRetry, onRepeat: opts.OnRepeat, missingFor: missingFor}, nil
+	return &Reader{journal: j, opener: o, pos: withoutEpochs(from), onRetry: opts.OnRetry, onRepeat: opts.OnRepeat, onCut: opts.OnCut, missingFor: missingFor}, nil
 }
 
 // Position is where the reader is: everything up to and including the message
@@ -287,6 +292,9 @@ func (r *Reader) open(ctx context.Context) error {
 	ctx, release := whileConnected(ctx, r.journal.nc)
 	defer release()
 	if err := r.verify(ctx); err != nil {
+		return err
+	}
+	if err := r.reportCut(ctx); err != nil {
 		return err
 	}
 	api, cancel := context.WithTimeout(ctx, apiTimeout)

@@ -31,6 +31,18 @@ func (r *Reader) verify(ctx context.Context) error {
 	return nil
 }
 
+// reportCut passes on what the broker cut off the journal when it started.
+func (r *Reader) reportCut(ctx context.Context) error {
+	if r.onCut == nil {
+		return nil
+	}
+	bytes, err := r.journal.Cut(ctx, r.pos.Shard)
+	if err == nil && bytes > 0 {
+		r.onCut(bytes)
+	}
+	return err
+}
+
 // missing makes a stream that stays unknown a fault.
 func (r *Reader) missing(err error) error {
 	if r.missingSince.IsZero() {
