@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -39,7 +40,8 @@ type Node struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	config string
-	logs   string // file of its standard error
+	runs   []string // services
+	logs   string   // file of its standard error
 	exited chan struct{}
 }
 
@@ -61,7 +63,10 @@ func Start(t testing.TB, data string, s Settings, services ...string) *Node {
 func Launch(t testing.TB, data string, s Settings, under []string, services ...string) *Node {
 	t.Helper()
 	home := t.TempDir()
-	n := &Node{Data: data, t: t, config: filepath.Join(home, "services.yaml"), logs: filepath.Join(home, "log"), exited: make(chan struct{})}
+	if len(services) == 0 {
+		services = Services
+	}
+	n := &Node{Data: data, t: t, runs: services, config: filepath.Join(home, "services.yaml"), logs: filepath.Join(home, "log"), exited: make(chan struct{})}
 	WriteConfig(t, n.config, data, s)
 	logs, err := os.Create(n.logs)
 	if err != nil {
@@ -85,7 +90,7 @@ func Launch(t testing.TB, data string, s Settings, under []string, services ...s
 	t.Cleanup(func() {
 		n.Kill()
 		if t.Failed() {
-			t.Logf("the log of process %d ends:\n%s", n.PID(), tail(n.Log(), 60))
+			t.Logf("the log of process %d, without requests, ends:\n%s", n.PID(), tail(n.shortLog(), 25))
 		}
 	})
 	return n
@@ -150,7 +155,7 @@ func (n *Node) AwaitReady() {
 			n.t.Fatalf("the program ended with %d instead of starting", n.cmd.ProcessState.ExitCode())
 		}
 		n.URLs, problem = n.found()
-		if problem != "" || len(n.URLs) == 0 {
+		if problem != "" || len(n.URLs) < len(n.runs) {
 			return false
 		}
 		for _, url := range n.URLs {
@@ -160,6 +165,13 @@ func (n *Node) AwaitReady() {
 		}
 		return true
 	})
+}
+
+// Found looks for the services that the process runs by now, ready or not.
+func (n *Node) Found() {
+	if urls, problem := n.found(); problem == "" {
+		n.URLs = urls
+	}
 }
 
 // found reads the files in which running services say where they answer; those of
@@ -237,6 +249,19 @@ func (n *Node) Log() string {
 	return string(text)
 }
 
+// shortLog is the log without requests and stacks.
+func (n *Node) shortLog() string {
+	var short strings.Builder
+	for line := range strings.Lines(n.Log()) {
+		if strings.Contains(line, `"level":"info"`) && strings.Contains(line, `"msg":"http request"`) {
+			continue
+		}
+		line = strings.TrimSuffix(line, "\n")
+		short.WriteString(line[:min(len(line), 600)] + "\n")
+	}
+	return short.String()
+}
+
 // Crashed says why the process cannot be called healthy: a panic, a data race.
 func (n *Node) Crashed() string {
 	for line := range strings.Lines(n.Log()) {
@@ -259,3 +284,6 @@ func CopyTree(t testing.TB, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+// Context ends with the test.
+func (n *Node) Context() context.Context { return n.t.Context() }
