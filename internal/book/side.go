@@ -103,8 +103,6 @@ func (s *side) row(l *market.Level) (r row, ok bool) {
 	return row{key: key, amount: amount, pScale: l.Price.Scale(), aScale: l.Amount.Scale()}, ok
 }
 
-var pow10 = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
-
 // key is a price at the side's scale, smaller meaning better; ok is false where
 // it does not fit.
 func (s *side) key(price market.Decimal) (key int64, ok bool) {
@@ -124,11 +122,11 @@ func (s *side) key(price market.Decimal) (key int64, ok bool) {
 }
 
 func scaleUp(coef int64, up uint8) (int64, bool) {
-	if int(up) >= len(pow10) {
+	if up > market.MaxPow10 {
 		return 0, coef == 0
 	}
 	magnitude := uint64(max(coef, -coef))
-	hi, lo := bits.Mul64(magnitude, uint64(pow10[up]))
+	hi, lo := bits.Mul64(magnitude, uint64(market.Pow10(up)))
 	if hi != 0 || lo > math.MaxInt64 {
 		return 0, false
 	}
@@ -166,10 +164,10 @@ func (s *side) rescale(scale uint8) bool {
 		}
 	}
 	edge, ok := scaleUp(s.edge, up)
-	if !ok || int(up) >= len(pow10) {
+	if !ok || up > market.MaxPow10 {
 		return false
 	}
-	s.rows.scale(pow10[up])
+	s.rows.scale(market.Pow10(up))
 	s.edge, s.scale = edge, scale
 	return true
 }
@@ -180,7 +178,7 @@ func (s *side) level(r row) market.Level {
 		key = -key
 	}
 	if down := s.scale - r.pScale; down > 0 {
-		key /= pow10[down]
+		key /= market.Pow10(down)
 	}
 	return market.Level{Price: market.NewDecimal(key, r.pScale), Amount: market.NewDecimal(r.amount, r.aScale)}
 }

@@ -33,7 +33,13 @@ var (
 	ErrDecimalRange  = fmt.Errorf("decimal number of more than %d digits", MaxDecimalDigits)
 )
 
-var pow10 = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
+// MaxPow10 is the largest power of ten that an int64 holds.
+const MaxPow10 = 18
+
+var pow10 = [MaxPow10 + 1]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
+
+// Pow10 is 10^n, for n up to [MaxPow10]; it panics beyond.
+func Pow10(n uint8) int64 { return pow10[n] }
 
 // NewDecimal returns coef × 10^-scale.
 func NewDecimal(coef int64, scale uint8) Decimal {

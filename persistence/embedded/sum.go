@@ -15,8 +15,6 @@ type sum struct {
 	big   *big.Int // nil while coef holds the sum
 }
 
-var powersOf10 = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
-
 // addCoef adds coef × 10^-scale.
 func (s *sum) addCoef(coef int64, scale uint8) {
 	if s.big == nil && s.set && scale == s.scale {
@@ -38,14 +36,15 @@ func (s *sum) rescale(coef *int64, scale uint8) bool {
 	if by < 0 {
 		small, by = &s.coef, -by
 	}
-	if by == 0 || by >= len(powersOf10) {
+	if by == 0 || by > market.MaxPow10 {
 		return false
 	}
-	limit := int64(math.MaxInt64) / powersOf10[by]
+	factor := market.Pow10(uint8(by))
+	limit := math.MaxInt64 / factor
 	if *small > limit || *small < -limit {
 		return false
 	}
-	*small *= powersOf10[by]
+	*small *= factor
 	s.scale = max(s.scale, scale)
 	return true
 }
@@ -63,11 +62,11 @@ func (s *sum) add(d market.Decimal) {
 	if !ok {
 		return
 	}
-	r.Mul(r, new(big.Rat).SetInt(pow10(d.Scale())))
+	r.Mul(r, new(big.Rat).SetInt(bigPow10(d.Scale())))
 	s.addSlow(new(big.Int).Set(r.Num()), d.Scale())
 }
 
-func pow10(n uint8) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
+func bigPow10(n uint8) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
 
 func (s *sum) addSlow(v *big.Int, scale uint8) {
 	if !s.set {
@@ -84,10 +83,10 @@ func (s *sum) addSlow(v *big.Int, scale uint8) {
 	}
 	switch {
 	case scale > s.scale:
-		s.big.Mul(s.big, pow10(scale-s.scale))
+		s.big.Mul(s.big, bigPow10(scale-s.scale))
 		s.scale = scale
 	case scale < s.scale:
-		v.Mul(v, pow10(s.scale-scale))
+		v.Mul(v, bigPow10(s.scale-scale))
 	}
 	s.big.Add(s.big, v)
 	if s.big.IsInt64() {
@@ -108,7 +107,7 @@ func (s *sum) decimal() market.Decimal {
 	if v == nil {
 		v = big.NewInt(s.coef)
 	}
-	text := new(big.Rat).SetFrac(v, pow10(s.scale)).FloatString(int(s.scale))
+	text := new(big.Rat).SetFrac(v, bigPow10(s.scale)).FloatString(int(s.scale))
 	d, err := market.ParseDecimal([]byte(text))
 	if err != nil {
 		return market.Decimal{}
