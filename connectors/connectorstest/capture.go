@@ -24,10 +24,11 @@ type Capture struct {
 	Books bool
 }
 
-// Open opens a capture, or skips the test when the captures are not there; it
-// fails instead when MARKETPRISM_REQUIRE_CAPTURES is 1. The directory is
-// MARKETPRISM_CAPTURES, or ../shared/captures beside the repository.
-func Open(t testing.TB, path string) io.ReadCloser {
+// Path is where a capture is: name is its folder and file without .ndjson.gz.
+// Where there is none the test is skipped, or fails when
+// MARKETPRISM_REQUIRE_CAPTURES is 1. The directory is MARKETPRISM_CAPTURES, or
+// ../shared/captures beside the repository.
+func Path(t testing.TB, name string) string {
 	t.Helper()
 	dir := os.Getenv("MARKETPRISM_CAPTURES")
 	if dir == "" {
@@ -43,10 +44,20 @@ func Open(t testing.TB, path string) io.ReadCloser {
 		}
 		dir = filepath.Join(root, "..", "shared", "captures")
 	}
-	f, err := os.Open(filepath.Join(dir, path+".ndjson.gz"))
-	if errors.Is(err, os.ErrNotExist) && os.Getenv("MARKETPRISM_REQUIRE_CAPTURES") != "1" {
-		t.Skipf("NOT TESTED: no recorded traffic at %s; set MARKETPRISM_CAPTURES", f.Name())
+	path := filepath.Join(dir, name+".ndjson.gz")
+	if _, err := os.Stat(path); err != nil {
+		if !errors.Is(err, os.ErrNotExist) || os.Getenv("MARKETPRISM_REQUIRE_CAPTURES") == "1" {
+			t.Fatal(err)
+		}
+		t.Skipf("NOT TESTED: no recorded traffic at %s; set MARKETPRISM_CAPTURES", path)
 	}
+	return path
+}
+
+// Open opens the capture at [Path].
+func Open(t testing.TB, name string) io.ReadCloser {
+	t.Helper()
+	f, err := os.Open(Path(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}

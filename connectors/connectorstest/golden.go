@@ -19,8 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// traffic reads a capture file, which may be plain text.
-func traffic(t testing.TB, path string) []connectors.CaptureRecord {
+// Traffic reads a whole capture file, which may be plain text.
+func Traffic(t testing.TB, path string) []connectors.CaptureRecord {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -50,7 +50,7 @@ func traffic(t testing.TB, path string) []connectors.CaptureRecord {
 func Frames(t testing.TB, name string) [][]byte {
 	t.Helper()
 	var out [][]byte
-	for _, rec := range traffic(t, filepath.Join("testdata", name+".ndjson")) {
+	for _, rec := range Traffic(t, filepath.Join("testdata", name+".ndjson")) {
 		if rec.Dir == connectors.CaptureIn {
 			out = append(out, rec.Body)
 		}
@@ -95,7 +95,7 @@ func normalised(t *testing.T, v *connectors.Venue, path string) []byte {
 	var batch market.Batch
 	var form market.JSON
 	var out []byte
-	for _, rec := range traffic(t, path) {
+	for _, rec := range Traffic(t, path) {
 		batch.Reset()
 		var note connectors.Note
 		var err error
