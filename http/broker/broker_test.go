@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -35,41 +34,15 @@ func (f *fixed) Streams(context.Context) ([]branch.StreamStatus, error) {
 
 func serve(t *testing.T, b broker.Branch, clock func() time.Time) *chassis.Server {
 	t.Helper()
-	s, err := chassis.New(chassis.Options{Service: broker.Service, Listen: "127.0.0.1:0", Config: chassis.DefaultConfig()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := broker.Register(s, broker.Options{Branch: b, Now: clock}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.Ready()
-	t.Cleanup(func() {
-		if err := s.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
+	return chassistest.Serve(t, broker.Service, func(s *chassis.Server) error {
+		return broker.Register(s, broker.Options{Branch: b, Now: clock})
 	})
-	return s
 }
 
 func call(t *testing.T, s *chassis.Server, method, path string) (int, string, http.Header) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, s.URL()+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, strings.TrimSpace(string(body)), resp.Header
+	a := chassistest.Call(t, s, method, path, "", "")
+	return a.Status, a.Body, a.Header
 }
 
 var running = branch.Status{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -162,45 +161,15 @@ func (f *fixed) changed(s branch.Subscription) (branch.Subscribed, error) {
 
 func serve(t *testing.T, b collector.Branch) *chassis.Server {
 	t.Helper()
-	s, err := chassis.New(chassis.Options{Service: collector.Service, Listen: "127.0.0.1:0", Config: chassis.DefaultConfig()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := collector.Register(s, collector.Options{Branch: b, Now: func() time.Time { return now }}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.Ready()
-	t.Cleanup(func() {
-		if err := s.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
+	return chassistest.Serve(t, collector.Service, func(s *chassis.Server) error {
+		return collector.Register(s, collector.Options{Branch: b, Now: func() time.Time { return now }})
 	})
-	return s
 }
 
 func call(t *testing.T, s *chassis.Server, method, path, body string) (int, string, http.Header) {
 	t.Helper()
-	var reader io.Reader
-	if body != "" {
-		reader = strings.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, s.URL()+path, reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, strings.TrimSpace(string(text)), resp.Header
+	a := chassistest.Call(t, s, method, path, "", body)
+	return a.Status, a.Body, a.Header
 }
 
 const (

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -43,52 +42,28 @@ func serve(t *testing.T) (*chassis.Server, *supervise.System) {
 	if err := sys.Start(ctx, supervise.Branch("shop", supervise.DefaultStrategy(), spec("a"), spec("b"))); err != nil {
 		t.Fatal(err)
 	}
-	s, err := chassis.New(chassis.Options{Service: monitoring.Service, Listen: "127.0.0.1:0", Config: chassis.DefaultConfig()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := monitoring.Register(s, monitoring.Options{Tree: sys.Tree(), Beat: 20 * time.Millisecond}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.Ready()
 	t.Cleanup(func() {
-		if err := s.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
 		if err := sys.Stop(ctx); err != nil {
 			t.Error(err)
 		}
 	})
-	return s, sys
+	return chassistest.Serve(t, monitoring.Service, func(s *chassis.Server) error {
+		return monitoring.Register(s, monitoring.Options{Tree: sys.Tree(), Beat: 20 * time.Millisecond})
+	}), sys
 }
 
 func get(t *testing.T, s *chassis.Server, path string, want int, into any) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if resp.StatusCode != want {
-		t.Fatalf("%s: %d %s", path, resp.StatusCode, body)
+	a := chassistest.Call(t, s, http.MethodGet, path, "", "")
+	if a.Status != want {
+		t.Fatalf("%s: %d %s", path, a.Status, a.Body)
 	}
 	if into != nil {
-		if err := json.Unmarshal(body, into); err != nil {
-			t.Fatalf("%s: %s: %v", path, body, err)
+		if err := json.Unmarshal([]byte(a.Body), into); err != nil {
+			t.Fatalf("%s: %s: %v", path, a.Body, err)
 		}
 	}
-	return string(body)
+	return a.Body
 }
 
 func TestTree(t *testing.T) {

@@ -1,17 +1,15 @@
 package storage_test
 
 import (
-	"context"
 	"encoding/json"
-	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/marketprism/marketprism/actors/journal"
 	branch "github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/http/chassis/chassistest"
 	"github.com/marketprism/marketprism/http/storage"
 )
 
@@ -27,23 +25,8 @@ func serve(t testing.TB) (*chassis.Server, *memory) {
 func serveWith(t testing.TB, ways recorders) (*chassis.Server, *memory) {
 	t.Helper()
 	m := newMemory(t)
-	clock := func() time.Time { return now }
-	s, err := chassis.New(chassis.Options{Service: "data-storage-service", Listen: "127.0.0.1:0", Config: chassis.DefaultConfig()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = storage.Register(s, storage.Options{Branch: m, Recorders: ways, Catalogue: binance(), Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.Ready()
-	t.Cleanup(func() {
-		if err := s.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
+	s := chassistest.Serve(t, "data-storage-service", func(s *chassis.Server) error {
+		return storage.Register(s, storage.Options{Branch: m, Recorders: ways, Catalogue: binance(), Now: func() time.Time { return now }})
 	})
 	return s, m
 }
@@ -59,27 +42,8 @@ type answer struct {
 // call sends one request; body "" sends none.
 func call(t testing.TB, s *chassis.Server, method, path, media, body string) answer {
 	t.Helper()
-	var reader io.Reader
-	if body != "" {
-		reader = strings.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, s.URL()+path, reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if media != "" {
-		req.Header.Set("Content-Type", media)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{resp.StatusCode, resp.Header, strings.TrimSuffix(string(text), "\n"), resp.Trailer.Get("X-Next-Cursor")}
+	a := chassistest.Call(t, s, method, path, media, body)
+	return answer{a.Status, a.Header, a.Body, a.Trailer.Get("X-Next-Cursor")}
 }
 
 func get(t testing.TB, s *chassis.Server, path string) answer {

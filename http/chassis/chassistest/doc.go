@@ -1,9 +1,9 @@
-// Package chassistest attacks a running façade and asserts that it stays
-// polite: malformed input is refused with a 4xx problem+json, nothing is
+// Package chassistest starts façades for their tests, calls them, and attacks
+// them, asserting that they stay polite: malformed input is refused with a 4xx problem+json, nothing is
 // answered with 5xx, nothing hangs, and the server is as healthy afterwards as
 // it was before.
 //
-// A façade's test starts its real server on port 0 and calls
+// A façade's test starts its real server with [Serve] and calls
 //
 //	chassistest.Run(t, server.URL(), chassistest.Described(t, server.URL()))
 //

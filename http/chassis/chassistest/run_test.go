@@ -1,7 +1,6 @@
 package chassistest_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,61 +23,46 @@ type trade struct {
 
 func facade(t *testing.T) *chassis.Server {
 	t.Helper()
-	s, err := chassis.New(chassis.Options{Service: "test-service", Listen: "127.0.0.1:0", Config: chassis.DefaultConfig()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = s.Handle(
-		chassis.Route{Method: "POST", Path: "/trades/{exchange}", Request: trade{}, Handler: func(w http.ResponseWriter, r *http.Request) error {
-			exchange, err := chassis.PathParam(r, "exchange")
-			if err != nil {
-				return err
-			}
-			var got trade
-			if err := chassis.Decode(r, &got); err != nil {
-				return err
-			}
-			return chassis.WriteJSON(w, r, 200, map[string]any{"exchange": exchange, "got": got})
-		}},
-		chassis.Route{Method: "GET", Path: "/trades/{exchange}/{symbol}", Params: []chassis.Param{{Name: "limit"}, {Name: "from"}, {Name: "cursor"}},
-			Handler: func(w http.ResponseWriter, r *http.Request) error {
-				q := chassis.QueryOf(r)
-				limit, from := q.Limit(100, 1000), q.Time("from")
-				var at int
-				q.Cursor("trades", &at)
-				if err := q.Err(); err != nil {
-					return err
-				}
-				symbol, err := chassis.PathParam(r, "symbol")
+	return chassistest.Serve(t, "test-service", func(s *chassis.Server) error {
+		return s.Handle(
+			chassis.Route{Method: "POST", Path: "/trades/{exchange}", Request: trade{}, Handler: func(w http.ResponseWriter, r *http.Request) error {
+				exchange, err := chassis.PathParam(r, "exchange")
 				if err != nil {
 					return err
 				}
-				return chassis.WriteJSON(w, r, 200, map[string]any{"symbol": symbol, "limit": limit, "from": from})
+				var got trade
+				if err := chassis.Decode(r, &got); err != nil {
+					return err
+				}
+				return chassis.WriteJSON(w, r, 200, map[string]any{"exchange": exchange, "got": got})
 			}},
-		chassis.Route{Method: "GET", Path: "/live", Live: true, Handler: func(w http.ResponseWriter, r *http.Request) error {
-			if _, err := chassis.NewEvents(w, r); err != nil {
-				return err
-			}
-			<-r.Context().Done()
-			return nil
-		}},
-		chassis.Route{Method: "GET", Path: "/later", Handler: func(http.ResponseWriter, *http.Request) error {
-			return chassis.NotImplemented("it")
-		}},
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.Ready()
-	t.Cleanup(func() {
-		if err := s.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
+			chassis.Route{Method: "GET", Path: "/trades/{exchange}/{symbol}", Params: []chassis.Param{{Name: "limit"}, {Name: "from"}, {Name: "cursor"}},
+				Handler: func(w http.ResponseWriter, r *http.Request) error {
+					q := chassis.QueryOf(r)
+					limit, from := q.Limit(100, 1000), q.Time("from")
+					var at int
+					q.Cursor("trades", &at)
+					if err := q.Err(); err != nil {
+						return err
+					}
+					symbol, err := chassis.PathParam(r, "symbol")
+					if err != nil {
+						return err
+					}
+					return chassis.WriteJSON(w, r, 200, map[string]any{"symbol": symbol, "limit": limit, "from": from})
+				}},
+			chassis.Route{Method: "GET", Path: "/live", Live: true, Handler: func(w http.ResponseWriter, r *http.Request) error {
+				if _, err := chassis.NewEvents(w, r); err != nil {
+					return err
+				}
+				<-r.Context().Done()
+				return nil
+			}},
+			chassis.Route{Method: "GET", Path: "/later", Handler: func(http.ResponseWriter, *http.Request) error {
+				return chassis.NotImplemented("it")
+			}},
+		)
 	})
-	return s
 }
 
 func TestTheChassisStaysPolite(t *testing.T) {
