@@ -24,7 +24,7 @@ import (
 	wal "github.com/marketprism/marketprism/persistence/journal"
 )
 
-func testContext(t *testing.T) context.Context {
+func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	t.Cleanup(cancel)
 	return ctx
@@ -42,7 +42,7 @@ type settings struct {
 	recorder persistence.Recorder // instead of the real one
 }
 
-func defaults(t *testing.T) *settings {
+func defaults(t testing.TB) *settings {
 	s := &settings{
 		broker: broker.DefaultConfig(), journal: wal.DefaultConfig(), engine: embedded.DefaultConfig(),
 		storage: storage.DefaultConfig(), engineDir: t.TempDir(),
@@ -59,7 +59,7 @@ func defaults(t *testing.T) *settings {
 
 // node is a broker, recorders and a store in one tree, all real.
 type node struct {
-	*testing.T
+	testing.TB
 	broker *broker.Handle
 	h      *storage.Handle
 	rec    persistence.Recorder
@@ -71,9 +71,9 @@ type node struct {
 	close  func()
 }
 
-func start(t *testing.T, s *settings) *node {
+func start(t testing.TB, s *settings) *node {
 	t.Helper()
-	n := &node{T: t}
+	n := &node{TB: t}
 	var err error
 	if n.broker, err = broker.New(s.broker, broker.Options{}); err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func start(t *testing.T, s *settings) *node {
 func (n *node) stop() {
 	n.Helper()
 	n.ended.Do(func() {
-		if err := n.sys.Stop(testContext(n.T)); err != nil {
+		if err := n.sys.Stop(testContext(n.TB)); err != nil {
 			n.Errorf("stopping: %v", err)
 		}
 		n.close()
@@ -166,7 +166,7 @@ func (n *node) eventually(what string, ok func() bool) {
 
 func (n *node) status() storage.Status {
 	n.Helper()
-	s, err := n.h.Status(testContext(n.T))
+	s, err := n.h.Status(testContext(n.TB))
 	if err != nil {
 		n.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func trades(first, n int) *market.Batch {
 
 func (n *node) write(b *market.Batch) storage.Written {
 	n.Helper()
-	w, err := n.h.Write(testContext(n.T), b)
+	w, err := n.h.Write(testContext(n.TB), b)
 	if err != nil {
 		n.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func (n *node) write(b *market.Batch) storage.Written {
 // ids reads all trades back through the router, and counts each id.
 func (n *node) ids() map[int64]int {
 	n.Helper()
-	ctx := testContext(n.T)
+	ctx := testContext(n.TB)
 	rows, err := n.h.Query(ctx, persistence.Query{Kind: market.KindTrade})
 	if err != nil {
 		n.Fatal(err)
