@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
+	"github.com/marketprism/marketprism/actors/actorstest"
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/supervise"
 )
@@ -79,21 +80,6 @@ func connect(t *testing.T, h *broker.Handle) (*nats.Conn, jetstream.JetStream) {
 	return nc, js
 }
 
-// eventually polls until ok says so: the server is not ours to be signalled by.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: not within 30 s", what)
-		}
-	}
-}
-
 // load publishes numbered messages until stopped and keeps the acknowledged ones.
 type load struct {
 	acked  []string
@@ -133,7 +119,7 @@ func publishUntilStopped(t *testing.T, js jetstream.JetStream, subject string) *
 func (l *load) flows(t *testing.T) {
 	t.Helper()
 	before := l.count.Load()
-	eventually(t, "an acknowledgement", func() bool { return l.count.Load() > before })
+	actorstest.Eventually(t, "an acknowledgement", func() bool { return l.count.Load() > before })
 }
 
 func (l *load) end() []string {
@@ -176,13 +162,13 @@ func TestServerThatSwitchesJetStreamOffIsRestartedUnderLoad(t *testing.T) {
 		if err := first.ShutdownJetStream(); err != nil { // what it does itself when the disk is full
 			t.Fatal(err)
 		}
-		eventually(t, fmt.Sprint("restart ", round), func() bool {
+		actorstest.Eventually(t, fmt.Sprint("restart ", round), func() bool {
 			now := h.Running()
 			return now != nil && now != first && h.Up() == nil
 		})
 	}
 	// The same connection reaches the new server.
-	eventually(t, "publishing again", func() bool {
+	actorstest.Eventually(t, "publishing again", func() bool {
 		_, err := js.Publish(testContext(t), "system.after", []byte("after"))
 		return err == nil
 	})
@@ -204,7 +190,7 @@ func TestRestartOfTheActorKeepsConnectionsAndData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "publishing again", func() bool {
+	actorstest.Eventually(t, "publishing again", func() bool {
 		_, err := js.Publish(testContext(t), "system.after", []byte("after"))
 		return err == nil
 	})
@@ -315,7 +301,7 @@ func TestExternal(t *testing.T) {
 	if err := servers.Stop(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "losing the server", func() bool { return errors.Is(h.Up(), broker.ErrNotRunning) })
+	actorstest.Eventually(t, "losing the server", func() bool { return errors.Is(h.Up(), broker.ErrNotRunning) })
 }
 
 // Whoever connects without credentials publishes what clients may, and can touch
@@ -386,7 +372,7 @@ func TestPortTaken(t *testing.T) {
 	sys := newSystem(t)
 	done := make(chan error, 1)
 	go func() { done <- sys.Start(testContext(t), h.Spec()) }()
-	eventually(t, "a failed start", func() bool { return strings.Contains(h.Up().Error(), "address already in use") })
+	actorstest.Eventually(t, "a failed start", func() bool { return strings.Contains(h.Up().Error(), "address already in use") })
 	l.Close()
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -425,12 +411,12 @@ func TestFullDisk(t *testing.T) {
 		}
 		cancel()
 	}
-	eventually(t, "the end of the server", func() bool { return h.Up() != nil && h.Running() == nil })
+	actorstest.Eventually(t, "the end of the server", func() bool { return h.Up() != nil && h.Running() == nil })
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the restart", func() bool { return h.Up() == nil && h.Running() != first })
-	eventually(t, "publishing again", func() bool {
+	actorstest.Eventually(t, "the restart", func() bool { return h.Up() == nil && h.Running() != first })
+	actorstest.Eventually(t, "publishing again", func() bool {
 		_, err := js.Publish(testContext(t), "market.full", []byte("after"))
 		return err == nil
 	})

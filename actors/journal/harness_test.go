@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/marketprism/marketprism/actors/actorstest"
 	"github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/internal/market"
@@ -177,19 +178,9 @@ func (f *fixture) wantCreditBack() {
 	}
 }
 
-// eventually polls: the tree and the server have no signal for it.
 func (f *fixture) eventually(what string, ok func() bool) {
 	f.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			f.Fatalf("%s: not within 30 s", what)
-		}
-	}
+	actorstest.Eventually(f, what, ok)
 }
 
 var instrument = &market.Instrument{Exchange: "binance", Market: market.Spot, Symbol: "BTC-USDT", Native: "BTCUSDT"}
