@@ -1,7 +1,7 @@
 // Package chassistest starts façades for their tests, calls them, and attacks
-// them, asserting that they stay polite: malformed input is refused with a 4xx problem+json, nothing is
-// answered with 5xx, nothing hangs, and the server is as healthy afterwards as
-// it was before.
+// them, asserting that they stay polite: malformed input is refused with a 4xx
+// problem+json, nothing is answered with 5xx, nothing hangs, and the server is
+// as healthy afterwards as it was before.
 //
 // A façade's test starts its real server with [Serve] and calls
 //
