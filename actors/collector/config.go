@@ -13,39 +13,39 @@ import (
 type Config struct {
 	// BookDepth and BookInterval make book_snapshot records: so many levels a side
 	// at each multiple of the interval of the exchange's clock. 0 makes none.
-	BookDepth    int           `yaml:"book_depth"`
-	BookInterval time.Duration `yaml:"book_interval"`
+	BookDepth    int           `yaml:"book_depth" doc:"Levels a side of the book_snapshot records that are made of a proven book; 0 makes none."`
+	BookInterval time.Duration `yaml:"book_interval" doc:"Time between two book_snapshot records, at its multiples on the exchange's clock; 0 makes none."`
 	// BookTops publishes the best levels after every change of a book.
-	BookTops bool `yaml:"book_tops"`
+	BookTops bool `yaml:"book_tops" doc:"Whether the best levels are published after every change of a book."`
 	// StreamMailbox is how many deliveries may wait for one stream.
-	StreamMailbox int `yaml:"stream_mailbox"`
+	StreamMailbox int `yaml:"stream_mailbox" doc:"How many deliveries may wait for one stream."`
 	// MailboxWait is how long a socket waits for room when a stream's mailbox is
 	// full, before the frame is lost and the gap recorded. 0 does not wait.
 	MailboxWait time.Duration `yaml:"mailbox_wait" doc:"How long a socket waits for room when a stream's mailbox is full, before the frame is lost and the gap recorded; 0 does not wait."`
 	// HoldRecords is how many records a stream holds while it resumes.
-	HoldRecords int `yaml:"hold_records"`
+	HoldRecords int `yaml:"hold_records" doc:"How many records a stream holds while it resumes."`
 	// ResumeTimeout bounds the wait for storage at a stream's start.
-	ResumeTimeout time.Duration `yaml:"resume_timeout"`
+	ResumeTimeout time.Duration `yaml:"resume_timeout" doc:"How long a stream waits for storage at its start."`
 	// RecentTrades and RecentGaps are kept in memory for each stream.
-	RecentTrades int `yaml:"recent_trades"`
-	RecentGaps   int `yaml:"recent_gaps"`
+	RecentTrades int `yaml:"recent_trades" doc:"Trades that are kept in memory for each stream."`
+	RecentGaps   int `yaml:"recent_gaps" doc:"Gaps that are kept in memory for each stream."`
 	// RetryFirst and RetryLast bound the wait before a failed call is tried again.
-	RetryFirst time.Duration `yaml:"retry_first"`
-	RetryLast  time.Duration `yaml:"retry_last"`
+	RetryFirst time.Duration `yaml:"retry_first" doc:"Wait before the first retry of a failed call to the exchange."`
+	RetryLast  time.Duration `yaml:"retry_last" doc:"Longest wait before a retry of a failed call to the exchange."`
 	// BackfillTrades is how many missed trades are fetched for one gap, the newest;
 	// older ones are marked.
-	BackfillTrades int `yaml:"backfill_trades"`
+	BackfillTrades int `yaml:"backfill_trades" doc:"How many missed trades are fetched for one gap, the newest; older ones are marked."`
 	// BackfillPatience is how long a backfill is tried before the gap is marked.
-	BackfillPatience time.Duration `yaml:"backfill_patience"`
+	BackfillPatience time.Duration `yaml:"backfill_patience" doc:"How long a backfill is tried before the gap is marked."`
 	// InstrumentsEvery is how often the instrument table is fetched again.
-	InstrumentsEvery time.Duration `yaml:"instruments_every"`
+	InstrumentsEvery time.Duration `yaml:"instruments_every" doc:"Time between two fetches of the instrument table."`
 	// ShutdownTimeout bounds the drain of a stream.
-	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" doc:"How long a stopping stream may take to empty its mailbox."`
 	// MetricStreams is how many streams have metrics of their own; the others are
 	// summed up as "other".
-	MetricStreams int `yaml:"metric_streams"`
+	MetricStreams int `yaml:"metric_streams" doc:"How many streams have metrics of their own; the others are summed up as other."`
 	// Restart answers the failures of one exchange's market.
-	Restart supervise.Strategy `yaml:"restart"`
+	Restart supervise.Strategy `yaml:"restart" doc:"How failures of one exchange's market are answered."`
 }
 
 // DefaultConfig suits some hundred streams on one node.
