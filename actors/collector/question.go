@@ -32,7 +32,7 @@ type OrderBook struct {
 type (
 	bookQuestion struct{ depth int }
 	bookRefresh  struct{}
-	refreshed    struct{ asked bool }
+	refreshed    struct{}
 	refetch      struct{}
 	refetched    struct{ gaps int }
 )
