@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/marketprism/marketprism/actors/actorstest"
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/storage"
@@ -149,19 +150,9 @@ func (c *cuttable) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// eventually polls: what it waits for has no signal.
 func (n *node) eventually(what string, ok func() bool) {
 	n.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			n.Fatalf("%s: not within 30 s", what)
-		}
-	}
+	actorstest.Eventually(n, what, ok)
 }
 
 func (n *node) status() storage.Status {
