@@ -440,44 +440,38 @@ func deltaBatch(rows, levels int) *market.Batch {
 	return b
 }
 
-func TestCodecAllocatesNothingARecord(t *testing.T) {
+// allocations is how many it takes to write a batch and read it into another.
+func allocations(t *testing.T, b, into *market.Batch) float64 {
+	e, d := NewEncoder(), NewDecoder()
+	return testing.AllocsPerRun(5, func() {
+		e.Reset()
+		into.Reset()
+		if err := e.AddBatch(b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Decode(e.Payload(), into); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestAllocCodec(t *testing.T) {
 	for name, b := range map[string]*market.Batch{"trades": tradeBatch(5000), "deltas": deltaBatch(500, 40)} {
-		e, d := NewEncoder(), NewDecoder()
-		var into market.Batch
-		if n := testing.AllocsPerRun(5, func() {
-			e.Reset()
-			into.Reset()
-			if err := e.AddBatch(b); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := d.Decode(e.Payload(), &into); err != nil {
-				t.Fatal(err)
-			}
-		}); n > 0 {
+		if n := allocations(t, b, &market.Batch{}); n > 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
 }
 
 // Textual identifiers share one copy of their column.
-func TestCodecOfTextualIDs(t *testing.T) {
+func TestAllocCodecOfTextualIDs(t *testing.T) {
 	b := tradeBatch(2000)
 	for r := range market.Rows[market.Trade](b) {
 		n, _ := r.ID.Num()
 		r.ID = market.TextID(fmt.Sprintf("%08x-aaaa-bbbb-cccc-ddddeeeeffff", n))
 	}
-	e, d := NewEncoder(), NewDecoder()
 	var into market.Batch
-	if n := testing.AllocsPerRun(5, func() {
-		e.Reset()
-		into.Reset()
-		if err := e.AddBatch(b); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := d.Decode(e.Payload(), &into); err != nil {
-			t.Fatal(err)
-		}
-	}); n > 1 {
+	if n := allocations(t, b, &into); n > 1 {
 		t.Errorf("%v allocations for %d records", n, b.Len())
 	}
 	wantEqual(t, &into, b)
