@@ -59,7 +59,7 @@ func (d Disk) do(step Step, path string, f func() error) error {
 func (d Disk) writeFile(path string, write func(io.Writer) error) (err error) {
 	var f *os.File
 	err = d.do(StepCreate, path, func() (err error) {
-		if err = os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err = makeDir(filepath.Dir(path)); err != nil {
 			return err
 		}
 		f, err = os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
@@ -95,6 +95,23 @@ func closeAgain(f *os.File) error {
 		return err
 	}
 	return nil
+}
+
+// makeDir makes a directory, and its name durable, where there is none; the one
+// above it must exist.
+func makeDir(dir string) error {
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	above, err := os.Open(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(above.Sync(), above.Close())
 }
 
 // Unlink removes a file; one that is gone is no error.

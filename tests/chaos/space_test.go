@@ -1,0 +1,237 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/marketprism/marketprism/tests/harness"
+)
+
+// smallDisk mounts a file system of so many MiB.
+func smallDisk(t *testing.T, mib int) string {
+	t.Helper()
+	dir := t.TempDir()
+	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib))
+	harness.Unless(t, err == nil, "MARKETPRISM_REQUIRE_TMPFS", fmt.Sprintf("no small disk can be mounted: %v", err))
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// ballast fills a disk until so many MiB are free, and returns what takes it away.
+func ballast(t *testing.T, dir string, leave int64) func() {
+	t.Helper()
+	path := filepath.Join(dir, "ballast")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	block := make([]byte, 256<<10)
+	for free(t, dir) > leave<<20 {
+		if _, err := f.Write(block); err != nil {
+			if errors.Is(err, syscall.ENOSPC) {
+				break
+			}
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func free(t *testing.T, dir string) int64 {
+	t.Helper()
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	return int64(st.Bavail) * st.Bsize
+}
+
+// TestFaultDiskFull: the disk fills up to the guard, and then to the last byte. Writes
+// are refused with 503 and Retry-After, reads go on, everything acknowledged is
+// there, and it recovers by itself when there is space.
+func TestFaultDiskFull(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		guard string
+		leave int64 // MiB
+	}{
+		{"the guard refuses", "16MiB", 8},
+		{"no byte is left", "0", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			disk := smallDisk(t, 96)
+			data := filepath.Join(disk, "data")
+			if err := os.Mkdir(data, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			s := with(quick(), harness.Settings{
+				harness.Storage + ".journal.disk_free_bytes":   tc.guard,
+				harness.Storage + ".journal.disk_free_percent": 0,
+				harness.Storage + ".journal.publish_timeout":   "1s",
+				harness.Storage + ".recorder.give_up":          "3s",
+				harness.Storage + ".recorder.probe_interval":   "200ms",
+				harness.Broker + ".nats.restart_free_bytes":    "24MiB",
+				harness.Broker + ".nats.probe_interval":        "200ms",
+			})
+			n := harness.Start(t, data, s)
+			c := newClient("disk")
+			c.node.Store(n)
+			c.write(t, 2, 5)
+			harness.Await(t, 30*time.Second, "acknowledged writes", func() bool { return len(c.acknowledged()) > 100 })
+			release := ballast(t, disk, tc.leave)
+			harness.Await(t, 60*time.Second, "a refusal", func() bool { return c.refused() > 3 })
+			c.verify(t, n) // reads go on
+			if h := n.Health(harness.Storage); h.Complaint() == "" {
+				t.Error("/health has no complaint while nothing can be written")
+			}
+			release()
+			before := len(c.acknowledged())
+			harness.Await(t, 60*time.Second, "acknowledged writes after there is space", func() bool { return len(c.acknowledged()) > before+50 })
+			c.end()
+			c.verify(t, n)
+			harness.Await(t, 60*time.Second, "a health without complaint", func() bool { return n.Health(harness.Storage).Status == "healthy" })
+			n.Stop()
+			n = harness.Start(t, data, s)
+			c.verify(t, n)
+			n.Stop()
+			t.Logf("%d records acknowledged, refusals %v", len(c.acknowledged()), c.refusals)
+		})
+	}
+}
+
+func (c *client) refused() (times int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.refusals {
+		times += n
+	}
+	return times
+}
+
+// TestFaultJournalFull: the journal is as small as it may be, and the store
+// publishes so seldom that it fills up. Writes are refused, the collector's stream
+// stays live, what it could not record is a gap of cause journal_full, and all goes
+// on when the store has published.
+func TestFaultJournalFull(t *testing.T) {
+	t.Parallel()
+	capture := harness.Capture(t, captured)
+	exchange := harness.Replay(t, capture, "--speed", "4")
+	s := with(quick(), exchange.Settings(capturedIn, capturedAs, "trade", "book_delta"), harness.Settings{
+		harness.Storage + ".journal.max_bytes":           "20MiB",
+		harness.Storage + ".embedded.publish_interval":   "20s",
+		harness.Storage + ".recorder.credit_min":         "1MiB",
+		harness.Storage + ".recorder.credit_max":         "1MiB",
+		harness.Storage + ".recorder.probe_interval":     "200ms",
+		harness.Collector + ".streams.backfill_trades":   100000,
+		harness.Collector + ".streams.backfill_patience": "1m",
+	})
+	n := harness.Start(t, t.TempDir(), s)
+	awaitGrowth(t, n)
+
+	// Text that no compression makes smaller, until the journal is full.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	sent, refusedAt := fillJournal(t, ctx, n)
+	for range 20 { // it stays live while nothing can be recorded
+		q, err := qualityOf(n)
+		if err != nil || q.BookState != "live" {
+			t.Fatalf("while the journal is full the book is %q: %v", q.BookState, err)
+		}
+		harness.Pause(t, 100*time.Millisecond)
+	}
+	var gaps []harness.Record
+	harness.Await(t, 60*time.Second, "writes that are taken again", func() bool {
+		a, err := harness.Post(t.Context(), n.URL(harness.Storage, "/api/v1/storage/hot/trades"), "application/json", []byte(noise(1)))
+		return err == nil && a.Status == http.StatusOK
+	})
+	full := time.Since(refusedAt)
+	harness.Await(t, 30*time.Second, "a gap of cause journal_full", func() bool {
+		gaps = nil
+		for _, g := range n.MustQuery("gap", capturedOn, capturedAs, "market", capturedIn) {
+			if g.Cause == "journal_full" {
+				gaps = append(gaps, g)
+			}
+		}
+		return len(gaps) > 0
+	})
+	t.Logf("%d records filled the journal; after %v it took writes again; the first gap: %s", sent, full, gaps[0].Line)
+	if got := len(n.MustQuery("trade", "lab", "NOISE-USDT")); got < sent {
+		t.Errorf("%d of %d acknowledged records are read", got, sent)
+	}
+	n.Stop()
+
+	n = harness.Start(t, n.Data, quick())
+	truth := map[string]harness.Record{}
+	for _, trade := range normalized(t, capture, "trade") {
+		truth[trade.Name()] = trade
+	}
+	checkTrades(t, n, truth)
+	n.Stop()
+}
+
+// fillJournal returns how many records were acknowledged before the first refusal.
+func fillJournal(t *testing.T, ctx context.Context, n *harness.Node) (sent int, at time.Time) {
+	t.Helper()
+	const rows = 1000
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); {
+		a, err := harness.Post(ctx, n.URL(harness.Storage, "/api/v1/storage/hot/trades"), "application/json", []byte(noise(rows)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Status == http.StatusOK {
+			sent += rows
+			continue
+		}
+		p, err := a.Problem()
+		if err != nil || a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+			t.Fatalf("a full journal answers %d, Retry-After %q: %v %s", a.Status, a.Header.Get("Retry-After"), err, a.Body)
+		}
+		if p.Code == "journal_full" {
+			return sent, time.Now()
+		}
+	}
+	t.Fatalf("%d records did not fill the journal", sent)
+	return 0, time.Time{}
+}
+
+// noise is an array of trades with random ids.
+func noise(rows int) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	var b bytes.Buffer
+	id := make([]byte, 120)
+	for i := range rows {
+		for j := range id {
+			id[j] = letters[rand.IntN(len(letters))]
+		}
+		b.WriteByte("[,"[min(i, 1)])
+		row, err := json.Marshal(map[string]any{
+			"timestamp": int64(moment), "symbol": "NOISE-USDT", "exchange": "lab", "price": "1", "amount": "1", "side": "buy", "trade_id": string(id),
+		})
+		if err != nil {
+			panic(err) // strings and a number
+		}
+		b.Write(row)
+	}
+	return strings.TrimSpace(b.String()) + "]"
+}
