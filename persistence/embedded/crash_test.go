@@ -107,6 +107,15 @@ func (w *world) check() {
 	}
 }
 
+// checkAcrossCrash compares the store with the truth before and after a crash.
+func (w *world) checkAcrossCrash() {
+	w.t.Helper()
+	w.check()
+	w.crash()
+	w.check()
+	w.checkFiles()
+}
+
 // checkFiles holds the directory to the manifest.
 func (w *world) checkFiles() {
 	w.t.Helper()
@@ -162,17 +171,11 @@ func TestCrashWhilePublishing(t *testing.T) {
 			if reached && !errors.Is(err, errKilled) {
 				t.Fatalf("unexpected error %v", err)
 			}
-			w.check() // the survivor still serves everything
-			w.crash()
-			w.check()
-			w.checkFiles()
+			w.checkAcrossCrash() // the survivor still serves everything
 			if err := w.publish(); err != nil {
 				t.Fatal(err)
 			}
-			w.check()
-			w.crash()
-			w.check()
-			w.checkFiles()
+			w.checkAcrossCrash()
 		})
 		if !reached || t.Failed() {
 			if n != 3*7+2 {
@@ -223,10 +226,7 @@ func TestRetryAfterFailure(t *testing.T) {
 			if err := w.publish(); err != nil {
 				t.Fatal(err)
 			}
-			w.check()
-			w.crash()
-			w.check()
-			w.checkFiles()
+			w.checkAcrossCrash()
 		})
 		if !reached || t.Failed() {
 			return
@@ -256,10 +256,7 @@ func TestCrashWhileMerging(t *testing.T) {
 			if reached = at(); reached != (err != nil) {
 				t.Fatalf("step reached: %v, error: %v", reached, err)
 			}
-			w.check()
-			w.crash()
-			w.check()
-			w.checkFiles()
+			w.checkAcrossCrash()
 			if err := w.engine.Maintain(t.Context()); err != nil {
 				t.Fatal(err)
 			}
