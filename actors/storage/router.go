@@ -12,6 +12,7 @@ import (
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/journal"
 )
 
 // The router's messages. Each carries the asker's ctx, which ends the work when the
@@ -164,6 +165,9 @@ func (h *Handle) write(ctx context.Context, batch *market.Batch) (Written, error
 	if err := external(batch); err != nil {
 		return Written{}, err
 	}
+	if err := h.unreadable(); err != nil {
+		return Written{}, err
+	}
 	rows := batch.Len()
 	outcome := make(chan persistence.Outcome, 1)
 	entry := &persistence.Entry{Batch: *batch, Done: func(_ *persistence.Entry, o persistence.Outcome) { outcome <- o }}
@@ -217,6 +221,20 @@ func (h *Handle) visible(ctx context.Context, shard int, seq uint64) bool {
 	defer cancel()
 	return h.options.Engine.WaitApplied(ctx, shard, seq) == nil
 }
+
+// unreadable refuses what the journal would take and nobody could ever read: what
+// is written to an older copy of the journal gets numbers that the store has read
+// already, and what is written to another journal belongs to no position.
+func (h *Handle) unreadable() error {
+	err := h.shards[0].faulted()
+	if errors.Is(err, journal.ErrRolledBack) || errors.Is(err, journal.ErrOtherJournal) {
+		return &UnavailableError{Err: fmt.Errorf("%w: %w", persistence.ErrRefusing, err), RetryAfter: unreadableRetry}
+	}
+	return nil
+}
+
+// unreadableRetry is when a client may ask again whether somebody has helped.
+const unreadableRetry = 30 * time.Second
 
 // refusal says of a write that the recorder did not store when to try again.
 func refusal(err error) error {

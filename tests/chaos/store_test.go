@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -181,6 +182,11 @@ func TestFaultOlderJournal(t *testing.T) {
 	n = harness.Start(t, n.Data, slow())
 	loud(t, n, "journal ends before the position")
 	c.verify(t, n)
+	// It would be acknowledged under a number that nobody reads any more.
+	a, err := harness.Post(t.Context(), n.URL(harness.Storage, "/api/v1/storage/hot/trades"), "application/json", c.body([]string{"never"}))
+	if err != nil || a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+		t.Errorf("a write to an older copy of the journal: %v %+v", err, a)
+	}
 	n.Stop()
 
 	harness.CopyTree(t, whole, broker(n))
@@ -211,6 +217,46 @@ func flip(at func(size int) int) func([]byte) []byte {
 }
 
 func middle(size int) int { return size / 2 }
+
+// TestFaultJournalSettings: the file that says what the journal's stream is, is
+// damaged. The broker then knows no such stream, which must not be taken for a
+// journal that was never made.
+func TestFaultJournalSettings(t *testing.T) {
+	for _, published := range []bool{true, false} {
+		t.Run(fmt.Sprintf("published %v", published), func(t *testing.T) {
+			c := newClient("settings")
+			n := harness.Start(t, t.TempDir(), slow())
+			fill(t, n, c, 10)
+			if published {
+				n.Stop()
+			}
+			n.Kill()
+			settings := filepath.Join(filepath.Dir(filepath.Dir(block(n))), "meta.inf")
+			change(t, settings, flip(middle))
+			n = harness.Launch(t, n.Data, slow(), nil)
+			var complaint string
+			read := 0
+			harness.Eventually(t, 8*time.Second, func() bool {
+				if n.Ended() {
+					return true
+				}
+				if n.Found(); n.URLs[harness.Storage] == "" {
+					return false
+				}
+				if h := n.Health(harness.Storage); h.Code == http.StatusServiceUnavailable {
+					complaint = h.Complaint()
+				}
+				read = len(n.MustQuery("trade", "lab", c.symbol))
+				return complaint != "" || read == len(c.acknowledged()) && !published
+			})
+			t.Logf("%d of %d acknowledged records are read; /health: %q, ended %v", read, len(c.acknowledged()), complaint, n.Ended())
+			if complaint == "" && !n.Ended() && read < len(c.acknowledged()) {
+				t.Errorf("%d acknowledged records are gone, and nobody says so", len(c.acknowledged())-read)
+			}
+			n.Kill()
+		})
+	}
+}
 
 // TestFaultJournalBlockRead: the journal's file is damaged under messages that have
 // to be read again, because the store is an older copy, while the broker believes
