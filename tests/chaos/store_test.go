@@ -13,41 +13,30 @@ import (
 	"github.com/marketprism/marketprism/tests/harness"
 )
 
-// state is what GET status says of the one shard.
-type state struct {
-	Shard struct {
-		State    string `json:"state"`
-		Fault    string `json:"fault"`
-		Applied  uint64 `json:"applied"`
-		Position uint64 `json:"position"`
-		Journal  *struct {
-			First uint64 `json:"first"`
-			Last  uint64 `json:"last"`
-		} `json:"journal"`
-	}
+// shard is what GET status says of the one shard.
+type shard struct {
+	State    string `json:"state"`
+	Fault    string `json:"fault"`
+	Applied  uint64 `json:"applied"`
+	Position uint64 `json:"position"`
+	Journal  *struct {
+		First uint64 `json:"first"`
+		Last  uint64 `json:"last"`
+	} `json:"journal"`
 }
 
-func stateOf(t testing.TB, n *harness.Node) state {
+func shardOf(t testing.TB, n *harness.Node) shard {
 	t.Helper()
 	var answer struct {
 		Data struct {
-			Shards []struct {
-				State    string `json:"state"`
-				Fault    string `json:"fault"`
-				Applied  uint64 `json:"applied"`
-				Position uint64 `json:"position"`
-				Journal  *struct {
-					First uint64 `json:"first"`
-					Last  uint64 `json:"last"`
-				} `json:"journal"`
-			} `json:"shards"`
+			Shards []shard `json:"shards"`
 		} `json:"data"`
 	}
 	harness.GetJSON(t, n.URL(harness.Storage, "/api/v1/storage/status"), &answer)
 	if len(answer.Data.Shards) != 1 {
 		t.Fatalf("%d shards, want 1", len(answer.Data.Shards))
 	}
-	return state{answer.Data.Shards[0]}
+	return answer.Data.Shards[0]
 }
 
 // fill writes some messages of a few records each, and waits for their
@@ -87,7 +76,7 @@ func loud(t *testing.T, n *harness.Node, word string) {
 	if !strings.Contains(h.Complaint(), word) {
 		t.Errorf("/health complains of %q, not of %q", h.Complaint(), word)
 	}
-	if s := stateOf(t, n); s.Shard.State != "faulted" || !strings.Contains(s.Shard.Fault, word) {
+	if s := shardOf(t, n); s.State != "faulted" || !strings.Contains(s.Fault, word) {
 		t.Errorf("the status says %+v", s)
 	}
 	harness.Await(t, 20*time.Second, "an error in the log that says "+word, func() bool {
@@ -137,10 +126,10 @@ func TestFaultOlderStorePurged(t *testing.T) {
 	harness.CopyTree(t, hot(n), saved)
 
 	n = harness.Start(t, n.Data, quick())
-	from := stateOf(t, n).Shard.Position
+	from := shardOf(t, n).Position
 	fill(t, n, c, 10)
 	harness.Await(t, 30*time.Second, "a purge beyond the copy", func() bool {
-		j := stateOf(t, n).Shard.Journal
+		j := shardOf(t, n).Journal
 		return j != nil && j.First > from+1
 	})
 	n.Stop()

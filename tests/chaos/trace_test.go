@@ -106,6 +106,30 @@ func (x *traced) before(a, b *call, why string) {
 	}
 }
 
+// TestTraceOrder: a call that another thread overlaps has returned when strace says
+// that it resumed, not when it began.
+func TestTraceOrder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "trace")
+	text := `11 fsync(7</data/1.blk> <unfinished ...>
+12 write(9<socket:[1]>, "HTTP/1.1 200 OK", 15) = 15
+11 <... fsync resumed>)  = 0
+12 write(9<socket:[1]>, "HTTP/1.1 200 OK", 15 <unfinished ...>
+12 <... write resumed>) = 15
+12 fsync(8</data/2.blk>) = -1 EIO (Input/output error)
+`
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	calls := readTrace(t, path)
+	if len(calls) != 4 {
+		t.Fatalf("%d calls, want 4", len(calls))
+	}
+	sync, early, late, failed := calls[0], calls[1], calls[2], calls[3]
+	if sync.end < early.begin || sync.end >= late.begin || !failed.failed || !syncs(sync, "/1.blk>") || syncs(late, "/1.blk>") {
+		t.Errorf("read as %+v %+v %+v %+v", *sync, *early, *late, *failed)
+	}
+}
+
 // TestFaultNothingIsAcknowledgedUnsynced: the system calls themselves show that the
 // journal's sync returns before the answer, and that those of part, directory and
 // manifest return before the journal may forget anything.
@@ -124,16 +148,16 @@ func TestFaultNothingIsAcknowledgedUnsynced(t *testing.T) {
 	n.AwaitReady()
 	c := newClient("traced")
 	for range 3 { // three messages in three publications, so that something is purged
-		at := stateOf(t, n).Shard.Position
+		at := shardOf(t, n).Position
 		body := c.body([]string{"traced-" + time.Now().String()})
 		a, err := harness.Post(t.Context(), n.URL(harness.Storage, "/api/v1/storage/hot/trades"), "application/json", body)
 		if err != nil || a.Status != http.StatusOK {
 			t.Fatalf("POST: %v %+v", err, a)
 		}
-		harness.Await(t, 30*time.Second, "a publication", func() bool { return stateOf(t, n).Shard.Position > at })
+		harness.Await(t, 30*time.Second, "a publication", func() bool { return shardOf(t, n).Position > at })
 	}
 	harness.Await(t, 30*time.Second, "a purge", func() bool {
-		j := stateOf(t, n).Shard.Journal
+		j := shardOf(t, n).Journal
 		return j != nil && j.First > 1
 	})
 	n.Stop()

@@ -72,7 +72,7 @@ func lines(records []harness.Record) []string {
 // sameRecords compares two sets of records, whatever their order.
 func sameRecords(t *testing.T, kind string, got, want []string) {
 	t.Helper()
-	got, want = comparable(got), comparable(want)
+	got, want = stripped(got), stripped(want)
 	if len(got) != len(want) {
 		t.Errorf("%s: %d records stored, normalize prints %d", kind, len(got), len(want))
 	}
@@ -84,7 +84,8 @@ func sameRecords(t *testing.T, kind string, got, want []string) {
 	}
 }
 
-func comparable(records []string) []string {
+// stripped are records without their own fields, sorted.
+func stripped(records []string) []string {
 	all := make([]string, len(records))
 	for i, line := range records {
 		all[i] = ownFields.ReplaceAllString(line, "")
