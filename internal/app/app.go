@@ -124,7 +124,11 @@ func (a *App) start(ctx context.Context) error {
 	if err := free(a.cfg.Node.DataDir, a.services); err != nil {
 		return err
 	}
-	var err error
+	release, err := claim(a.cfg.Node.DataDir, a.services)
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, release)
 	a.system, err = supervise.NewSystem(ctx, supervise.Options{Logger: a.log, Registerer: a.registry, Config: supervise.DefaultConfig()})
 	if err != nil {
 		return fmt.Errorf("making the actor system: %w", err)

@@ -63,6 +63,38 @@ func free(dataDir string, services []string) error {
 	return nil
 }
 
+// claim takes the services on the data directory for this process until it
+// releases them or ends: of two processes that start at once, one is refused. The
+// pid files come later, when it is known where the services answer.
+func claim(dataDir string, services []string) (release func() error, err error) {
+	if err := os.MkdirAll(pidDir(dataDir), 0o755); err != nil {
+		return nil, fmt.Errorf("making the folder of the pid files: %w", err)
+	}
+	var held []*os.File
+	release = func() error {
+		var errs []error
+		for _, f := range held {
+			errs = append(errs, f.Close())
+		}
+		return errors.Join(errs...)
+	}
+	for _, s := range services {
+		f, err := os.OpenFile(filepath.Join(pidDir(dataDir), s+".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("claiming %s: %w", s, err), release())
+		}
+		held = append(held, f)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = fmt.Errorf("%s is being started, or stopped, on %s by another process", s, dataDir)
+		}
+		if err != nil {
+			return nil, errors.Join(err, release())
+		}
+	}
+	return release, nil
+}
+
 // Running is the process that runs a service on a data directory, and where the
 // service answers.
 func Running(dataDir, service string) (pid int, url string, ok bool) {

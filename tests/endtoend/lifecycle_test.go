@@ -110,6 +110,24 @@ func TestOneProcessADirectory(t *testing.T) {
 	n.Stop()
 }
 
+// TestTwoStartsAtOnce: of two processes that are started on one data directory at
+// the same moment, one runs and the other says why it does not.
+func TestTwoStartsAtOnce(t *testing.T) {
+	for _, services := range [][]string{nil, {harness.Broker}} {
+		data := t.TempDir()
+		a, b := harness.Launch(t, data, nil, nil, services...), harness.Launch(t, data, nil, nil, services...)
+		harness.Await(t, 30*time.Second, "one of them to give up", func() bool { return a.Ended() || b.Ended() })
+		if a.Ended() {
+			a, b = b, a
+		}
+		if code := b.Exit(); code == 0 || !strings.Contains(b.Log(), "another process") && !strings.Contains(b.Log(), "already runs") {
+			t.Errorf("%q: the second ended with %d and said:\n%s", services, code, b.Log())
+		}
+		a.AwaitReady()
+		a.Stop()
+	}
+}
+
 // TestStatusAndStop drives the two commands of an operator.
 func TestStatusAndStop(t *testing.T) {
 	data := t.TempDir()
