@@ -3,6 +3,7 @@
 # Test names say how a test must be run, so no build tag is needed:
 #   TestAlloc…      counts allocations; the race detector changes them, so plain
 #   TestMultiNode…  starts several nodes; too slow under the race detector
+#   TestLarge…      one goroutine over so much data that the race detector takes minutes
 #   everything else runs with the race detector
 
 SHELL := bash
@@ -13,7 +14,7 @@ SHELL := bash
 GOLANGCI_LINT := v2.15.0
 GOVULNCHECK   := v1.9.0
 
-PLAIN   := ^Test(Alloc|MultiNode)
+PLAIN   := ^Test(Alloc|MultiNode|Large)
 TIMEOUT ?= 20m
 PKG     ?= ./...
 ARGS    ?=

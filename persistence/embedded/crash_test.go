@@ -236,7 +236,7 @@ func TestRetryAfterFailure(t *testing.T) {
 
 // TestCrashWhileMerging kills the process before every disk step of a merge, and
 // of the unlinking after it.
-func TestCrashWhileMerging(t *testing.T) {
+func TestLargeCrashWhileMerging(t *testing.T) {
 	for n := 0; ; n++ {
 		reached := false
 		t.Run(fmt.Sprintf("step %d", n), func(t *testing.T) {

@@ -77,7 +77,7 @@ func (w *world) checkQuarantine(bad persistence.PartInfo) {
 
 // TestDamagedPart flips one byte at many places of a part: a query that meets it
 // fails with a CorruptError, or Maintain finds it; it is never skipped silently.
-func TestDamagedPart(t *testing.T) {
+func TestLargeDamagedPart(t *testing.T) {
 	for _, share := range []float64{0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 0.995} {
 		t.Run("query", func(t *testing.T) {
 			w := damaged(t)

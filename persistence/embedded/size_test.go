@@ -12,7 +12,7 @@ import (
 )
 
 // TestBytesPerTrade holds a captured trade to its size, every column included.
-func TestBytesPerTrade(t *testing.T) {
+func TestLargeTradesBytes(t *testing.T) {
 	for _, name := range []string{spotCapture, usdmCapture} {
 		e := openTest(t, t.TempDir(), newClock())
 		tp := newTape(capturedTrades(t, name))

@@ -40,7 +40,7 @@ func differential(seed uint64) func(t *testing.T, s Subject) {
 		f := newFixture(t, s)
 		g := NewGenerator(seed)
 		kinds := StoredKinds()
-		for range 120 {
+		for range steps {
 			f.randomStep(g, kinds)
 		}
 		f.checkAll()

@@ -1,0 +1,6 @@
+//go:build !race
+
+package persistencetest
+
+// steps of one differential test.
+const steps = 120
