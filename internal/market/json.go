@@ -87,13 +87,16 @@ func (j *JSON) Time(f *Field, v *int64) {
 	}
 	j.key(f)
 	j.buf = append(j.buf, j.digits[:]...)
-	var low [9]byte
-	for n, rest := uint32(ns), len(low)-1; rest >= 0; rest-- {
-		low[rest] = byte('0' + n%10)
-		n /= 10
-	}
-	j.buf = append(j.buf, low[:]...)
+	n := uint32(ns)
+	a, b, c, d := n/1e7%100*2, n/1e5%100*2, n/1e3%100*2, n/10%100*2
+	j.buf = append(j.buf, pairs[a], pairs[a+1], pairs[b], pairs[b+1], pairs[c], pairs[c+1], pairs[d], pairs[d+1], byte('0'+n%10))
 }
+
+// pairs are the numbers from 00 to 99.
+const pairs = "00010203040506070809101112131415161718192021222324" +
+	"25262728293031323334353637383940414243444546474849" +
+	"50515253545556575859606162636465666768697071727374" +
+	"75767778798081828384858687888990919293949596979899"
 
 // Count implements [Visitor].
 func (j *JSON) Count(f *Field, v *int64) {
