@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/http/broker"
 	"github.com/marketprism/marketprism/http/chassis"
-	"github.com/marketprism/marketprism/http/chassis/facade"
 	"github.com/marketprism/marketprism/http/collector"
 	"github.com/marketprism/marketprism/http/monitoring"
 	"github.com/marketprism/marketprism/http/storage"
@@ -35,8 +33,8 @@ func (a *App) startServers(ctx context.Context) error {
 		},
 		cluster.Storage:   a.registerStorage,
 		cluster.Collector: func(s *chassis.Server) error { return collector.Register(s, collector.Options{Branch: a.collector}) },
-		cluster.Scheduler: later("/api/v1/scheduler/status", "The scheduler"),
-		cluster.Gateway:   later("/api/v1/gateway/status", "The gateway"),
+		cluster.Scheduler: later(cluster.Scheduler, "/api/v1/scheduler/"),
+		cluster.Gateway:   later(cluster.Gateway, "/api/v1/gateway/"),
 	}
 	for _, name := range a.services {
 		s, err := chassis.New(chassis.Options{
@@ -56,13 +54,6 @@ func (a *App) startServers(ctx context.Context) error {
 		a.servers[name] = s
 	}
 	return nil
-}
-
-// later is a service whose own routes are still to come.
-func later(path, what string) func(*chassis.Server) error {
-	return func(s *chassis.Server) error {
-		return s.Handle(facade.Later(http.MethodGet, path, "status", what))
-	}
 }
 
 // actorsCheck fails when the tree has failed beyond its restart budget.

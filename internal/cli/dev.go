@@ -73,7 +73,7 @@ func dev(ctx context.Context, s streams, o devOptions) error {
 		return err
 	}
 	begin := time.Now()
-	return run(ctx, s, &loaded.Config, nil, func(ctx context.Context, a *app.App) error {
+	return run(ctx, s, &loaded.Config, nil, nil, func(ctx context.Context, a *app.App) error {
 		banner(s, a, time.Since(begin))
 		<-ctx.Done()
 		return nil

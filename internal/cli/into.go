@@ -35,7 +35,7 @@ func replayInto(ctx context.Context, s streams, server *replay.Server, o intoOpt
 	if err := pointAt(cfg, server.Endpoints()); err != nil {
 		return err
 	}
-	return run(ctx, s, cfg, nil, func(ctx context.Context, a *app.App) error {
+	return run(ctx, s, cfg, nil, nil, func(ctx context.Context, a *app.App) error {
 		for _, name := range cluster.Services() {
 			fmt.Fprintf(s.err, "%-24s %s\n", name, a.URL(name))
 		}

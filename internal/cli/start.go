@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,8 +37,12 @@ is to be started again.`,
 			if err != nil {
 				return err
 			}
-			return run(c.Context(), s, &loaded.Config, services, func(context.Context, *app.App) error {
-				<-c.Context().Done()
+			reload := func(ctx context.Context, log *zap.Logger, level zap.AtomicLevel) {
+				again := func() (*config.Loaded, error) { return o.load(streams{err: io.Discard, environ: s.environ}) }
+				newReloader(again, loaded, log, level).run(ctx)
+			}
+			return run(c.Context(), s, &loaded.Config, services, reload, func(ctx context.Context, _ *app.App) error {
+				<-ctx.Done()
 				return nil
 			})
 		},
@@ -46,9 +52,12 @@ is to be started again.`,
 }
 
 // run starts the services, calls during, and stops them in order. It returns
-// early when the program cannot go on.
-func run(ctx context.Context, s streams, cfg *config.Config, services []string, during func(context.Context, *app.App) error) error {
-	log, _, err := app.NewLogger(cfg.Log, s.err, Version(), nodeName(cfg))
+// early when the program cannot go on. beside, where it is not nil, runs as long
+// as during does.
+func run(ctx context.Context, s streams, cfg *config.Config, services []string,
+	beside func(context.Context, *zap.Logger, zap.AtomicLevel), during func(context.Context, *app.App) error,
+) error {
+	log, level, err := app.NewLogger(cfg.Log, s.err, Version(), nodeName(cfg))
 	if err != nil {
 		return err
 	}
@@ -62,6 +71,10 @@ func run(ctx context.Context, s streams, cfg *config.Config, services []string, 
 	ended := make(chan error, 1)
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var besides sync.WaitGroup
+	if beside != nil {
+		besides.Go(func() { beside(inner, log, level) })
+	}
 	go func() { ended <- during(inner, a) }()
 	var failure error
 	select {
@@ -72,6 +85,8 @@ func run(ctx context.Context, s streams, cfg *config.Config, services []string, 
 		cancel()
 		failure = errors.Join(failure, <-ended)
 	}
+	cancel()
+	besides.Wait()
 	stop, release := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer release()
 	return errors.Join(failure, a.Stop(stop))
