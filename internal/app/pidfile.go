@@ -37,7 +37,12 @@ func writePIDs(dataDir string, urls map[string]string) (remove func() error, err
 		if err != nil {
 			return nil, fmt.Errorf("writing a pid file: %w", err)
 		}
-		if err := os.WriteFile(pidPath(dataDir, service), append(text, '\n'), 0o644); err != nil {
+		// Whole or not at all: others read it at any moment.
+		half := pidPath(dataDir, service) + ".tmp"
+		if err := os.WriteFile(half, append(text, '\n'), 0o644); err != nil {
+			return nil, fmt.Errorf("writing a pid file: %w", err)
+		}
+		if err := os.Rename(half, pidPath(dataDir, service)); err != nil {
 			return nil, fmt.Errorf("writing a pid file: %w", err)
 		}
 	}

@@ -418,7 +418,7 @@ func TestFaultJournalBlock(t *testing.T) {
 				if n.Ended() {
 					return true
 				}
-				if n.Found(); len(n.URLs) == 0 {
+				if n.Found(); n.URLs[harness.Storage] == "" {
 					return false
 				}
 				h := n.Health(harness.Storage)
