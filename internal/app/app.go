@@ -7,9 +7,9 @@
 //	broker ─ journal ─ storage ─ collector       the tree, each branch ready before the next
 //	   every server listens, then turns ready
 //
-// Stopping: every /readyz turns 503, the collector closes its sockets and drains,
-// the recorders flush to acknowledgement, the readers apply and publish what the
-// journal has, the broker stops; then the servers end.
+// Stopping: the servers end first, each with its /readyz at 503 and its requests
+// drained; the collector closes its sockets and drains, the recorders flush to
+// acknowledgement, the readers publish what they have applied, the broker stops.
 //
 // # Failure
 //
@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -76,6 +77,9 @@ type App struct {
 	servers map[string]*chassis.Server
 	closers []func() error // in order of making
 	failed  chan error
+
+	ending   chan struct{} // closed by Stop
+	watchers sync.WaitGroup
 }
 
 // New checks the options; nothing runs yet.
@@ -89,7 +93,7 @@ func New(o Options) (*App, error) {
 	}
 	a := &App{
 		options: o, cfg: o.Config, services: services, log: o.Log, registry: prometheus.NewRegistry(),
-		servers: map[string]*chassis.Server{}, failed: make(chan error, 1),
+		servers: map[string]*chassis.Server{}, failed: make(chan error, 1), ending: make(chan struct{}),
 	}
 	for _, c := range []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -151,21 +155,28 @@ func (a *App) start(ctx context.Context) error {
 	for _, name := range a.services {
 		a.servers[name].Ready()
 	}
-	go a.watch()
+	a.watch()
 	return nil
 }
 
-// watch passes on the first thing that ends the program.
+// watch passes on the first thing that ends the program, until Stop.
 func (a *App) watch() {
 	for _, s := range a.servers {
-		go func() {
-			if err := <-s.Failed(); err != nil {
+		a.watchers.Go(func() {
+			select {
+			case err := <-s.Failed():
 				a.fail(err)
+			case <-a.ending:
 			}
-		}()
+		})
 	}
-	<-a.system.Fatal()
-	a.fail(a.system.Err())
+	a.watchers.Go(func() {
+		select {
+		case <-a.system.Fatal():
+			a.fail(a.system.Err())
+		case <-a.ending:
+		}
+	})
 }
 
 func (a *App) fail(err error) {
@@ -232,6 +243,8 @@ func (a *App) stopCollector(ctx context.Context) error {
 // Stop stops everything in order, within ctx. It may be called once.
 func (a *App) Stop(ctx context.Context) error {
 	begin := time.Now()
+	close(a.ending)
+	a.watchers.Wait()
 	var errs []error
 	for _, name := range slices.Backward(a.services) {
 		if s := a.servers[name]; s != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/marketprism/marketprism/actors/collector"
 	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/storage"
+	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence/embedded"
@@ -29,19 +30,19 @@ func (a *App) startTree(ctx context.Context) error {
 	if err := a.makeRecorders(); err != nil {
 		return err
 	}
-	specs := []specMaker{a.broker}
+	specs := []supervise.Spec{a.broker.Spec()}
 	if a.runs(cluster.Storage) || a.runs(cluster.Collector) {
-		specs = append(specs, a.recorders)
+		specs = append(specs, a.recorders.Spec())
 	}
 	if a.runs(cluster.Storage) {
 		if err := a.makeStorage(); err != nil {
 			return err
 		}
-		specs = append(specs, a.store)
+		specs = append(specs, a.store.Spec())
 	}
 	// Closed before the store, whose readers use it.
 	a.closers = append(a.closers, func() error { a.opener.Close(); return nil })
-	if err := a.system.Start(ctx, specsOf(specs)...); err != nil {
+	if err := a.system.Start(ctx, specs...); err != nil {
 		return fmt.Errorf("starting the actors: %w", err)
 	}
 	a.catchUp(ctx)

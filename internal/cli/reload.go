@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -71,9 +72,7 @@ func (r *reloader) look() string {
 	var b strings.Builder
 	for _, f := range files {
 		if st, err := os.Stat(f); err == nil {
-			b.WriteString(f)
-			b.WriteString(st.ModTime().String())
-			b.WriteByte(byte(st.Size()))
+			fmt.Fprintln(&b, f, st.ModTime().UnixNano(), st.Size())
 		}
 	}
 	return b.String()

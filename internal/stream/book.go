@@ -59,7 +59,8 @@ type books struct {
 	// pending are changes that the book does not hold yet, or that a snapshot on
 	// its way may need, in chain order.
 	pending []waiting
-	// snapshot was received and is waiting for a change to splice to.
+	// asked: a snapshot was requested and not answered yet. refreshing: it is to
+	// replace the start of a live book, so that what is applied is kept for it.
 	asked      bool
 	refreshing bool
 	// refreshed is when a refresh was asked for last, by the receive time of
