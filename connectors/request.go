@@ -17,11 +17,12 @@ type REST interface {
 	// Recognise turns a recorded URL back into its request.
 	Recognise(u *url.URL, known *market.Instruments) (Request, bool)
 	// Decode appends every record of a response to out: a snapshot as a
-	// [market.BookDelta] with IsSnapshot, trades with the flag backfilled. The
+	// [market.BookDelta] with IsSnapshot, trades oldest first with the flag
+	// backfilled. The
 	// error is a *[FrameError] when the body is not what was asked for; out is then
 	// as it was.
 	Decode(req Request, body []byte, rc Receipt, out *market.Batch) error
-	// Instruments reads the response of [NeedInstruments]: those of this venue.
+	// Instruments reads one response of [NeedInstruments]: those of this venue.
 	Instruments(body []byte) ([]*market.Instrument, error)
 }
 
@@ -30,6 +31,28 @@ type Metered interface {
 	// Used reads the weight used in the current window; ok is false when the
 	// response does not say.
 	Used(h http.Header) (weight int, ok bool)
+}
+
+// Parted is a [REST] that needs several calls to meet some needs.
+type Parted interface {
+	// Parts is how many calls a need takes, numbered by [Need.Part]; at least 1.
+	Parts(k NeedKind) int
+}
+
+// Ranked is a [REST] that tells how much of its instruments is traded, so that
+// the most active of them can be chosen ([NeedVolumes]).
+type Ranked interface {
+	// Volumes reads one response of [NeedVolumes]. The error is a *[FrameError].
+	Volumes(body []byte) ([]Volume, error)
+}
+
+// Volume is how much of one instrument was traded in the last 24 hours.
+type Volume struct {
+	// Native is the exchange's own spelling of the instrument.
+	Native string
+	// Turnover is in quote, or in whatever unit all instruments of the market
+	// share: it ranks them.
+	Turnover float64
 }
 
 // ErrUnsupported says that the exchange offers no call for a need.
@@ -50,6 +73,8 @@ const (
 	NeedTradesFrom
 	// NeedPoll: the present value of a polled channel.
 	NeedPoll
+	// NeedVolumes: how much of each instrument is traded ([Ranked]).
+	NeedVolumes
 )
 
 // String is the need's word: "snapshot".
@@ -65,6 +90,8 @@ func (k NeedKind) String() string {
 		return "trades_from"
 	case NeedPoll:
 		return "poll"
+	case NeedVolumes:
+		return "volumes"
 	}
 	return "invalid"
 }
@@ -75,9 +102,12 @@ type Need struct {
 	Instrument *market.Instrument
 	// Channel is the index in [Venue.Channels], for [NeedPoll].
 	Channel int
-	// FromID and ToID bound the trades wanted, both inclusive; ToID 0 is no bound.
-	// Trades outside are not decoded.
+	// FromID and ToID bound the trades wanted by their numbers
+	// ([market.Trade.Number]), both inclusive; ToID 0 is no bound. Trades outside
+	// are not decoded.
 	FromID, ToID int64
+	// Part is which of the calls that the need takes this is, from 0 ([Parted]).
+	Part int
 }
 
 // Request is one GET.

@@ -43,6 +43,10 @@ type Demand struct {
 
 // WireRules are the rules of a connection that are plain numbers.
 type WireRules struct {
+	// Greeting are the frames that a new connection begins with, before anything
+	// is asked for: the terms on which the exchange is to send. Their answers, if
+	// any, are waited for by nobody.
+	Greeting [][]byte
 	// PingEvery is the time between pings that we must send; 0 when the exchange
 	// pings us. Ping is the text frame for it; nil for a WebSocket ping.
 	PingEvery time.Duration

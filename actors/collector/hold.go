@@ -147,7 +147,7 @@ func (r *route) ledger(ctx context.Context) (gaps []market.Gap, err error) {
 // sequenceOf is the number by which a channel tells what follows.
 func sequenceOf(r market.Record) market.OptInt {
 	if t, ok := r.(*market.Trade); ok {
-		n, numeric := t.ID.Num()
+		n, numeric := t.Number()
 		return market.OptInt{V: n, OK: numeric}
 	}
 	return r.Head().Seq

@@ -359,7 +359,7 @@ func (v *venue) fetchTrades(ctx context.Context, e *errand) errandDone {
 	}
 	last := int64(-1)
 	for t := range market.Rows[market.Trade](b) {
-		if id, ok := t.ID.Num(); ok {
+		if id, ok := t.Number(); ok {
 			last = max(last, id)
 		}
 	}

@@ -35,4 +35,13 @@ func (t *Trade) Fields(v Visitor) {
 	v.Decimal(fieldQuoteAmount, &t.QuoteAmount)
 }
 
+// Number is what rises by one from trade to trade of an instrument, where
+// anything does: the exchange's sequence number of trades, else a numeric id.
+func (t *Trade) Number() (n int64, ok bool) {
+	if t.Seq.OK {
+		return t.Seq.V, true
+	}
+	return t.ID.Num()
+}
+
 func (t *Trade) eventTime() int64 { return t.ExchangeTime }

@@ -62,7 +62,7 @@ func lostFrom(r market.Record) market.OptInt {
 
 func lostTo(r market.Record) market.OptInt {
 	if t, ok := r.(*market.Trade); ok {
-		if n, numeric := t.ID.Num(); numeric {
+		if n, numeric := t.Number(); numeric {
 			return market.Int(n)
 		}
 	}

@@ -96,7 +96,7 @@ func (s *Stream) rising(c *channel, r market.Record, out *Output) {
 
 // trade takes a trade of a channel with contiguous identifiers.
 func (s *Stream) trade(c *channel, t *market.Trade, out *Output) {
-	id, ok := t.ID.Num()
+	id, ok := t.Number()
 	if !ok {
 		t.Flags |= market.FlagUnverifiable
 		s.emit(c, t, out)
@@ -135,7 +135,7 @@ func (s *Stream) Backfilled(req Request, in *market.Batch, done bool, now int64,
 	c := s.channel(market.KindTrade)
 	if in != nil {
 		for t := range market.Rows[market.Trade](in) {
-			id, ok := t.ID.Num()
+			id, ok := t.Number()
 			if !ok || !s.fill(c, id, now, out) {
 				continue
 			}
