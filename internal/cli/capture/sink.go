@@ -144,7 +144,7 @@ func (r *recording) trades(ctx context.Context, e errand) {
 		err := r.fetch(ctx, e.need, &batch)
 		last := int64(-1)
 		for t := range market.Rows[market.Trade](&batch) {
-			if id, ok := t.ID.Num(); ok {
+			if id, ok := t.Number(); ok {
 				last = max(last, id)
 			}
 		}
