@@ -28,6 +28,9 @@ ifneq ($(CAPTURES),)
 ci: export MARKETPRISM_REQUIRE_CAPTURES ?= 1
 endif
 
+# So are real servers, in the whole check: a suite that cannot get its own fails.
+ci: export MARKETPRISM_REQUIRE_SERVERS ?= 1
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

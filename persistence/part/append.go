@@ -113,7 +113,7 @@ func (a *appender) Bool(_ *market.Field, t *bool) {
 func (a *appender) Levels(_ *market.Field, levels *[]market.Level) {
 	v := a.next()
 	v.startText(a.b.n)
-	v.data = appendLevels(v.data, *levels)
+	v.data = AppendLevels(v.data, *levels)
 	v.endText()
 }
 

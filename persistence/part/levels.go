@@ -6,8 +6,8 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 )
 
-// appendLevels writes levels as JSON: [["price","amount"],…].
-func appendLevels(dst []byte, levels []market.Level) []byte {
+// AppendLevels writes levels as JSON: [["price","amount"],…].
+func AppendLevels(dst []byte, levels []market.Level) []byte {
 	dst = append(dst, '[')
 	for i := range levels {
 		if i > 0 {
@@ -22,7 +22,7 @@ func appendLevels(dst []byte, levels []market.Level) []byte {
 	return append(dst, ']')
 }
 
-// parseLevels reads what appendLevels wrote into the batch's arena.
+// parseLevels reads what AppendLevels wrote into the batch's arena.
 func parseLevels(text []byte, into *market.Batch) ([]market.Level, error) {
 	mark := into.LevelMark()
 	p := levelParser{text: text}

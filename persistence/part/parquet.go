@@ -102,7 +102,7 @@ func (s *Schema) buildParquet() {
 			add(c.Name, i, roleBool, parquet.Leaf(parquet.BooleanType), true)
 		case classLevels:
 			add(c.Name, i, roleLevels, parquet.Encoded(parquet.String(), &parquet.DeltaLengthByteArray), false)
-			add(bestColumn(c.Name), i, roleBest, parquet.Optional(parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.Plain)), true)
+			add(BestColumn(c.Name), i, roleBest, parquet.Optional(parquet.Encoded(parquet.Leaf(parquet.DoubleType), &parquet.Plain)), true)
 		case classFlags:
 			add(c.Name, i, roleFlags, dictionary(parquet.Int(32)), true)
 		}

@@ -187,6 +187,6 @@ func (s *schemaVisitor) Enum(f *market.Field, v market.Enum) {
 	v.SetCode(was)
 }
 
-// bestColumn names the DOUBLE column of the first price of a side: best_bid of
+// BestColumn names the DOUBLE column of the first price of a side: best_bid of
 // bids.
-func bestColumn(side string) string { return "best_" + strings.TrimSuffix(side, "s") }
+func BestColumn(side string) string { return "best_" + strings.TrimSuffix(side, "s") }
