@@ -5,16 +5,49 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
+)
+
+// purpose is why a demand is made.
+type purpose uint8
+
+const (
+	// begin asks for subscriptions, end ends them.
+	begin purpose = iota
+	end
+	// restart ends subscriptions to ask for them anew.
+	restart
+	// remind asks for subscriptions that are acknowledged and silent.
+	remind
+)
+
+// phase is where a subscription is on a connection.
+//
+//	asked ── acknowledged ──> held ── to be renewed ──> ending
+//	  ^                                                   │
+//	  └─────────────── end acknowledged ──────────────────┘
+type phase uint8
+
+const (
+	asked phase = 1 + iota
+	held
+	ending
 )
 
 // pending is a demand that has not been answered.
 type pending struct {
 	Demand
-	unsubscribe bool
-	since       time.Time
-	again       bool // asked for the second time
-	repeat      bool // asked for although it had been acknowledged
+	purpose purpose
+	sent    atomic.Int64 // when it was written, Unix ns; 0 for not yet
+	traits
+}
+
+// traits are what else is known of a demand.
+type traits struct {
+	again bool // asked for the second time
+	// renewal: it is part of a restart, and leaves the session's state alone.
+	renewal bool
 }
 
 // ErrUnacknowledged says that the exchange did not answer a subscription, asked
@@ -38,51 +71,153 @@ func (s *Session) align(l *link) {
 	if l == nil {
 		return
 	}
-	want := s.Subscriptions()
 	var add, drop []Subscription
-	for _, sub := range want {
-		if !l.asked[sub] {
+	s.mu.Lock()
+	for _, sub := range s.want.list {
+		if l.asked[sub] == 0 {
 			add = append(add, sub)
-			l.asked[sub] = true
 		}
 	}
-	for sub := range l.asked {
-		if !slices.Contains(want, sub) {
-			drop = append(drop, sub)
+	if len(l.asked)+len(add) > len(s.want.list) {
+		for sub := range l.asked {
+			if !s.want.contains(sub) {
+				drop = append(drop, sub)
+			}
 		}
 	}
-	for _, sub := range drop {
-		delete(l.asked, sub)
-	}
+	s.mu.Unlock()
 	l.watch(add, drop, s.o.Now().UnixNano())
-	s.demand(l, add, false, false)
-	s.demand(l, drop, true, false)
+	s.demand(l, s.join(l, add), begin, traits{})
+	s.demand(l, s.leave(l, drop), end, traits{})
 }
 
-// demand sends the frames for subscriptions and waits for their answers.
-func (s *Session) demand(l *link, subs []Subscription, unsubscribe, again bool) {
+// join notes that subscriptions are asked for and returns those that have to be:
+// one of each topic that the link does not have.
+func (s *Session) join(l *link, add []Subscription) []Subscription {
+	wire, sharing := s.o.Venue.Wire.(Sharing)
+	var ask []Subscription
+	for _, sub := range add {
+		l.asked[sub] = asked
+		if sharing {
+			topic := wire.Topic(sub)
+			l.topics[topic]++
+			if l.topics[topic] > 1 {
+				l.asked[sub] = held // as far as it is: it has no answer of its own
+				continue
+			}
+		}
+		ask = append(ask, sub)
+	}
+	return ask
+}
+
+// leave notes that subscriptions are over and returns those that have to be
+// ended: one of each topic that nobody keeps.
+func (s *Session) leave(l *link, drop []Subscription) []Subscription {
+	wire, sharing := s.o.Venue.Wire.(Sharing)
+	var stop []Subscription
+	for _, sub := range drop {
+		was := l.asked[sub]
+		delete(l.asked, sub)
+		if sharing {
+			topic := wire.Topic(sub)
+			if l.topics[topic]--; l.topics[topic] > 0 {
+				continue
+			}
+			delete(l.topics, topic)
+		}
+		if was != ending { // else the end is on its way
+			stop = append(stop, sub)
+		}
+	}
+	return stop
+}
+
+// distinct leaves one subscription of each topic.
+func (s *Session) distinct(subs []Subscription) []Subscription {
+	wire, sharing := s.o.Venue.Wire.(Sharing)
+	if !sharing {
+		return subs
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(subs), func(sub Subscription) bool {
+		topic := wire.Topic(sub)
+		was := seen[topic]
+		seen[topic] = true
+		return was
+	})
+}
+
+// sharers are the wanted subscriptions that are served by the same topics.
+func (s *Session) sharers(subs []Subscription) []Subscription {
+	wire, sharing := s.o.Venue.Wire.(Sharing)
+	if !sharing {
+		return subs
+	}
+	topics := map[string]bool{}
+	for _, sub := range subs {
+		topics[wire.Topic(sub)] = true
+	}
+	return slices.DeleteFunc(s.Subscriptions(), func(sub Subscription) bool { return !topics[wire.Topic(sub)] })
+}
+
+// demand makes the frames for subscriptions; like is what else is known of them.
+func (s *Session) demand(l *link, subs []Subscription, why purpose, like traits) {
 	if len(subs) == 0 {
 		return
 	}
-	ask := s.o.Venue.Wire.Subscribe
-	if unsubscribe {
-		ask = s.o.Venue.Wire.Unsubscribe
+	frames := s.o.Venue.Wire.Subscribe
+	if why == end || why == restart {
+		frames = s.o.Venue.Wire.Unsubscribe
 	}
-	for _, d := range ask(s.lastID+1, subs) {
+	for _, d := range frames(s.lastID+1, subs) {
 		s.lastID++
-		l.pending = append(l.pending, &pending{Demand: d, unsubscribe: unsubscribe, since: s.o.Now(), again: again})
-		l.send(d.Body)
+		l.queue = append(l.queue, &pending{Demand: d, purpose: why, traits: like})
+	}
+	s.pump(l)
+}
+
+// pump sends the demands that the exchange allows now. What is to be renewed is
+// put into frames last, so that requests made meanwhile share them.
+func (s *Session) pump(l *link) {
+	now := s.o.Now()
+	for len(l.queue) > 0 && l.allowance.free(now) {
+		p := l.queue[0]
+		l.queue = l.queue[1:]
+		l.allowance.take(now)
+		l.pending = append(l.pending, p)
+		l.send(outgoing{body: p.Body, sent: &p.sent})
+	}
+	if len(l.queue) > 0 || len(l.renew.list) == 0 || !l.allowance.free(now) {
+		return
+	}
+	var stop []Subscription
+	for _, sub := range s.distinct(l.renew.take()) {
+		if l.asked[sub] == held {
+			l.asked[sub] = ending
+			stop = append(stop, sub)
+		}
+	}
+	s.demand(l, stop, restart, traits{renewal: true})
+}
+
+// takeRenewed carries out what Resubscribe was asked for.
+func (s *Session) takeRenewed() {
+	s.mu.Lock()
+	subs := s.renewed.take()
+	s.mu.Unlock()
+	for _, l := range []*link{s.cur, s.next} {
+		if l != nil && len(subs) > 0 {
+			l.renew.add(subs)
+			s.pump(l)
+		}
 	}
 }
 
 // remind asks again for subscriptions that have fallen silent. They are not ended
 // first: one that was only quiet loses nothing.
 func (s *Session) remind(l *link, subs []Subscription) {
-	before := len(l.pending)
-	s.demand(l, subs, false, false)
-	for _, p := range l.pending[before:] {
-		p.repeat = true
-	}
+	s.demand(l, s.distinct(subs), remind, traits{})
 }
 
 // hear acts on a frame that concerns the connection.
@@ -91,11 +226,13 @@ func (s *Session) hear(ctx context.Context, e linkEvent) {
 		return
 	}
 	if c := e.note.Control; c != nil && c.Reply != nil {
-		e.l.send(c.Reply)
+		e.l.send(outgoing{body: c.Reply})
 	}
 	switch e.note.Reason {
 	case Ack:
-		e.l.answer(e.note.Control, s.o.Now())
+		if p := e.l.answer(e.note.Control, s.o.Now()); p != nil {
+			s.acknowledged(e.l, p)
+		}
 	case Refused:
 		s.refused(e.l, e.note.Control)
 	case Shutdown:
@@ -125,26 +262,70 @@ func (l *link) answer(c *Control, now time.Time) *pending {
 	return nil
 }
 
+// acknowledged moves the subscriptions of an answered demand on.
+func (s *Session) acknowledged(l *link, p *pending) {
+	switch p.purpose {
+	case begin:
+		for _, sub := range p.Subs {
+			if l.asked[sub] == asked {
+				l.asked[sub] = held
+			}
+		}
+	case restart:
+		s.beginAgain(l, p)
+	case end, remind:
+	}
+}
+
+// beginAgain asks for what was ended to be asked for anew, as far as it is still
+// wanted.
+func (s *Session) beginAgain(l *link, p *pending) {
+	wire, sharing := s.o.Venue.Wire.(Sharing)
+	var ask []Subscription
+	for _, sub := range p.Subs {
+		switch {
+		case l.asked[sub] == ending:
+			l.asked[sub] = asked
+			ask = append(ask, sub)
+		case sharing && l.asked[sub] == 0 && l.topics[wire.Topic(sub)] > 0:
+			ask = append(ask, sub) // it is gone, others of its topic are not
+		}
+	}
+	s.demand(l, ask, begin, traits{renewal: true})
+}
+
 // refused halves a refused demand until the subscription is found that the
-// exchange does not like; that one is given up and reported.
+// exchange does not like; that one is given up and reported. An end that is
+// refused is one: the exchange does not have the subscription.
 func (s *Session) refused(l *link, c *Control) {
 	p := l.answer(c, s.o.Now())
-	if p == nil || p.unsubscribe || p.repeat {
+	if p == nil {
 		return
+	}
+	switch p.purpose {
+	case end, remind:
+		return
+	case restart:
+		s.beginAgain(l, p)
+		return
+	case begin:
 	}
 	if n := len(p.Subs); n > 1 {
-		s.demand(l, p.Subs[:n/2], false, p.again)
-		s.demand(l, p.Subs[n/2:], false, p.again)
+		s.demand(l, p.Subs[:n/2], begin, p.traits)
+		s.demand(l, p.Subs[n/2:], begin, p.traits)
 		return
 	}
-	l.watch(nil, p.Subs, 0)
-	s.report(Event{Kind: SubscriptionRefused, Conn: l.conn, Subs: p.Subs, Cause: &RefusedError{Code: c.Code, Text: c.Text}})
+	subs := s.sharers(p.Subs)
+	l.watch(nil, subs, 0)
+	s.report(Event{Kind: SubscriptionRefused, Conn: l.conn, Subs: subs, Cause: &RefusedError{Code: c.Code, Text: c.Text}})
 }
 
 // overdue repeats what was not answered in time; the second time the link ends.
+// The time counts from when the frame was written.
 func (s *Session) overdue(l *link, now time.Time) {
 	for _, p := range slices.Clone(l.pending) {
-		if now.Sub(p.since) < s.o.Reconnect.AckTimeout {
+		sent := p.sent.Load()
+		if sent == 0 || now.UnixNano()-sent < int64(s.o.Reconnect.AckTimeout) {
 			continue
 		}
 		s.count.unacknowledged.Add(1)
@@ -153,13 +334,15 @@ func (s *Session) overdue(l *link, now time.Time) {
 			return
 		}
 		l.pending = slices.DeleteFunc(l.pending, func(q *pending) bool { return p == q })
-		s.demand(l, p.Subs, p.unsubscribe, true)
-		l.pending[len(l.pending)-1].repeat = p.repeat
+		s.demand(l, p.Subs, p.purpose, traits{again: true, renewal: p.renewal})
 	}
 }
 
 // settled reports whether everything asked for has been answered.
-func (l *link) settled() bool { return len(l.pending) == 0 }
+func (l *link) settled() bool {
+	open := func(p *pending) bool { return !p.renewal }
+	return !slices.ContainsFunc(l.pending, open) && !slices.ContainsFunc(l.queue, open)
+}
 
 // ready reports whether a replacement has taken over: it delivers, or has had
 // nothing to deliver for as long as an answer may take.

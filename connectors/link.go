@@ -41,7 +41,7 @@ type link struct {
 	err    error         // why it ended; set before done is closed
 	done   chan struct{} // closed when both goroutines have ended
 
-	out  chan []byte
+	out  chan outgoing
 	pong chan string // the newest ping's payload
 
 	heard     atomic.Int64 // when anything came last, Unix ns
@@ -56,9 +56,19 @@ type link struct {
 	lastSlot  *slot // and its slot in lastSlots
 
 	// Of the goroutine in Run:
-	asked      map[Subscription]bool
+	asked      map[Subscription]phase
+	topics     map[string]int // subscriptions of each topic, where they may share one
 	pending    []*pending
+	renew      subscriptionSet // to be ended and asked for anew, when that is allowed
+	queue      []*pending      // demands that wait for the allowance
+	allowance  *allowance
 	quietSince time.Time // when pending became empty
+}
+
+// outgoing is a frame to send; sent, if any, is when it was written, Unix ns.
+type outgoing struct {
+	body []byte
+	sent *atomic.Int64
 }
 
 // linkEvent is a frame that concerns the session.
@@ -71,8 +81,9 @@ func newLink(s *Session, ws *websocket.Conn) *link {
 	rules := s.o.Venue.Wire.Rules()
 	l := &link{
 		s: s, ws: ws, opened: s.o.Now(), pace: NewPacer(s.o.Venue.Limits.Messages),
-		done: make(chan struct{}), out: make(chan []byte, maxOut), pong: make(chan string, 1),
-		dec: s.o.Venue.NewDecoder(s.o.Instruments), buf: make([]byte, firstBuffer), asked: map[Subscription]bool{},
+		done: make(chan struct{}), out: make(chan outgoing, maxOut), pong: make(chan string, 1),
+		dec: s.o.Venue.NewDecoder(s.o.Instruments), buf: make([]byte, firstBuffer), asked: map[Subscription]phase{},
+		topics: map[string]int{}, allowance: newAllowance(s.o.Venue.Limits.Demands),
 	}
 	l.heard.Store(l.opened.UnixNano())
 	l.slots.Store(&map[Subscription]*slot{})
@@ -201,7 +212,7 @@ func (l *link) handle(frame []byte, at int64) {
 		d.Release()
 		return
 	}
-	l.mark(note.Channel, d.Batch.At(0).Head().Instrument, at)
+	l.markAll(note.Channel, &d.Batch, at)
 	s.count.records.Add(uint64(n))
 	if !s.o.Sink.Deliver(d) {
 		s.count.refused.Add(1)
@@ -221,6 +232,17 @@ func (l *link) tell(n Note) {
 	}
 }
 
+// markAll notes that the subscriptions have spoken of which a frame had records.
+func (l *link) markAll(channel int, b *market.Batch, at int64) {
+	var last *market.Instrument
+	for i := range b.Len() {
+		if of := b.At(i).Head().Instrument; of != last {
+			last = of
+			l.mark(channel, of, at)
+		}
+	}
+}
+
 // mark notes that a subscription has spoken.
 func (l *link) mark(channel int, i *market.Instrument, at int64) {
 	sub := Subscription{Channel: channel, Instrument: i}
@@ -233,9 +255,9 @@ func (l *link) mark(channel int, i *market.Instrument, at int64) {
 }
 
 // send queues a frame; a queue that is full ends the link.
-func (l *link) send(frame []byte) {
+func (l *link) send(f outgoing) {
 	select {
-	case l.out <- frame:
+	case l.out <- f:
 	default:
 		l.fail(fmt.Errorf("connection %d: %d frames wait to be sent", l.conn, maxOut))
 	}
@@ -252,6 +274,7 @@ func (l *link) write() error {
 	}
 	for {
 		var frame []byte
+		var sent *atomic.Int64
 		kind := websocket.TextMessage
 		select {
 		case p := <-l.pong:
@@ -262,7 +285,8 @@ func (l *link) write() error {
 				return l.ctx.Err()
 			case p := <-l.pong:
 				kind, frame = websocket.PongMessage, []byte(p)
-			case frame = <-l.out:
+			case f := <-l.out:
+				frame, sent = f.body, f.sent
 			case <-ping:
 				if frame = rules.Ping; frame == nil {
 					kind = websocket.PingMessage
@@ -274,6 +298,9 @@ func (l *link) write() error {
 		}
 		if err := l.put(kind, frame); err != nil {
 			return fmt.Errorf("connection %d: write: %w", l.conn, err)
+		}
+		if sent != nil {
+			sent.Store(l.s.o.Now().UnixNano())
 		}
 	}
 }

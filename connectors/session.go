@@ -52,12 +52,13 @@ type Session struct {
 	count counters
 
 	mu      sync.Mutex
-	want    []Subscription
+	want    subscriptionSet
+	renewed subscriptionSet // to be ended and asked for anew
 	status  status
 	cancel  context.CancelFunc // of Run; nil before
 	stopped bool
 
-	changed chan struct{} // holds one token when want has changed
+	changed chan struct{} // holds one token when want or renewed has changed
 	events  chan linkEvent
 	dialed  chan dialResult
 	done    chan struct{} // closed when Run has ended
@@ -97,10 +98,11 @@ func NewSession(o SessionOptions) (*Session, error) {
 		o.NextConn = func() int64 { last++; return last }
 	}
 	s := &Session{
-		o: o, want: slices.Clone(o.Connection.Subs),
+		o: o,
 		changed: make(chan struct{}, 1), events: make(chan linkEvent, 64),
 		dialed: make(chan dialResult, 1), done: make(chan struct{}),
 	}
+	s.want.add(o.Connection.Subs)
 	s.pool.New = func() any { return &Delivery{pool: &s.pool} }
 	return s, nil
 }
@@ -109,11 +111,7 @@ func NewSession(o SessionOptions) (*Session, error) {
 // of the connection's group. Those that exist already are left as they are.
 func (s *Session) Subscribe(subs ...Subscription) {
 	s.mu.Lock()
-	for _, sub := range subs {
-		if !slices.Contains(s.want, sub) {
-			s.want = append(s.want, sub)
-		}
-	}
+	s.want.add(subs)
 	s.mu.Unlock()
 	s.wake()
 }
@@ -121,7 +119,20 @@ func (s *Session) Subscribe(subs ...Subscription) {
 // Unsubscribe ends subscriptions. Frames that are under way may still come.
 func (s *Session) Unsubscribe(subs ...Subscription) {
 	s.mu.Lock()
-	s.want = slices.DeleteFunc(s.want, func(have Subscription) bool { return slices.Contains(subs, have) })
+	s.want.remove(subs)
+	s.mu.Unlock()
+	s.wake()
+}
+
+// Resubscribe ends subscriptions on the open connections and asks for them anew
+// as soon as the exchange has acknowledged the end, so that what a channel begins
+// with, a book's snapshot, comes again. A subscription that is being asked for
+// already is left alone, because it is to begin anyway; so are those that are not
+// subscribed. The session's state does not change. An end that is not
+// acknowledged in time ends the connection, as any demand does.
+func (s *Session) Resubscribe(subs ...Subscription) {
+	s.mu.Lock()
+	s.renewed.add(subs)
 	s.mu.Unlock()
 	s.wake()
 }
@@ -130,7 +141,7 @@ func (s *Session) Unsubscribe(subs ...Subscription) {
 func (s *Session) Subscriptions() []Subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.want)
+	return slices.Clone(s.want.list)
 }
 
 func (s *Session) wake() {
@@ -226,6 +237,9 @@ func (s *Session) adopt(ctx context.Context, l *link) {
 	s.tap(&CaptureRecord{Time: l.opened.UnixNano(), Conn: l.conn, Dir: CaptureOpen, URL: s.o.Connection.URL})
 	s.report(Event{Kind: Connected, Conn: l.conn, Subs: s.Subscriptions()})
 	l.start(ctx)
+	for _, frame := range s.o.Venue.Wire.Rules().Greeting {
+		l.send(outgoing{body: frame})
+	}
 	s.align(l)
 }
 
@@ -260,6 +274,7 @@ func (s *Session) serve(ctx context.Context) (err error) {
 		case <-s.changed:
 			s.align(s.cur)
 			s.align(s.next)
+			s.takeRenewed()
 		case <-tick.C:
 			s.check(s.cur)
 			s.check(s.next)

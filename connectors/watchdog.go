@@ -70,6 +70,7 @@ func (s *Session) check(l *link) {
 	}
 	now := s.o.Now()
 	s.overdue(l, now)
+	s.pump(l)
 	rules := s.o.Venue.Wire.Rules()
 	if ping := max(rules.ServerPingEvery, rules.PingEvery); ping > 0 {
 		if quiet := now.UnixNano() - l.heard.Load(); quiet > int64(3*ping) {

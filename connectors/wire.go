@@ -8,15 +8,32 @@ type Wire interface {
 	// Plan spreads subscriptions over connections within the exchange's limits.
 	// Every WebSocket subscription is in exactly one of them; polled channels are
 	// left out. The subscriptions of one instrument stay together where the
-	// exchange allows it.
+	// exchange allows it, and those that share a topic ([Sharing]) stay together
+	// always.
 	Plan(subs []Subscription) []Connection
 	// Subscribe and Unsubscribe are the frames that ask for subscriptions, or end
 	// them, on an open connection. firstID numbers the first frame, the next one
-	// has firstID+1, and so on.
+	// has firstID+1, and so on. As many subscriptions go into one frame as the
+	// exchange takes. Of subscriptions that share a topic ([Sharing]) one is given,
+	// and to Unsubscribe only when no other keeps the topic.
 	Subscribe(firstID int64, subs []Subscription) []Demand
 	Unsubscribe(firstID int64, subs []Subscription) []Demand
 	// Rules are the connection's rules.
 	Rules() WireRules
+}
+
+// Sharing is a [Wire] on which one topic may serve several subscriptions: all
+// liquidations of an instrument type, an index that several instruments have.
+//
+// The session asks for a topic with the first of its subscriptions, and ends it
+// with the last: the wire never sees two subscriptions of one topic in a call. A
+// frame of such a topic may hold records of every instrument in the decoder's
+// table that it concerns, one record for each; those that are not subscribed are
+// left out by the receiver. A refusal of the topic refuses all its subscriptions.
+type Sharing interface {
+	// Topic is what a subscription asks for, in the wire's own words; the same for
+	// subscriptions that one request serves.
+	Topic(s Subscription) string
 }
 
 // Connection is one socket to make.
@@ -45,7 +62,8 @@ type Demand struct {
 type WireRules struct {
 	// Greeting are the frames that a new connection begins with, before anything
 	// is asked for: the terms on which the exchange is to send. Their answers, if
-	// any, are waited for by nobody.
+	// any, are waited for by nobody; numbers in them must be below 1, which are no
+	// demand's.
 	Greeting [][]byte
 	// PingEvery is the time between pings that we must send; 0 when the exchange
 	// pings us. Ping is the text frame for it; nil for a WebSocket ping.
@@ -64,6 +82,10 @@ type WireRules struct {
 type Limits struct {
 	// Messages is how many frames a connection may send, pings included.
 	Messages Rate
+	// Demands is how many frames of [Wire.Subscribe] and [Wire.Unsubscribe] a
+	// connection may send: any number at once, up to N in any time of that length.
+	// Those beyond wait, and what waits is put into common frames.
+	Demands Rate
 	// Connects is how many connections may be tried from one address.
 	Connects Rate
 	// Weight is how much REST weight may be used.

@@ -108,7 +108,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the server has its own handle
 	// Not bound to ctx: the server ends by Kill.
 	s.cmd = exec.Command("java", "-Xmx1g", "-XX:+UseParallelGC", "-p", s.jar, "-m", "io.questdb/io.questdb.ServerMain", "-d", s.Root)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
@@ -182,7 +182,7 @@ func free(n int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close()
+		defer func() { _ = l.Close() }() // only to be free again
 		out = append(out, net.JoinHostPort("127.0.0.1", strconv.Itoa(l.Addr().(*net.TCPAddr).Port)))
 	}
 	return out, nil
