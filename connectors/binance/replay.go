@@ -202,6 +202,9 @@ func (c *replayConn) subscribe(streams []string) {
 func (c *replayConn) Topics() []string {
 	topics := make([]string, 0, len(c.streams))
 	for _, s := range c.streams {
+		if !strings.ContainsAny(s, "@!") {
+			continue // no stream, such as the 0 of /ws/0, by which clients tell their connections apart
+		}
 		if t := string(topicOf([]byte(s))); !slices.Contains(topics, t) {
 			topics = append(topics, t)
 		}

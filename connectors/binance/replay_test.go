@@ -2,6 +2,7 @@ package binance_test
 
 import (
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/marketprism/marketprism/connectors"
@@ -41,6 +42,25 @@ func TestReplayTopic(t *testing.T) {
 	} {
 		if got := string(r.AppendTopic(nil, []byte(tc.frame))); got != tc.want {
 			t.Errorf("%s: got %q, want %q", tc.frame, got, tc.want)
+		}
+	}
+}
+
+func TestReplayTopicsOfAPath(t *testing.T) {
+	for path, want := range map[string][]string{
+		"/ws/btcusdt@trade":                   {"btcusdt@trade"},
+		"/public/ws/btcusdt@depth@100ms":      {"btcusdt@depth"},
+		"/stream?streams=a@trade/!ticker@arr": {"a@trade", "!ticker@arr"},
+		"/ws/0":                               {}, // a client's number for its connection, no stream
+		"/ws":                                 {},
+	} {
+		u, err := url.Parse(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, ok := replayer(t, market.Spot).Connect(u)
+		if !ok || !slices.Equal(c.Topics(), want) {
+			t.Errorf("%s: served %v with %q, want %q", path, ok, c.Topics(), want)
 		}
 	}
 }

@@ -162,6 +162,22 @@ func TestSnapshotAtItsPlace(t *testing.T) {
 		c.want(t, after)
 		done(t, s)
 	})
+	t.Run("asked again", func(t *testing.T) {
+		clk := newClock()
+		s := serve(t, replay.Options{Captures: []replay.Capture{capture}, Clock: clk})
+		c := dial(t, s, "/stream?streams=btcusdt@depth")
+		clk.advance(t, 10*time.Millisecond)
+		c.want(t, before...)
+		if _, got := get(t, s, "/api/v3/depth?symbol=BTCUSDT"); got != snapshot {
+			t.Errorf("got %s, want %s", got, snapshot)
+		}
+		c.want(t, after)
+		done(t, s)
+		now := `{"lastUpdateId":6,"bids":[["1.00","1.5"]],"asks":[["2.00","1"]]}`
+		if _, got := get(t, s, "/api/v3/depth?symbol=BTCUSDT"); got != now {
+			t.Errorf("got %s, want the book as it stands, %s", got, now)
+		}
+	})
 	t.Run("never asked", func(t *testing.T) {
 		clk := newClock()
 		s := serve(t, replay.Options{Captures: []replay.Capture{capture}, Clock: clk})

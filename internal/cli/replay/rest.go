@@ -110,8 +110,15 @@ func (s *Server) ready(at *site, c connectors.ReplayCall, sh *shelf, patient boo
 				return body, true, nil
 			}
 		}
-		if t != nil && sh.given >= max(1, len(t.sockets)) && sh.reached < sh.total && !s.over {
-			return nil, false, nil // it was given; who asks again needs the next
+		if t == nil || sh.given < max(1, len(t.sockets)) {
+			break
+		}
+		// It was given; who asks again needs the next, or the book as it stands.
+		if sh.reached < sh.total && !s.over {
+			return nil, false, nil
+		}
+		if body, err := s.compose(at, c); err == nil {
+			return body, true, nil
 		}
 	}
 	sh.given++
