@@ -287,8 +287,8 @@ func (s *Session) beginAgain(l *link, p *pending) {
 		case l.asked[sub] == ending:
 			l.asked[sub] = asked
 			ask = append(ask, sub)
-		case sharing && l.asked[sub] == 0 && l.topics[wire.Topic(sub)] > 0:
-			ask = append(ask, sub) // it is gone, others of its topic are not
+		case sharing && l.asked[sub] != asked && l.topics[wire.Topic(sub)] > 0:
+			ask = append(ask, sub) // it has gone since, others of its topic have not
 		}
 	}
 	s.demand(l, ask, begin, traits{renewal: true})

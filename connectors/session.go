@@ -98,7 +98,7 @@ func NewSession(o SessionOptions) (*Session, error) {
 		o.NextConn = func() int64 { last++; return last }
 	}
 	s := &Session{
-		o: o,
+		o:       o,
 		changed: make(chan struct{}, 1), events: make(chan linkEvent, 64),
 		dialed: make(chan dialResult, 1), done: make(chan struct{}),
 	}

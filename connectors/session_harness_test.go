@@ -173,6 +173,7 @@ type setup struct {
 	sink  *sink
 	table *market.Instruments
 	rules connectors.WireRules
+	wrap  func(connectors.Wire) connectors.Wire // the wire; nil for as it is
 }
 
 // newSetup asks for the trades of BTC-USDT and has no deadline that a test could
@@ -225,6 +226,9 @@ func (s *setup) channel(name string) int {
 func (s *setup) run(t *testing.T) (*connectors.Session, <-chan error) {
 	t.Helper()
 	s.Venue.Wire = rules{s.Venue.Wire, s.rules}
+	if s.wrap != nil {
+		s.Venue.Wire = s.wrap(s.Venue.Wire)
+	}
 	session, err := connectors.NewSession(s.SessionOptions)
 	if err != nil {
 		t.Fatal(err)
