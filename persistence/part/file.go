@@ -23,9 +23,15 @@ type File struct {
 	path   string
 	schema *Schema
 	names  *Names
-	f      *os.File
+	f      Content
 	pq     *parquet.File
 	pages  []pageRef
+}
+
+// Content is what a file's bytes are read from.
+type Content interface {
+	io.ReaderAt
+	io.Closer
 }
 
 // pageRef is one page, the same in every column.
@@ -40,16 +46,28 @@ type pageRef struct {
 // [*persistence.CorruptError]; what does not is found by the pages' checksums
 // when they are read.
 func Open(dir string, meta *Meta, s *Schema, names *Names) (*File, error) {
-	f := &File{Meta: meta, path: filepath.Join(dir, meta.File), schema: s, names: names}
-	var err error
-	if f.f, err = os.Open(f.path); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, f.corrupt("the file is missing")
-		}
-		return nil, &persistence.IOError{Op: "open part", Path: f.path, Err: err}
+	path := filepath.Join(dir, meta.File)
+	content, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &persistence.CorruptError{Path: path, Reason: "the file is missing"}
 	}
-	if err := f.open(); err != nil {
-		_ = f.f.Close() // only read from
+	if err != nil {
+		return nil, &persistence.IOError{Op: "open part", Path: path, Err: err}
+	}
+	info, err := content.Stat()
+	if err != nil {
+		_ = content.Close() // only read from
+		return nil, &persistence.IOError{Op: "stat part", Path: path, Err: err}
+	}
+	return OpenContent(content, path, info.Size(), meta, s, names)
+}
+
+// OpenContent is [Open] for bytes from elsewhere, size of them; path names them in
+// errors. The content is the file's, and closed when it cannot be opened.
+func OpenContent(content Content, path string, size int64, meta *Meta, s *Schema, names *Names) (*File, error) {
+	f := &File{Meta: meta, path: path, schema: s, names: names, f: content}
+	if err := f.open(size); err != nil {
+		_ = content.Close() // only read from
 		return nil, err
 	}
 	return f, nil
@@ -59,16 +77,12 @@ func (f *File) corrupt(format string, args ...any) error {
 	return &persistence.CorruptError{Path: f.path, Reason: fmt.Sprintf(format, args...)}
 }
 
-func (f *File) open() (err error) {
-	info, err := f.f.Stat()
-	if err != nil {
-		return &persistence.IOError{Op: "stat part", Path: f.path, Err: err}
-	}
-	if info.Size() != f.Meta.Bytes {
-		return f.corrupt("it has %d bytes, the manifest says %d", info.Size(), f.Meta.Bytes)
+func (f *File) open(size int64) (err error) {
+	if size != f.Meta.Bytes {
+		return f.corrupt("it has %d bytes, the manifest says %d", size, f.Meta.Bytes)
 	}
 	defer f.guard(&err)
-	f.pq, err = parquet.OpenFile(f.f, info.Size(), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(readBuffer))
+	f.pq, err = parquet.OpenFile(f.f, size, parquet.SkipBloomFilters(true), parquet.ReadBufferSize(readBuffer))
 	if err != nil {
 		return f.corrupt("footer: %v", err)
 	}
