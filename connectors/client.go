@@ -112,6 +112,56 @@ func (c *Client) Fetch(ctx context.Context, req Request, out *market.Batch) erro
 	return nil
 }
 
+// Parts are the needs that one need takes, in order: several where the exchange
+// is [Parted], else itself.
+func (c *Client) Parts(n Need) []Need {
+	parts := []Need{n}
+	if p, ok := c.o.Venue.REST.(Parted); ok {
+		for parts[0].Part = 0; len(parts) < p.Parts(n.Kind); {
+			n.Part = len(parts)
+			parts = append(parts, n)
+		}
+	}
+	return parts
+}
+
+// Instruments fetches the list of instruments, all parts of it. The error is that
+// of [Client.Do], of [REST.Request] or of [REST.Instruments].
+func (c *Client) Instruments(ctx context.Context) ([]*market.Instrument, error) {
+	return fetchParts(ctx, c, Need{Kind: NeedInstruments}, c.o.Venue.REST.Instruments)
+}
+
+// Volumes fetches how much of each instrument is traded, all parts of it;
+// [ErrUnsupported] when the exchange does not tell ([Ranked]).
+func (c *Client) Volumes(ctx context.Context) ([]Volume, error) {
+	ranked, ok := c.o.Venue.REST.(Ranked)
+	if !ok {
+		return nil, fmt.Errorf("fetching the %s: %w", NeedVolumes, ErrUnsupported)
+	}
+	return fetchParts(ctx, c, Need{Kind: NeedVolumes}, ranked.Volumes)
+}
+
+// fetchParts makes every call that a need takes and joins what they give.
+func fetchParts[T any](ctx context.Context, c *Client, n Need, read func([]byte) ([]T, error)) ([]T, error) {
+	var all []T
+	for _, part := range c.Parts(n) {
+		req, err := c.o.Venue.REST.Request(part)
+		if err != nil {
+			return nil, fmt.Errorf("asking for the %s: %w", n.Kind, err)
+		}
+		resp, err := c.Do(ctx, req)
+		if err != nil {
+			return nil, fmt.Errorf("fetching the %s: %w", n.Kind, err)
+		}
+		list, err := read(resp.Body)
+		if err != nil {
+			return nil, fmt.Errorf("reading the %s: GET %s: %w", n.Kind, req.URL, err)
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
 // Do makes the call when its turn has come and the budget allows, or returns
 // with ctx's error. A response other than 200 is a *[StatusError]; after 429 and
 // 418 no call is made before Retry-After has passed.

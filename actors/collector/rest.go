@@ -320,19 +320,7 @@ func (v *venue) fetchInstruments(ctx context.Context) ([]*market.Instrument, err
 	if v.table.REST == nil {
 		return nil, connectors.ErrUnsupported
 	}
-	req, err := v.table.REST.Request(connectors.Need{Kind: connectors.NeedInstruments})
-	if err != nil {
-		return nil, fmt.Errorf("asking for the instruments: %w", err)
-	}
-	resp, err := v.client.Do(ctx, req)
-	if err != nil {
-		return nil, fmt.Errorf("fetching the instruments: %w", err)
-	}
-	list, err := v.table.REST.Instruments(resp.Body)
-	if err != nil {
-		return nil, fmt.Errorf("reading the instruments: %w", err)
-	}
-	return list, nil
+	return v.client.Instruments(ctx)
 }
 
 func (v *venue) fetchBook(ctx context.Context, e *errand) errandDone {

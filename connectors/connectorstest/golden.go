@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -140,7 +141,31 @@ func decodeHTTP(v *connectors.Venue, table *market.Instruments, rec connectors.C
 		}
 		return err
 	}
+	if req.Kind == connectors.NeedVolumes {
+		return decodeVolumes(v, rec.Body)
+	}
 	return v.REST.Decode(req, rec.Body, connectors.Receipt{Time: rec.Time, Conn: rec.Conn}, batch)
+}
+
+// decodeVolumes checks a response that ranks instruments.
+func decodeVolumes(v *connectors.Venue, body []byte) error {
+	ranked, ok := v.REST.(connectors.Ranked)
+	if !ok {
+		return errors.New("volumes of an exchange that does not rank its instruments")
+	}
+	list, err := ranked.Volumes(body)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return errors.New("no volume of this market")
+	}
+	for _, one := range list {
+		if one.Native == "" || !(one.Turnover >= 0) || math.IsInf(one.Turnover, 0) {
+			return fmt.Errorf("volume %+v", one)
+		}
+	}
+	return nil
 }
 
 // testCuts cuts every frame of records at every byte: none of the pieces is a

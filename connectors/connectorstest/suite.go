@@ -189,7 +189,7 @@ func testPlan(t *testing.T, v *connectors.Venue) {
 			want[s]++
 		}
 	}
-	id := int64(1)
+	id, topics := int64(1), map[string]int{}
 	for n, c := range v.Wire.Plan(subs) {
 		u, err := url.Parse(c.URL)
 		if err != nil || (u.Scheme != "ws" && u.Scheme != "wss") {
@@ -201,14 +201,39 @@ func testPlan(t *testing.T, v *connectors.Venue) {
 		for _, s := range c.Subs {
 			want[s]--
 		}
-		id = testDemands(t, v.Wire.Subscribe(id, c.Subs), id, c.Subs)
-		id = testDemands(t, v.Wire.Unsubscribe(id, c.Subs), id, c.Subs)
+		asked := oneOfEach(t, v, n, c.Subs, topics)
+		id = testDemands(t, v.Wire.Subscribe(id, asked), id, asked)
+		id = testDemands(t, v.Wire.Unsubscribe(id, asked), id, asked)
 	}
 	for s, n := range want {
 		if n != 0 {
 			t.Errorf("%s of %s: %d too few", v.Channels[s.Channel].Name, s.Instrument.Symbol, n)
 		}
 	}
+}
+
+// oneOfEach leaves one subscription of each topic, as a session does, and checks
+// that a topic is on one connection only; at is where each was seen.
+func oneOfEach(t *testing.T, v *connectors.Venue, conn int, subs []connectors.Subscription, at map[string]int) []connectors.Subscription {
+	wire, sharing := v.Wire.(connectors.Sharing)
+	if !sharing {
+		return subs
+	}
+	var out []connectors.Subscription
+	for _, s := range subs {
+		topic := wire.Topic(s)
+		where, seen := at[topic]
+		switch {
+		case topic == "":
+			t.Errorf("%s of %s: no topic", v.Channels[s.Channel].Name, s.Instrument.Symbol)
+		case !seen:
+			at[topic] = conn
+			out = append(out, s)
+		case where != conn:
+			t.Errorf("topic %q is on connections %d and %d", topic, where, conn)
+		}
+	}
+	return out
 }
 
 func testDemands(t *testing.T, demands []connectors.Demand, id int64, subs []connectors.Subscription) int64 {
@@ -234,7 +259,11 @@ func testDemands(t *testing.T, demands []connectors.Demand, id int64, subs []con
 
 func testRequests(t *testing.T, v *connectors.Venue) {
 	table := v.Builtin()
-	needs := []connectors.Need{{Kind: connectors.NeedInstruments}}
+	client := connectors.NewClient(connectors.ClientOptions{Venue: v})
+	needs := client.Parts(connectors.Need{Kind: connectors.NeedInstruments})
+	if _, ok := v.REST.(connectors.Ranked); ok {
+		needs = append(needs, client.Parts(connectors.Need{Kind: connectors.NeedVolumes})...)
+	}
 	for _, i := range table.All()[:min(3, len(table.All()))] {
 		needs = append(needs,
 			connectors.Need{Kind: connectors.NeedSnapshot, Instrument: i},
@@ -248,7 +277,8 @@ func testRequests(t *testing.T, v *connectors.Venue) {
 	}
 	for _, n := range needs {
 		req, err := v.REST.Request(n)
-		if errors.Is(err, connectors.ErrUnsupported) && n.Kind != connectors.NeedInstruments && n.Kind != connectors.NeedPoll {
+		always := n.Kind == connectors.NeedInstruments || n.Kind == connectors.NeedVolumes || n.Kind == connectors.NeedPoll
+		if errors.Is(err, connectors.ErrUnsupported) && !always {
 			continue
 		}
 		if err != nil {

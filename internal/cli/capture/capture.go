@@ -135,15 +135,7 @@ func (r *recording) run(ctx context.Context) error {
 }
 
 func (r *recording) instruments(ctx context.Context) (*market.Instruments, error) {
-	req, err := r.Venue.REST.Request(connectors.Need{Kind: connectors.NeedInstruments})
-	if err != nil {
-		return nil, fmt.Errorf("list of instruments: %w", err)
-	}
-	resp, err := r.client.Do(ctx, req)
-	if err != nil {
-		return nil, fmt.Errorf("list of instruments: %w", err)
-	}
-	list, err := r.Venue.REST.Instruments(resp.Body)
+	list, err := r.client.Instruments(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/marketprism/marketprism/connectors"
@@ -100,7 +102,22 @@ type normaliser struct {
 	tally   *tally
 	out     stream.Output
 	last    int64
-	tables  map[*connectors.Venue]*market.Instruments
+	// lists are the parts of the venues' lists of instruments.
+	lists map[*connectors.Venue]map[int][]*market.Instrument
+}
+
+// table is a venue's instruments: those that the capture lists, else the
+// built-in ones.
+func (n *normaliser) table(v *connectors.Venue) *market.Instruments {
+	parts := n.lists[v]
+	if len(parts) == 0 {
+		return v.Builtin()
+	}
+	var all []*market.Instrument
+	for _, part := range slices.Sorted(maps.Keys(parts)) {
+		all = append(all, parts[part]...)
+	}
+	return market.NewInstruments(all)
 }
 
 func (n *normaliser) pass(ctx context.Context, open func() (io.ReadCloser, error), each func(*connectors.CaptureRecord)) error {
@@ -152,10 +169,13 @@ func (n *normaliser) survey(r *connectors.CaptureRecord) {
 			n.tally.failed(r.Line, fmt.Errorf("instruments: %w", err))
 			continue
 		}
-		if n.tables == nil {
-			n.tables = map[*connectors.Venue]*market.Instruments{}
+		if n.lists == nil {
+			n.lists = map[*connectors.Venue]map[int][]*market.Instrument{}
 		}
-		n.tables[v] = market.NewInstruments(list)
+		if n.lists[v] == nil {
+			n.lists[v] = map[int][]*market.Instrument{}
+		}
+		n.lists[v][req.Part] = list // the newest of each part
 	}
 }
 
@@ -185,10 +205,7 @@ func (n *normaliser) settle() error {
 		}
 		seen[at] = true
 		for _, v := range at.venues {
-			table := n.tables[v]
-			if table == nil {
-				table = v.Builtin()
-			}
+			table := n.table(v)
 			f := feed.New(v, table, feed.Options{
 				Depth: n.sites.depths[v], BookDepth: n.options.BookDepth, BookInterval: n.options.BookInterval,
 				Tops: n.wanted[market.KindBookTop],

@@ -38,10 +38,10 @@ func (s *Server) answer(ctx context.Context, at *site, c connectors.ReplayCall) 
 	defer s.mu.Unlock()
 	s.calls++
 	s.unasked = false
-	if c.Kind == connectors.NeedInstruments && at.listing != nil {
+	if list := at.listings[c.Key]; list != nil {
 		s.poke()
 		s.report.Responses++
-		return at.listing, nil
+		return list, nil
 	}
 	sh := at.shelves[c.Key]
 	if sh == nil {

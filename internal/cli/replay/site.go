@@ -21,8 +21,12 @@ type site struct {
 	feeds    []*feed.Feed
 	replayer connectors.Replayer
 
-	used    bool
-	listing []byte // the recorded list of instruments; nil for none
+	used bool
+	// listings are the recorded lists of instruments by the call's key, listed what
+	// they hold of each venue.
+	listings map[string][]byte
+	listed   [][]*market.Instrument
+
 	seen    map[*market.Instrument]bool
 	kinds   []map[market.Kind]bool // of each venue
 	topics  map[string]*topic
@@ -92,11 +96,12 @@ func addVenue(list []*site, v *connectors.Venue, depth int, r connectors.Replaye
 		i = len(list)
 		list = append(list, &site{
 			replayer: r, seen: map[*market.Instrument]bool{}, topics: map[string]*topic{}, shelves: map[string]*shelf{},
-			trades: map[*market.Instrument][]market.Trade{},
+			listings: map[string][]byte{}, trades: map[*market.Instrument][]market.Trade{},
 		})
 	}
 	s := list[i]
 	s.venues, s.depths = append(s.venues, v), append(s.depths, depth)
+	s.listed = append(s.listed, nil)
 	s.tables, s.kinds = append(s.tables, nil), append(s.kinds, map[market.Kind]bool{})
 	return list
 }
@@ -126,7 +131,8 @@ func (s *site) shelf(c connectors.ReplayCall) *shelf {
 // settle is called when the survey is over.
 func (s *site) settle() {
 	for i, v := range s.venues {
-		if s.tables[i] == nil {
+		// A list of none, as of a market that the host had not yet, is no list.
+		if s.tables[i] = market.NewInstruments(s.listed[i]); len(s.listed[i]) == 0 {
 			s.tables[i] = v.Builtin()
 		}
 		s.feeds = append(s.feeds, feed.New(v, s.tables[i], feed.Options{Depth: s.depths[i]}))

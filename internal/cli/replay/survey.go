@@ -113,7 +113,7 @@ func (v *survey) response(index int, r *connectors.CaptureRecord) error {
 	at.used = true
 	c := at.replayer.Call(u)
 	if c.Kind == connectors.NeedInstruments {
-		at.list(r.Body)
+		at.list(c.Key, u, r.Body)
 		return nil
 	}
 	sh := at.shelf(c)
@@ -124,16 +124,19 @@ func (v *survey) response(index int, r *connectors.CaptureRecord) error {
 	return nil
 }
 
-// list takes the first recorded list of instruments.
-func (s *site) list(body []byte) {
-	if s.listing != nil {
+// list takes the first recorded list of instruments, or part of it, that a call
+// asks for.
+func (s *site) list(key string, u *url.URL, body []byte) {
+	if s.listings[key] != nil {
 		return
 	}
-	s.listing = append([]byte(nil), body...)
+	s.listings[key] = append([]byte{}, body...)
 	for i, v := range s.venues {
-		// A list of none, as of a market that the host had not yet, is no list.
-		if list, err := v.REST.Instruments(body); err == nil && len(list) > 0 {
-			s.tables[i] = market.NewInstruments(list)
+		if req, ok := v.REST.Recognise(u, market.NewInstruments(nil)); !ok || req.Kind != connectors.NeedInstruments {
+			continue
+		}
+		if list, err := v.REST.Instruments(body); err == nil {
+			s.listed[i] = append(s.listed[i], list...)
 		}
 	}
 }
