@@ -159,7 +159,12 @@ type Subscription struct {
 
 // Sequence is the exchange's rule of how the changes of a book follow each
 // other. It keeps no state: the caller remembers the last sequence number that
-// it applied.
+// it applied. A Sequence whose exchange sends checksums of the book implements
+// stream.Checksummer too.
+//
+// Where numbers may fall, Old is for what repeats the last change and nothing
+// else: a wrong Hole costs a snapshot, a wrong Old freezes the book. A change that
+// only keeps the chain alive is Next.
 type Sequence interface {
 	// Splice judges a change against a snapshot with sequence number snapshotSeq
 	// that has had no change applied yet.

@@ -38,6 +38,9 @@ func StreamConfig(v *connectors.Venue, i *market.Instrument, o Options) stream.C
 	cfg.SnapshotsInBand = slices.ContainsFunc(v.Channels, func(c connectors.Channel) bool {
 		return c.Snapshot == connectors.SnapshotInStream
 	})
+	if cfg.SnapshotsInBand {
+		cfg.SnapshotLimit = 0 // such a book is as deep as the channel is, and stays so
+	}
 	if o.NoBook {
 		delete(cfg.Proofs, market.KindBookDelta)
 		cfg.Rules = nil

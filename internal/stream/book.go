@@ -69,6 +69,8 @@ type books struct {
 	applied   int
 	checksums Checksummer
 	levels    [2][]market.Level
+	// conn is the connection of an in-band chain.
+	conn int64
 }
 
 // waiting is a buffered change.
@@ -96,7 +98,7 @@ func (s *Stream) Subscribed(out *Output) {
 // live meanwhile.
 func (s *Stream) RefreshBook(out *Output) {
 	if s.cfg.Rules != nil {
-		s.books.refreshing = s.books.state == Live
+		s.books.refreshing = s.books.state == Live && !s.cfg.SnapshotsInBand
 		s.requestBook(out)
 	}
 }
@@ -116,12 +118,22 @@ func (s *Stream) requestBook(out *Output) {
 // delta takes a change, or a snapshot that came on the channel.
 func (s *Stream) delta(c *channel, d *market.BookDelta, out *Output) {
 	b := &s.books
+	if s.cfg.SnapshotsInBand {
+		s.inBand(c, d, out)
+		return
+	}
 	if d.IsSnapshot {
 		b.asked = false
 		s.replace(c, d, out)
 		s.drain(c, out)
 		return
 	}
+	s.change(c, d, out)
+}
+
+// change takes a change.
+func (s *Stream) change(c *channel, d *market.BookDelta, out *Output) {
+	b := &s.books
 	if b.state != Live {
 		s.buffer(c, d, out)
 		return
@@ -138,7 +150,7 @@ func (s *Stream) delta(c *channel, d *market.BookDelta, out *Output) {
 		s.old(c)
 	case market.Hole:
 		b.state = Stale
-		s.reach(c, &d.Header, before(d), out)
+		s.broken(c, d, out)
 		s.await(c, d, len(b.pending), out)
 	}
 }
@@ -212,7 +224,7 @@ func (s *Stream) buffer(c *channel, d *market.BookDelta, out *Output) {
 	if at == len(b.pending) {
 		follows := at > 0 && s.cfg.Rules.Follow(b.pending[at-1].delta.Seq.V, d) == market.Next
 		if !follows {
-			s.reach(c, &d.Header, before(d), out)
+			s.broken(c, d, out)
 		}
 	} else {
 		c.stats.OutOfOrder++
@@ -241,9 +253,7 @@ func (b *books) place(rules BookRules, d *market.BookDelta) (at int, known bool)
 // await buffers a change at its place and asks for a snapshot.
 func (s *Stream) await(c *channel, d *market.BookDelta, at int, out *Output) {
 	b := &s.books
-	if !c.last.OK || d.Seq.V > c.last.V {
-		c.last = d.Seq
-	}
+	c.reached(d.Seq, s.cfg.SnapshotsInBand)
 	b.pending = slices.Insert(b.pending, at, waiting{delta: clone(d)})
 	s.trimPending(c)
 	s.requestBook(out)
@@ -269,6 +279,10 @@ func (s *Stream) Snapshot(d *market.BookDelta, out *Output) {
 	b := &s.books
 	c := s.channel(market.KindBookDelta)
 	c.stats.Received++
+	if s.cfg.SnapshotsInBand {
+		c.stats.Dropped++ // the chain is not this one's
+		return
+	}
 	b.asked = false
 	d = clone(d)
 	d.Epoch = s.cfg.Epoch
@@ -304,8 +318,8 @@ func (s *Stream) tooOld(seq int64, contained int) bool {
 	return b.state != Syncing && seq < b.seq
 }
 
-// SnapshotFailed says that a RequestSnapshot was given up; the next change that
-// needs one asks again.
+// SnapshotFailed says that a RequestSnapshot or RequestResubscribe was given up;
+// the next change that needs one asks again.
 func (s *Stream) SnapshotFailed() {
 	s.books.asked = false
 	s.endRefresh()
@@ -336,9 +350,7 @@ func (s *Stream) replace(c *channel, d *market.BookDelta, out *Output) {
 	b.book.Replace(d.Bids, d.Asks, extent)
 	b.state, b.fresh, b.refreshing = Live, true, false
 	b.seq, b.received = d.Seq.V, d.ReceiveTime
-	if s.cfg.SnapshotsInBand || !c.last.OK || d.Seq.V > c.last.V {
-		c.last = d.Seq
-	}
+	c.reached(d.Seq, s.cfg.SnapshotsInBand)
 	if b.untimed = d; d.ExchangeTime != 0 {
 		s.emitSnapshot(c, d.ExchangeTime, out)
 	}
@@ -366,14 +378,31 @@ func (s *Stream) settle(c *channel, d *market.BookDelta, outcome string, out *Ou
 		s.write(c.outage, d.ReceiveTime, out)
 		c.outage = nil
 	}
-	for len(c.holes) > 0 && c.holes[0].gap.ToSeq.V <= d.Seq.V {
-		h := &c.holes[0]
+	for i := 0; i < len(c.holes); {
+		h := &c.holes[i]
+		if !s.passed(h, d) {
+			if !s.cfg.SnapshotsInBand {
+				return // holes are in order
+			}
+			i++
+			continue
+		}
 		h.gap.ToTime = d.TS
 		if outcome == market.OutcomeHealed {
 			h.missing = nil
 		}
-		s.giveUp(c, 0, d.ReceiveTime, out)
+		s.giveUp(c, i, d.ReceiveTime, out)
 	}
+}
+
+// passed reports whether the chain, at d, has passed a hole. Numbers of an in-band
+// chain need not rise: a snapshot passes every hole, a change the one that ends
+// with it.
+func (s *Stream) passed(h *hole, d *market.BookDelta) bool {
+	if s.cfg.SnapshotsInBand {
+		return d.IsSnapshot || h.gap.ToSeq.V == d.Seq.V
+	}
+	return h.gap.ToSeq.V <= d.Seq.V
 }
 
 // drain applies what is pending as far as the chain goes.
@@ -424,9 +453,7 @@ func (s *Stream) apply(c *channel, d *market.BookDelta, out *Output) {
 	b.book.Apply(d.Bids, d.Asks)
 	b.seq, b.fresh = d.Seq.V, false
 	b.time, b.received = d.TS, d.ReceiveTime
-	if !c.last.OK || d.Seq.V > c.last.V {
-		c.last = d.Seq
-	}
+	c.reached(d.Seq, s.cfg.SnapshotsInBand)
 	if len(c.holes) > 0 {
 		s.settle(c, d, market.OutcomeHealed, out)
 	}
