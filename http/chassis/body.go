@@ -2,6 +2,7 @@ package chassis
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -187,7 +188,34 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, rt *route) error 
 	if acceptable(contentType, rt.accepts) {
 		return nil
 	}
+	if rt.acceptsJSON && isForm(contentType) {
+		return b.formJSON(r)
+	}
 	return s.unlessEmpty(b, r, "the content type %q is not accepted here; send "+strings.Join(rt.accepts, " or "), contentType)
+}
+
+// isForm recognises what `curl -d` says of every body that it is not told the type
+// of.
+func isForm(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == "application/x-www-form-urlencoded"
+}
+
+// formJSON takes a body that is called a form for the JSON that it is. It is read
+// whole, to tell.
+func (b *body) formJSON(r *http.Request) error {
+	text, err := ReadBody(r)
+	if err != nil {
+		return err
+	}
+	if len(text) > 0 && !json.Valid(text) {
+		return NewError(http.StatusUnsupportedMediaType, "unsupported_media_type",
+			"forms are not accepted here, and the body is no JSON either; send JSON, with `-H 'Content-Type: application/json'` if this is curl")
+	}
+	b.peeked = text
+	r.ContentLength = int64(len(text))
+	r.Header.Set("Content-Type", mediaJSON)
+	return nil
 }
 
 func (s *Server) unlessEmpty(b *body, r *http.Request, format, what string) error {
