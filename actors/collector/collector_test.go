@@ -208,7 +208,8 @@ func TestSubscriptionsAtRunTime(t *testing.T) {
 		})
 	})
 	if len(w.ledger.all(sol, market.KindTrade)) <= stored || !gone() || !w.exchange.subscribed("btcusdt@trade") {
-		t.Error("the subscriptions did not survive the restart")
+		t.Errorf("the subscriptions did not survive the restart: %d SOL-USDT trades after %d, changes kept %v, BTC-USDT subscribed %v",
+			len(w.ledger.all(sol, market.KindTrade)), stored, gone(), w.exchange.subscribed("btcusdt@trade"))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/internal/stream"
@@ -48,6 +49,62 @@ type errands struct {
 	trades []stream.Request
 	trade  *errand // for trades[0]
 	unsent bool    // one of them did not fit the rest actor's mailbox
+
+	// renewed is when the book was subscribed anew last, Unix ns; renewals how often
+	// lately; renewing that it is to be, as soon as the wait is over.
+	renewed  int64
+	renewals int
+	renewing bool
+}
+
+const (
+	// renewalsForgotten is the calm after which waits start anew.
+	renewalsForgotten = time.Minute
+	// renewAgain, times the patience for an acknowledgement, is when a new
+	// subscription that brought nothing is asked for again.
+	renewAgain = 4
+)
+
+// renewDue: the wait before a new subscription is over.
+type renewDue struct{}
+
+// renew subscribes the book anew: at once, or after a wait that doubles while new
+// subscriptions do not help.
+func (e *errands) renew(s *streamActor) {
+	if e.renewing {
+		return
+	}
+	passed := time.Duration(s.venue.now() - e.renewed)
+	if passed > renewalsForgotten {
+		e.renewals = 0
+	}
+	c, wait := s.opts.Config, time.Duration(0)
+	if e.renewals > 0 {
+		wait = supervise.Backoff{Base: c.RetryFirst, Cap: c.RetryLast, Jitter: .2}.Delay(e.renewals-1, s.opts.jitter()) - passed
+	}
+	e.renewals++
+	if wait > 0 {
+		e.renewing = true
+		s.c.After(wait, renewDue{})
+		return
+	}
+	e.renewNow(s)
+}
+
+func (e *errands) renewNow(s *streamActor) {
+	e.renewing, e.renewed = false, s.venue.now()
+	if s.phase == stepping && s.stream.AwaitsBook() {
+		s.venue.resubscribe(s.route.instrument)
+	}
+}
+
+// renewLost asks again when a new subscription has brought no snapshot: the
+// mailbox may have refused it.
+func (e *errands) renewLost(s *streamActor) {
+	patience := renewAgain * s.venue.cfg.Reconnect.AckTimeout
+	if s.config.SnapshotsInBand && s.stream.AwaitsBook() && s.venue.now()-e.renewed > int64(patience) {
+		e.renew(s)
+	}
 }
 
 // ask carries a request of the step function out.
@@ -66,7 +123,7 @@ func (e *errands) ask(s *streamActor, q stream.Request) {
 		e.bookAt = now
 		e.send(s, e.book)
 	case stream.RequestResubscribe:
-		s.venue.resubscribe(s.route.instrument)
+		e.renew(s)
 	case stream.RequestTrades:
 		e.trades = append(e.trades, q)
 		e.nextTrades(s)

@@ -30,6 +30,9 @@ type exchange struct {
 	broken  bool // REST answers 503
 	deaf    bool // WebSocket handshakes are refused
 	asked   []string
+	inBand  bool // books come with their snapshots on the channel
+	mute    bool // requests are not acknowledged
+	ends    int  // streams that clients have ended
 }
 
 // pair is one instrument's truth.
@@ -183,9 +186,18 @@ func (x *exchange) serveStream(w http.ResponseWriter, r *http.Request) {
 				c.streams[s] = true
 			} else {
 				delete(c.streams, s)
+				x.ends++
 			}
 		}
-		x.write(c, fmt.Sprintf(`{"result":null,"id":%d}`, m.ID))
+		if !x.mute {
+			x.write(c, fmt.Sprintf(`{"result":null,"id":%d}`, m.ID))
+		}
+		for _, s := range m.Params {
+			if native, book := strings.CutSuffix(s, "@depth@100ms"); book && x.inBand && m.Method == "SUBSCRIBE" {
+				p := x.pairs[strings.ToUpper(native)]
+				x.write(c, inBandFrame(p, -1, p.side(p.bids, true), p.side(p.asks, false)))
+			}
+		}
 		x.mu.Unlock()
 		x.poke()
 	}
@@ -239,6 +251,14 @@ func (x *exchange) change(native string, missed bool) int64 {
 		price, amount = 10_010+rand.IntN(40), rand.IntN(3)*rand.IntN(5000)
 		set(p.asks, price, amount)
 		asks = append(asks, level(price, amount))
+	}
+	if x.inBand {
+		for c := range x.clients {
+			if !missed && c.streams[strings.ToLower(native)+"@depth@100ms"] {
+				x.write(c, inBandFrame(p, first-1, bids, asks))
+			}
+		}
+		return p.update
 	}
 	if !missed {
 		x.send(strings.ToLower(native)+"@depth@100ms", fmt.Sprintf(`{"e":"depthUpdate","E":%d,"s":%q,"U":%d,"u":%d,"b":%s,"a":%s}`,

@@ -180,8 +180,14 @@ func (s *streamActor) resume(m remembered) {
 	}
 	s.emit()
 	s.replayHeld()
-	if up := kindSet(s.route.up.Load()); up != 0 {
+	up := kindSet(s.route.up.Load())
+	if up != 0 {
 		s.apply(arrival{up})
+	}
+	// The session of a stream that crashed has had its snapshot.
+	if s.config.SnapshotsInBand && s.born > 1 && up.has(market.KindBookDelta) {
+		s.stream.Subscribed(&s.out)
+		s.emit()
 	}
 }
 

@@ -32,6 +32,7 @@ type entry struct {
 
 func newEntry() *entry {
 	e := &entry{}
+	e.Patient = true // what is live has been published
 	e.Done = e.settled
 	return e
 }

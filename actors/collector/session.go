@@ -14,20 +14,8 @@ import (
 // sessionStop bounds the farewell to an exchange.
 const sessionStop = 5 * time.Second
 
-// Messages of a session actor.
-type (
-	// resubscribe: a book needs the snapshot that a new subscription brings.
-	resubscribe struct{ subs []connectors.Subscription }
-	// subscribeAgain follows it, once the session has ended the old subscription.
-	subscribeAgain resubscribe
-)
-
-// resubscribeAfter is what a session gets to send the end of a subscription
-// before it is asked for anew: it knows no step that is both.
-const resubscribeAfter = 250 * time.Millisecond
-
 // sessionActor owns one socket. What comes from it goes to the streams directly;
-// the actor itself hears of commands alone. A panic of the decoder is its own,
+// the actor itself hears of nothing. A panic of the decoder is its own,
 // and its branch restarts it with a new socket.
 type sessionActor struct {
 	socket  *socket
@@ -44,21 +32,8 @@ func (s *socket) spec() supervise.Spec {
 
 // Receive handles one message.
 func (a *sessionActor) Receive(c *supervise.Context) {
-	switch m := c.Message().(type) {
-	case *actor.Started:
+	if _, ok := c.Message().(*actor.Started); ok {
 		a.start(c)
-	case resubscribe:
-		a.session.Unsubscribe(m.subs...)
-		c.After(resubscribeAfter, subscribeAgain(m))
-	case subscribeAgain:
-		have := a.socket.subscriptions()
-		for _, sub := range m.subs {
-			for _, h := range have {
-				if h == sub { // still wanted
-					a.session.Subscribe(sub)
-				}
-			}
-		}
 	}
 }
 
@@ -80,19 +55,16 @@ func (a *sessionActor) start(c *supervise.Context) {
 	})
 }
 
-// resubscribe asks the session that carries an instrument's book for it anew.
+// resubscribe asks the sessions that carry an instrument's book for it anew. A
+// session that is being made anew brings a snapshot anyway.
 func (v *venue) resubscribe(i *market.Instrument) {
-	for _, k := range v.sockets() {
-		var subs []connectors.Subscription
-		for _, sub := range k.subscriptions() {
-			if sub.Instrument == i && v.kindsOfChannel(sub.Channel).has(market.KindBookDelta) {
-				subs = append(subs, sub)
-			}
+	for ch := range v.table.Channels {
+		if !v.kindsOfChannel(ch).has(market.KindBookDelta) {
+			continue
 		}
-		if pid := k.pid.Load(); len(subs) > 0 && pid != nil {
-			if err := v.opts.System.Tell(pid, resubscribe{subs}); err != nil {
-				v.retries.Add(1) // the socket is gone, or made anew: both bring a snapshot
-			}
+		sub := connectors.Subscription{Channel: ch, Instrument: i}
+		for _, k := range v.sockets() {
+			k.resubscribe(sub)
 		}
 	}
 }

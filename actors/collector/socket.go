@@ -25,10 +25,13 @@ type socket struct {
 	known  *market.Instruments
 	pid    atomic.Pointer[actor.PID]
 
+	// has are the subscriptions, for those who look at every frame.
+	has atomic.Pointer[map[connectors.Subscription]struct{}]
+
 	mu      sync.Mutex
 	session *connectors.Session // nil before the actor has started
 	subs    []connectors.Subscription
-	denied  []connectors.Subscription // of which the exchange wants to know nothing
+	denied  map[connectors.Subscription]struct{} // of which the exchange wants to know nothing
 	state   connectors.State
 	conn    int64
 	since   time.Time
@@ -39,10 +42,26 @@ type socket struct {
 }
 
 func newSocket(v *venue, number int, c connectors.Connection) *socket {
-	return &socket{
+	s := &socket{
 		venue: v, number: number, name: fmt.Sprintf("session-%d", number), url: c.URL, group: c.Group,
 		known: v.instruments(), subs: slices.Clone(c.Subs),
 	}
+	s.index()
+	return s
+}
+
+// index makes has of subs; the lock is held, or nobody else knows s yet.
+func (s *socket) index() {
+	has := make(map[connectors.Subscription]struct{}, len(s.subs))
+	for _, sub := range s.subs {
+		has[sub] = struct{}{}
+	}
+	s.has.Store(&has)
+}
+
+func (s *socket) subscribed(sub connectors.Subscription) bool {
+	_, ok := (*s.has.Load())[sub]
+	return ok
 }
 
 // begin makes the session of a new incarnation.
@@ -81,14 +100,20 @@ func (s *socket) subscribe(subs []connectors.Subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.subs = append(s.subs, subs...)
+	s.index()
 	if s.session != nil {
 		s.session.Subscribe(subs...)
 	}
 }
 
 func (s *socket) unsubscribe(subs []connectors.Subscription) {
+	gone := make(map[connectors.Subscription]struct{}, len(subs))
+	for _, sub := range subs {
+		gone[sub] = struct{}{}
+	}
 	s.mu.Lock()
-	s.subs = slices.DeleteFunc(s.subs, func(have connectors.Subscription) bool { return slices.Contains(subs, have) })
+	s.subs = without(s.subs, gone)
+	s.index()
 	if s.session != nil {
 		s.session.Unsubscribe(subs...)
 	}
@@ -97,6 +122,27 @@ func (s *socket) unsubscribe(subs []connectors.Subscription) {
 		if r := s.venue.route(i); r != nil {
 			r.up.And(^uint32(kinds))
 		}
+	}
+}
+
+// without are the subscriptions that are not in gone, in a slice of its own.
+func without(subs []connectors.Subscription, gone map[connectors.Subscription]struct{}) []connectors.Subscription {
+	return slices.DeleteFunc(slices.Clone(subs), func(sub connectors.Subscription) bool {
+		_, ok := gone[sub]
+		return ok
+	})
+}
+
+// resubscribe asks for a subscription anew, if the session has it.
+func (s *socket) resubscribe(sub connectors.Subscription) {
+	if !s.subscribed(sub) {
+		return
+	}
+	s.mu.Lock()
+	session := s.session
+	s.mu.Unlock()
+	if session != nil {
+		session.Resubscribe(sub)
 	}
 }
 
@@ -132,12 +178,21 @@ func (s *socket) Deliver(d *connectors.Delivery) bool {
 			return true
 		}
 	}
-	r := s.venue.route(first)
+	r := s.routeOf(d.Note.Channel, first)
 	if r == nil {
 		s.venue.unrouted.Add(1)
 		return false
 	}
 	return r.post(d, s.venue.kindsOfChannel(d.Note.Channel))
+}
+
+// routeOf is where records of a channel and instrument go; nil for nowhere. A
+// topic that serves several instruments brings some that are not subscribed.
+func (s *socket) routeOf(channel int, i *market.Instrument) *route {
+	if s.venue.sharing && !s.subscribed(connectors.Subscription{Channel: channel, Instrument: i}) {
+		return nil
+	}
+	return s.venue.route(i)
 }
 
 // split shares a delivery out among the streams concerned.
@@ -152,7 +207,7 @@ func (s *socket) split(d *connectors.Delivery) {
 	share.left.Store(int32(len(of)))
 	kinds := s.venue.kindsOfChannel(d.Note.Channel)
 	for _, i := range of {
-		r := s.venue.route(i)
+		r := s.routeOf(d.Note.Channel, i)
 		if r == nil {
 			s.venue.unrouted.Add(1)
 			share.release()
@@ -179,11 +234,19 @@ func (s *socket) Report(e connectors.Event) {
 		s.conn, s.denied = e.Conn, nil
 		s.connects.Add(1)
 	case connectors.SubscriptionRefused:
-		s.denied = append(s.denied, e.Subs...)
+		if s.denied == nil {
+			s.denied = map[connectors.Subscription]struct{}{}
+		}
+		for _, sub := range e.Subs {
+			s.denied[sub] = struct{}{}
+		}
 		s.refused.Add(uint64(len(e.Subs)))
 	}
 	live := s.state == connectors.Live
-	subs := slices.DeleteFunc(slices.Clone(s.subs), func(sub connectors.Subscription) bool { return slices.Contains(s.denied, sub) })
+	var subs []connectors.Subscription
+	if live && e.Kind == connectors.StateChanged || e.Kind == connectors.Malformed {
+		subs = without(s.subs, s.denied)
+	}
 	s.mu.Unlock()
 	switch e.Kind {
 	case connectors.StateChanged:

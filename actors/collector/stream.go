@@ -141,6 +141,8 @@ func (s *streamActor) handle(message any) {
 		s.journalRefused(m)
 	case *fetched:
 		s.fetched(m)
+	case renewDue:
+		s.errands.renewNow(s)
 	case restBack:
 		s.errands.resend(s)
 	case remembered:

@@ -56,6 +56,7 @@ type subscriptions struct {
 
 	overlay  Overlay
 	loaded   bool
+	asked    bool // the store has answered, or failed once
 	tries    int
 	commands []command
 	// answering are commands whose change the round under way brings about.
@@ -125,7 +126,7 @@ func (s *subscriptions) load() {
 // takeLoaded begins with the configuration alone when the overlay cannot be had,
 // and goes on asking for it.
 func (s *subscriptions) takeLoaded(m loaded) {
-	s.dirty = true
+	s.dirty, s.asked = true, true
 	if m.err == nil {
 		s.overlay, s.loaded = m.overlay, true
 		return
@@ -162,7 +163,7 @@ func (s *subscriptions) work() {
 		}
 	}
 	s.answerAll()
-	if s.dirty && s.venue.instruments() != nil {
+	if s.dirty && s.asked && s.venue.instruments() != nil {
 		s.dirty = false
 		s.begin()
 		s.work()

@@ -47,6 +47,7 @@ type venue struct {
 	unknown  atomic.Pointer[[]string]
 
 	streamed kindSet // kinds that sessions deliver
+	sharing  bool    // topics may serve several instruments
 	parts    sync.Pool
 	entries  sync.Pool
 }
@@ -87,6 +88,7 @@ func newVenue(o *Options, x Exchange, m market.Market, cfg connectors.MarketConf
 			v.streamed |= v.kindsOfChannel(i)
 		}
 	}
+	_, v.sharing = v.table.Wire.(connectors.Sharing)
 	v.pacer = connectors.NewPacer(v.table.Limits.Connects)
 	return v, nil
 }

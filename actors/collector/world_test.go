@@ -11,6 +11,7 @@ import (
 
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/connectors/binance"
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
@@ -104,6 +105,7 @@ type world struct {
 	overlays  *overlays
 	config    collector.Config
 	symbols   []string
+	wrap      func(connectors.Exchange) connectors.Exchange
 	epoch     int64
 	applied   func(context.Context, market.StreamID) error
 	system    *supervise.System
@@ -125,7 +127,10 @@ func newWorld(t *testing.T) *world {
 // start starts a process.
 func (w *world) start() {
 	w.Helper()
-	x := binance.New()
+	var x connectors.Exchange = binance.New()
+	if w.wrap != nil {
+		x = w.wrap(x)
+	}
 	cfg := x.DefaultConfig()
 	for name, m := range cfg.Markets {
 		m.Enabled = name == "spot"
