@@ -23,6 +23,9 @@ type Recorder interface {
 // journal message, or none of it.
 type Entry struct {
 	Batch market.Batch
+	// Patient: nobody waits for the outcome, and the entry may wait a moment for
+	// others, to share their sync.
+	Patient bool
 	// Done learns the outcome. It runs on a goroutine of the recorder's and must
 	// not block; the batch is the caller's again.
 	Done func(e *Entry, o Outcome)

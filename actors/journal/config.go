@@ -14,6 +14,9 @@ type Config struct {
 	// CreditMin and CreditMax bound that memory, in bytes, for each shard.
 	CreditMin int64 `yaml:"credit_min" unit:"bytes" doc:"Least memory of a shard's recorder for records that the journal has not acknowledged."`
 	CreditMax int64 `yaml:"credit_max" unit:"bytes" doc:"Most memory of a shard's recorder for records that the journal has not acknowledged."`
+	// BatchInterval is the least time between two batches of entries for which
+	// nobody waits; see doc.go. Each batch costs a sync.
+	BatchInterval time.Duration `yaml:"batch_interval" doc:"Least time between two batches of records for which nobody waits, so that they share a sync; what an HTTP client waits for goes at once."`
 	// GiveUp is how long a batch of unknown outcome is repeated before it is
 	// abandoned.
 	GiveUp time.Duration `yaml:"give_up" doc:"How long a batch of unknown outcome is repeated before it is given up and a gap recorded."`
@@ -31,6 +34,7 @@ func DefaultConfig() Config {
 		CreditWindow:  30 * time.Second,
 		CreditMin:     16 << 20,
 		CreditMax:     256 << 20,
+		BatchInterval: 10 * time.Millisecond,
 		GiveUp:        30 * time.Second,
 		ProbeInterval: 2 * time.Second,
 		FlushTimeout:  15 * time.Second,
@@ -51,6 +55,9 @@ func (c Config) Validate() error {
 	}
 	if c.CreditMax < c.CreditMin {
 		bad("credit_max", c.CreditMax, "credit_min or more")
+	}
+	if c.BatchInterval < 0 || c.BatchInterval > time.Second {
+		bad("batch_interval", c.BatchInterval, "0s to 1s")
 	}
 	if c.GiveUp < 100*time.Millisecond || c.GiveUp > 10*time.Minute {
 		bad("give_up", c.GiveUp, "100ms to 10m")

@@ -7,9 +7,13 @@
 // bounded by credit, and wakes the actor. From there on the actor alone decides:
 // it encodes entries into the batch being built, and has one batch in flight,
 // which a helper goroutine delivers. The next batch goes when the one before it
-// is acknowledged; an idle recorder sends at once. The entries that the actor has
-// taken are kept beside it, so that whoever comes after a crash can account for
-// them.
+// is acknowledged; an idle recorder sends at once. While nobody waits for what is
+// being built (persistence.Entry.Patient), the next batch also waits until
+// batch_interval has passed since the last was sent: under steady traffic the
+// records of that time share one sync, and the processor is left to the live
+// plane. A full batch, one entry that somebody waits for, or a stop ends that
+// pause. The entries that the actor has taken are kept beside it, so that whoever
+// comes after a crash can account for them.
 //
 //	Record ──▶ intake ──▶ building ──Seal──▶ flight ──acknowledged──▶ Done(shard, seq)
 //	  credit taken           │                 │                      credit returned

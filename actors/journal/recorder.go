@@ -51,6 +51,7 @@ type (
 		ack wal.Ack
 		err error
 	}
+	batchDue struct{}
 	probeDue struct{}
 	probed   struct{ err error }
 	measured struct{}
@@ -68,9 +69,12 @@ type recorder struct {
 	journal *wal.Journal
 	wal     *wal.Recorder
 	encoder *wal.Encoder
-	single  int // so many entries go in batches of their own
+	single  int       // so many entries go in batches of their own
+	urgent  bool      // somebody waits for an entry of the batch being built
+	sentAt  time.Time // the batch before it
+	pausing bool      // batchDue will come
 
-	pause   time.Duration // before the next probe
+	backoff time.Duration // before the next probe
 	acks    int           // since the last measurement
 	seen    int64         // bytes taken in at the last measurement
 	rate    float64       // bytes a second
@@ -117,6 +121,9 @@ func (r *recorder) handle(c *supervise.Context) {
 		r.begin(c, m)
 	case delivered:
 		r.settle(c, m)
+	case batchDue:
+		r.pausing = false
+		r.pump(c)
 	case probeDue:
 		r.probe(c)
 	case probed:
@@ -168,7 +175,7 @@ func (r *recorder) pump(c *supervise.Context) {
 	}
 	for {
 		r.fill()
-		if r.op.Busy() || r.s.building.len() == 0 {
+		if r.op.Busy() || r.s.building.len() == 0 || r.pause(c) {
 			break
 		}
 		r.send(c)
@@ -176,6 +183,20 @@ func (r *recorder) pump(c *supervise.Context) {
 	if r.state == draining && !r.op.Busy() && r.s.building.len() == 0 {
 		c.Drained()
 	}
+}
+
+// pause reports whether the batch being built waits for more; batchDue ends that.
+func (r *recorder) pause(c *supervise.Context) bool {
+	left := r.options.Config.BatchInterval - time.Since(r.sentAt)
+	if left <= 0 || r.urgent || r.state == draining || r.s.pending.len() > 0 || r.encoder.Size() >= r.journal.Config().BatchBytes {
+		return false
+	}
+	if !r.pausing {
+		r.pausing = true
+		c.After(left, batchDue{})
+	}
+	r.s.doze()
+	return true
 }
 
 // fill encodes entries into the batch being built, up to its size. A large entry
@@ -191,6 +212,7 @@ func (r *recorder) fill() {
 		// does not survive.
 		s.building.push(s.pending.pop())
 		last := s.building.all[len(s.building.all)-1]
+		r.urgent = r.urgent || !last.entry.Patient
 		if err := r.encoder.AddBatch(&last.entry.Batch); err != nil {
 			s.building.dropLast()
 			if s.building.len() > 0 {
@@ -217,6 +239,7 @@ func (s *shard) putBack(i item) {
 func (r *recorder) send(c *supervise.Context) {
 	_, err := r.wal.Seal(r.encoder.Payload(), r.encoder.Rows())
 	r.encoder.Reset()
+	r.urgent, r.sentAt = false, time.Now()
 	if err != nil {
 		r.oversized(&r.s.building, err)
 		return
@@ -318,9 +341,9 @@ func (r *recorder) startRefusing(c *supervise.Context, why error) {
 	if r.state == draining {
 		return
 	}
-	r.state, r.pause = refusing, firstProbe
+	r.state, r.backoff = refusing, firstProbe
 	r.s.setRefusal(why)
-	c.After(jitter(r.pause), probeDue{})
+	c.After(jitter(r.backoff), probeDue{})
 }
 
 // clear ends everything that waits, with the refusal.
@@ -363,10 +386,10 @@ func (r *recorder) judge(c *supervise.Context, err error) {
 	if err != nil {
 		r.s.metrics.probeFails.Inc()
 		r.wal.Abandon() // a probe in doubt hurts nobody
-		r.pause = min(2*r.pause, r.options.Config.ProbeInterval)
+		r.backoff = min(2*r.backoff, r.options.Config.ProbeInterval)
 		if r.state == refusing {
 			r.why = err
-			c.After(jitter(r.pause), probeDue{})
+			c.After(jitter(r.backoff), probeDue{})
 			return
 		}
 	} else {

@@ -76,6 +76,51 @@ func TestIdleSendsAtOnce(t *testing.T) {
 	}
 }
 
+// Entries for which nobody waits share a message with what comes within the batch
+// interval; one that somebody waits for takes them along at once.
+func TestPatientEntriesShareABatch(t *testing.T) {
+	s := defaults()
+	s.recorder.BatchInterval = time.Second
+	f := run(t, s)
+	w := watch(t)
+	patient := func(id int) *persistence.Entry {
+		e := trades(id, 1)
+		e.Patient = true
+		return w.record(f.h.Recorder(0), e)
+	}
+	seqOf := func(e *persistence.Entry) uint64 { return w.want(e, nil).Seq }
+	if got := seqOf(patient(1)); got != 1 {
+		t.Fatalf("the first entry, with nothing before it, is at %d", got)
+	}
+	begin := time.Now()
+	waiting := []*persistence.Entry{patient(2), patient(3), patient(4)}
+	if got := seqOf(w.record(f.h.Recorder(0), trades(5, 1))); got != 2 {
+		t.Errorf("the entry that is waited for is at %d, want 2", got)
+	}
+	if took := time.Since(begin); took > s.recorder.BatchInterval*9/10 {
+		t.Errorf("it took %v", took)
+	}
+	for i, e := range waiting {
+		if got := seqOf(e); got != 2 {
+			t.Errorf("patient entry %d is at %d, want 2", i, got)
+		}
+	}
+	begin = time.Now()
+	last := patient(6)
+	if got := seqOf(last); got != 3 {
+		t.Errorf("the next patient entry is at %d, want 3", got)
+	}
+	if took := time.Since(begin); took < s.recorder.BatchInterval/2 {
+		t.Errorf("a patient entry waited for %v, want the rest of %v", took, s.recorder.BatchInterval)
+	}
+	last = patient(7)
+	begin = time.Now()
+	f.stop()
+	if w.want(last, nil); time.Since(begin) > s.recorder.BatchInterval*9/10 {
+		t.Errorf("the stop waited for the pause: %v", time.Since(begin))
+	}
+}
+
 func TestLostAcknowledgementIsRepeated(t *testing.T) {
 	f := run(t, defaults())
 	w := watch(t)

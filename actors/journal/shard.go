@@ -67,6 +67,7 @@ type shard struct {
 	mu     sync.Mutex
 	intake items
 	awake  bool  // the actor knows, or is about to learn, that there is something
+	urgent bool  // somebody waits for an entry of the intake, and the actor was told
 	closed bool  // Record answers ErrStopped
 	refuse error // not nil: Record answers ErrRefusing
 
@@ -102,8 +103,9 @@ func (s *shard) Record(e *persistence.Entry) error {
 		return err
 	}
 	s.intake.push(item{e, cost, time.Now()})
-	wake := !s.awake
+	wake := !s.awake || !e.Patient && !s.urgent
 	s.awake = true
+	s.urgent = s.urgent || !e.Patient
 	s.mu.Unlock()
 	s.taken.Add(cost)
 	if wake {
@@ -175,7 +177,7 @@ func (s *shard) open(r *ref) {
 	s.ref.Store(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed, s.refuse, s.awake = false, nil, true
+	s.closed, s.refuse, s.awake, s.urgent = false, nil, true, true
 }
 
 // close lets no more entries in.
@@ -202,7 +204,16 @@ func (s *shard) collect() bool {
 		return false
 	}
 	s.intake, s.pending = s.pending, s.intake
+	s.urgent = false
 	return true
+}
+
+// doze lets patient entries come without waking the actor, which will look at the
+// intake by itself.
+func (s *shard) doze() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awake = true
 }
 
 // finish tells everyone in the list the outcome. An item leaves the list before
