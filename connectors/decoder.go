@@ -46,6 +46,10 @@ type Control struct {
 	// Topic is the subscription that the frame answers, in the exchange's own
 	// words, where it names one.
 	Topic string
+	// Granted are the subscriptions that an answer with a list says yes to, in the
+	// exchange's own words: what was asked for and is not among them is refused.
+	// nil where answers have no list.
+	Granted []string `json:",omitempty"`
 	// Code and Text are the exchange's explanation of a refusal or shutdown.
 	Code int64
 	Text string

@@ -231,6 +231,7 @@ func (s *Session) hear(ctx context.Context, e linkEvent) {
 	switch e.note.Reason {
 	case Ack:
 		if p := e.l.answer(e.note.Control, s.o.Now()); p != nil {
+			s.granted(e.l, p, e.note.Control.Granted)
 			s.acknowledged(e.l, p)
 		}
 	case Refused:
@@ -260,6 +261,34 @@ func (l *link) answer(c *Control, now time.Time) *pending {
 		return p
 	}
 	return nil
+}
+
+// granted gives up those of a demand's subscriptions that the answer does not
+// list.
+func (s *Session) granted(l *link, p *pending, names []string) {
+	if p.purpose != begin || names == nil || len(p.Names) != len(p.Subs) {
+		return
+	}
+	var keep, missing []Subscription
+	for i, sub := range p.Subs {
+		if slices.Contains(names, p.Names[i]) {
+			keep = append(keep, sub)
+		} else {
+			missing = append(missing, sub)
+		}
+	}
+	if len(missing) > 0 {
+		p.Subs = keep
+		s.giveUp(l, missing, &RefusedError{Text: "not among the subscriptions that were granted"})
+	}
+}
+
+// giveUp reports subscriptions that the exchange does not want to serve, and
+// waits for them no more.
+func (s *Session) giveUp(l *link, subs []Subscription, cause *RefusedError) {
+	subs = s.sharers(subs)
+	l.watch(nil, subs, 0)
+	s.report(Event{Kind: SubscriptionRefused, Conn: l.conn, Subs: subs, Cause: cause})
 }
 
 // acknowledged moves the subscriptions of an answered demand on.
@@ -315,9 +344,7 @@ func (s *Session) refused(l *link, c *Control) {
 		s.demand(l, p.Subs[n/2:], begin, p.traits)
 		return
 	}
-	subs := s.sharers(p.Subs)
-	l.watch(nil, subs, 0)
-	s.report(Event{Kind: SubscriptionRefused, Conn: l.conn, Subs: subs, Cause: &RefusedError{Code: c.Code, Text: c.Text}})
+	s.giveUp(l, p.Subs, &RefusedError{Code: c.Code, Text: c.Text})
 }
 
 // overdue repeats what was not answered in time; the second time the link ends.

@@ -54,8 +54,11 @@ type Demand struct {
 	// Topics are the subscriptions that are answered one by one, where the
 	// exchange answers so; empty when ID is all.
 	Topics []string
-	Body   []byte
-	Subs   []Subscription
+	// Names are Subs in the exchange's own words, one for each, where its answer
+	// lists those that it grants ([Control.Granted]); empty where it does not.
+	Names []string
+	Body  []byte
+	Subs  []Subscription
 }
 
 // WireRules are the rules of a connection that are plain numbers.

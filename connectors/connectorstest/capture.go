@@ -3,9 +3,11 @@ package connectorstest
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/marketprism/marketprism/connectors"
@@ -144,7 +146,7 @@ func (b *bookCheck) judge(rule connectors.Sequence, d *market.BookDelta) {
 }
 
 // testCapture decodes a capture whole. Instruments come from the capture's own
-// REST record, else from the built-in table.
+// REST records, the newest of each part of the list, else from the built-in table.
 func testCapture(t *testing.T, s Subject, c Capture) {
 	f := Open(t, c.Path)
 	defer f.Close()
@@ -157,6 +159,7 @@ func testCapture(t *testing.T, s Subject, c Capture) {
 	dec := v.NewDecoder(table)
 	check := &checker{v: v, trades: map[string]int64{}, books: map[*market.Instrument]*bookCheck{}}
 	var batch market.Batch
+	parts := map[int][]*market.Instrument{}
 	frames := 0
 	for {
 		rec, err := r.Next()
@@ -178,8 +181,8 @@ func testCapture(t *testing.T, s Subject, c Capture) {
 				t.Errorf("line %d: no record: %s: %.200s", rec.Line, note.Reason, rec.Body)
 			}
 		case connectors.CaptureHTTP:
-			if list := instruments(t, v, table, rec); list != nil {
-				table = market.NewInstruments(list)
+			if instruments(t, v, parts, rec) {
+				table = market.NewInstruments(slices.Concat(slices.Collect(maps.Values(parts))...))
 				dec = v.NewDecoder(table)
 				continue
 			}
@@ -192,22 +195,24 @@ func testCapture(t *testing.T, s Subject, c Capture) {
 	check.report(t, c, frames)
 }
 
-// instruments reads the instruments of an instrument list; nil for another call.
-func instruments(t *testing.T, v *connectors.Venue, table *market.Instruments, rec *connectors.CaptureRecord) []*market.Instrument {
+// instruments takes in a list of instruments, or a part of it; false for another
+// call.
+func instruments(t *testing.T, v *connectors.Venue, parts map[int][]*market.Instrument, rec *connectors.CaptureRecord) bool {
 	t.Helper()
 	u, err := url.Parse(rec.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, ok := v.REST.Recognise(u, table)
+	req, ok := v.REST.Recognise(u, market.NewInstruments(nil))
 	if !ok || req.Kind != connectors.NeedInstruments {
-		return nil
+		return false
 	}
 	list, err := v.REST.Instruments(rec.Body)
 	if err != nil {
 		t.Fatalf("line %d: %v", rec.Line, err)
 	}
-	return list
+	parts[req.Part] = list
+	return true
 }
 
 func (c *checker) report(t *testing.T, known Capture, frames int) {
