@@ -4,12 +4,14 @@ package all
 import (
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/connectors/binance"
+	"github.com/marketprism/marketprism/connectors/deribit"
 )
 
 // Exchanges lists every exchange, by name. To add one, add its line.
 func Exchanges() []connectors.Exchange {
 	return []connectors.Exchange{
 		binance.New(),
+		deribit.New(),
 	}
 }
 
