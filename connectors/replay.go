@@ -34,8 +34,8 @@ type Replayer interface {
 // ReplayConn is one client's connection as the exchange sees it. It is not safe
 // for concurrent use.
 type ReplayConn interface {
-	// Hear takes a frame of the client and returns the answer; nil for none.
-	Hear(frame []byte) (reply []byte)
+	// Hear takes a frame of the client and returns the answers, in order.
+	Hear(frame []byte) (replies [][]byte)
 	// Topics are those asked for at present.
 	Topics() []string
 	// Say sends a recorded frame in the words in which this client asked for its

@@ -221,7 +221,9 @@ type request struct {
 }
 
 // Hear implements [connectors.ReplayConn].
-func (c *replayConn) Hear(frame []byte) []byte {
+func (c *replayConn) Hear(frame []byte) [][]byte { return [][]byte{c.answer(frame)} }
+
+func (c *replayConn) answer(frame []byte) []byte {
 	var r request
 	if err := json.Unmarshal(frame, &r); err != nil {
 		return []byte(`{"code":3,"msg":"Invalid JSON"}`)

@@ -20,7 +20,8 @@ type Instrument struct {
 	// Base, Quote and Settle are asset codes; "" when not known.
 	Base, Quote, Settle string
 	// ContractSize is the amount of base (linear) or quote (inverse) in one
-	// contract; absent where amounts are already in base.
+	// contract, where the exchange counts in contracts; records hold amounts that
+	// are multiplied by it. Absent where it does not.
 	ContractSize Decimal
 	// PriceTick and AmountStep are the smallest steps; absent when not known.
 	PriceTick, AmountStep Decimal

@@ -480,7 +480,7 @@ func (s *Stream) verify(c *channel, d *market.BookDelta, out *Output) bool {
 		n := b.checksums.ChecksumDepth()
 		b.levels[0] = b.book.AppendBids(b.levels[0][:0], n)
 		b.levels[1] = b.book.AppendAsks(b.levels[1][:0], n)
-		if b.checksums.Checksum(b.levels[0], b.levels[1]) == d.Checksum.V {
+		if b.checksums.Checksum(s.cfg.Instrument, b.levels[0], b.levels[1]) == d.Checksum.V {
 			c.stats.ChecksumOK++
 		} else {
 			c.stats.ChecksumWrong++

@@ -49,8 +49,9 @@ type BookRules interface {
 type Checksummer interface {
 	// ChecksumDepth is the number of levels a side that it covers.
 	ChecksumDepth() int
-	// Checksum computes it over levels, best first.
-	Checksum(bids, asks []market.Level) int64
+	// Checksum computes it over levels, best first. An exchange that counts in
+	// contracts computes it over those: i says how much one of them is.
+	Checksum(i *market.Instrument, bids, asks []market.Level) int64
 }
 
 // Config says how one stream is proven and what it emits.

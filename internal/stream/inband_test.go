@@ -27,7 +27,7 @@ func (l linked) Follow(last int64, d *market.BookDelta) market.Continuity { retu
 
 func (linked) ChecksumDepth() int { return 1 }
 
-func (linked) Checksum(bids, asks []market.Level) (sum int64) {
+func (linked) Checksum(_ *market.Instrument, bids, asks []market.Level) (sum int64) {
 	for _, side := range [][]market.Level{bids, asks} {
 		for _, l := range side {
 			sum += int64(l.Price.Float64())

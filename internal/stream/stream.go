@@ -94,7 +94,8 @@ func (s *Stream) rising(c *channel, r market.Record, out *Output) {
 	s.emit(c, r, out)
 }
 
-// trade takes a trade of a channel with contiguous identifiers.
+// trade takes a trade of a channel with contiguous identifiers. One that stands
+// for several names, in PrevSeq, the last before them.
 func (s *Stream) trade(c *channel, t *market.Trade, out *Output) {
 	id, ok := t.Number()
 	if !ok {
@@ -111,7 +112,11 @@ func (s *Stream) trade(c *channel, t *market.Trade, out *Output) {
 		s.emit(c, t, out)
 		return
 	}
-	s.reach(c, &t.Header, market.Int(id-1), out)
+	before := t.PrevSeq
+	if !before.OK {
+		before = market.Int(id - 1)
+	}
+	s.reach(c, &t.Header, before, out)
 	c.last = market.Int(id)
 	s.emit(c, t, out)
 }

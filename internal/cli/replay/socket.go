@@ -99,8 +99,10 @@ func (c *socket) listen() {
 // hear answers a frame; what it subscribes to is sent after the answer only.
 func (c *socket) hear(frame []byte) bool {
 	c.mu.Lock()
-	reply := c.talk.Hear(frame)
-	ok := reply == nil || c.write(reply) == nil
+	ok := true
+	for _, reply := range c.talk.Hear(frame) {
+		ok = ok && c.write(reply) == nil
+	}
 	c.mu.Unlock()
 	c.subscribe()
 	return ok
