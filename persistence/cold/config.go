@@ -1,0 +1,61 @@
+package cold
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config is the settings of the cold store.
+type Config struct {
+	// Path is the directory; "" with S3.
+	Path string   `yaml:"path" doc:"Directory of the cold store; empty for cold below the data directory. Not used with s3."`
+	S3   S3Config `yaml:"s3" doc:"Bucket of an S3 service, in place of a directory."`
+	// CheckpointEvery is the number of manifest records after which they are summed
+	// up in one.
+	CheckpointEvery int `yaml:"checkpoint_every" doc:"Manifest records after which they are summed up in one object."`
+	// Grace is how long a file stays after it has left the manifest.
+	Grace time.Duration `yaml:"grace" doc:"How long a file stays readable after it has left the manifest."`
+}
+
+// S3Config says where a bucket is.
+type S3Config struct {
+	Endpoint  string `yaml:"endpoint" doc:"host:port of the S3 service; empty for a directory."`
+	TLS       bool   `yaml:"tls" doc:"Whether the service is reached over TLS."`
+	Region    string `yaml:"region" doc:"Region of the bucket, where the service has regions."`
+	Bucket    string `yaml:"bucket" doc:"Name of the bucket, which must exist."`
+	Prefix    string `yaml:"prefix" doc:"Path inside the bucket."`
+	AccessKey string `yaml:"access_key" doc:"Access key of the service."`
+	SecretKey string `yaml:"secret_key" secret:"true" doc:"Secret key of the service."`
+}
+
+// Used reports whether the cold store is on S3.
+func (c S3Config) Used() bool { return c.Endpoint != "" }
+
+// DefaultConfig is a directory.
+func DefaultConfig() Config {
+	return Config{S3: S3Config{TLS: true}, CheckpointEvery: 256, Grace: 10 * time.Minute}
+}
+
+// Validate reports every setting that cannot be.
+func (c Config) Validate() error {
+	var errs []error
+	if c.CheckpointEvery < 2 {
+		errs = append(errs, fmt.Errorf("checkpoint_every: %d is below 2", c.CheckpointEvery))
+	}
+	if c.Grace < 0 {
+		errs = append(errs, fmt.Errorf("grace: %v is below zero", c.Grace))
+	}
+	if c.S3.Used() {
+		if len(c.S3.Bucket) < 3 {
+			errs = append(errs, fmt.Errorf("s3.bucket: %q: want a name of at least 3 letters", c.S3.Bucket))
+		}
+		if c.S3.AccessKey == "" || c.S3.SecretKey == "" {
+			errs = append(errs, errors.New("s3: access_key and secret_key are needed"))
+		}
+		if c.Path != "" {
+			errs = append(errs, errors.New("path: not with s3"))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,236 @@
+package cold
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/marketprism/marketprism/persistence"
+)
+
+// The manifest's objects: records by number, and checkpoints by the number of the
+// last record that they include.
+const (
+	recordPrefix     = "manifest/"
+	checkpointPrefix = "checkpoint/"
+	recordDigits     = 12
+)
+
+func recordName(n uint64) string     { return fmt.Sprintf("%s%0*d", recordPrefix, recordDigits, n) }
+func checkpointName(n uint64) string { return fmt.Sprintf("%s%0*d", checkpointPrefix, recordDigits, n) }
+
+// manifest is the numbered log: a record is made under the next number, which
+// only one writer can have. It is not safe for concurrent use.
+type manifest struct {
+	bucket  Bucket
+	writer  string
+	attempt uint64
+	now     func() time.Time
+
+	state state
+	// since is how many records there are behind the newest checkpoint.
+	since int
+}
+
+// state is what the records add up to.
+type state struct {
+	n        uint64 // the last record
+	parts    map[string]Part
+	archived map[tableShard]Archived
+}
+
+// tableShard is one table of one shard of the journal.
+type tableShard struct {
+	table string
+	shard int
+}
+
+func newState() state {
+	return state{parts: map[string]Part{}, archived: map[tableShard]Archived{}}
+}
+
+// apply adds a record up; an error means that it does not fit what was before.
+func (s *state) apply(r *Record) error {
+	if r.N != s.n+1 {
+		return fmt.Errorf("record %d follows record %d", r.N, s.n)
+	}
+	for _, name := range r.Remove {
+		if _, ok := s.parts[name]; !ok {
+			return fmt.Errorf("record %d removes %s, which is not listed", r.N, name)
+		}
+		delete(s.parts, name)
+	}
+	for _, p := range r.Add {
+		if _, ok := s.parts[p.File]; ok {
+			return fmt.Errorf("record %d adds %s again", r.N, p.File)
+		}
+		s.parts[p.File] = p
+	}
+	for _, a := range r.Archived {
+		s.archived[tableShard{a.Table, a.Shard}] = a
+	}
+	s.n = r.N
+	return nil
+}
+
+func openManifest(ctx context.Context, b Bucket, now func() time.Time) (*manifest, error) {
+	var id [16]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return nil, fmt.Errorf("cold manifest: %w", err)
+	}
+	m := &manifest{bucket: b, writer: hex.EncodeToString(id[:]), now: now, state: newState()}
+	if err := m.loadCheckpoint(ctx); err != nil {
+		return nil, err
+	}
+	return m, m.catchUp(ctx)
+}
+
+// loadCheckpoint begins with the newest checkpoint, if there is one.
+func (m *manifest) loadCheckpoint(ctx context.Context) error {
+	names, err := m.bucket.List(ctx, checkpointPrefix)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	name := names[len(names)-1]
+	r, err := m.read(ctx, name)
+	if err != nil {
+		return err
+	}
+	s := newState()
+	s.n = r.N - 1
+	if err := s.apply(r); err != nil {
+		return m.corrupt(name, err)
+	}
+	m.state = s
+	return nil
+}
+
+func (m *manifest) read(ctx context.Context, name string) (*Record, error) {
+	data, err := m.bucket.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := decodeRecord(data)
+	if err != nil {
+		return nil, m.corrupt(name, err)
+	}
+	number := name[strings.LastIndexByte(name, '/')+1:]
+	if n, err := strconv.ParseUint(number, 10, 64); err != nil || n != r.N {
+		return nil, m.corrupt(name, fmt.Errorf("it says that it is record %d", r.N))
+	}
+	return r, nil
+}
+
+func (m *manifest) corrupt(name string, err error) error {
+	return &persistence.CorruptError{Path: m.bucket.String() + "/" + name, Reason: err.Error()}
+}
+
+// catchUp reads the records that others have made.
+func (m *manifest) catchUp(ctx context.Context) error {
+	for {
+		name := recordName(m.state.n + 1)
+		r, err := m.read(ctx, name)
+		if errors.Is(err, ErrNotFound) {
+			return m.noHole(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("cold manifest: %w", err)
+		}
+		if err := m.state.apply(r); err != nil {
+			return m.corrupt(name, err)
+		}
+		m.since++
+	}
+}
+
+// noHole makes sure that the next record is missing because there is none behind
+// it.
+func (m *manifest) noHole(ctx context.Context) error {
+	names, err := m.bucket.List(ctx, recordPrefix)
+	if err != nil {
+		return fmt.Errorf("cold manifest: %w", err)
+	}
+	if len(names) == 0 || names[len(names)-1] <= recordName(m.state.n) {
+		return nil
+	}
+	if _, err := m.bucket.Get(ctx, recordName(m.state.n+1)); err == nil {
+		return m.catchUp(ctx) // it has just been made
+	}
+	return m.corrupt(names[len(names)-1], fmt.Errorf("record %d before it is missing", m.state.n+1))
+}
+
+// errBehind says that another writer has made the record first; the manifest has
+// then caught up.
+var errBehind = errors.New("another writer was first")
+
+// append makes r the next record. After errBehind nothing was stored, and the
+// change is to be thought over against the new state. After any other error it
+// may yet be there: the next call finds out first.
+func (m *manifest) append(ctx context.Context, r *Record) error {
+	m.attempt++
+	r.Version, r.N, r.Writer, r.Attempt, r.Time = recordVersion, m.state.n+1, m.writer, m.attempt, m.now().UTC()
+	data, err := r.encode()
+	if err != nil {
+		return err
+	}
+	trial := m.state.clone()
+	if err := trial.apply(r); err != nil {
+		return err
+	}
+	name := recordName(r.N)
+	err = m.bucket.Create(ctx, name, data)
+	if err != nil { // ours all the same, if an answer was lost
+		have, readErr := m.bucket.Get(ctx, name)
+		switch {
+		case readErr == nil && bytes.Equal(have, data):
+			err = nil
+		case readErr == nil:
+			return errors.Join(errBehind, m.catchUp(ctx))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cold manifest: %w", err)
+	}
+	m.state = trial
+	m.since++
+	return nil
+}
+
+func (s *state) clone() state {
+	c := state{n: s.n, parts: make(map[string]Part, len(s.parts)), archived: make(map[tableShard]Archived, len(s.archived))}
+	for k, v := range s.parts {
+		c.parts[k] = v
+	}
+	for k, v := range s.archived {
+		c.archived[k] = v
+	}
+	return c
+}
+
+// checkpoint sums the records up in one object.
+func (m *manifest) checkpoint(ctx context.Context) error {
+	r := &Record{Version: recordVersion, N: m.state.n, Writer: m.writer, Time: m.now().UTC()}
+	for _, p := range m.state.parts {
+		r.Add = append(r.Add, p)
+	}
+	for _, a := range m.state.archived {
+		r.Archived = append(r.Archived, a)
+	}
+	r.sort()
+	data, err := r.encode()
+	if err != nil {
+		return err
+	}
+	// Another writer's of the same number says the same.
+	if err := m.bucket.Create(ctx, checkpointName(r.N), data); err != nil && !errors.Is(err, ErrExists) {
+		return fmt.Errorf("cold manifest: %w", err)
+	}
+	m.since = 0
+	return nil
+}

@@ -1,0 +1,134 @@
+package cold
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/marketprism/marketprism/persistence/part"
+)
+
+// s3 is a bucket of an S3 service, below a prefix.
+type s3 struct {
+	client         *minio.Client
+	bucket, prefix string
+}
+
+// NewS3 is the bucket of an S3 service. It asks the service whether the bucket is
+// there; the error says when it is not, or cannot be asked.
+func NewS3(ctx context.Context, c S3Config) (Bucket, error) {
+	client, err := minio.New(c.Endpoint, &minio.Options{
+		Creds: credentials.NewStaticV4(c.AccessKey, c.SecretKey, ""), Secure: c.TLS, Region: c.Region, MaxRetries: 3,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cold store on S3: %w", err)
+	}
+	s := &s3{client: client, bucket: c.Bucket, prefix: strings.Trim(c.Prefix, "/")}
+	found, err := client.BucketExists(ctx, c.Bucket)
+	if err != nil {
+		return nil, fmt.Errorf("cold store %s: %w", s, err)
+	}
+	if !found {
+		return nil, fmt.Errorf("cold store %s: there is no such bucket", s)
+	}
+	return s, nil
+}
+
+func (s *s3) String() string {
+	return "s3://" + path.Join(s.client.EndpointURL().Host, s.bucket, s.prefix)
+}
+
+func (s *s3) key(name string) string { return path.Join(s.prefix, name) }
+
+// Create implements [Bucket], by a conditional write.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+func (s *s3) Create(ctx context.Context, name string, data []byte) error {
+	opts := minio.PutObjectOptions{ContentType: "application/json", DisableMultipart: true}
+	opts.SetMatchETagExcept("*")
+	_, err := s.client.PutObject(ctx, s.bucket, s.key(name), bytes.NewReader(data), int64(len(data)), opts)
+	return s.fail("create", name, err)
+}
+
+// Put implements [Bucket].
+func (s *s3) Put(ctx context.Context, name string, from *os.File, size int64) error {
+	content := io.NewSectionReader(from, 0, size)
+	_, err := s.client.PutObject(ctx, s.bucket, s.key(name), content, size, minio.PutObjectOptions{ContentType: "application/vnd.apache.parquet"})
+	return s.fail("put", name, err)
+}
+
+// Get implements [Bucket].
+func (s *s3) Get(ctx context.Context, name string) ([]byte, error) {
+	o, err := s.client.GetObject(ctx, s.bucket, s.key(name), minio.GetObjectOptions{})
+	if err != nil {
+		return nil, s.fail("get", name, err)
+	}
+	defer func() { _ = o.Close() }() // only read from
+	data, err := io.ReadAll(o)
+	return data, s.fail("get", name, err)
+}
+
+// Open implements [Bucket].
+func (s *s3) Open(ctx context.Context, name string) (part.Content, int64, error) {
+	o, err := s.client.GetObject(ctx, s.bucket, s.key(name), minio.GetObjectOptions{})
+	if err != nil {
+		return nil, 0, s.fail("open", name, err)
+	}
+	info, err := o.Stat()
+	if err != nil {
+		_ = o.Close() // only read from
+		return nil, 0, s.fail("open", name, err)
+	}
+	return o, info.Size, nil
+}
+
+// List implements [Bucket].
+func (s *s3) List(ctx context.Context, prefix string) ([]string, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the listing that an error leaves
+	key := s.key(prefix)
+	if strings.HasSuffix(prefix, "/") {
+		key += "/"
+	}
+	var names []string
+	for o := range s.client.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: key, Recursive: true}) {
+		if o.Err != nil {
+			return nil, s.fail("list", prefix, o.Err)
+		}
+		names = append(names, strings.TrimPrefix(strings.TrimPrefix(o.Key, s.prefix), "/"))
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Delete implements [Bucket].
+func (s *s3) Delete(ctx context.Context, name string) error {
+	err := s.fail("delete", name, s.client.RemoveObject(ctx, s.bucket, s.key(name), minio.RemoveObjectOptions{}))
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// fail gives the service's answers their meaning.
+func (s *s3) fail(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	switch minio.ToErrorResponse(err).StatusCode {
+	case http.StatusPreconditionFailed, http.StatusConflict:
+		return ErrExists
+	case http.StatusNotFound:
+		return ErrNotFound
+	}
+	return fmt.Errorf("%s %s/%s: %w", op, s, name, err)
+}

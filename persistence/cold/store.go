@@ -1,0 +1,268 @@
+package cold
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence/part"
+)
+
+// Surroundings are what a store needs of its process. Every field may be left out.
+type Surroundings struct {
+	// Now is the clock; time.Now.
+	Now func() time.Time
+	// Log gets what operators must know; nothing by default.
+	Log *zap.Logger
+	// Names are shared with the stores whose rows are merged with these.
+	Names *part.Names
+	// Scratch is the directory for files that are not in the bucket yet; the
+	// system's by default.
+	Scratch string
+}
+
+// Store is one open cold store. It is safe for concurrent use.
+type Store struct {
+	bucket  Bucket
+	cfg     Config
+	now     func() time.Time
+	log     *zap.Logger
+	names   *part.Names
+	scratch string
+	schemas [market.NumKinds]*part.Schema
+
+	life context.Context // of open files
+	end  context.CancelFunc
+
+	commit   sync.Mutex // one change at a time; before mu
+	manifest *manifest
+
+	mu      sync.RWMutex
+	closed  bool
+	files   map[string]*file
+	byKind  [market.NumKinds]map[market.StreamID][]*file // by lowest ts
+	removed []*file
+	archive map[tableShard]Archived
+}
+
+// Open opens the store in a bucket; an empty bucket is an empty store. Errors: the
+// bucket's, and a *persistence.CorruptError for the manifest.
+func Open(ctx context.Context, b Bucket, cfg Config, with Surroundings) (*Store, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("cold store configuration: %w", err)
+	}
+	s := &Store{
+		bucket: b, cfg: cfg, now: with.Now, log: with.Log, names: with.Names, scratch: with.Scratch,
+		files: map[string]*file{}, archive: map[tableShard]Archived{},
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	if s.names == nil {
+		s.names = part.NewNames()
+	}
+	var err error
+	for _, kind := range market.Kinds() {
+		s.byKind[kind] = map[market.StreamID][]*file{}
+		if kind.Table() == "" {
+			continue
+		}
+		if s.schemas[kind], err = part.NewSchema(kind); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.makeScratch(); err != nil {
+		return nil, err
+	}
+	if s.manifest, err = openManifest(ctx, b, s.now); err != nil {
+		return nil, err
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.adopt()
+	return s, nil
+}
+
+// Refresh reads what other writers have committed since.
+func (s *Store) Refresh(ctx context.Context) error {
+	s.commit.Lock()
+	defer s.commit.Unlock()
+	if err := s.manifest.catchUp(ctx); err != nil {
+		return err
+	}
+	s.adopt()
+	return nil
+}
+
+// adopt brings the lists in line with the manifest; s.commit is locked, or nobody
+// else has the store yet.
+func (s *Store) adopt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	for name, f := range s.files {
+		if _, listed := s.manifest.state.parts[name]; listed {
+			continue
+		}
+		delete(s.files, name)
+		streams := s.byKind[f.meta.Kind]
+		id := f.stream()
+		streams[id] = slices.DeleteFunc(slices.Clone(streams[id]), func(o *file) bool { return o == f })
+		if len(streams[id]) == 0 {
+			delete(streams, id)
+		}
+		f.removed = now
+		s.removed = append(s.removed, f)
+	}
+	for name, p := range s.manifest.state.parts {
+		if s.files[name] != nil {
+			continue
+		}
+		m, err := p.meta()
+		if err != nil { // it was checked when the record was read, or made here
+			s.log.Error("a listed file cannot be read", zap.String("file", name), zap.Error(err))
+			continue
+		}
+		f := &file{store: s, part: p, meta: m}
+		s.files[name] = f
+		list := append(slices.Clone(s.byKind[m.Kind][f.stream()]), f)
+		slices.SortFunc(list, func(a, b *file) int {
+			return cmp.Or(cmp.Compare(a.meta.MinTime, b.meta.MinTime), strings.Compare(a.meta.File, b.meta.File))
+		})
+		s.byKind[m.Kind][f.stream()] = list
+	}
+	s.archive = make(map[tableShard]Archived, len(s.manifest.state.archived))
+	for k, v := range s.manifest.state.archived {
+		s.archive[k] = v
+	}
+}
+
+// Archived is how far the store has a table of a shard; false when it has nothing
+// of it.
+func (s *Store) Archived(kind market.Kind, shard int) (Archived, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	a, ok := s.archive[tableShard{kind.Table(), shard}]
+	return a, ok
+}
+
+// Parts lists the files, by table and name.
+func (s *Store) Parts() []Part {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	list := make([]Part, 0, len(s.files))
+	for _, f := range s.files {
+		list = append(list, f.part)
+	}
+	slices.SortFunc(list, func(a, b Part) int { return strings.Compare(a.File, b.File) })
+	return list
+}
+
+// Streams lists the streams that have rows of a kind.
+func (s *Store) Streams(kind market.Kind) []market.StreamID {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	list := make([]market.StreamID, 0, len(s.byKind[kind]))
+	for id := range s.byKind[kind] {
+		list = append(list, id)
+	}
+	slices.SortFunc(list, part.CompareStreams)
+	return list
+}
+
+// String names where the store is.
+func (s *Store) String() string { return s.bucket.String() }
+
+// Commit makes a change that plan proposes for the present manifest. When another
+// writer was first, plan is asked again. A nil record changes nothing. After an
+// error the change may yet be found in the manifest; [Store.Refresh] tells.
+func (s *Store) Commit(ctx context.Context, plan func() (*Record, error)) error {
+	s.commit.Lock()
+	defer s.commit.Unlock()
+	for {
+		if err := s.manifest.catchUp(ctx); err != nil {
+			return err
+		}
+		s.adopt()
+		r, err := plan()
+		if err != nil || r == nil {
+			return err
+		}
+		err = s.manifest.append(ctx, r)
+		s.adopt()
+		if errors.Is(err, errBehind) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if s.manifest.since >= s.cfg.CheckpointEvery {
+			if err := s.manifest.checkpoint(ctx); err != nil {
+				s.log.Warn("the manifest could not be summed up; it is tried again", zap.Error(err))
+			}
+		}
+		return nil
+	}
+}
+
+// Lists reports whether a file is in the manifest. It may be called by a plan.
+func (s *Store) Lists(name string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.files[name] != nil
+}
+
+// Clean deletes the files that have left the manifest, once nobody reads them and
+// the grace has passed.
+func (s *Store) Clean(ctx context.Context) error {
+	s.mu.Lock()
+	var due []*file
+	s.removed = slices.DeleteFunc(s.removed, func(f *file) bool {
+		if f.pins.Load() > 0 || s.now().Sub(f.removed) < s.cfg.Grace {
+			return false
+		}
+		due = append(due, f)
+		return true
+	})
+	s.mu.Unlock()
+	var errs []error
+	for _, f := range due {
+		err := errors.Join(f.close(), s.bucket.Delete(ctx, f.meta.File))
+		if err != nil {
+			s.mu.Lock()
+			s.removed = append(s.removed, f)
+			s.mu.Unlock()
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close releases the files. Nobody may be reading.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	var errs []error
+	for _, f := range s.files {
+		errs = append(errs, f.close())
+	}
+	for _, f := range s.removed {
+		errs = append(errs, f.close())
+	}
+	s.end()
+	return errors.Join(errs...)
+}
