@@ -44,6 +44,9 @@ var (
 	ErrPurged = errors.New("journal purged beyond the position")
 	// ErrRolledBack: the journal ends before the position: an older copy.
 	ErrRolledBack = errors.New("journal ends before the position")
+	// ErrForked: the journal holds another message at the position than the one that
+	// was read there: an older copy that was written to since.
+	ErrForked = errors.New("journal holds another message at the position")
 	// ErrHole: a message between the position and the end does not exist.
 	ErrHole = errors.New("hole in the journal")
 	// ErrVersion: a batch is of a version that this program does not read.
@@ -55,6 +58,13 @@ var (
 	// ErrConflict: two different batches carry the same incarnation and number.
 	ErrConflict = errors.New("two batches under one number")
 )
+
+// IsForeign reports whether an error says that the journal and the position do not
+// belong together: it is another journal, or an older copy of this one. What is
+// written to such a journal gets places that nobody will read.
+func IsForeign(err error) bool {
+	return errors.Is(err, ErrRolledBack) || errors.Is(err, ErrOtherJournal) || errors.Is(err, ErrForked)
+}
 
 // What a registration meets.
 var (

@@ -294,6 +294,11 @@ func (r *Reader) open(ctx context.Context) error {
 	if err := r.verify(ctx); err != nil {
 		return err
 	}
+	if err := r.journal.forked(ctx, r.pos); errors.Is(err, ErrForked) {
+		return r.faultAt(r.pos.Seq, err)
+	} else if err != nil {
+		return err
+	}
 	if err := r.reportCut(ctx); err != nil {
 		return err
 	}

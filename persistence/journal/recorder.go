@@ -84,6 +84,15 @@ func (r *Recorder) renew() {
 	r.n, r.acked = 0, r.now()
 }
 
+// Renew begins a new incarnation, as after a silence: what this one wrote may be
+// gone with the copy of the journal that it was written to. Nothing may be in
+// flight.
+func (r *Recorder) Renew() {
+	if r.flight == nil && r.n > 0 {
+		r.renew()
+	}
+}
+
 // Seal makes payload, of so many rows, the batch in flight, and returns its
 // size as a message. payload may be reused at once. Errors: ErrInFlight; and
 // ErrTooLarge, after which nothing is in flight.

@@ -1,0 +1,118 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/persistence"
+)
+
+// Unread is what a journal holds that a store has not read.
+type Unread struct {
+	// Messages with records were found, Damaged could not be read.
+	Messages, Damaged int
+	// Last is the shard's last sequence when it was looked through.
+	Last uint64
+	// Recorders are those of the position and of every message: with it, recorders
+	// that go on where the journal ends are followed.
+	Recorders map[persistence.Incarnation]persistence.RecorderBatch
+}
+
+// FindUnread goes through everything that a shard holds, whatever its place, and
+// hands each batch that pos does not include, by the recorders' numbers, to keep, as
+// it was written. It is for a journal that does not belong to the position
+// ([IsForeign]); one that does is read by a [Reader].
+func (j *Journal) FindUnread(ctx context.Context, pos persistence.Position, keep func(raw []byte) error) (Unread, error) {
+	st, err := j.State(ctx, pos.Shard)
+	if err != nil {
+		return Unread{}, err
+	}
+	u := Unread{Last: st.Last, Recorders: maps.Clone(pos.Recorders)}
+	if u.Recorders == nil {
+		u.Recorders = map[persistence.Incarnation]persistence.RecorderBatch{}
+	}
+	for seq := st.First; st.Messages > 0 && seq <= st.Last; seq++ {
+		raw, err := j.message(ctx, pos.Shard, seq)
+		if err != nil {
+			return u, err
+		}
+		if raw == nil {
+			continue
+		}
+		e, err := parseEnvelope(raw)
+		if err != nil {
+			u.Damaged++
+			continue
+		}
+		have := pos.Recorders[e.incarnation]
+		if e.n < have.N || e.n == have.N && e.sum == have.Sum {
+			continue
+		}
+		if u.Recorders[e.incarnation].N <= e.n {
+			u.Recorders[e.incarnation] = persistence.RecorderBatch{N: e.n, Seq: seq, Sum: e.sum}
+		}
+		if e.rows == 0 {
+			continue
+		}
+		u.Messages++
+		if err := keep(raw); err != nil {
+			return u, err
+		}
+	}
+	return u, nil
+}
+
+// SkipTo drops everything that a shard holds up to and including seq, which must
+// not be below its last sequence, and makes the next message seq+1.
+func (j *Journal) SkipTo(ctx context.Context, shard int, seq uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	s, err := j.js.Stream(ctx, StreamName(shard))
+	if err == nil {
+		err = s.Purge(ctx, jetstream.WithPurgeSequence(seq+1))
+	}
+	if err != nil {
+		return fmt.Errorf("making %s go on behind %d: %w", StreamName(shard), seq, err)
+	}
+	st, err := j.State(ctx, shard)
+	if err != nil {
+		return err
+	}
+	if st.First > seq+1 || st.Last < seq {
+		return fmt.Errorf("making %s go on behind %d: it now holds %d to %d", StreamName(shard), seq, st.First, st.Last)
+	}
+	return nil
+}
+
+// Replay writes batches that were taken out by FindUnread to the shard again, each
+// under a number of the given recorder, and returns how many records they hold.
+func (r *Recorder) Replay(ctx context.Context, raw []byte) (rows int, err error) {
+	e, err := parseEnvelope(raw)
+	if err != nil {
+		return 0, err
+	}
+	o, err := newOpener()
+	if err != nil {
+		return 0, err
+	}
+	payload, err := o.open(&e)
+	if err != nil {
+		return 0, err
+	}
+	return int(e.rows), r.Write(ctx, payload, int(e.rows))
+}
+
+// Write seals a payload and delivers it.
+func (r *Recorder) Write(ctx context.Context, payload []byte, rows int) error {
+	if _, err := r.Seal(payload, rows); err != nil {
+		return err
+	}
+	if _, err := r.Deliver(ctx); err != nil {
+		r.Abandon()
+		return err
+	}
+	return nil
+}
