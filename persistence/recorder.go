@@ -53,6 +53,9 @@ var (
 	ErrTooLarge = errors.New("too large for the journal")
 	// ErrDoubt: no acknowledgement came for so long that the recorder gave up.
 	ErrDoubt = errors.New("journal does not answer")
+	// ErrForeign: the journal is not the one that the store has read: another one, or
+	// an older copy. The entry may be in it, and counts only if it is joined again.
+	ErrForeign = errors.New("journal does not belong to the store")
 	// ErrRefusing: the recorder is waiting for the journal to take the entry that
 	// it refused last.
 	ErrRefusing = errors.New("journal refuses")

@@ -199,6 +199,8 @@ func (s *streamActor) retryJournal() {
 // because remembers the cause of a refusal; ErrRefusing repeats an earlier one.
 func (s *streamActor) because(err error) {
 	switch {
+	case errors.Is(err, persistence.ErrForeign):
+		s.cause = market.CauseJournalForeign
 	case errors.Is(err, persistence.ErrNoCredit):
 		s.cause = market.CauseNoCredit
 	case errors.Is(err, persistence.ErrDiskFull):

@@ -32,6 +32,12 @@
 // The probe is a batch without records, sent once the shard has room for more than
 // the next batch.
 //
+// A recorder asks whose journal it is (Options.Verify), before its first record and
+// every few seconds. One that the store does not read is not written to: refusing,
+// with persistence.ErrForeign, until it is joined to the store again. An
+// acknowledgement under a place that was given before says the same. That nobody can
+// say whose it is stops nothing that was going on.
+//
 // # Outcomes
 //
 // Done is called exactly once for each entry that Record took:

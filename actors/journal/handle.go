@@ -23,6 +23,11 @@ type Options struct {
 	// Open returns the open journal; see [Opener]. It may block, and is called
 	// again after an error.
 	Open func(ctx context.Context) (*wal.Journal, error)
+	// Verify says whether a shard of the journal is the one that the store reads: an
+	// error that matches persistence.ErrForeign when it is not, another one when that
+	// cannot be said now. nil: it is. It is asked before the first record, every few
+	// seconds, and before a refusal ends.
+	Verify func(ctx context.Context, j *wal.Journal, shard int) error
 	// Guard refuses before the broker's disk is full; the zero value guards nothing.
 	Guard wal.DiskGuard
 	// Registerer of the metrics; nil keeps them unexported.

@@ -120,6 +120,7 @@ type settings struct {
 	journal  wal.Config
 	recorder journal.Config
 	guard    wal.DiskGuard
+	verify   func(ctx context.Context, j *wal.Journal, shard int) error
 }
 
 func defaults() *settings {
@@ -137,7 +138,7 @@ func run(t *testing.T, s *settings) *fixture {
 	t.Cleanup(f.opener.Close)
 	var err error
 	f.h, err = journal.New(journal.Options{
-		Config: s.recorder, Shards: s.journal.Shards, Open: f.opener.Journal, Guard: s.guard,
+		Config: s.recorder, Shards: s.journal.Shards, Open: f.opener.Journal, Guard: s.guard, Verify: s.verify,
 		Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {

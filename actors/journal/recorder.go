@@ -45,6 +45,7 @@ type (
 	opened        struct {
 		recorder *wal.Recorder
 		journal  *wal.Journal
+		foreign  error
 		err      error
 	}
 	delivered struct {
@@ -63,6 +64,8 @@ type recorder struct {
 	s       *shard
 	options Options
 	op      supervise.InFlight
+	looking supervise.InFlight // whose journal it is
+	looked  time.Time
 	state   state
 	why     error // of refusing
 
@@ -128,7 +131,10 @@ func (r *recorder) handle(c *supervise.Context) {
 		r.probe(c)
 	case probed:
 		r.judge(c, m.err)
+	case verified:
+		r.verified(c, m.err)
 	case measured:
+		r.look(c)
 		r.adapt()
 		r.pump(c)
 	case statusRequest:
@@ -150,7 +156,7 @@ func (r *recorder) openJournal(c *supervise.Context) {
 			return opened{err: err}
 		}
 		w, err := j.NewRecorder(r.s.index, r.options.Guard, nil)
-		return opened{recorder: w, journal: j, err: err}
+		return opened{recorder: w, journal: j, foreign: onlyForeign(r.verify(ctx, j)), err: err}
 	})
 }
 
@@ -162,7 +168,10 @@ func (r *recorder) begin(c *supervise.Context, m opened) {
 	}
 	r.wal, r.journal = m.recorder, m.journal
 	if r.state == opening {
-		r.state = accepting
+		r.state, r.looked = accepting, time.Now()
+		if m.foreign != nil {
+			r.refuseForeign(c, m.foreign)
+		}
 	}
 	c.Ready()
 	r.pump(c)
@@ -277,6 +286,10 @@ func tooLarge(err error) error { return fmt.Errorf("%w: %w", persistence.ErrTooL
 
 // settle gives the batch in flight its outcome.
 func (r *recorder) settle(c *supervise.Context, m delivered) {
+	if m.err == nil && m.ack.Seq <= r.seq {
+		r.rolledBack(c, m.ack)
+		return
+	}
 	if m.err == nil {
 		r.acks++
 		r.seq, r.ackedAt = m.ack.Seq, time.Now()
@@ -324,6 +337,8 @@ func (s *shard) rebuild(e *wal.Encoder) {
 func outcomeOf(err error) error {
 	sentinel := persistence.ErrRefusing
 	switch {
+	case errors.Is(err, persistence.ErrForeign):
+		return err
 	case errors.Is(err, wal.ErrFull):
 		sentinel = persistence.ErrJournalFull
 	case errors.Is(err, wal.ErrDiskFull):
@@ -358,14 +373,25 @@ func (r *recorder) probe(c *supervise.Context) {
 	if r.state != refusing {
 		return
 	}
+	foreign := onlyForeign(r.why)
 	r.op.Start(c, func(ctx context.Context) any {
 		ctx, cancel := context.WithTimeout(ctx, r.options.Config.GiveUp)
 		defer cancel()
-		return probed{r.tryRoom(ctx)}
+		return probed{r.tryRoom(ctx, foreign)}
 	})
 }
 
-func (r *recorder) tryRoom(ctx context.Context) error {
+// tryRoom finds out whether a batch would be taken. Foreign is why the journal was
+// not written to, if that is why: then somebody has to say that it is ours again.
+func (r *recorder) tryRoom(ctx context.Context, foreign error) error {
+	if err := r.verify(ctx, r.journal); onlyForeign(err) != nil {
+		return err
+	} else if err != nil && foreign != nil {
+		return foreign
+	}
+	if foreign != nil {
+		r.wal.Renew()
+	}
 	st, err := r.journal.State(ctx, r.s.index)
 	if err != nil {
 		return err
@@ -396,6 +422,9 @@ func (r *recorder) judge(c *supervise.Context, err error) {
 		r.s.metrics.probed.Inc()
 	}
 	if r.state == refusing {
+		if onlyForeign(r.why) != nil {
+			r.seq = 0 // the journal that goes on may count otherwise
+		}
 		r.state, r.why = accepting, nil
 		r.s.setRefusal(nil)
 		c.Log().Info("journal takes entries again")

@@ -37,6 +37,9 @@ const (
 	CauseTooLarge    = "too_large"    // a record over the journal's limit
 	CauseMalformed   = "malformed"    // a frame could not be decoded
 	CauseGaveUp      = "gave_up"      // a batch's fate stayed unknown
+	// CauseJournalForeign: the journal was another one than the store's, or an older
+	// copy of it.
+	CauseJournalForeign = "journal_foreign"
 )
 
 // Outcomes of a gap.
