@@ -22,7 +22,9 @@ type ClientOptions struct {
 	MaxBody int64
 	// Tap sees every response; nil for none.
 	Tap func(*CaptureRecord)
-	// Now is the clock; nil is time.Now.
+	// Now is the clock that stamps responses, and by whose minutes the budget is
+	// counted; nil is time.Now. How long the exchange wants to be left alone goes by
+	// the machine's monotonic clock.
 	Now func() time.Time
 }
 
@@ -181,7 +183,7 @@ func (c *Client) Do(ctx context.Context, req Request) (Response, error) {
 // afford waits until the exchange takes calls again and the weight fits into
 // what is left of the window, and books it.
 func (c *Client) afford(ctx context.Context, weight int) error {
-	if err := sleep(ctx, c.blocked.Sub(c.o.Now())); err != nil {
+	if err := sleep(ctx, time.Until(c.blocked)); err != nil {
 		return err
 	}
 	limit := c.o.Venue.Limits.Weight
@@ -252,7 +254,7 @@ func (c *Client) learn(resp *http.Response, now time.Time) {
 		if wait == 0 {
 			wait = defaultThrottle
 		}
-		c.blocked = now.Add(wait)
+		c.blocked = time.Now().Add(wait)
 	}
 }
 

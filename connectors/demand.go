@@ -86,7 +86,7 @@ func (s *Session) align(l *link) {
 		}
 	}
 	s.mu.Unlock()
-	l.watch(add, drop, s.o.Now().UnixNano())
+	l.watch(add, drop, s.elapsed(time.Now()))
 	s.demand(l, s.join(l, add), begin, traits{})
 	s.demand(l, s.leave(l, drop), end, traits{})
 }
@@ -180,7 +180,7 @@ func (s *Session) demand(l *link, subs []Subscription, why purpose, like traits)
 // pump sends the demands that the exchange allows now. What is to be renewed is
 // put into frames last, so that requests made meanwhile share them.
 func (s *Session) pump(l *link) {
-	now := s.o.Now()
+	now := time.Now()
 	for len(l.queue) > 0 && l.allowance.free(now) {
 		p := l.queue[0]
 		l.queue = l.queue[1:]
@@ -230,7 +230,7 @@ func (s *Session) hear(ctx context.Context, e linkEvent) {
 	}
 	switch e.note.Reason {
 	case Ack:
-		if p := e.l.answer(e.note.Control, s.o.Now()); p != nil {
+		if p := e.l.answer(e.note.Control, time.Now()); p != nil {
 			s.granted(e.l, p, e.note.Control.Granted)
 			s.acknowledged(e.l, p)
 		}
@@ -327,7 +327,7 @@ func (s *Session) beginAgain(l *link, p *pending) {
 // exchange does not like; that one is given up and reported. An end that is
 // refused is one: the exchange does not have the subscription.
 func (s *Session) refused(l *link, c *Control) {
-	p := l.answer(c, s.o.Now())
+	p := l.answer(c, time.Now())
 	if p == nil {
 		return
 	}
@@ -352,7 +352,7 @@ func (s *Session) refused(l *link, c *Control) {
 func (s *Session) overdue(l *link, now time.Time) {
 	for _, p := range slices.Clone(l.pending) {
 		sent := p.sent.Load()
-		if sent == 0 || now.UnixNano()-sent < int64(s.o.Reconnect.AckTimeout) {
+		if sent == 0 || s.elapsed(now)-sent < int64(s.o.Reconnect.AckTimeout) {
 			continue
 		}
 		s.count.unacknowledged.Add(1)

@@ -44,7 +44,7 @@ type link struct {
 	out  chan outgoing
 	pong chan string // the newest ping's payload
 
-	heard     atomic.Int64 // when anything came last, Unix ns
+	heard     atomic.Int64 // when anything came last: Session.elapsed
 	delivered atomic.Bool  // records have come
 	slots     atomic.Pointer[map[Subscription]*slot]
 
@@ -65,7 +65,8 @@ type link struct {
 	quietSince time.Time // when pending became empty
 }
 
-// outgoing is a frame to send; sent, if any, is when it was written, Unix ns.
+// outgoing is a frame to send; sent, if any, is when it was written, see
+// [Session.elapsed].
 type outgoing struct {
 	body []byte
 	sent *atomic.Int64
@@ -80,18 +81,18 @@ type linkEvent struct {
 func newLink(s *Session, ws *websocket.Conn) *link {
 	rules := s.o.Venue.Wire.Rules()
 	l := &link{
-		s: s, ws: ws, opened: s.o.Now(), pace: NewPacer(s.o.Venue.Limits.Messages),
+		s: s, ws: ws, opened: time.Now(), pace: NewPacer(s.o.Venue.Limits.Messages),
 		done: make(chan struct{}), out: make(chan outgoing, maxOut), pong: make(chan string, 1),
 		dec: s.o.Venue.NewDecoder(s.o.Instruments), buf: make([]byte, firstBuffer), asked: map[Subscription]phase{},
 		topics: map[string]int{}, allowance: newAllowance(s.o.Venue.Limits.Demands),
 	}
-	l.heard.Store(l.opened.UnixNano())
+	l.heard.Store(s.elapsed(l.opened))
 	l.slots.Store(&map[Subscription]*slot{})
 	if rules.ReadLimit > 0 {
 		ws.SetReadLimit(rules.ReadLimit)
 	}
 	ws.SetPingHandler(func(payload string) error {
-		l.heard.Store(s.o.Now().UnixNano())
+		l.heard.Store(s.elapsed(time.Now()))
 		select {
 		case <-l.pong: // an older one needs no answer any more
 		default:
@@ -100,7 +101,7 @@ func newLink(s *Session, ws *websocket.Conn) *link {
 		return nil
 	})
 	ws.SetPongHandler(func(string) error {
-		l.heard.Store(s.o.Now().UnixNano())
+		l.heard.Store(s.elapsed(time.Now()))
 		return nil
 	})
 	return l
@@ -161,7 +162,8 @@ func (l *link) read() (err error) {
 		if err != nil {
 			return fmt.Errorf("connection %d: in the middle of a frame: %w", l.conn, err)
 		}
-		l.handle(frame, l.s.o.Now().UnixNano())
+		at, elapsed := l.s.moment()
+		l.handle(frame, at, elapsed)
 	}
 }
 
@@ -183,10 +185,10 @@ func (l *link) fill(r io.Reader) ([]byte, error) {
 	}
 }
 
-// handle decodes a frame that was read at the time at, and passes it on.
-func (l *link) handle(frame []byte, at int64) {
+// handle decodes a frame that was read at a moment, and passes it on.
+func (l *link) handle(frame []byte, at, elapsed int64) {
 	s := l.s
-	l.heard.Store(at)
+	l.heard.Store(elapsed)
 	s.count.last.Store(at)
 	s.count.frames.Add(1)
 	s.count.bytes.Add(uint64(len(frame)))
@@ -212,7 +214,7 @@ func (l *link) handle(frame []byte, at int64) {
 		d.Release()
 		return
 	}
-	l.markAll(note.Channel, &d.Batch, at)
+	l.markAll(note.Channel, &d.Batch, elapsed)
 	s.count.records.Add(uint64(n))
 	if !s.o.Sink.Deliver(d) {
 		s.count.refused.Add(1)
@@ -233,24 +235,24 @@ func (l *link) tell(n Note) {
 }
 
 // markAll notes that the subscriptions have spoken of which a frame had records.
-func (l *link) markAll(channel int, b *market.Batch, at int64) {
+func (l *link) markAll(channel int, b *market.Batch, elapsed int64) {
 	var last *market.Instrument
 	for i := range b.Len() {
 		if of := b.At(i).Head().Instrument; of != last {
 			last = of
-			l.mark(channel, of, at)
+			l.mark(channel, of, elapsed)
 		}
 	}
 }
 
 // mark notes that a subscription has spoken.
-func (l *link) mark(channel int, i *market.Instrument, at int64) {
+func (l *link) mark(channel int, i *market.Instrument, elapsed int64) {
 	sub := Subscription{Channel: channel, Instrument: i}
 	if slots := l.slots.Load(); sub != l.lastSub || slots != l.lastSlots {
 		l.lastSub, l.lastSlots, l.lastSlot = sub, slots, (*slots)[sub]
 	}
 	if l.lastSlot != nil {
-		l.lastSlot.heard.Store(at)
+		l.lastSlot.heard.Store(elapsed)
 	}
 }
 
@@ -300,7 +302,7 @@ func (l *link) write() error {
 			return fmt.Errorf("connection %d: write: %w", l.conn, err)
 		}
 		if sent != nil {
-			sent.Store(l.s.o.Now().UnixNano())
+			sent.Store(l.s.elapsed(time.Now()))
 		}
 	}
 }

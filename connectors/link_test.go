@@ -36,8 +36,8 @@ func idleLink(i *market.Instrument) *link {
 func TestAllocHandle(t *testing.T) {
 	l := idleLink(&market.Instrument{Native: "X"})
 	frame := []byte("{}")
-	l.handle(frame, 1)
-	if n := testing.AllocsPerRun(200, func() { l.handle(frame, 2) }); n >= 1 && !raceEnabled {
+	l.handle(frame, 1, 1)
+	if n := testing.AllocsPerRun(200, func() { l.handle(frame, 2, 2) }); n >= 1 && !raceEnabled {
 		t.Errorf("%.1f allocations a frame", n)
 	}
 	if got := (*l.slots.Load())[Subscription{0, l.lastSub.Instrument}].heard.Load(); got != 2 {
@@ -50,6 +50,6 @@ func BenchmarkHandle(b *testing.B) {
 	frame := []byte("{}")
 	b.ReportAllocs()
 	for b.Loop() {
-		l.handle(frame, 1)
+		l.handle(frame, 1, 1)
 	}
 }

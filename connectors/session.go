@@ -34,7 +34,9 @@ type SessionOptions struct {
 	// Tap sees everything that is sent and received; it must not keep the record
 	// or its body. nil for none.
 	Tap func(*CaptureRecord)
-	// Now is the clock that stamps frames; nil is time.Now.
+	// Now is the clock that stamps frames; nil is time.Now. Deadlines go by the
+	// machine's monotonic clock: a step of this one neither makes a connection look
+	// silent nor hides one that is.
 	Now func() time.Time
 	// Jitter draws a wait between 0 and its bound; nil draws evenly.
 	Jitter func(bound time.Duration) time.Duration
@@ -48,6 +50,8 @@ type SessionOptions struct {
 // [Session.Run] is its life; the other methods may be called from anywhere.
 type Session struct {
 	o     SessionOptions
+	began time.Time // what elapsed counts from
+	plain bool      // stamps are of the machine's clock too
 	pool  sync.Pool
 	count counters
 
@@ -87,7 +91,8 @@ func NewSession(o SessionOptions) (*Session, error) {
 	if o.Dialer == nil {
 		o.Dialer = websocket.DefaultDialer
 	}
-	if o.Now == nil {
+	plain := o.Now == nil
+	if plain {
 		o.Now = time.Now
 	}
 	if o.Jitter == nil {
@@ -98,7 +103,7 @@ func NewSession(o SessionOptions) (*Session, error) {
 		o.NextConn = func() int64 { last++; return last }
 	}
 	s := &Session{
-		o:       o,
+		o: o, began: time.Now(), plain: plain,
 		changed: make(chan struct{}, 1), events: make(chan linkEvent, 64),
 		dialed: make(chan dialResult, 1), done: make(chan struct{}),
 	}
@@ -234,7 +239,7 @@ func (s *Session) open(ctx context.Context) (*link, error) {
 func (s *Session) adopt(ctx context.Context, l *link) {
 	l.conn = s.o.NextConn()
 	s.count.connects.Add(1)
-	s.tap(&CaptureRecord{Time: l.opened.UnixNano(), Conn: l.conn, Dir: CaptureOpen, URL: s.o.Connection.URL})
+	s.tap(&CaptureRecord{Time: s.o.Now().UnixNano(), Conn: l.conn, Dir: CaptureOpen, URL: s.o.Connection.URL})
 	s.report(Event{Kind: Connected, Conn: l.conn, Subs: s.Subscriptions()})
 	l.start(ctx)
 	for _, frame := range s.o.Venue.Wire.Rules().Greeting {
@@ -286,7 +291,7 @@ func (s *Session) serve(ctx context.Context) (err error) {
 			}
 			renew.Reset(s.backoff(cause))
 		case <-s.cur.done:
-			cause := s.lose(s.cur, s.next != nil && s.next.ready(s.o.Now()))
+			cause := s.lose(s.cur, s.next != nil && s.next.ready(time.Now()))
 			if s.cur = nil; s.next == nil || isPanic(cause) {
 				return cause
 			}
@@ -302,7 +307,7 @@ func (s *Session) serve(ctx context.Context) (err error) {
 // settle moves on as far as acknowledgements allow: to Live, and from an old
 // connection to its replacement, which it reports.
 func (s *Session) settle() (replaced bool) {
-	if s.next != nil && s.next.ready(s.o.Now()) {
+	if s.next != nil && s.next.ready(time.Now()) {
 		s.cur.shut()
 		<-s.cur.done
 		_ = s.lose(s.cur, true) // its end was planned
@@ -332,7 +337,7 @@ func (s *Session) renew(ctx context.Context) {
 // lose reports a connection that has ended.
 func (s *Session) lose(l *link, replaced bool) error {
 	cause := l.err
-	if s.o.Now().Sub(l.opened) >= s.o.Reconnect.HealthyAfter {
+	if time.Since(l.opened) >= s.o.Reconnect.HealthyAfter {
 		s.failures = 0
 	}
 	switch {

@@ -8,7 +8,7 @@ import (
 
 // slot is what the watchdog knows of one subscription on one link.
 type slot struct {
-	heard atomic.Int64 // when it spoke last, or was asked for, Unix ns
+	heard atomic.Int64 // when it spoke last, or was asked for: Session.elapsed
 	told  int64        // heard, when its silence was reported; 0 for not
 }
 
@@ -22,6 +22,19 @@ type SilenceError struct {
 // Error says which connection, and how long.
 func (e *SilenceError) Error() string {
 	return fmt.Sprintf("connection %d: silent for %v", e.Conn, e.For)
+}
+
+// elapsed is a moment as nanoseconds since just before the session was made, above
+// 0. It goes by the monotonic clock, which steps of the time of day do not touch.
+func (s *Session) elapsed(now time.Time) int64 { return int64(now.Sub(s.began)) + 1 }
+
+// moment is now, as Unix ns of the clock that stamps, and as elapsed.
+func (s *Session) moment() (at, elapsed int64) {
+	now := time.Now()
+	if s.plain {
+		return now.UnixNano(), s.elapsed(now)
+	}
+	return s.o.Now().UnixNano(), s.elapsed(now)
 }
 
 // watch begins and ends the watch over subscriptions. The reader sees a new map,
@@ -68,17 +81,17 @@ func (s *Session) check(l *link) {
 	if l == nil || l.ctx.Err() != nil {
 		return
 	}
-	now := s.o.Now()
+	now := time.Now()
 	s.overdue(l, now)
 	s.pump(l)
 	rules := s.o.Venue.Wire.Rules()
 	if ping := max(rules.ServerPingEvery, rules.PingEvery); ping > 0 {
-		if quiet := now.UnixNano() - l.heard.Load(); quiet > int64(3*ping) {
+		if quiet := s.elapsed(now) - l.heard.Load(); quiet > int64(3*ping) {
 			l.fail(&SilenceError{Conn: l.conn, For: time.Duration(quiet)})
 			return
 		}
 	}
-	s.silences(l, now.UnixNano())
+	s.silences(l, s.elapsed(now))
 }
 
 // silences reports the subscriptions that have been silent for too long and asks
