@@ -314,25 +314,7 @@ func (d Decimal) AppendText(dst []byte) []byte {
 	if d.long != nil {
 		return append(dst, *d.long...)
 	}
-	if d.scale == 0 {
-		return strconv.AppendInt(dst, d.coef, 10)
-	}
-	if d.coef < 0 {
-		dst = append(dst, '-')
-	}
-	var buf [20]byte
-	digits := strconv.AppendUint(buf[:0], magnitude(d.coef), 10)
-	scale := int(d.scale)
-	if len(digits) <= scale {
-		dst = append(dst, '0', '.')
-		for range scale - len(digits) {
-			dst = append(dst, '0')
-		}
-		return append(dst, digits...)
-	}
-	dst = append(dst, digits[:len(digits)-scale]...)
-	dst = append(dst, '.')
-	return append(dst, digits[len(digits)-scale:]...)
+	return appendScaled(dst, d.coef, int(d.scale))
 }
 
 // String is the plain digits; "" when absent.

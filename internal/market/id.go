@@ -42,7 +42,7 @@ func (id ID) AppendText(dst []byte) []byte {
 	if id.text != "" {
 		return append(dst, id.text...)
 	}
-	return strconv.AppendInt(dst, id.num, 10)
+	return appendInt(dst, id.num)
 }
 
 // String is the identifier as the exchange wrote it, "" when absent.

@@ -1,6 +1,7 @@
 package market
 
 import (
+	"encoding/binary"
 	"strconv"
 	"unicode/utf8"
 )
@@ -16,8 +17,13 @@ type JSON struct {
 	// that the text of the last ones is kept.
 	instrument *Instrument
 	names      []byte
-	second     int64 // Unix s; 0 is none
-	digits     [secondDigits]byte
+	seconds    [2]secondText // of the exchange's clock, and of ours
+}
+
+// secondText is a second as text.
+type secondText struct {
+	second int64 // Unix s; 0 is none
+	digits [secondDigits]byte
 }
 
 // secondDigits is the length of a Unix time in seconds, from 2001 to 2286.
@@ -52,7 +58,7 @@ func (j *JSON) text(f *Field, s string) {
 
 func (j *JSON) number(f *Field, n int64) {
 	j.key(f)
-	j.buf = strconv.AppendInt(j.buf, n, 10)
+	j.buf = appendInt(j.buf, n)
 }
 
 // Instrument implements [Visitor].
@@ -81,22 +87,18 @@ func (j *JSON) Time(f *Field, v *int64) {
 		j.number(f, *v)
 		return
 	}
-	if second != j.second {
-		j.second = second
-		strconv.AppendInt(j.digits[:0], second, 10)
+	kept := &j.seconds[0]
+	if f == FieldReceiveTime {
+		kept = &j.seconds[1]
+	}
+	if second != kept.second {
+		kept.second = second
+		appendInt(kept.digits[:0], second)
 	}
 	j.key(f)
-	j.buf = append(j.buf, j.digits[:]...)
-	n := uint32(ns)
-	a, b, c, d := n/1e7%100*2, n/1e5%100*2, n/1e3%100*2, n/10%100*2
-	j.buf = append(j.buf, pairs[a], pairs[a+1], pairs[b], pairs[b+1], pairs[c], pairs[c+1], pairs[d], pairs[d+1], byte('0'+n%10))
+	j.buf = append(j.buf, kept.digits[:]...)
+	j.buf = append(binary.LittleEndian.AppendUint64(j.buf, eightDigits(uint32(ns)/10)), byte('0'+ns%10))
 }
-
-// pairs are the numbers from 00 to 99.
-const pairs = "00010203040506070809101112131415161718192021222324" +
-	"25262728293031323334353637383940414243444546474849" +
-	"50515253545556575859606162636465666768697071727374" +
-	"75767778798081828384858687888990919293949596979899"
 
 // Count implements [Visitor].
 func (j *JSON) Count(f *Field, v *int64) {
@@ -154,7 +156,8 @@ func (j *JSON) Enum(f *Field, v Enum) {
 	if f == FieldOrigin && v.Code() == uint8(Collected) {
 		return
 	}
-	j.text(f, v.String())
+	j.key(f)
+	j.buf = append(append(append(j.buf, '"'), v.String()...), '"') // words need no escapes
 }
 
 // Bool implements [Visitor].
