@@ -48,18 +48,45 @@ func (e *Events) Send(id, name string, v any) error {
 
 // SendRaw writes one event whose data is text, of one or more lines.
 func (e *Events) SendRaw(id, name string, data []byte) error {
+	e.Put(id, name, data)
+	return e.send()
+}
+
+// Put adds one event to what Flush writes. Its data are the parts, one after the
+// other: text, of one or more lines.
+func (e *Events) Put(id, name string, parts ...[]byte) {
 	if id != "" {
 		e.line("id: ", id)
 	}
 	if name != "" {
 		e.line("event: ", name)
 	}
-	for line := range bytes.SplitSeq(data, []byte("\n")) {
-		e.buf.WriteString("data: ")
-		e.buf.Write(line)
-		e.buf.WriteByte('\n')
+	e.buf.WriteString("data: ")
+	for _, data := range parts {
+		for {
+			line, rest, more := bytes.Cut(data, newline)
+			e.buf.Write(line)
+			if !more {
+				break
+			}
+			e.buf.WriteString("\ndata: ")
+			data = rest
+		}
 	}
-	e.buf.WriteByte('\n')
+	e.buf.WriteString("\n\n")
+}
+
+var newline = []byte("\n")
+
+// Buffered is how many bytes Flush would write.
+func (e *Events) Buffered() int { return e.buf.Len() }
+
+// Flush writes what Put has added.
+func (e *Events) Flush() error { return e.send() }
+
+// Retry tells the client how long to wait before it connects again.
+func (e *Events) Retry(wait time.Duration) error {
+	fmt.Fprintf(&e.buf, "retry: %d\n\n", wait.Milliseconds())
 	return e.send()
 }
 

@@ -36,7 +36,7 @@ func Labels() []Label {
 		{message, "the type of a message or request"},
 		{table, "the table of the store, such as `trades`"},
 		{stream, "the JetStream stream; `JOURNAL_<k>` are the journal's shards"},
-		{consumer, "the durable consumer of a JetStream stream"},
+		{consumer, "the durable consumer of a JetStream stream, or the kind of live connection: `websocket` or `sse`"},
 		{job, "the scheduler's job"},
 		{code, "the HTTP status"},
 		{route, "the pattern of the route, such as `/thing/{id}`; `unmatched` for requests that match none"},

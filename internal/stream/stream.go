@@ -229,3 +229,13 @@ func (s *Stream) Book() (*book.Book, BookStatus) {
 	}
 	return &b.book, st
 }
+
+// BookState is the state and the sequence number of [Stream.Book], and costs
+// little.
+func (s *Stream) BookState() (BookState, int64) {
+	b := &s.books
+	if b.state == Live && b.book.Narrow(1) {
+		return Stale, b.seq
+	}
+	return b.state, b.seq
+}

@@ -27,8 +27,8 @@ const (
 type event struct {
 	what     what
 	kind     market.Kind
-	snapshot bool // the whole book
-	received int64
+	snapshot bool  // the whole book
+	received int64 // Unix ns; 0 for what is not news
 	source   *Source
 	// n is the relay's number, from 1; 0 for what only one client is given.
 	n uint64

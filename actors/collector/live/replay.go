@@ -45,11 +45,10 @@ func (r *ring) after(n uint64, yield func(*event)) {
 
 // comeback is a client that was here before.
 type comeback struct {
-	asked   string
-	after   uint64
-	ours    bool // the number is of this process
-	joins   []*join
-	sources []*Source
+	asked string
+	after uint64
+	ours  bool // the number is of this process
+	joins []*join
 }
 
 // eventID is the id of an event for clients: this process's name and the number.
@@ -71,6 +70,7 @@ func (h *Hub) comeBack(sub *Subscription, b *comeback) {
 	if why := h.gap(sub, b); why != "" {
 		h.metrics.reset.Inc()
 		c.reply(resetText(sub, b.asked, why))
+		sub.unjoined.Add(-int32(len(b.joins))) // each is counted again
 		for _, j := range b.joins {
 			c.want(j)
 		}
@@ -103,6 +103,9 @@ func (h *Hub) gap(sub *Subscription, b *comeback) string {
 		return "the id is too old: what followed it is not kept any more"
 	}
 	for _, j := range b.joins {
+		if j.source.ended() {
+			return j.source.instrument.ID().String() + " has ended"
+		}
 		why := ""
 		sub.match.kinds.each(func(k market.Kind) {
 			if kp := &j.source.keeps[k]; !kp.on || kp.since > b.after {

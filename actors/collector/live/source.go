@@ -54,10 +54,9 @@ type Source struct {
 
 // lastRecord is the text of the newest record of a standing kind.
 type lastRecord struct {
-	kind     market.Kind
-	aspect   string
-	received int64
-	text     []byte
+	kind   market.Kind
+	aspect string
+	text   []byte
 }
 
 // join is a client that wants to follow a stream.
@@ -118,11 +117,11 @@ func (s *Source) remember(r market.Record, text []byte) {
 	k, a := r.Kind(), aspect(r)
 	for i := range s.last {
 		if l := &s.last[i]; l.kind == k && l.aspect == a {
-			l.text, l.received = append(l.text[:0], text...), r.Head().ReceiveTime
+			l.text = append(l.text[:0], text...)
 			return
 		}
 	}
-	s.last = append(s.last, lastRecord{k, a, r.Head().ReceiveTime, bytes.Clone(text)})
+	s.last = append(s.last, lastRecord{k, a, bytes.Clone(text)})
 }
 
 // Stepped says that the records of a step have been published: what follows of it
@@ -161,7 +160,7 @@ func (s *Source) whole(b Books) *event {
 	if d == nil {
 		return nil
 	}
-	return &event{kind: market.KindBookDelta, snapshot: true, source: s, received: d.ReceiveTime, book: d}
+	return &event{kind: market.KindBookDelta, snapshot: true, source: s, book: d}
 }
 
 // begin starts those that wait, at what the stream is now.
@@ -182,7 +181,7 @@ func (s *Source) begin(b Books) {
 	}
 	for i := range s.last {
 		if l := &s.last[i]; all.has(l.kind) {
-			start.last = append(start.last, &event{kind: l.kind, source: s, received: l.received, text: bytes.Clone(l.text)})
+			start.last = append(start.last, &event{kind: l.kind, source: s, text: bytes.Clone(l.text)})
 		}
 	}
 	s.hub.queue.control(&event{what: begins, source: s, begin: start})
@@ -215,6 +214,12 @@ func (s *Source) ask(j *join) bool {
 	s.mu.Unlock()
 	s.wake()
 	return true
+}
+
+func (s *Source) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // take counts kinds that one more, or by -1 one less, takes.
