@@ -41,7 +41,7 @@ func (s *streamActor) figure() {
 		refusing: s.stream.Refusing(), resuming: s.phase == resuming,
 	}
 	_, f.book = s.stream.Book()
-	want, up := kindSet(s.route.want.Load())&s.venue.streamed, kindSet(s.route.up.Load())
+	want, up := kindSet(s.route.want.Load())&s.venue.made.Load().streamed, kindSet(s.route.up.Load())
 	f.live = !f.resuming && want&^up == 0 && (!f.hasBook || f.book.State == stream.Live)
 	s.route.figures.Store(f)
 }

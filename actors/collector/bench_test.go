@@ -65,14 +65,14 @@ func newBench(b *testing.B, publisher Publisher) *bench {
 		b.Fatal(err)
 	}
 	v := c.venues[0]
-	v.adopt(v.table.Builtin().All(), true)
+	v.adopt(v.table().Builtin().All(), true)
 	i, err := v.instruments().Resolve("BTC-USDT")
 	if err != nil {
 		b.Fatal(err)
 	}
 	r := newRoute(v, i)
 	r.want.Store(uint32(kindsOf(market.KindTrade, market.KindBookDelta)))
-	v.join(r)
+	v.join([]*route{r})
 	timings := c.metrics.latencies(v)
 	err = system.Start(b.Context(), supervise.Spec{
 		Name: "stream", Kind: "stream", New: func() supervise.Actor { return newStreamActor(r, timings) },

@@ -184,7 +184,7 @@ func (c *Collector) market(exchange, word, symbol string) (*venue, *market.Instr
 			e.Markets = append(e.Markets, v.market)
 		}
 		return nil, nil, e
-	case !ready && slices.ContainsFunc(venues, func(v *venue) bool { return v.enabled }):
+	case !ready && slices.ContainsFunc(venues, func(v *venue) bool { return v.enabled() }):
 		return nil, nil, ErrNotStarted
 	}
 	return nil, nil, symbolError(unknown)
@@ -199,7 +199,7 @@ func namedMarket(venues []*venue, exchange, word, symbol string) (*venue, *marke
 			continue
 		}
 		table := v.instruments()
-		if table == nil && v.enabled {
+		if table == nil && v.enabled() {
 			return nil, nil, ErrNotStarted
 		}
 		if table == nil {

@@ -101,7 +101,7 @@ func (e *errands) renewNow(s *streamActor) {
 // renewLost asks again when a new subscription has brought no snapshot: the
 // mailbox may have refused it.
 func (e *errands) renewLost(s *streamActor) {
-	patience := renewAgain * s.venue.cfg.Reconnect.AckTimeout
+	patience := renewAgain * s.venue.made.Load().cfg.Reconnect.AckTimeout
 	if s.config.SnapshotsInBand && s.stream.AwaitsBook() && s.venue.now()-e.renewed > int64(patience) {
 		e.renew(s)
 	}

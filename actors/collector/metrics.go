@@ -51,9 +51,12 @@ func newMetrics(c *Collector, r prometheus.Registerer) (*metrics, error) {
 type latencies struct{ exchangeToReceive, receiveToPublish prometheus.Observer }
 
 func (m *metrics) latencies(v *venue) []latencies {
-	out := make([]latencies, len(v.table.Channels))
-	for i := range v.table.Channels {
-		name := v.table.Channels[i].Name
+	if v.table() == nil {
+		return nil
+	}
+	out := make([]latencies, len(v.table().Channels))
+	for i := range v.table().Channels {
+		name := v.table().Channels[i].Name
 		out[i] = latencies{
 			m.exchangeToReceive.WithLabelValues(v.exchange, name), m.receiveToPublish.WithLabelValues(v.exchange, name),
 		}
@@ -116,7 +119,7 @@ func (s *row) add(o row) {
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	left := m.collector.opts.Config.MetricStreams
 	for _, v := range m.collector.venues {
-		if !v.enabled {
+		if !v.enabled() {
 			continue
 		}
 		var other row

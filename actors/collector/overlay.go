@@ -77,29 +77,72 @@ func matching(table *market.Instruments, symbol string) ([]*market.Instrument, e
 	return out, nil
 }
 
-// wanted is the kinds of each instrument that the configuration and the overlay
-// ask for. Symbols that name nothing are listed in unknown.
-func wanted(table *market.Instruments, symbols []string, kinds kindSet, o Overlay) (want map[*market.Instrument]kindSet, unknown []string) {
-	want = map[*market.Instrument]kindSet{}
-	apply := func(symbol string, kinds kindSet, add bool) {
+// origin says why an instrument is collected; several reasons may hold.
+type origin uint32
+
+const (
+	configured origin = 1 << iota // named by the configuration
+	topVolume                     // among those with the highest volume
+	atRunTime                     // added at run time
+)
+
+// words are the reasons' names.
+func (o origin) words() []string {
+	out := []string{}
+	for bit, word := range map[origin]string{configured: "configured", topVolume: "top", atRunTime: "run_time"} {
+		if o&bit != 0 {
+			out = append(out, word)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// desire is what is wanted of one instrument, and why.
+type desire struct {
+	kinds  kindSet
+	origin origin
+}
+
+// wanted is what the configuration, the volumes and the overlay ask for. Symbols
+// that name nothing are listed in unknown.
+func wanted(table *market.Instruments, w *wish, top []*market.Instrument, o Overlay) (want map[*market.Instrument]desire, unknown []string) {
+	want = map[*market.Instrument]desire{}
+	add := func(list []*market.Instrument, kinds kindSet, why origin) {
+		for _, i := range list {
+			d := want[i]
+			want[i] = desire{d.kinds | kinds, d.origin | why}
+		}
+	}
+	find := func(symbol string) []*market.Instrument {
 		found, err := matching(table, symbol)
 		if err != nil {
 			unknown = append(unknown, symbol)
-			return
+		}
+		return found
+	}
+	for _, s := range w.symbols {
+		add(find(s), w.kinds, configured)
+	}
+	add(top, w.kinds, topVolume)
+	for _, c := range o.Changes {
+		found, kinds := find(c.Symbol), kindsNamed(c.DataTypes)
+		if c.Add {
+			add(found, kinds, atRunTime)
+			continue
 		}
 		for _, i := range found {
-			if add {
-				want[i] |= kinds
-			} else if want[i] &^= kinds; want[i] == 0 {
+			if d := want[i]; d.kinds&^kinds == 0 {
 				delete(want, i)
+			} else {
+				want[i] = desire{d.kinds &^ kinds, d.origin}
 			}
 		}
 	}
-	for _, s := range symbols {
-		apply(s, kinds, true)
-	}
-	for _, c := range o.Changes {
-		apply(c.Symbol, kindsNamed(c.DataTypes), c.Add)
+	for i, d := range want {
+		if d.kinds == 0 {
+			delete(want, i)
+		}
 	}
 	return want, unknown
 }

@@ -43,10 +43,10 @@ func TestOverlay(t *testing.T) {
 			if len(o.Changes) != tc.kept {
 				t.Errorf("%d changes kept, want %d", len(o.Changes), tc.kept)
 			}
-			want, unknown := wanted(table, tc.config, kindsOf(market.KindTrade), o)
+			want, unknown := wanted(table, &wish{symbols: tc.config, kinds: kindsOf(market.KindTrade)}, nil, o)
 			got := ""
 			for _, i := range table.All() {
-				if k := want[i]; k != 0 {
+				if k := want[i].kinds; k != 0 {
 					got += fmt.Sprint(" ", i.Symbol, k.words())
 				}
 			}

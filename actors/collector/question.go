@@ -179,7 +179,7 @@ func (c *Collector) meant(exchange, word, symbol string) (*venue, string, error)
 		return nil, "", err
 	}
 	venues = slices.DeleteFunc(slices.Clone(venues), func(v *venue) bool {
-		return !v.enabled || word != "" && v.market.String() != word
+		return !v.enabled() || word != "" && v.market.String() != word
 	})
 	switch len(venues) {
 	case 0:
@@ -203,7 +203,7 @@ func (c *Collector) meant(exchange, word, symbol string) (*venue, string, error)
 // dataTypes checks names of kinds and returns the kinds' own names.
 func (v *venue) dataTypes(names []string) ([]string, error) {
 	if len(names) == 0 {
-		return v.kinds.words(), nil
+		return v.wish.Load().kinds.words(), nil
 	}
 	allowed := v.supported()
 	var kinds kindSet

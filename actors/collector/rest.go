@@ -1,9 +1,12 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -27,7 +30,9 @@ type (
 	// What comes home from a call.
 	listed struct {
 		instruments []*market.Instrument
+		ranking     []string // nil when it was not asked for, or rankErr
 		err         error
+		rankErr     error
 	}
 	errandDone struct {
 		errand *errand
@@ -52,6 +57,7 @@ type rest struct {
 
 	listWanted bool
 	listTries  int
+	listLater  func() // stops the timer of the next fetch; nil for none
 	books      []*errand
 	trades     []*errand
 	known      map[*errand]struct{} // queued, waiting or under way
@@ -75,7 +81,7 @@ func (r *rest) Receive(c *supervise.Context) {
 	case *actor.Started:
 		r.start(c)
 	case listDue:
-		r.listWanted = true
+		r.listWanted = r.venue.enabled()
 	case listed:
 		r.listed(m)
 	case *errand:
@@ -102,9 +108,9 @@ func (r *rest) Receive(c *supervise.Context) {
 func (r *rest) start(c *supervise.Context) {
 	r.c = c
 	if l := r.venue.listing.Load(); l == nil || l.builtin {
-		r.listWanted = true
+		r.listWanted = r.venue.enabled()
 	} else {
-		c.After(r.venue.opts.Config.InstrumentsEvery, listDue{})
+		r.listIn(r.venue.opts.Config.InstrumentsEvery)
 	}
 	if c.Incarnation() == 1 {
 		return
@@ -113,6 +119,14 @@ func (r *rest) start(c *supervise.Context) {
 		route.answer(restBack{})
 	}
 	r.tellSubscriptions(restBack{})
+}
+
+// listIn fetches the table after d, and not before.
+func (r *rest) listIn(d time.Duration) {
+	if r.listLater != nil {
+		r.listLater()
+	}
+	r.listLater = r.c.After(d, listDue{})
 }
 
 func (r *rest) tellSubscriptions(message any) {
@@ -142,8 +156,11 @@ func (r *rest) nextCall() func(context.Context) any {
 	case r.listWanted:
 		r.listWanted = false
 		return func(ctx context.Context) any {
-			list, err := v.fetchInstruments(ctx)
-			return listed{list, err}
+			m := listed{}
+			if m.instruments, m.err = v.fetchInstruments(ctx); m.err == nil && v.wish.Load().top > 0 {
+				m.ranking, m.rankErr = v.fetchRanking(ctx)
+			}
+			return m
 		}
 	case len(r.books) > 0:
 		return r.run(pop(&r.books), v.fetchBook)
@@ -254,23 +271,47 @@ func (r *rest) listed(m listed) {
 	v := r.venue
 	if m.err == nil {
 		v.adopt(m.instruments, false)
-		r.listTries = 0
-		r.c.After(v.opts.Config.InstrumentsEvery, listDue{})
+		r.ranked(m)
 		r.tellSubscriptions(tableChanged{})
 		return
 	}
 	v.retries.Add(1)
 	wait := r.pause(r.listTries)
 	r.listTries++
-	r.c.After(wait, listDue{})
-	if v.listing.Load() != nil || v.table.Builtin == nil {
+	r.listIn(wait)
+	if v.listing.Load() != nil || v.table().Builtin == nil {
 		r.c.Log().Warn("the exchange's list of instruments cannot be fetched, trying again", zap.Duration("wait", wait), zap.Error(m.err))
 		return
 	}
-	v.adopt(v.table.Builtin().All(), true)
+	v.adopt(v.table().Builtin().All(), true)
 	r.c.Log().Error("THE EXCHANGE'S REST INTERFACE DOES NOT ANSWER: working from the built-in instrument table, which may be out of date",
 		zap.Int("instruments", len(v.instruments().All())), zap.Duration("wait", wait), zap.Error(m.err))
 	r.tellSubscriptions(tableChanged{})
+}
+
+// ranked takes which instruments are traded most; the ranking that there is stays
+// in force while another cannot be had.
+func (r *rest) ranked(m listed) {
+	v := r.venue
+	switch {
+	case m.rankErr == nil:
+		r.listTries = 0
+		r.listIn(v.opts.Config.InstrumentsEvery)
+		if m.ranking != nil {
+			v.ranking.Store(&m.ranking)
+		}
+		return
+	case errors.Is(m.rankErr, connectors.ErrUnsupported):
+		r.listIn(v.opts.Config.InstrumentsEvery)
+		r.c.Log().Error("top: the exchange does not tell which instruments are traded most; name symbols or patterns",
+			zap.Int("top", v.wish.Load().top))
+	default:
+		v.retries.Add(1)
+		wait := r.pause(r.listTries)
+		r.listTries++
+		r.listIn(wait)
+		r.c.Log().Warn("top: the exchange's volumes cannot be fetched, trying again", zap.Duration("wait", wait), zap.Error(m.rankErr))
+	}
 }
 
 // plan makes the polled channels those of subs.
@@ -279,7 +320,7 @@ func (r *rest) plan(subs []connectors.Subscription) {
 	for _, s := range subs {
 		want[s] = true
 		if r.polling[s] == nil {
-			r.polling[s] = &poll{stop: r.c.Every(r.venue.table.Channels[s.Channel].Poll, pollDue{s}), queued: true}
+			r.polling[s] = &poll{stop: r.c.Every(r.venue.table().Channels[s.Channel].Poll, pollDue{s}), queued: true}
 			r.polls = append(r.polls, s)
 		}
 	}
@@ -295,7 +336,7 @@ func (r *rest) pollDone(m pollDone) {
 	route := r.venue.route(m.sub.Instrument)
 	if m.err != nil {
 		r.venue.failures.Add(1)
-		r.c.Log().Warn("polling the exchange failed", zap.String("channel", r.venue.table.Channels[m.sub.Channel].Name),
+		r.c.Log().Warn("polling the exchange failed", zap.String("channel", r.venue.table().Channels[m.sub.Channel].Name),
 			zap.String("symbol", m.sub.Instrument.Symbol), zap.Error(m.err))
 		return
 	}
@@ -306,21 +347,37 @@ func (r *rest) pollDone(m pollDone) {
 
 // fetch makes one call.
 func (v *venue) fetch(ctx context.Context, n connectors.Need, into *market.Batch) error {
-	if v.table.REST == nil {
+	if v.table().REST == nil {
 		return connectors.ErrUnsupported
 	}
-	req, err := v.table.REST.Request(n)
+	req, err := v.table().REST.Request(n)
 	if err != nil {
 		return fmt.Errorf("asking for %s: %w", n.Kind, err)
 	}
-	return v.client.Fetch(ctx, req, into)
+	return v.made.Load().client.Fetch(ctx, req, into)
 }
 
 func (v *venue) fetchInstruments(ctx context.Context) ([]*market.Instrument, error) {
-	if v.table.REST == nil {
+	if v.table().REST == nil {
 		return nil, connectors.ErrUnsupported
 	}
-	return v.client.Instruments(ctx)
+	return v.made.Load().client.Instruments(ctx)
+}
+
+// fetchRanking lists native symbols, the most traded first; equal ones by name.
+func (v *venue) fetchRanking(ctx context.Context) ([]string, error) {
+	volumes, err := v.made.Load().client.Volumes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(volumes, func(a, b connectors.Volume) int {
+		return cmp.Or(cmp.Compare(b.Turnover, a.Turnover), strings.Compare(a.Native, b.Native))
+	})
+	out := make([]string, len(volumes))
+	for i := range volumes {
+		out[i] = volumes[i].Native
+	}
+	return out, nil
 }
 
 func (v *venue) fetchBook(ctx context.Context, e *errand) errandDone {

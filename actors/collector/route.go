@@ -23,6 +23,7 @@ type route struct {
 
 	// want are the kinds subscribed, up those that a live session delivers.
 	want, up atomic.Uint32
+	origin   atomic.Uint32
 	// posted counts deliveries put into the mailbox, handled those taken out.
 	posted, handled atomic.Uint64
 	// lost are kinds of which the mailbox refused a delivery.
@@ -76,6 +77,12 @@ func newRoute(v *venue, i *market.Instrument) *route {
 	r.room.stuck.Store(math.MaxUint64)
 	r.figures.Store(&figures{resuming: true})
 	return r
+}
+
+// set notes what is wanted of the stream.
+func (r *route) set(d desire) {
+	r.want.Store(uint32(d.kinds))
+	r.origin.Store(uint32(d.origin))
 }
 
 // begin makes a new incarnation the route's end and returns its number. A new

@@ -58,7 +58,7 @@ func (a *sessionActor) start(c *supervise.Context) {
 // resubscribe asks the sessions that carry an instrument's book for it anew. A
 // session that is being made anew brings a snapshot anyway.
 func (v *venue) resubscribe(i *market.Instrument) {
-	for ch := range v.table.Channels {
+	for ch := range v.table().Channels {
 		if !v.kindsOfChannel(ch).has(market.KindBookDelta) {
 			continue
 		}

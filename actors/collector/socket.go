@@ -70,8 +70,8 @@ func (s *socket) begin() (*connectors.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session, err := connectors.NewSession(connectors.SessionOptions{
-		Venue: v.table, Connection: connectors.Connection{URL: s.url, Group: s.group, Subs: s.subs}, Instruments: s.known,
-		Reconnect: v.cfg.Reconnect, Sink: s, NextConn: func() int64 { return v.conns.Add(1) }, Connects: v.pacer, Now: v.opts.Now,
+		Venue: v.table(), Connection: connectors.Connection{URL: s.url, Group: s.group, Subs: s.subs}, Instruments: s.known,
+		Reconnect: v.made.Load().cfg.Reconnect, Sink: s, NextConn: func() int64 { return v.conns.Add(1) }, Connects: v.made.Load().pacer, Now: v.opts.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
@@ -153,7 +153,7 @@ func (s *socket) clear() { s.unsubscribe(s.subscriptions()) }
 func (s *socket) fits(c connectors.Connection) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit := s.venue.table.Limits.StreamsPerConnection
+	limit := s.venue.table().Limits.StreamsPerConnection
 	if s.url != c.URL || s.group != c.Group || limit > 0 && len(s.subs)+len(c.Subs) > limit {
 		return false
 	}
@@ -189,7 +189,7 @@ func (s *socket) Deliver(d *connectors.Delivery) bool {
 // routeOf is where records of a channel and instrument go; nil for nowhere. A
 // topic that serves several instruments brings some that are not subscribed.
 func (s *socket) routeOf(channel int, i *market.Instrument) *route {
-	if s.venue.sharing && !s.subscribed(connectors.Subscription{Channel: channel, Instrument: i}) {
+	if s.venue.made.Load().sharing && !s.subscribed(connectors.Subscription{Channel: channel, Instrument: i}) {
 		return nil
 	}
 	return s.venue.route(i)

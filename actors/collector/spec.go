@@ -24,13 +24,12 @@ const (
 	intakeStop = 10 * time.Second
 )
 
-// Spec is the branch to start below the root.
+// Spec is the branch to start below the root. Every market that is known has its
+// branch, which idles while the market is not enabled.
 func (c *Collector) Spec() supervise.Spec {
 	var children []supervise.Spec
 	for _, v := range c.venues {
-		if v.enabled {
-			children = append(children, v.spec(c.metrics))
-		}
+		children = append(children, v.spec(c.metrics))
 	}
 	return supervise.Branch(Name, c.opts.Config.Restart, append(children, c.intakeSpec())...)
 }

@@ -79,6 +79,10 @@ type MarketStats struct {
 	RESTRetries       uint64   `json:"rest_retries"`
 	RESTFailures      uint64   `json:"rest_failures"`
 	UnknownSymbols    []string `json:"unknown_symbols"`
+	// TopSymbols are those collected for their volume, the most traded first.
+	TopSymbols []string `json:"top_symbols"`
+	// Origins counts the streams by why they are there: configured, top, run_time.
+	Origins map[string]int `json:"streams_by_origin"`
 }
 
 // SessionStatus tells of one socket.
@@ -128,7 +132,7 @@ func (c *Collector) Health(context.Context) Health {
 	h := Health{Exchanges: c.exchangeStatuses(), DataStats: c.dataStats(), Checks: map[string]Check{}}
 	h.Collector = totals(h.Exchanges, c.published())
 	for _, v := range c.venues {
-		if v.enabled {
+		if v.enabled() {
 			h.Checks[v.name] = v.check()
 		}
 	}
@@ -166,6 +170,8 @@ type Symbol struct {
 	// Collected says that there is a stream of it; DataTypes are those wanted.
 	Collected bool
 	DataTypes []string
+	// Origins are why it is collected: "configured", "top" (its volume), "run_time".
+	Origins []string
 }
 
 // Symbols lists the instruments of an exchange, by market and symbol; all of
@@ -186,9 +192,10 @@ func (c *Collector) Symbols(_ context.Context, exchange, marketWord string, coll
 			continue
 		}
 		for _, i := range table.All() {
-			s := Symbol{Instrument: i, DataTypes: []string{}}
+			s := Symbol{Instrument: i, DataTypes: []string{}, Origins: []string{}}
 			if r := v.route(i); r != nil {
 				s.Collected, s.DataTypes = true, kindSet(r.want.Load()).words()
+				s.Origins = origin(r.origin.Load()).words()
 			}
 			if s.Collected || !collected {
 				out = append(out, s)
@@ -201,7 +208,7 @@ func (c *Collector) Symbols(_ context.Context, exchange, marketWord string, coll
 // running reports whether every enabled market has its instruments.
 func (c *Collector) running() bool {
 	for _, v := range c.venues {
-		if v.enabled && v.instruments() == nil {
+		if v.enabled() && v.instruments() == nil {
 			return false
 		}
 	}
@@ -269,7 +276,7 @@ func exchangeStatus(venues []*venue) ExchangeStatus {
 	var s ExchangeStatus
 	var last int64
 	for _, v := range venues {
-		s.Enabled = s.Enabled || v.enabled
+		s.Enabled = s.Enabled || v.enabled()
 		if table := v.instruments(); table != nil {
 			s.SupportedSymbols += len(table.All())
 		}
@@ -313,8 +320,14 @@ func (c *Collector) dataStats() map[string]DataStats {
 
 func (v *venue) stats() MarketStats {
 	s := MarketStats{
-		Enabled: v.enabled, Sessions: []SessionStatus{}, Unrouted: v.unrouted.Load(),
+		Enabled: v.enabled(), Sessions: []SessionStatus{}, Unrouted: v.unrouted.Load(),
 		RESTRetries: v.retries.Load(), RESTFailures: v.failures.Load(), UnknownSymbols: []string{},
+		TopSymbols: []string{}, Origins: map[string]int{},
+	}
+	if top := v.top.Load(); top != nil {
+		for _, i := range *top {
+			s.TopSymbols = append(s.TopSymbols, i.Symbol)
+		}
 	}
 	if l := v.listing.Load(); l != nil {
 		s.Instruments, s.Builtin = len(l.table.All()), l.builtin
@@ -324,6 +337,9 @@ func (v *venue) stats() MarketStats {
 	}
 	for _, r := range v.allRoutes() {
 		s.Streams++
+		for _, word := range origin(r.origin.Load()).words() {
+			s.Origins[word]++
+		}
 		if r.figures.Load().live {
 			s.LiveStreams++
 		}

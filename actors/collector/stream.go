@@ -85,8 +85,8 @@ func newStreamActor(r *route, timings []latencies) *streamActor {
 	v := r.venue
 	s := &streamActor{route: r, venue: v, opts: v.opts, timings: timings}
 	c := v.opts.Config
-	s.config = feed.StreamConfig(v.table, r.instrument, feed.Options{
-		Epoch: v.opts.Epoch, Depth: v.cfg.Depth, Refresh: true,
+	s.config = feed.StreamConfig(v.table(), r.instrument, feed.Options{
+		Epoch: v.opts.Epoch, Depth: v.made.Load().cfg.Depth, Refresh: true,
 		BookDepth: c.BookDepth, BookInterval: c.BookInterval, Tops: c.BookTops,
 	})
 	for k, p := range s.config.Proofs {

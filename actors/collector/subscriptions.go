@@ -23,6 +23,14 @@ type (
 	// loadDue: the overlay is to be loaded.
 	loadDue struct{}
 
+	// settings is a new configuration; setup is nil unless the market is being
+	// enabled. The answer, once it is taken, is settingsTaken.
+	settings struct {
+		wish  *wish
+		setup *setup
+	}
+	settingsTaken struct{}
+
 	// What comes home from the store.
 	loaded struct {
 		overlay Overlay
@@ -50,6 +58,7 @@ const maxCommands = 256
 // streams are there; at last what is no longer wanted.
 type subscriptions struct {
 	venue   *venue
+	metrics *metrics
 	timings []latencies
 	c       *supervise.Context
 	store   supervise.InFlight
@@ -65,14 +74,18 @@ type subscriptions struct {
 
 	starting map[string]bool   // streams and sessions being started, by name
 	leaving  map[string]*route // streams being stopped
+	left     []*route          // streams that have stopped, and are still in the routes
 	closing  map[string]*socket
 	placed   bool // sessions of this round have been dealt with
 	sessions int  // highest number given
+
+	settings []settings
+	made     *setup // that the timings are for
 }
 
 func newSubscriptions(v *venue, m *metrics) *subscriptions {
 	return &subscriptions{
-		venue: v, timings: m.latencies(v), starting: map[string]bool{},
+		venue: v, metrics: m, starting: map[string]bool{},
 		leaving: map[string]*route{}, closing: map[string]*socket{},
 	}
 }
@@ -90,6 +103,9 @@ func (s *subscriptions) Receive(c *supervise.Context) {
 		s.dirty = true
 	case change:
 		s.command(m)
+	case settings:
+		s.settings = append(s.settings, m)
+		c.Respond(settingsTaken{})
 	case saved:
 		s.takeSaved(m)
 	case supervise.ChildReply:
@@ -141,7 +157,7 @@ func (s *subscriptions) takeLoaded(m loaded) {
 // command queues a change of the overlay.
 func (s *subscriptions) command(m change) {
 	switch {
-	case !s.loaded || s.venue.instruments() == nil:
+	case !s.loaded || s.venue.instruments() == nil || !s.venue.enabled():
 		s.c.Respond(ErrNotStarted)
 	case len(s.commands) >= maxCommands:
 		s.c.Respond(supervise.ErrMailboxFull)
@@ -162,10 +178,19 @@ func (s *subscriptions) work() {
 			return
 		}
 	}
+	if len(s.left) > 0 {
+		s.venue.leave(s.left)
+		s.left = nil
+	}
 	s.answerAll()
-	if s.dirty && s.asked && s.venue.instruments() != nil {
+	if s.dirty && s.mayBegin() {
 		s.dirty = false
 		s.begin()
+		s.work()
+		return
+	}
+	if len(s.settings) > 0 {
+		s.configure(pop(&s.settings))
 		s.work()
 		return
 	}
@@ -176,6 +201,29 @@ func (s *subscriptions) work() {
 
 func (s *subscriptions) idle() bool {
 	return len(s.starting)+len(s.leaving)+len(s.closing) == 0
+}
+
+// mayBegin reports whether what is wanted can be found out. A market that is not
+// enabled wants nothing.
+func (s *subscriptions) mayBegin() bool {
+	return s.asked && (s.venue.instruments() != nil || !s.venue.enabled())
+}
+
+// configure takes another configuration up. What a market is collected with is
+// replaced while nothing is collected.
+func (s *subscriptions) configure(m settings) {
+	v := s.venue
+	had := v.wish.Load()
+	if m.setup != nil {
+		v.made.Store(m.setup)
+	}
+	v.wish.Store(m.wish)
+	s.dirty = true
+	if m.setup != nil || m.wish.top > 0 && had.top != m.wish.top {
+		if err := s.c.System().Tell(v.child(restName), listDue{}); err != nil {
+			s.c.Log().Debug("the rest actor is not there; it fetches the table when it is back", zap.Error(err))
+		}
+	}
 }
 
 // save stores the overlay with a change before anything is done about it.
@@ -245,27 +293,37 @@ func (s *subscriptions) reply(cmd command, answer any) {
 // begin starts a round: the streams that are missing.
 func (s *subscriptions) begin() {
 	v := s.venue
-	want, unknown := wanted(v.instruments(), v.cfg.Symbols, v.kinds, s.overlay)
-	v.unknown.Store(&unknown)
-	if v.cfg.Top > 0 {
-		s.c.Log().Warn("top: the exchanges' volumes are not known here; name symbols or patterns", zap.Int("top", v.cfg.Top))
+	if made := v.made.Load(); made != s.made {
+		s.made, s.timings = made, s.metrics.latencies(v)
 	}
+	w := v.wish.Load()
+	want, unknown := map[*market.Instrument]desire{}, []string(nil)
+	if w.enabled {
+		want, unknown = wanted(v.instruments(), w, v.chooseTop(w.top), s.overlay)
+	}
+	v.unknown.Store(&unknown)
 	if len(unknown) > 0 {
 		s.c.Log().Warn("symbols that the exchange does not list are left out", zap.Strings("symbols", unknown))
 	}
 	for _, r := range v.allRoutes() {
-		r.want.Store(uint32(want[r.instrument]))
+		r.set(want[r.instrument])
 	}
 	s.placed = false
+	var fresh []*route
 	for _, i := range slices.SortedFunc(maps.Keys(want), bySymbol) {
-		if v.route(i) != nil {
-			continue
+		if v.route(i) == nil {
+			r := newRoute(v, i)
+			r.set(want[i])
+			fresh = append(fresh, r)
 		}
-		r := newRoute(v, i)
-		r.want.Store(uint32(want[i]))
-		name := streamName(i)
+	}
+	if len(fresh) == 0 {
+		return
+	}
+	v.join(fresh) // from now on the next incarnation of ours knows of them
+	for _, r := range fresh {
+		name := streamName(r.instrument)
 		s.starting[name] = true
-		v.join(r) // from now on the next incarnation of ours knows of it
 		s.c.Request(s.c.Parent(), supervise.AddChild{Spec: s.streamSpec(name, r)})
 	}
 }
@@ -295,7 +353,7 @@ func (s *subscriptions) childDone(m supervise.ChildReply) {
 	delete(s.starting, m.Name)
 	if r, ok := s.leaving[m.Name]; ok {
 		delete(s.leaving, m.Name)
-		s.venue.leave(r)
+		s.left = append(s.left, r)
 	}
 	if k, ok := s.closing[m.Name]; ok {
 		delete(s.closing, m.Name)
@@ -309,12 +367,12 @@ func (s *subscriptions) childDone(m supervise.ChildReply) {
 
 // place deals with the sessions, now that every stream is there.
 func (s *subscriptions) place() {
-	v := s.venue
+	v, table := s.venue, s.venue.table()
 	want := map[connectors.Subscription]bool{}
 	for _, r := range v.allRoutes() {
-		for _, ch := range v.table.ChannelsFor(kindSet(r.want.Load()).list()) {
+		for _, ch := range table.ChannelsFor(kindSet(r.want.Load()).list()) {
 			sub := connectors.Subscription{Channel: ch, Instrument: r.instrument}
-			if v.table.Channels[ch].Poll == 0 {
+			if table.Channels[ch].Poll == 0 {
 				want[sub] = true
 			}
 		}
@@ -369,7 +427,7 @@ func (s *subscriptions) add(want map[connectors.Subscription]bool) {
 		}
 		return a.Channel - b.Channel
 	})
-	for _, conn := range v.table.Wire.Plan(subs) {
+	for _, conn := range v.table().Wire.Plan(subs) {
 		if k := s.roomFor(conn); k != nil {
 			k.subscribe(conn.Subs)
 			continue
@@ -394,11 +452,11 @@ func (s *subscriptions) roomFor(conn connectors.Connection) *socket {
 
 // tellPolls gives the rest actor the polled channels that are wanted.
 func (s *subscriptions) tellPolls() {
-	v := s.venue
+	v, table := s.venue, s.venue.table()
 	var polls []connectors.Subscription
 	for _, r := range v.allRoutes() {
-		for _, ch := range v.table.ChannelsFor(kindSet(r.want.Load()).list()) {
-			if v.table.Channels[ch].Poll > 0 {
+		for _, ch := range table.ChannelsFor(kindSet(r.want.Load()).list()) {
+			if table.Channels[ch].Poll > 0 {
 				polls = append(polls, connectors.Subscription{Channel: ch, Instrument: r.instrument})
 			}
 		}

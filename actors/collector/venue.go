@@ -21,20 +21,19 @@ import (
 // stream actors, the sessions.
 type venue struct {
 	opts     *Options
+	of       connectors.Exchange
 	name     string // "binance-spot", the branch's
 	exchange string
 	market   market.Market
-	enabled  bool
-	cfg      connectors.MarketConfig
-	kinds    kindSet // as configured
-	table    *connectors.Venue
-	client   *connectors.Client
 
+	wish    atomic.Pointer[wish]
+	made    atomic.Pointer[setup] // nil before the market was enabled first
 	listing atomic.Pointer[listing]
-	routes  atomic.Pointer[routeMap]
-	conns   atomic.Int64      // connections made within the epoch
-	pacer   *connectors.Pacer // of connection attempts
-	closed  atomic.Bool       // no socket is to be opened any more
+	ranking atomic.Pointer[[]string] // native symbols, the most traded first; nil before it is known
+	top     atomic.Pointer[[]*market.Instrument]
+	routes  atomic.Pointer[routes]
+	conns   atomic.Int64 // connections made within the epoch
+	closed  atomic.Bool  // no socket is to be opened any more
 
 	mu       sync.Mutex
 	sessions []*socket
@@ -46,13 +45,37 @@ type venue struct {
 	retries  atomic.Uint64 // REST calls tried again
 	unknown  atomic.Pointer[[]string]
 
-	streamed kindSet // kinds that sessions deliver
-	sharing  bool    // topics may serve several instruments
-	parts    sync.Pool
-	entries  sync.Pool
+	parts   sync.Pool
+	entries sync.Pool
 }
 
-type routeMap map[*market.Instrument]*route
+// wish is what is to be collected, by configuration: all that may change while
+// streams and sessions stay.
+type wish struct {
+	enabled bool
+	symbols []string
+	kinds   kindSet
+	top     int
+}
+
+// setup is what a market is collected with. It is replaced as a whole, and only
+// while there is neither a stream nor a session.
+type setup struct {
+	cfg      connectors.MarketConfig
+	table    *connectors.Venue
+	client   *connectors.Client
+	pacer    *connectors.Pacer // of connection attempts
+	channels []kindSet         // kinds of each channel
+	streamed kindSet           // kinds that sessions deliver
+	sharing  bool              // topics may serve several instruments
+}
+
+// routes are the streams.
+type routes struct {
+	of map[*market.Instrument]*route
+	// sorted is by symbol.
+	sorted []*route
+}
 
 // listing is an instrument table and where it comes from.
 type listing struct {
@@ -64,33 +87,60 @@ type listing struct {
 }
 
 func newVenue(o *Options, x Exchange, m market.Market, cfg connectors.MarketConfig) (*venue, error) {
-	v := &venue{
-		opts: o, name: x.Name() + "-" + m.String(), exchange: x.Name(), market: m,
-		enabled: x.Config.Enabled && cfg.Enabled, cfg: cfg,
-	}
-	v.routes.Store(&routeMap{})
+	v := &venue{opts: o, of: x.Exchange, name: x.Name() + "-" + m.String(), exchange: x.Name(), market: m}
+	v.routes.Store(&routes{})
 	v.parts.New = func() any { return new(part) }
 	v.entries.New = func() any { return newEntry() }
+	w, err := v.wishOf(x.Config.Enabled && cfg.Enabled, cfg)
+	if err != nil {
+		return nil, err
+	}
+	v.wish.Store(w)
+	if w.enabled {
+		made, err := v.make(cfg)
+		if err != nil {
+			return nil, err
+		}
+		v.made.Store(made)
+	}
+	return v, nil
+}
+
+func (v *venue) wishOf(enabled bool, cfg connectors.MarketConfig) (*wish, error) {
 	kinds, err := cfg.Kinds()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", v.name, err)
 	}
-	v.kinds = kindsOf(kinds...)
-	if !v.enabled {
-		return v, nil
-	}
-	if v.table, err = x.Venue(m, cfg); err != nil {
+	return &wish{enabled: enabled, symbols: cfg.Symbols, kinds: kindsOf(kinds...), top: cfg.Top}, nil
+}
+
+// make makes what a market is collected with.
+func (v *venue) make(cfg connectors.MarketConfig) (*setup, error) {
+	table, err := v.of.Venue(v.market, cfg)
+	if err != nil {
 		return nil, err
 	}
-	v.client = connectors.NewClient(connectors.ClientOptions{Venue: v.table, Now: o.Now})
-	for i := range v.table.Channels {
-		if v.table.Channels[i].Poll == 0 {
-			v.streamed |= v.kindsOfChannel(i)
+	s := &setup{cfg: cfg, table: table, pacer: connectors.NewPacer(table.Limits.Connects)}
+	s.client = connectors.NewClient(connectors.ClientOptions{Venue: table, Now: v.opts.Now})
+	for i := range table.Channels {
+		kinds := kindsOf(table.Channels[i].Kinds...)
+		s.channels = append(s.channels, kinds)
+		if table.Channels[i].Poll == 0 {
+			s.streamed |= kinds
 		}
 	}
-	_, v.sharing = v.table.Wire.(connectors.Sharing)
-	v.pacer = connectors.NewPacer(v.table.Limits.Connects)
-	return v, nil
+	_, s.sharing = table.Wire.(connectors.Sharing)
+	return s, nil
+}
+
+func (v *venue) enabled() bool { return v.wish.Load().enabled }
+
+// table is what the market can do; nil before it was enabled first.
+func (v *venue) table() *connectors.Venue {
+	if s := v.made.Load(); s != nil {
+		return s.table
+	}
+	return nil
 }
 
 // child finds an actor of the market's branch by name.
@@ -135,26 +185,35 @@ func (v *venue) adopt(list []*market.Instrument, builtin bool) {
 }
 
 // route is the stream of an instrument; nil when there is none.
-func (v *venue) route(i *market.Instrument) *route { return (*v.routes.Load())[i] }
+func (v *venue) route(i *market.Instrument) *route { return v.routes.Load().of[i] }
 
-// allRoutes lists the streams by symbol.
-func (v *venue) allRoutes() []*route {
-	return slices.SortedFunc(maps.Values(*v.routes.Load()), func(a, b *route) int {
-		return strings.Compare(a.instrument.Symbol, b.instrument.Symbol)
-	})
+// allRoutes lists the streams by symbol; the slice is shared.
+func (v *venue) allRoutes() []*route { return v.routes.Load().sorted }
+
+// join and leave change the routes, many at once because each makes them anew;
+// the subscriptions actor alone calls them.
+func (v *venue) join(add []*route) {
+	next := maps.Clone(v.routes.Load().of)
+	if next == nil {
+		next = make(map[*market.Instrument]*route, len(add))
+	}
+	for _, r := range add {
+		next[r.instrument] = r
+	}
+	v.setRoutes(next)
 }
 
-// join and leave change the routes; the subscriptions actor alone calls them.
-func (v *venue) join(r *route) {
-	next := maps.Clone(*v.routes.Load())
-	next[r.instrument] = r
-	v.routes.Store(&next)
+func (v *venue) leave(gone []*route) {
+	next := maps.Clone(v.routes.Load().of)
+	for _, r := range gone {
+		delete(next, r.instrument)
+	}
+	v.setRoutes(next)
 }
 
-func (v *venue) leave(r *route) {
-	next := maps.Clone(*v.routes.Load())
-	delete(next, r.instrument)
-	v.routes.Store(&next)
+func (v *venue) setRoutes(of map[*market.Instrument]*route) {
+	sorted := slices.SortedFunc(maps.Values(of), func(a, b *route) int { return bySymbol(a.instrument, b.instrument) })
+	v.routes.Store(&routes{of: of, sorted: sorted})
 }
 
 // sockets are the sessions there are.
@@ -178,19 +237,21 @@ func (v *venue) dropSocket(s *socket) {
 
 // kindsOfChannel is what channel i gives.
 func (v *venue) kindsOfChannel(i int) kindSet {
-	if i < 0 || i >= len(v.table.Channels) {
+	s := v.made.Load()
+	if s == nil || i < 0 || i >= len(s.channels) {
 		return 0
 	}
-	return kindsOf(v.table.Channels[i].Kinds...)
+	return s.channels[i]
 }
 
 // supported are the kinds that the market can give.
 func (v *venue) supported() (s kindSet) {
-	if v.table == nil {
-		return v.kinds
+	table := v.table()
+	if table == nil {
+		return v.wish.Load().kinds
 	}
-	for i := range v.table.Channels {
-		if !v.table.Channels[i].Optional {
+	for i := range table.Channels {
+		if !table.Channels[i].Optional {
 			s |= v.kindsOfChannel(i)
 		}
 	}

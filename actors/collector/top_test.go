@@ -1,0 +1,44 @@
+package collector
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+func TestTopKeepsItsMembers(t *testing.T) {
+	all := map[string]*market.Instrument{}
+	list := func(names string) (out []*market.Instrument) {
+		for _, n := range strings.Fields(names) {
+			if all[n] == nil {
+				all[n] = &market.Instrument{Symbol: n}
+			}
+			out = append(out, all[n])
+		}
+		return out
+	}
+	for _, tc := range []struct {
+		name           string
+		n              int
+		ranked, before string
+		want           string
+	}{
+		{"at first", 4, "A B C D E F", "", "A B C D"},
+		{"fewer than wanted", 4, "A B", "", "A B"},
+		{"neighbours change places", 4, "A B C E D F", "A B C D", "A B C D"},
+		{"one falls below", 4, "A B C E F D", "A B C D", "A B C E"},
+		{"one is gone", 4, "A B D E", "A B C D", "A B D E"},
+		{"the number shrinks", 2, "B A C D", "A B C D", "B A"},
+		{"the number grows", 5, "A B C D E F", "A B", "A B C D E"},
+		{"one of one", 1, "B A", "A", "B"}, // a quarter of one is none
+	} {
+		got := ""
+		for _, i := range topOf(tc.n, list(tc.ranked), list(tc.before)) {
+			got += " " + i.Symbol
+		}
+		if strings.TrimSpace(got) != tc.want {
+			t.Errorf("%s: got%s, want %s", tc.name, got, tc.want)
+		}
+	}
+}
