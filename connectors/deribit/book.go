@@ -4,52 +4,66 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 )
 
+// aBook is a notification of a book as it is read.
+type aBook struct {
+	snapshot, change bool
+	id, prev, at     int64
+	bids, asks       []market.Level
+	hasBids, hasAsks bool
+}
+
+// whole reports whether nothing is missing.
+func (b *aBook) whole() bool {
+	return b.at > 0 && b.id >= 0 && b.hasBids && b.hasAsks && (b.snapshot || b.change && b.prev >= 0)
+}
+
+func (b *aBook) add(m *message) {
+	r := market.Add[market.BookDelta](m.out)
+	head(&r.Header, m)
+	r.ExchangeTime, r.Seq, r.Bids, r.Asks = b.at, market.Int(b.id), b.bids, b.asks
+	if b.snapshot {
+		r.IsSnapshot, r.Flags = true, market.FlagSnapshot
+		return
+	}
+	r.PrevSeq = market.Int(b.prev)
+}
+
 // book reads {"type":"snapshot"|"change","timestamp":…,"instrument_name":…,"change_id":…,
 // "prev_change_id":…,"bids":[["new"|"change"|"delete",price,amount],…],"asks":[…]}.
 // https://docs.deribit.com/subscriptions/orderbook/bookinstrument_nameinterval
 func (d *decoder) book(m *message) {
 	s := &d.s
-	var bids, asks []market.Level
-	id, prev, at := int64(-1), int64(-1), int64(0)
-	snapshot, change, hasBids, hasAsks := false, false, false, false
+	b := aBook{id: -1, prev: -1}
 	s.Object()
 	for key, ok := s.Key(); ok; key, ok = s.Key() {
 		switch string(key) {
 		case "type":
 			word := s.String()
-			snapshot, change = string(word) == "snapshot", string(word) == "change"
+			b.snapshot, b.change = string(word) == "snapshot", string(word) == "change"
 		case "timestamp":
-			at = d.time()
+			b.at = d.time()
 		case "change_id":
-			id = s.Int()
+			b.id = s.Int()
 		case "prev_change_id":
 			if isDigit(s.Peek()) {
-				prev = s.Int()
+				b.prev = s.Int()
 			} else {
 				s.Null()
 			}
 		case "bids":
-			bids, hasBids = d.levels(m.out), true
+			b.bids, b.hasBids = d.levels(m.out), true
 		case "asks":
-			asks, hasAsks = d.levels(m.out), true
+			b.asks, b.hasAsks = d.levels(m.out), true
 		default:
 			s.Skip()
 		}
 	}
-	if at == 0 || id < 0 || !hasBids || !hasAsks || !snapshot && !change || change && prev < 0 {
+	if !b.whole() {
 		s.Fail("a book without its type, timestamp, change_id, bids, asks or, if a change, prev_change_id")
 	}
-	if s.Err() != nil {
-		return
+	if s.Err() == nil {
+		b.add(m)
 	}
-	b := market.Add[market.BookDelta](m.out)
-	head(&b.Header, m)
-	b.ExchangeTime, b.Seq, b.Bids, b.Asks = at, market.Int(id), bids, asks
-	if snapshot {
-		b.IsSnapshot, b.Flags = true, market.FlagSnapshot
-		return
-	}
-	b.PrevSeq = market.Int(prev)
 }
 
 // levels reads [[action, price, amount],…]. The amounts are absolute, whether the
@@ -90,8 +104,8 @@ func (d *decoder) levels(out *market.Batch) []market.Level {
 			s.Fail("a level without a number")
 			return nil
 		}
-		if gone && !l.Amount.IsZero() {
-			l.Amount = market.NewDecimal(0, 0)
+		if gone {
+			l.Amount = deleted(l.Amount)
 		}
 		out.Level(l)
 	}
@@ -99,4 +113,12 @@ func (d *decoder) levels(out *market.Batch) []market.Level {
 		return nil
 	}
 	return out.LevelsFrom(mark)
+}
+
+// deleted is the amount of a level that is gone: 0, in the digits sent.
+func deleted(sent market.Decimal) market.Decimal {
+	if sent.IsZero() {
+		return sent
+	}
+	return market.NewDecimal(0, 0)
 }

@@ -8,8 +8,10 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 )
 
-// decoder reads frames key by key, in whatever order they come: Deribit has
-// changed the order over the years.
+// decoder reads frames in two ways: without white space and escapes, as Deribit
+// sends them (fast.go), and, when a frame has any other form, as JSON allows. Both
+// take keys in whatever order they come, which Deribit has changed over the years,
+// and give the same records.
 type decoder struct {
 	table  *market.Instruments
 	market market.Market
@@ -17,11 +19,11 @@ type decoder struct {
 	// indices are the instruments that carry an index, by its name.
 	indices map[string]*market.Instrument
 	// topics are the channels seen so far, of instruments that we know.
-	topics map[string]*topic
-	last   *topic // that of the frame before
-	s      connectors.Scanner
-	ids    strings.Builder
-	starts []int // of the elements of an array
+	topics  map[string]*topic
+	last    *topic // that of the frame before
+	s       connectors.Scanner
+	ids     strings.Builder
+	objects objects
 }
 
 // topic is what a channel's name says.
@@ -35,7 +37,7 @@ type topic struct {
 }
 
 func newDecoder(m market.Market, table []line, t *market.Instruments) *decoder {
-	d := &decoder{table: t, market: m, lines: table, indices: map[string]*market.Instrument{}, topics: map[string]*topic{}}
+	d := &decoder{table: t, market: m, lines: table, indices: map[string]*market.Instrument{}, topics: map[string]*topic{}, objects: newObjects()}
 	if m == market.Perpetual {
 		for _, i := range t.All() {
 			d.indices[indexName(i)] = i
@@ -47,6 +49,10 @@ func newDecoder(m market.Market, table []line, t *market.Instruments) *decoder {
 // Decode implements [connectors.Decoder].
 func (d *decoder) Decode(frame []byte, rc connectors.Receipt, out *market.Batch) (connectors.Note, error) {
 	before := out.Len()
+	if note, ok := d.fast(frame, rc, out); ok {
+		return note, nil
+	}
+	out.Truncate(before)
 	note := d.envelope(message{frame: frame, rc: rc, out: out})
 	if err := d.s.Err(); err != nil {
 		out.Truncate(before)
@@ -199,7 +205,7 @@ func (d *decoder) data(m *message, p *params) {
 	case book:
 		d.book(m)
 	case trades:
-		if d.trades(m, 0) == 0 {
+		if d.trades(m) == 0 {
 			p.reason = connectors.Empty
 		}
 	case ticker:
@@ -235,8 +241,11 @@ func (d *decoder) time() int64 {
 	return t * 1e6
 }
 
-// inverse reports whether amounts are in quote.
-func inverse(i *market.Instrument) bool { return i.ContractSize.IsSet() }
+// inverse reports whether amounts are in quote: those of contracts that are
+// settled in their base.
+func inverse(i *market.Instrument) bool {
+	return (i.Market == market.Perpetual || i.Market == market.Future) && i.Settle == i.Base
+}
 
 // idChunk is how much memory is taken at once for ids that are text.
 const idChunk = 4 << 10

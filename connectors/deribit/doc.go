@@ -18,12 +18,13 @@
 //
 // # Units
 //
-// Amounts of inverse perpetuals and futures (BTC-PERPETUAL, BTC-25DEC26) are in
-// their quote, US dollars, as Deribit gives them; their instruments have a
-// contract size of 1, that of the amount, and their trades repeat the amount as
-// quote amount. Amounts of linear perpetuals and futures (BTC_USDC-PERPETUAL),
-// options and the spot market are in base. The open interest is in the same unit:
-// quote for inverse contracts, else base. Volumes are in base everywhere.
+// Deribit does not count in contracts. Amounts of inverse perpetuals and futures
+// (BTC-PERPETUAL, BTC-25DEC26: settled in their base) are in their quote, US
+// dollars, in books, quotes, trades and liquidations alike; trades repeat the
+// amount as quote amount. Amounts of linear perpetuals and futures
+// (BTC_USDC-PERPETUAL), options and the spot market are in base. The open interest
+// is in the same unit: quote for inverse contracts, else base. Volumes of tickers
+// and candles are in base everywhere.
 // https://docs.deribit.com/api-reference/market-data/public-get_last_trades_by_instrument
 //
 // Prices are in quote per base, but for options that are settled in their base

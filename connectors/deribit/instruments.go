@@ -22,8 +22,6 @@ type instrumentInfo struct {
 	Counter  string         `json:"counter_currency"` // absent in old recordings
 	Settle   string         `json:"settlement_currency"`
 	Period   string         `json:"settlement_period"` // "perpetual"
-	Type     string         `json:"instrument_type"`   // linear, reversed
-	OldType  string         `json:"future_type"`       // its name before
 	Active   bool           `json:"is_active"`
 	Expiry   int64          `json:"expiration_timestamp"` // ms
 	Option   string         `json:"option_type"`          // call, put
@@ -93,16 +91,6 @@ func (i *instrumentInfo) counter() string {
 	return i.Quote
 }
 
-// inverse reports whether amounts are in quote. Before the member existed every
-// future was inverse.
-func (i *instrumentInfo) inverse() bool {
-	kind := i.Type
-	if kind == "" {
-		kind = i.OldType
-	}
-	return i.Kind == "future" && kind != "linear"
-}
-
 func (i *instrumentInfo) instrument(m market.Market) (*market.Instrument, error) {
 	if i.Name == "" || i.Base == "" || i.counter() == "" {
 		return nil, fmt.Errorf("deribit get_instruments: instrument %q without its currencies", i.Name)
@@ -111,9 +99,6 @@ func (i *instrumentInfo) instrument(m market.Market) (*market.Instrument, error)
 		Exchange: Name, Market: m, Native: i.Name, Symbol: strings.ToUpper(i.Base + "-" + i.counter()),
 		Base: strings.ToUpper(i.Base), Quote: strings.ToUpper(i.counter()), Settle: i.settle(m),
 		PriceTick: i.Tick, AmountStep: i.Smallest, Trading: i.Active,
-	}
-	if i.inverse() {
-		out.ContractSize = market.NewDecimal(1, 0)
 	}
 	if m == market.Perpetual || m == market.Spot {
 		return out, nil
@@ -185,15 +170,15 @@ func builtin(m market.Market) *market.Instruments {
 	return market.NewInstruments(list)
 }
 
-// infoOf reads a row: native name, kind, base, quote, settlement currency, type,
+// infoOf reads a row: native name, kind, base, quote, settlement currency,
 // price tick, amount step, expiry date ("perpetual"; contracts are settled at
 // 08:00 UTC), strike, option type. What does not apply is empty.
 func infoOf(row []string) (*instrumentInfo, error) {
 	i := &instrumentInfo{
-		Name: row[0], Kind: row[1], Base: row[2], Quote: row[3], Counter: row[3], Settle: row[4], Type: row[5],
-		Option: row[10], Active: true,
+		Name: row[0], Kind: row[1], Base: row[2], Quote: row[3], Counter: row[3], Settle: row[4],
+		Option: row[9], Active: true,
 	}
-	for to, text := range map[*market.Decimal]string{&i.Tick: row[6], &i.Smallest: row[7], &i.Strike: row[9]} {
+	for to, text := range map[*market.Decimal]string{&i.Tick: row[5], &i.Smallest: row[6], &i.Strike: row[8]} {
 		if text == "" {
 			continue
 		}
@@ -203,12 +188,12 @@ func infoOf(row []string) (*instrumentInfo, error) {
 		}
 		*to = d
 	}
-	switch row[8] {
+	switch row[7] {
 	case "":
 	case "perpetual":
-		i.Period = row[8]
+		i.Period = row[7]
 	default:
-		day, err := time.Parse(time.DateOnly, row[8])
+		day, err := time.Parse(time.DateOnly, row[7])
 		if err != nil {
 			return nil, err
 		}

@@ -18,7 +18,7 @@ type aTrade struct {
 // trades reads [{"trade_id":…,"trade_seq":…,"timestamp":…,"price":…,"amount":…,"direction":"buy"|"sell",
 // "liquidation":"M"|"T"|"MT","block_trade_id":…},…] and returns how many there were.
 // https://docs.deribit.com/subscriptions/trades/tradesinstrument_nameinterval
-func (d *decoder) trades(m *message, flags market.Flags) (n int) {
+func (d *decoder) trades(m *message) (n int) {
 	s := &d.s
 	s.Array()
 	for s.Element() {
@@ -26,7 +26,7 @@ func (d *decoder) trades(m *message, flags market.Flags) (n int) {
 		if s.Err() != nil {
 			return n
 		}
-		t.add(m, flags)
+		t.add(m, 0)
 		t.liquidations(m)
 		n++
 	}
@@ -61,10 +61,15 @@ func (d *decoder) trade() (t aTrade) {
 			s.Skip()
 		}
 	}
-	if !t.id.IsSet() || t.seq < 0 || t.at == 0 || !t.price.IsSet() || !t.amount.IsSet() || t.side == market.SideUnknown {
+	if !t.whole() {
 		s.Fail("a trade without trade_id, trade_seq, timestamp, price, amount or direction")
 	}
 	return t
+}
+
+// whole reports whether nothing is missing.
+func (t *aTrade) whole() bool {
+	return t.id.IsSet() && t.seq >= 0 && t.at > 0 && t.price.IsSet() && t.amount.IsSet() && t.side != market.SideUnknown
 }
 
 // side is the taker's direction.
@@ -85,7 +90,11 @@ func liquidated(s *connectors.Scanner) (taker, maker bool) {
 		s.Null()
 		return false, false
 	}
-	switch string(s.String()) {
+	return liquidation(s.String())
+}
+
+func liquidation(word []byte) (taker, maker bool) {
+	switch string(word) {
 	case "T":
 		return true, false
 	case "M":
