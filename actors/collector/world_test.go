@@ -108,6 +108,7 @@ type world struct {
 	wrap      func(connectors.Exchange) connectors.Exchange
 	epoch     int64
 	applied   func(context.Context, market.StreamID) error
+	now       func() time.Time // nil: the machine's clock
 	system    *supervise.System
 	collector *collector.Collector
 }
@@ -150,7 +151,7 @@ func (w *world) start() {
 	w.collector, err = collector.New(collector.Options{
 		System: w.system, Config: w.config, Exchanges: []collector.Exchange{{Exchange: x, Config: cfg}}, Epoch: w.epoch,
 		Publisher: w.plane, Recorder: func(market.StreamID) persistence.Recorder { return w.ledger },
-		Reader: w.ledger, Applied: w.applied, Store: w.overlays,
+		Reader: w.ledger, Applied: w.applied, Store: w.overlays, Now: w.now,
 	})
 	if err != nil {
 		w.Fatal(err)
