@@ -163,7 +163,8 @@ func (s *Stream) widen(now int64, out *Output) {
 		return
 	}
 	b.applied = 0
-	if now-b.refreshed >= refreshPause && b.book.Narrow(min(narrowBook, s.cfg.SnapshotLimit)) {
+	pause := now - b.refreshed // below 0 once the clock was set back
+	if (pause >= refreshPause || pause < 0) && b.book.Narrow(min(narrowBook, s.cfg.SnapshotLimit)) {
 		b.refreshed = now
 		s.RefreshBook(out)
 	}
