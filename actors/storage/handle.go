@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,8 @@ type Options struct {
 	Journal func(ctx context.Context) (*journal.Journal, error)
 	// Shards is the journal's number of shards.
 	Shards int
+	// Dir is where files of an adoption stand; "" is the working directory.
+	Dir string
 	// ReaderID is this store's name in the journal's registry, the same at every
 	// start: 1 to 64 letters, digits, - and _.
 	ReaderID string
@@ -48,6 +51,7 @@ type Handle struct {
 	lifecycle *upkeep
 	leases    chan struct{} // a place for each open lease
 	router    atomic.Pointer[ref]
+	adopting  sync.Mutex
 }
 
 type ref struct {
@@ -212,23 +216,48 @@ func (h *Handle) CaughtUp(ctx context.Context, shard int) error {
 	if err != nil {
 		return err
 	}
+	// An empty journal may be one that was purged and made anew.
+	if st.Messages == 0 {
+		return h.shards[shard].faulted()
+	}
+	return h.reached(ctx, shard, st.Last)
+}
+
+// Reached waits until queries see everything of a shard of the journal with that id
+// up to seq, and returns up to where they do. Errors: journal.ErrOtherJournal, the
+// reader's fault, ctx's error.
+func (h *Handle) Reached(ctx context.Context, journalID string, shard int, seq uint64) (applied uint64, err error) {
+	if shard < 0 || shard >= len(h.shards) {
+		return 0, fmt.Errorf("%w: shard %d of %d", journal.ErrShards, shard, len(h.shards))
+	}
+	j, err := h.options.Journal(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if j.ID() != journalID {
+		return 0, fmt.Errorf("%w: asked about %s, this is %s", journal.ErrOtherJournal, journalID, j.ID())
+	}
+	err = h.reached(ctx, shard, seq)
+	return h.options.Engine.Applied(shard), err
+}
+
+func (h *Handle) reached(ctx context.Context, shard int, seq uint64) error {
 	p := h.shards[shard]
 	for {
 		if err := p.faulted(); err != nil {
 			return err
 		}
-		// An empty journal may be one that was purged and made anew.
-		if st.Messages == 0 || h.options.Engine.Applied(shard) >= st.Last {
+		if h.options.Engine.Applied(shard) >= seq {
 			return nil
 		}
 		turn, cancel := context.WithTimeout(ctx, faultLook)
-		err := h.options.Engine.WaitApplied(turn, shard, st.Last)
+		err := h.options.Engine.WaitApplied(turn, shard, seq)
 		cancel()
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
-			return fmt.Errorf("waiting for shard %d to be applied up to %d: %w", shard, st.Last, ctx.Err())
+			return fmt.Errorf("waiting for shard %d to be applied up to %d: %w", shard, seq, ctx.Err())
 		case !errors.Is(err, context.DeadlineExceeded):
 			return err
 		}

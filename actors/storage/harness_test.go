@@ -100,7 +100,7 @@ func start(t testing.TB, s *settings) *node {
 	}
 	n.h, err = storage.New(storage.Options{
 		Config: s.storage, Engine: engine, Journal: opener.Journal, Shards: s.journal.Shards,
-		ReaderID: "test", FullCopy: true, Recorder: n.rec, Registerer: prometheus.NewRegistry(),
+		Dir: s.engineDir, ReaderID: "test", FullCopy: true, Recorder: n.rec, Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		t.Fatal(err)

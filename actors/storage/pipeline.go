@@ -314,11 +314,22 @@ func (l *pipeline) seal() (sealed bool, err error) {
 }
 
 // ended follows the end of the pump. When it was asked to end, everything that has
-// been applied is published.
+// been applied is published. So it is when the journal cannot be read on: what was
+// read is right, and the journal that it came from may be gone.
 func (l *pipeline) ended(ctx context.Context) error {
-	if l.stopped.Err() == nil || isFault(l.pumpErr) {
+	if isFault(l.pumpErr) {
+		if err := l.publishApplied(ctx); err != nil {
+			l.c.Log().Error("not everything that was read of the journal is published", zap.Error(err))
+		}
 		return l.pumpErr
 	}
+	if l.stopped.Err() == nil {
+		return l.pumpErr
+	}
+	return l.publishApplied(ctx)
+}
+
+func (l *pipeline) publishApplied(ctx context.Context) error {
 	for {
 		_, err := l.seal()
 		if err == nil {

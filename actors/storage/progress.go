@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/marketprism/marketprism/persistence"
@@ -41,6 +42,9 @@ type progress struct {
 	registered  uint64
 	last        Read
 	cut         uint64 // bytes that the broker cut off the journal when it started
+	adopting    bool   // an adoption uses the engine in the reader's place
+
+	reader atomic.Pointer[ref]
 }
 
 // Read is the last message that a reader has applied.
@@ -73,7 +77,7 @@ func (p *progress) begin(incarnation uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.retry, p.waiting = nil, false
-	if p.fault != nil && incarnation <= p.faultedIn+1 {
+	if p.adopting || p.fault != nil && incarnation <= p.faultedIn+1 {
 		p.state = faulted
 		return false
 	}

@@ -40,6 +40,7 @@ const (
 func (r *reader) Receive(c *supervise.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
+		r.p.reader.Store(&ref{c.System(), c.Self()})
 		if !r.p.begin(c.Incarnation()) {
 			c.Log().Error("the journal cannot be read on; queries answer from what is stored", zap.Error(r.p.faulted()))
 			c.Ready()
@@ -60,7 +61,7 @@ func (r *reader) Receive(c *supervise.Context) {
 		})
 		c.Ready()
 	case resume:
-		if !r.draining && r.pipeline == nil {
+		if !r.draining && r.pipeline == nil && r.p.faulted() == nil {
 			r.begin(c)
 		}
 	case over:

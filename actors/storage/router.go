@@ -227,7 +227,7 @@ func (h *Handle) visible(ctx context.Context, shard int, seq uint64) bool {
 // already, and what is written to another journal belongs to no position.
 func (h *Handle) unreadable() error {
 	err := h.shards[0].faulted()
-	if errors.Is(err, journal.ErrRolledBack) || errors.Is(err, journal.ErrOtherJournal) {
+	if journal.IsForeign(err) {
 		return &UnavailableError{Err: fmt.Errorf("%w: %w", persistence.ErrRefusing, err), RetryAfter: unreadableRetry}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -12,8 +13,8 @@ import (
 
 // Unread is what a journal holds that a store has not read.
 type Unread struct {
-	// Messages with records were found, Damaged could not be read.
-	Messages, Damaged int
+	// Messages with Rows records were found; Damaged could not be read.
+	Messages, Rows, Damaged int
 	// Last is the shard's last sequence when it was looked through.
 	Last uint64
 	// Recorders are those of the position and of every message: with it, recorders
@@ -58,6 +59,7 @@ func (j *Journal) FindUnread(ctx context.Context, pos persistence.Position, keep
 			continue
 		}
 		u.Messages++
+		u.Rows += int(e.rows)
 		if err := keep(raw); err != nil {
 			return u, err
 		}
@@ -87,27 +89,22 @@ func (j *Journal) SkipTo(ctx context.Context, shard int, seq uint64) error {
 	return nil
 }
 
-// Replay writes batches that were taken out by FindUnread to the shard again, each
-// under a number of the given recorder, and returns how many records they hold.
-func (r *Recorder) Replay(ctx context.Context, raw []byte) (rows int, err error) {
+// Replay writes a batch that was taken out by FindUnread, or made by Envelope, to
+// the shard, under the recorder's next number.
+func (r *Recorder) Replay(ctx context.Context, raw []byte) error {
 	e, err := parseEnvelope(raw)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	o, err := newOpener()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	payload, err := o.open(&e)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return int(e.rows), r.Write(ctx, payload, int(e.rows))
-}
-
-// Write seals a payload and delivers it.
-func (r *Recorder) Write(ctx context.Context, payload []byte, rows int) error {
-	if _, err := r.Seal(payload, rows); err != nil {
+	if _, err := r.Seal(payload, int(e.rows)); err != nil {
 		return err
 	}
 	if _, err := r.Deliver(ctx); err != nil {
@@ -115,4 +112,15 @@ func (r *Recorder) Write(ctx context.Context, payload []byte, rows int) error {
 		return err
 	}
 	return nil
+}
+
+// Envelope makes a batch of a payload, for Replay, and puts nothing in flight.
+// Errors: those of Seal.
+func (r *Recorder) Envelope(payload []byte, rows int) ([]byte, error) {
+	if _, err := r.Seal(payload, rows); err != nil {
+		return nil, err
+	}
+	raw := bytes.Clone(r.flight)
+	r.Abandon()
+	return raw, nil
 }

@@ -88,7 +88,7 @@ func TestAdoptOlderCopy(t *testing.T) {
 	if err == nil {
 		err = rescue.Close()
 	}
-	if err != nil || u.Messages != 2 || u.Damaged != 0 || u.Last != 3 {
+	if err != nil || u.Messages != 2 || u.Rows != 2 || u.Damaged != 0 || u.Last != 3 {
 		t.Fatalf("%+v, %v", u, err)
 	}
 	to := max(at.Seq, u.Last) + 1
@@ -98,8 +98,7 @@ func TestAdoptOlderCopy(t *testing.T) {
 	joined := persistence.Position{JournalID: j.ID(), Seq: to, Recorders: u.Recorders}
 	adopter := newRecorder(t, j)
 	if err := ReadRescue(file, func(raw []byte) error {
-		_, err := adopter.Replay(testContext(t), raw)
-		return err
+		return adopter.Replay(testContext(t), raw)
 	}); err != nil {
 		t.Fatal(err)
 	}

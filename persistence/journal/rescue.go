@@ -59,6 +59,9 @@ func (r *Rescue) Close() error {
 	return nil
 }
 
+// Discard leaves no file behind.
+func (r *Rescue) Discard() error { return errors.Join(r.file.Close(), os.Remove(r.path+".tmp")) }
+
 func syncDirectory(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
