@@ -65,7 +65,7 @@ var below = map[string][]string{
 	"actors/storage": {"persistence/journal", "persistence", "internal/market", "internal/catalogue"},
 
 	"connectors/all":              {"connectors/..."},
-	"connectors/connectorstest":   {"internal/stream", "internal/book", "internal/market"},
+	"connectors/connectorstest":   {"internal/feed", "internal/stream", "internal/book", "internal/market"},
 	"persistence/persistencetest": {"internal/market"},
 
 	"internal/feed":   {"connectors", "internal/stream", "internal/market"},
