@@ -50,9 +50,12 @@ type Ranked interface {
 type Volume struct {
 	// Native is the exchange's own spelling of the instrument.
 	Native string
-	// Turnover is in quote, or in whatever unit all instruments of the market
-	// share: it ranks them.
+	// Turnover is in a unit that all instruments of the market share; with Price, in
+	// the instrument's own quote: it ranks them.
 	Turnover float64
+	// Price is the last one, in quote, where instruments of different quotes are to
+	// be compared by it; else 0.
+	Price float64
 }
 
 // ErrUnsupported says that the exchange offers no call for a need.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,6 +70,8 @@ type Collector struct {
 	venues  []*venue
 	metrics *metrics
 	started time.Time
+
+	reconfiguring sync.Mutex
 }
 
 // New makes a collector; nothing runs until its Spec is started. An exchange

@@ -33,6 +33,7 @@ type exchange struct {
 	inBand  bool // books come with their snapshots on the channel
 	mute    bool // requests are not acknowledged
 	ends    int  // streams that clients have ended
+	begins  int  // streams that clients have asked for
 }
 
 // pair is one instrument's truth.
@@ -42,6 +43,7 @@ type pair struct {
 	bids, asks          map[int]int // price in cents -> amount in thousandths
 	trades              []past
 	quotes              int64
+	turnover            float64
 }
 
 type past struct {
@@ -59,17 +61,19 @@ type client struct {
 
 func newExchange(t *testing.T, poke func()) *exchange {
 	x := &exchange{pairs: map[string]*pair{}, clients: map[*client]bool{}, poke: poke}
-	for _, base := range []string{"BTC", "ETH", "SOL"} {
+	for n, base := range []string{"BTC", "ETH", "SOL"} {
 		p := &pair{native: base + "USDT", base: base, quote: "USDT", update: 1000, bids: map[int]int{}, asks: map[int]int{}}
 		for i := range 30 {
 			p.bids[9990-i], p.asks[10_010+i] = 1000+i, 2000+i
 		}
+		p.turnover = float64(100 - n)
 		p.trades = append(p.trades, past{ID: 500, Price: "100.00", Amount: "1.000", Time: time.Now().UnixMilli()})
 		x.pairs[p.native], x.order = p, append(x.order, p.native)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/stream", x.serveStream)
 	mux.HandleFunc("/api/v3/exchangeInfo", x.rest(x.info))
+	mux.HandleFunc("/api/v3/ticker/24hr", x.rest(x.tickers))
 	mux.HandleFunc("/api/v3/depth", x.rest(x.depth))
 	mux.HandleFunc("/api/v3/trades", x.rest(x.recent))
 	mux.HandleFunc("/api/v3/historicalTrades", x.rest(x.historical))
@@ -104,6 +108,14 @@ func (x *exchange) info(*http.Request) any {
 		symbols = append(symbols, map[string]any{"symbol": native, "status": "TRADING", "baseAsset": p.base, "quoteAsset": p.quote, "filters": []any{}})
 	}
 	return map[string]any{"symbols": symbols}
+}
+
+func (x *exchange) tickers(*http.Request) any {
+	out := []map[string]any{}
+	for _, native := range x.order {
+		out = append(out, map[string]any{"symbol": native, "quoteVolume": fmt.Sprint(x.pairs[native].turnover)})
+	}
+	return out
 }
 
 func (x *exchange) depth(r *http.Request) any {
@@ -183,6 +195,7 @@ func (x *exchange) serveStream(w http.ResponseWriter, r *http.Request) {
 		x.mu.Lock()
 		for _, s := range m.Params {
 			if m.Method == "SUBSCRIBE" {
+				x.begins++
 				c.streams[s] = true
 			} else {
 				delete(c.streams, s)
@@ -319,6 +332,18 @@ func (x *exchange) connections() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.made
+}
+
+func (x *exchange) begun() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.begins
+}
+
+func (x *exchange) clientCount() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.clients)
 }
 
 // subscribed reports whether some client has all of these streams.

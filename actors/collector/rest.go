@@ -1,12 +1,9 @@
 package collector
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -158,7 +155,7 @@ func (r *rest) nextCall() func(context.Context) any {
 		return func(ctx context.Context) any {
 			m := listed{}
 			if m.instruments, m.err = v.fetchInstruments(ctx); m.err == nil && v.wish.Load().top > 0 {
-				m.ranking, m.rankErr = v.fetchRanking(ctx)
+				m.ranking, m.rankErr = v.fetchRanking(ctx, m.instruments)
 			}
 			return m
 		}
@@ -364,20 +361,13 @@ func (v *venue) fetchInstruments(ctx context.Context) ([]*market.Instrument, err
 	return v.made.Load().client.Instruments(ctx)
 }
 
-// fetchRanking lists native symbols, the most traded first; equal ones by name.
-func (v *venue) fetchRanking(ctx context.Context) ([]string, error) {
+// fetchRanking lists native symbols, the most traded first.
+func (v *venue) fetchRanking(ctx context.Context, listed []*market.Instrument) ([]string, error) {
 	volumes, err := v.made.Load().client.Volumes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(volumes, func(a, b connectors.Volume) int {
-		return cmp.Or(cmp.Compare(b.Turnover, a.Turnover), strings.Compare(a.Native, b.Native))
-	})
-	out := make([]string, len(volumes))
-	for i := range volumes {
-		out[i] = volumes[i].Native
-	}
-	return out, nil
+	return rank(volumes, listed), nil
 }
 
 func (v *venue) fetchBook(ctx context.Context, e *errand) errandDone {

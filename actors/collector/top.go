@@ -1,10 +1,53 @@
 package collector
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 
+	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/market"
 )
+
+// dollars are the quotes that others are compared in.
+var dollars = []string{"USDT", "USD", "USDC"}
+
+// rank lists native symbols, the most traded first and equal ones by name. A
+// turnover in a quote of its own is reckoned in dollars by the last prices; one
+// whose quote has no price in dollars counts as none.
+func rank(volumes []connectors.Volume, listed []*market.Instrument) []string {
+	of := make(map[string]*market.Instrument, len(listed))
+	for _, i := range listed {
+		of[i.Native] = i
+	}
+	worth := map[string]float64{} // of an asset, in dollars
+	for _, d := range dollars {
+		worth[d] = 1
+	}
+	for _, v := range volumes {
+		switch i := of[v.Native]; {
+		case i == nil || v.Price == 0:
+		case slices.Contains(dollars, i.Quote) && worth[i.Base] == 0:
+			worth[i.Base] = v.Price
+		case slices.Contains(dollars, i.Base) && worth[i.Quote] == 0:
+			worth[i.Quote] = 1 / v.Price
+		}
+	}
+	volumes = slices.Clone(volumes)
+	for n, v := range volumes {
+		if i := of[v.Native]; i != nil && v.Price != 0 {
+			volumes[n].Turnover *= worth[i.Quote]
+		}
+	}
+	slices.SortFunc(volumes, func(a, b connectors.Volume) int {
+		return cmp.Or(cmp.Compare(b.Turnover, a.Turnover), strings.Compare(a.Native, b.Native))
+	})
+	out := make([]string, len(volumes))
+	for n := range volumes {
+		out[n] = volumes[n].Native
+	}
+	return out
+}
 
 // topOf chooses the n most traded instruments. One that was chosen before stays
 // until it has fallen below rank 1.25 n, so that neighbours in rank do not take

@@ -1,9 +1,11 @@
 package collector
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/market"
 )
 
@@ -40,5 +42,24 @@ func TestTopKeepsItsMembers(t *testing.T) {
 		if strings.TrimSpace(got) != tc.want {
 			t.Errorf("%s: got%s, want %s", tc.name, got, tc.want)
 		}
+	}
+}
+
+func TestRankComparesQuotes(t *testing.T) {
+	var listed []*market.Instrument
+	for _, s := range []string{"BTC-USDT", "BTC-TRY", "USDT-TRY", "ETH-BTC", "DOGE-XYZ"} {
+		base, quote, _ := strings.Cut(s, "-")
+		listed = append(listed, &market.Instrument{Symbol: s, Native: base + quote, Base: base, Quote: quote})
+	}
+	got := rank([]connectors.Volume{
+		{Native: "BTCTRY", Turnover: 40_000_000, Price: 2_000_000}, // 1 million dollars
+		{Native: "BTCUSDT", Turnover: 9_000_000, Price: 50_000},
+		{Native: "USDTTRY", Turnover: 8_000_000, Price: 40},    // 200,000
+		{Native: "ETHBTC", Turnover: 100, Price: .05},          // 5 million
+		{Native: "DOGEXYZ", Turnover: 1_000_000_000, Price: 7}, // nobody knows
+		{Native: "NEW", Turnover: 3_000_000},                   // in the market's unit
+	}, listed)
+	if want := []string{"BTCUSDT", "ETHBTC", "NEW", "BTCTRY", "USDTTRY", "DOGEXYZ"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -26,6 +26,9 @@ type venue struct {
 	exchange string
 	market   market.Market
 
+	// settings are those in force; the handle's lock guards them.
+	settings marketSettings
+
 	wish    atomic.Pointer[wish]
 	made    atomic.Pointer[setup] // nil before the market was enabled first
 	listing atomic.Pointer[listing]
@@ -88,10 +91,11 @@ type listing struct {
 
 func newVenue(o *Options, x Exchange, m market.Market, cfg connectors.MarketConfig) (*venue, error) {
 	v := &venue{opts: o, of: x.Exchange, name: x.Name() + "-" + m.String(), exchange: x.Name(), market: m}
+	v.settings = marketSettings{x.Config.Enabled, cfg}
 	v.routes.Store(&routes{})
 	v.parts.New = func() any { return new(part) }
 	v.entries.New = func() any { return newEntry() }
-	w, err := v.wishOf(x.Config.Enabled && cfg.Enabled, cfg)
+	w, err := v.wishOf(v.settings.enabled(), cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -105,6 +105,10 @@ type world struct {
 	overlays  *overlays
 	config    collector.Config
 	symbols   []string
+	top       int
+	off       bool                // the exchange is not enabled
+	of        connectors.Exchange // as started
+	settings  connectors.Config   // as started
 	wrap      func(connectors.Exchange) connectors.Exchange
 	epoch     int64
 	applied   func(context.Context, market.StreamID) error
@@ -136,11 +140,13 @@ func (w *world) start() {
 	for name, m := range cfg.Markets {
 		m.Enabled = name == "spot"
 		m.WSURL, m.RESTURL = "ws"+strings.TrimPrefix(w.exchange.URL, "http"), w.exchange.URL
-		m.Symbols, m.DataTypes = w.symbols, []string{"trade", "book_delta", "book_ticker"}
+		m.Symbols, m.DataTypes, m.Top = w.symbols, []string{"trade", "book_delta", "book_ticker"}, w.top
 		m.Reconnect.InitialWait = time.Millisecond
 		m.RateLimits.WSConnectsPer5Minutes = 300
 		cfg.Markets[name] = m
 	}
+	cfg.Enabled = !w.off
+	w.of, w.settings = x, cfg
 	w.epoch++
 	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()

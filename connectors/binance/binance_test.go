@@ -1,6 +1,7 @@
 package binance_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/marketprism/marketprism/connectors"
@@ -30,6 +31,23 @@ func FuzzSpot(f *testing.F) {
 
 func FuzzPerpetual(f *testing.F) {
 	connectorstest.FuzzDecoder(f, subject.Venue(f, market.Perpetual), connectorstest.Frames(f, "perpetual"))
+}
+
+func FuzzVolumes(f *testing.F) {
+	ranked := subject.Venue(f, market.Spot).REST.(connectors.Ranked)
+	f.Add([]byte(`[{"symbol":"BTCUSDT","lastPrice":"70000.01","quoteVolume":"840000120.50"},{"symbol":"X","quoteVolume":"0"}]`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		list, err := ranked.Volumes(body)
+		var bad *connectors.FrameError
+		if err != nil && (!errors.As(err, &bad) || list != nil) {
+			t.Fatalf("%v, %v", list, err)
+		}
+		for _, v := range list {
+			if v.Native == "" || !(v.Turnover >= 0) || !(v.Price >= 0) {
+				t.Fatalf("%+v of %q", v, body)
+			}
+		}
+	})
 }
 
 func delta(first, last, prev int64) *market.BookDelta {

@@ -26,6 +26,8 @@ func (r replayer) Call(u *url.URL) connectors.ReplayCall {
 	case r.paths.instruments:
 		c.Kind = connectors.NeedInstruments
 		q = url.Values{}
+	case r.paths.volumes:
+		c.Kind = connectors.NeedVolumes
 	case r.paths.depth:
 		c.Kind, c.Topic = connectors.NeedSnapshot, strings.ToLower(c.Symbol)+"@depth"
 	case r.paths.trades:

@@ -13,20 +13,20 @@ import (
 
 // paths are the REST calls of a product with their weights.
 type paths struct {
-	instruments, depth, trades, oldTrades      string
-	instrumentsWeight, tradesWeight, oldWeight int
+	instruments, volumes, depth, trades, oldTrades            string
+	instrumentsWeight, volumesWeight, tradesWeight, oldWeight int
 }
 
 // https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints
 var spotPaths = paths{
-	instruments: "/api/v3/exchangeInfo", depth: "/api/v3/depth", trades: "/api/v3/trades", oldTrades: "/api/v3/historicalTrades",
-	instrumentsWeight: 20, tradesWeight: 25, oldWeight: 25,
+	instruments: "/api/v3/exchangeInfo", volumes: "/api/v3/ticker/24hr", depth: "/api/v3/depth", trades: "/api/v3/trades", oldTrades: "/api/v3/historicalTrades",
+	instrumentsWeight: 20, volumesWeight: 80, tradesWeight: 25, oldWeight: 25,
 }
 
 // https://developers.binance.com/docs/derivatives/usds-margined-futures/market-data
 var usdmPaths = paths{
-	instruments: "/fapi/v1/exchangeInfo", depth: "/fapi/v1/depth", trades: "/fapi/v1/trades", oldTrades: "/fapi/v1/historicalTrades",
-	instrumentsWeight: 1, tradesWeight: 5, oldWeight: 20,
+	instruments: "/fapi/v1/exchangeInfo", volumes: "/fapi/v1/ticker/24hr", depth: "/fapi/v1/depth", trades: "/fapi/v1/trades", oldTrades: "/fapi/v1/historicalTrades",
+	instrumentsWeight: 1, volumesWeight: 40, tradesWeight: 5, oldWeight: 20,
 }
 
 // The number of trades that one call gives, spot and futures alike. (Futures:
@@ -59,6 +59,9 @@ func (r *rest) Request(n connectors.Need) (connectors.Request, error) {
 	p := r.product.paths
 	if n.Kind == connectors.NeedInstruments {
 		return r.call(n, p.instruments, p.instrumentsWeight, 0), nil
+	}
+	if n.Kind == connectors.NeedVolumes {
+		return r.call(n, p.volumes, p.volumesWeight, 0), nil
 	}
 	if n.Instrument == nil {
 		return connectors.Request{}, fmt.Errorf("%s of no instrument: %w", n.Kind, connectors.ErrUnsupported)
@@ -124,6 +127,9 @@ func (r *rest) Recognise(u *url.URL, known *market.Instruments) (connectors.Requ
 	case p.instruments:
 		req.Kind, req.Weight = connectors.NeedInstruments, p.instrumentsWeight
 		return req, true
+	case p.volumes:
+		req.Kind, req.Weight = connectors.NeedVolumes, p.volumesWeight
+		return req, q.Get("symbol") == ""
 	case p.depth:
 		req.Kind = connectors.NeedSnapshot
 		if n, err := strconv.Atoi(q.Get("limit")); err == nil {

@@ -1,0 +1,175 @@
+package collector_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// with is the world's configuration after a change of its spot market.
+func (w *world) with(change func(spot *connectors.MarketConfig)) []collector.Exchange {
+	cfg := w.settings
+	markets := map[string]connectors.MarketConfig{}
+	for name, m := range cfg.Markets {
+		if name == "spot" {
+			change(&m)
+		}
+		markets[name] = m
+	}
+	cfg.Markets = markets
+	w.settings = cfg
+	return []collector.Exchange{{Exchange: w.of, Config: cfg}}
+}
+
+func (w *world) reconfigure(change func(spot *connectors.MarketConfig)) (taken, needRestart []string) {
+	w.Helper()
+	taken, needRestart, err := w.collector.Reconfigure(w.Context(), w.with(change))
+	if err != nil {
+		w.Fatal(err)
+	}
+	return taken, needRestart
+}
+
+func (w *world) stats() collector.MarketStats {
+	w.Helper()
+	s, err := w.collector.ExchangeStats(w.Context(), "binance")
+	if err != nil {
+		w.Fatal(err)
+	}
+	return s.AdapterStats["spot"]
+}
+
+func TestReconfigureSymbolsAndDataTypes(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.ready("BTCUSDT", "ETHUSDT")
+	asked := w.exchange.begun()
+
+	taken, restart := w.reconfigure(func(m *connectors.MarketConfig) {
+		m.Symbols, m.Depth = []string{"BTC-USDT", "SOL-USDT"}, 500
+	})
+	if want := []string{"exchanges.binance.markets.spot.symbols"}; !slices.Equal(taken, want) {
+		t.Errorf("taken %v, want %v", taken, want)
+	}
+	if want := []string{"exchanges.binance.markets.spot.depth"}; !slices.Equal(restart, want) {
+		t.Errorf("needing a restart %v, want %v", restart, want)
+	}
+	w.ready("SOLUSDT")
+	w.await(t, "the end of ETH-USDT", func() bool { return !w.exchange.subscribed("ethusdt@trade") })
+	w.settled("BTCUSDT")
+	if n := w.exchange.connections(); n != 1 {
+		t.Errorf("%d connections: the change cost a socket", n)
+	}
+	if n := w.exchange.begun() - asked; n != 3 {
+		t.Errorf("%d subscriptions were asked for, want SOL-USDT's three alone", n)
+	}
+	if g := w.ledger.all(btc, market.KindGap); len(g) != 0 {
+		t.Errorf("BTC-USDT was not touched and has gaps: %v", g)
+	}
+
+	// What needs a restart is named again, and only that.
+	taken, restart = w.reconfigure(func(m *connectors.MarketConfig) { m.DataTypes = []string{"trade"} })
+	if !slices.Equal(taken, []string{"exchanges.binance.markets.spot.data_types"}) || len(restart) != 1 {
+		t.Errorf("taken %v, needing a restart %v", taken, restart)
+	}
+	w.await(t, "the end of the books", func() bool { return !w.exchange.subscribed("btcusdt@depth@100ms") })
+	if !w.exchange.subscribed("btcusdt@trade", "solusdt@trade") {
+		t.Error("trades are not subscribed any more")
+	}
+}
+
+func TestReconfigureRefusesWhatIsWrong(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.ready("BTCUSDT")
+	for name, change := range map[string]func(*connectors.MarketConfig){
+		"a data type": func(m *connectors.MarketConfig) { m.DataTypes, m.Symbols = []string{"nosuch"}, nil },
+		"a number":    func(m *connectors.MarketConfig) { m.Top, m.Symbols = -1, nil },
+	} {
+		before := w.settings
+		taken, _, err := w.collector.Reconfigure(t.Context(), w.with(change))
+		w.settings = before
+		if err == nil || len(taken) != 0 {
+			t.Errorf("%s that is wrong: taken %v, %v", name, taken, err)
+		}
+	}
+	if s := w.stats(); s.Streams != 2 {
+		t.Errorf("%d streams after settings that are wrong, want the same 2", s.Streams)
+	}
+}
+
+func TestReconfigureDisablesAndEnables(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.ready("BTCUSDT", "ETHUSDT")
+	taken, _ := w.reconfigure(func(m *connectors.MarketConfig) { m.Enabled = false })
+	if !slices.Equal(taken, []string{"exchanges.binance.markets.spot.enabled"}) {
+		t.Errorf("taken %v", taken)
+	}
+	w.await(t, "the end of the sessions", func() bool { return w.exchange.clientCount() == 0 })
+	missed := w.exchange.trade("BTCUSDT", true)
+	w.reconfigure(func(m *connectors.MarketConfig) { m.Depth = 100 }) // disabled: it can be taken
+	taken, restart := w.reconfigure(func(m *connectors.MarketConfig) { m.Enabled, m.DepthSpeed = true, 0 })
+	if len(restart) != 0 || !slices.Contains(taken, "exchanges.binance.markets.spot.enabled") {
+		t.Errorf("taken %v, needing a restart %v", taken, restart)
+	}
+	w.ready("BTCUSDT", "ETHUSDT")
+	w.await(t, "what was missed meanwhile", func() bool { return w.has(btc, missed) })
+	w.sameBook("BTCUSDT")
+	// Quick changes end as the last one says.
+	w.reconfigure(func(m *connectors.MarketConfig) { m.Enabled = false })
+	w.reconfigure(func(m *connectors.MarketConfig) { m.Enabled = true })
+	w.reconfigure(func(m *connectors.MarketConfig) { m.Enabled = false })
+	w.reconfigure(func(m *connectors.MarketConfig) { m.Enabled, m.Symbols = true, []string{"SOL-USDT"} })
+	w.ready("SOLUSDT")
+	if s := w.stats(); s.Streams != 1 || len(s.Sessions) != 1 {
+		t.Errorf("at the end: %+v", s)
+	}
+}
+
+func TestReconfigureFromNothing(t *testing.T) {
+	w := newWorld(t)
+	w.off = true
+	w.start()
+	if got := w.exchange.connections(); got != 0 {
+		t.Errorf("%d connections to an exchange that is disabled", got)
+	}
+	if h := w.collector.Health(t.Context()); !strings.Contains(h.Checks["exchanges"].Detail, "no exchange is enabled") {
+		t.Errorf("health %+v", h.Checks)
+	}
+	w.settings.Enabled = true
+	w.reconfigure(func(*connectors.MarketConfig) {})
+	w.ready("BTCUSDT", "ETHUSDT")
+}
+
+func TestTopByVolume(t *testing.T) {
+	w := newWorld(t)
+	w.symbols, w.top = []string{"SOL-USDT"}, 1
+	w.start()
+	w.ready("SOLUSDT", "BTCUSDT")
+	s := w.stats()
+	if s.Streams != 2 || !slices.Equal(s.TopSymbols, []string{"BTC-USDT"}) || s.Origins["top"] != 1 || s.Origins["configured"] != 1 {
+		t.Errorf("stats %+v", s)
+	}
+	// Another number is resolved at once, and with the volumes as they are now.
+	w.exchange.set(func(x *exchange) { x.pairs["ETHUSDT"].turnover = 1000 })
+	taken, _ := w.reconfigure(func(m *connectors.MarketConfig) { m.Top = 2 })
+	if !slices.Equal(taken, []string{"exchanges.binance.markets.spot.top"}) {
+		t.Errorf("taken %v", taken)
+	}
+	w.ready("ETHUSDT")
+	all, err := w.collector.Symbols(t.Context(), "binance", "spot", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sym := range all {
+		want := map[string]string{"BTC-USDT": "top", "ETH-USDT": "top", "SOL-USDT": "configured"}[sym.Instrument.Symbol]
+		if got := strings.Join(sym.Origins, ","); got != want {
+			t.Errorf("%s is collected because of %s, want %s", sym.Instrument.Symbol, got, want)
+		}
+	}
+}
