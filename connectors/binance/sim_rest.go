@@ -45,6 +45,9 @@ func (r *simREST) Weight(u *url.URL) int {
 	if strings.HasSuffix(u.Path, "/ticker/24hr") && q.Get("symbol") == "" {
 		return 40
 	}
+	if strings.HasSuffix(u.Path, "/aggTrades") && r.futures {
+		return 20
+	}
 	if strings.HasPrefix(u.Path, "/futures/data/") {
 		return 0
 	}
@@ -111,7 +114,7 @@ func (r *simREST) Answer(u *url.URL, v *simulator.View) simulator.Answer {
 }
 
 func (r *simREST) serves(path string) bool {
-	return strings.HasSuffix(path, "/klines") || r.futures && (path == "/fapi/v1/openInterest" || strings.HasPrefix(path, "/futures/data/"))
+	return strings.HasSuffix(path, "/klines") || strings.HasSuffix(path, "/aggTrades") || r.futures && (path == "/fapi/v1/openInterest" || strings.HasPrefix(path, "/futures/data/"))
 }
 
 func (r *simREST) book(c connectors.ReplayCall, v *simulator.View) *connectors.ReplayBook {
@@ -172,6 +175,12 @@ func (r *simREST) derived(c connectors.ReplayCall, u *url.URL, v *simulator.View
 			})
 		}
 		body = rows
+	case strings.HasSuffix(u.Path, "/aggTrades"):
+		if q.Has("startTime") || q.Has("endTime") {
+			return refuse(http.StatusBadRequest, -1128, "Combination of optional parameters invalid.")
+		}
+		c.Kind = connectors.NeedTradesFrom // from an id, or the last ones
+		return simulator.Answer{Status: http.StatusOK, Body: r.aggregates(r.trades(c, u, v))}
 	case r.futures && u.Path == "/fapi/v1/openInterest":
 		s, _ := v.State(c.Symbol)
 		body = struct {
@@ -185,6 +194,31 @@ func (r *simREST) derived(c connectors.ReplayCall, u *url.URL, v *simulator.View
 		return refuse(http.StatusNotFound, -5000, "Path "+u.Path+", Method GET is invalid")
 	}
 	return asJSON(body)
+}
+
+// aggregates lets every trade be an aggregate of its own, as the stream does.
+// https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints#compressedaggregate-trades-list
+func (r *simREST) aggregates(list []market.Trade) []byte {
+	w := &simConn{futures: r.futures}
+	out := []byte{'['}
+	for i := range list {
+		t := &list[i]
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = strconv.AppendInt(append(out, `{"a":`...), t.Seq.V, 10)
+		out = w.number(out, "p", t.Price)
+		out = w.number(out, "q", t.Amount)
+		out = addInt(out, "f", t.Seq.V)
+		out = addInt(out, "l", t.Seq.V)
+		out = addInt(out, "T", t.ExchangeTime/1e6)
+		out = addBool(out, "m", t.Side == market.Sell)
+		if !r.futures {
+			out = append(out, `,"M":true`...)
+		}
+		out = append(out, '}')
+	}
+	return append(out, ']')
 }
 
 func asJSON(body any) simulator.Answer {
