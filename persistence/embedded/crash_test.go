@@ -12,6 +12,7 @@ import (
 
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/memtable"
 	"github.com/marketprism/marketprism/persistence/part"
 	"github.com/marketprism/marketprism/persistence/persistencetest"
 )
@@ -294,7 +295,7 @@ func TestBacklog(t *testing.T) {
 		}
 		return err
 	}
-	for i := range maxSealed {
+	for i := range memtable.MaxSealed {
 		if err := next(); err != nil {
 			t.Fatal(err)
 		}
@@ -305,7 +306,7 @@ func TestBacklog(t *testing.T) {
 			t.Fatalf("seal %d: %v", i, err)
 		}
 	}
-	for range backlogFactor {
+	for range memtable.BacklogFactor {
 		if err := next(); err != nil {
 			t.Fatal(err)
 		}
@@ -322,8 +323,8 @@ func TestBacklog(t *testing.T) {
 	if err := e.Publish(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
-	if got := e.Position(0).Seq; got != maxSealed {
-		t.Errorf("published up to %d, want everything sealed, %d", got, maxSealed)
+	if got := e.Position(0).Seq; got != memtable.MaxSealed {
+		t.Errorf("published up to %d, want everything sealed, %d", got, memtable.MaxSealed)
 	}
 	if err := e.Seal(persistence.Position{Seq: seq}); err != nil {
 		t.Errorf("sealing after publishing: %v", err)

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +18,9 @@ import (
 
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/memtable"
 	"github.com/marketprism/marketprism/persistence/part"
+	"github.com/marketprism/marketprism/persistence/scan"
 )
 
 // Surroundings are what an engine needs of its process. Every field may be left
@@ -43,7 +46,9 @@ type Engine struct {
 	disk    part.Disk
 	lock    *os.File
 	names   *part.Names
-	schemas [market.NumKinds]*part.Schema
+	schemas *part.Schemas
+	memory  *memtable.Store
+	scan.Reader
 
 	closed    chan struct{}
 	closeOnce sync.Once
@@ -56,18 +61,20 @@ type Engine struct {
 	manifest   *part.Manifest
 	maintain   sync.Mutex
 
-	// mu guards what a query pins: the parts and memtables that there are.
-	mu        sync.RWMutex
-	shards    map[int]*shard
-	parts     [market.NumKinds][]*stored // by shard and last sequence
-	garbage   []*stored
-	damaged   []part.Damaged
-	memtables uint64
+	// mu guards which parts there are.
+	mu      sync.RWMutex
+	parts   [market.NumKinds][]*stored // by shard and last sequence
+	garbage []*stored
+	damaged []part.Damaged
 
-	nextFile   atomic.Uint64
-	superseded atomic.Int64
-	failures   atomic.Int64
-	counted    overlapCounts
+	// publishing serialises the publications of a shard, and keeps what a failed one
+	// had made.
+	publishingMu sync.Mutex
+	publishing   map[int]*publication
+
+	nextFile atomic.Uint64
+	failures atomic.Int64
+	counted  overlapCounts
 }
 
 var _ persistence.Engine = (*Engine)(nil)
@@ -86,7 +93,7 @@ func Open(dir string, cfg Config, with Surroundings) (*Engine, error) {
 	}
 	e := &Engine{
 		dir: dir, cfg: cfg, now: with.Now, log: with.Log, disk: with.Disk,
-		names: part.NewNames(), closed: make(chan struct{}), shards: map[int]*shard{},
+		names: part.NewNames(), closed: make(chan struct{}), publishing: map[int]*publication{},
 	}
 	if e.now == nil {
 		e.now = time.Now
@@ -94,13 +101,16 @@ func Open(dir string, cfg Config, with Surroundings) (*Engine, error) {
 	if e.log == nil {
 		e.log = zap.NewNop()
 	}
-	for _, kind := range market.Kinds() {
-		if kind.Table() == "" {
-			continue
-		}
-		if e.schemas[kind], err = part.NewSchema(kind); err != nil {
-			return nil, err
-		}
+	if e.schemas, err = part.NewSchemas(); err != nil {
+		return nil, err
+	}
+	e.memory = memtable.New(memtable.Options{
+		Rows: cfg.PublishRows, Bytes: cfg.PublishBytes, Interval: cfg.PublishInterval, Now: e.now, Names: e.names, Schemas: e.schemas,
+	})
+	e.Reader = scan.Reader{
+		Layers: []scan.Layer{scan.Memory{Store: e.memory}, (*partsLayer)(e)}, Schemas: e.schemas, Now: e.now,
+		Enter: e.enter, Leave: e.calls.Done,
+		Read: func(kind market.Kind, n int) { e.metrics.read.WithLabelValues(kind.Table()).Add(float64(n)) },
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, &persistence.IOError{Op: "create store", Path: dir, Err: err}
@@ -130,9 +140,8 @@ func (e *Engine) load(r prometheus.Registerer) (err error) {
 	}
 	state := e.manifest.State()
 	e.damaged = state.Quarantined
-	for number, p := range state.Positions {
-		e.memtables++
-		e.shards[number] = newShard(number, p, e.memtables)
+	for _, p := range state.Positions {
+		e.memory.Restore(p)
 	}
 	listed := map[string]bool{}
 	for _, m := range state.Parts {
@@ -214,35 +223,31 @@ func fileNumber(file string) uint64 {
 	return n
 }
 
-// shard returns the state of a shard and makes it when needed.
-func (e *Engine) shard(number int) *shard {
-	e.mu.RLock()
-	s := e.shards[number]
-	e.mu.RUnlock()
-	if s != nil {
-		return s
+// Apply implements [persistence.Writer].
+func (e *Engine) Apply(shard int, seq uint64, batch *market.Batch) error {
+	done, err := e.memory.Apply(shard, seq, batch)
+	if err == nil {
+		e.metrics.applied(&done)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if s := e.shards[number]; s != nil {
-		return s
-	}
-	e.memtables++
-	s = newShard(number, persistence.Position{Shard: number}, e.memtables)
-	e.shards[number] = s
-	return s
+	return err
 }
+
+// Due implements [persistence.Writer].
+func (e *Engine) Due(shard int) bool { return e.memory.Due(shard) }
+
+// Seal implements [persistence.Writer].
+func (e *Engine) Seal(p persistence.Position) error { return e.memory.Seal(p) }
 
 // Position implements [persistence.Visibility].
-func (e *Engine) Position(number int) persistence.Position {
-	s := e.shard(number)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.position.Clone()
-}
+func (e *Engine) Position(shard int) persistence.Position { return e.memory.Position(shard) }
 
 // Applied implements [persistence.Visibility].
-func (e *Engine) Applied(number int) uint64 { return e.shard(number).appliedSeq() }
+func (e *Engine) Applied(shard int) uint64 { return e.memory.Applied(shard) }
+
+// WaitApplied implements [persistence.Visibility].
+func (e *Engine) WaitApplied(ctx context.Context, shard int, seq uint64) error {
+	return e.memory.WaitApplied(ctx, shard, seq)
+}
 
 func (e *Engine) isClosed() bool {
 	select {
@@ -271,6 +276,7 @@ func (e *Engine) Close() error {
 		e.callsMu.Lock()
 		close(e.closed)
 		e.callsMu.Unlock()
+		e.memory.Close()
 		e.calls.Wait()
 		var errs []error
 		for _, parts := range e.parts {

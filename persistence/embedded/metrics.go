@@ -5,6 +5,7 @@ import (
 
 	"github.com/marketprism/marketprism/internal/catalogue"
 	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence/memtable"
 )
 
 type metrics struct {
@@ -57,4 +58,20 @@ func (m *metrics) setParts(kind market.Kind, parts []*stored) {
 	}
 	m.parts.WithLabelValues(kind.Table()).Set(float64(len(parts)))
 	m.stored.WithLabelValues(kind.Table()).Set(float64(bytes))
+}
+
+// applied counts a message's records.
+func (m *metrics) applied(done *memtable.Applied) {
+	total := int64(0)
+	for kind, n := range done.Rows {
+		if n > 0 {
+			total += n
+			m.rows.WithLabelValues(market.Kind(kind).Table()).Add(float64(n))
+		}
+	}
+	m.batches.Inc()
+	m.queue.Add(float64(total))
+	if done.Superseded > 0 {
+		m.dropped.WithLabelValues("superseded").Add(float64(done.Superseded))
+	}
 }

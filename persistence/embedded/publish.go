@@ -7,62 +7,80 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sync"
 
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/memtable"
 	"github.com/marketprism/marketprism/persistence/part"
 )
 
+// publication is the state of a shard's publishing.
+type publication struct {
+	sync.Mutex // one at a time
+	// of is the table under way, done the parts that a failed attempt has made.
+	of   *memtable.Table
+	done map[market.Kind]*part.Meta
+}
+
+func (e *Engine) publicationOf(shard int) *publication {
+	e.publishingMu.Lock()
+	defer e.publishingMu.Unlock()
+	p := e.publishing[shard]
+	if p == nil {
+		p = &publication{}
+		e.publishing[shard] = p
+	}
+	return p
+}
+
 // Publish implements [persistence.Writer].
-func (e *Engine) Publish(ctx context.Context, number int) error {
+func (e *Engine) Publish(ctx context.Context, shard int) error {
 	if err := e.enter(); err != nil {
 		return err
 	}
 	defer e.calls.Done()
-	s := e.shard(number)
-	s.publish.Lock()
-	defer s.publish.Unlock()
+	p := e.publicationOf(shard)
+	p.Lock()
+	defer p.Unlock()
 	for {
-		e.mu.RLock()
-		var m *memtable
-		if len(s.sealed) > 0 {
-			m = s.sealed[0]
-		}
-		e.mu.RUnlock()
-		if m == nil {
+		t := e.memory.Oldest(shard)
+		if t == nil {
 			return nil
 		}
-		if err := e.publish(ctx, s, m); err != nil {
+		if p.of != t {
+			p.of, p.done = t, map[market.Kind]*part.Meta{}
+		}
+		if err := e.publish(ctx, p); err != nil {
 			e.failures.Add(1)
 			e.metrics.retries.Inc()
-			return fmt.Errorf("publishing shard %d up to %d: %w", number, m.position.Seq, err)
+			return fmt.Errorf("publishing shard %d up to %d: %w", shard, t.Position.Seq, err)
 		}
 		e.failures.Store(0)
 	}
 }
 
-// publish makes one sealed memtable durable and lets its parts take its place.
-func (e *Engine) publish(ctx context.Context, s *shard, m *memtable) error {
+// publish makes one sealed table durable and lets its parts take its place.
+func (e *Engine) publish(ctx context.Context, p *publication) error {
+	t := p.of
 	began := e.now()
-	s.mu.Lock()
-	first := s.position.Seq + 1
-	s.mu.Unlock()
-	change := &part.Change{Positions: []persistence.Position{m.position}}
+	first := e.memory.Position(t.Shard).Seq + 1
+	change := &part.Change{Positions: []persistence.Position{t.Position}}
 	dropped := int64(0)
-	for kind := range m.tables {
-		if m.tables[kind].rows.Load() == 0 {
+	for _, kind := range market.Kinds() {
+		if t.KindRows(kind) == 0 {
 			continue
 		}
-		meta := m.done[market.Kind(kind)]
+		meta := p.done[kind]
 		if meta == nil {
-			made, drop, err := e.writePart(ctx, m, market.Kind(kind), first, began.UnixNano())
+			made, drop, err := e.writePart(ctx, t, kind, first, began.UnixNano())
 			if err != nil {
 				return err
 			}
 			meta, dropped = made, dropped+drop
-			m.done[market.Kind(kind)] = meta
+			p.done[kind] = meta
 		}
 		change.Add = append(change.Add, meta)
 	}
@@ -71,26 +89,27 @@ func (e *Engine) publish(ctx context.Context, s *shard, m *memtable) error {
 	if err := e.manifest.Append(change); err != nil {
 		return err
 	}
-	e.install(s, m, change.Add)
-	e.observePublication(m, change.Add, dropped)
+	e.install(change.Add)
+	e.memory.Drop(t) // after its parts are listed: a query meets its rows in one place at least
+	e.observePublication(t, change.Add, dropped)
 	e.metrics.flush.Observe(e.now().Sub(began).Seconds())
 	return nil
 }
 
-// writePart writes one table of a memtable.
-func (e *Engine) writePart(ctx context.Context, m *memtable, kind market.Kind, first uint64, created int64) (*part.Meta, int64, error) {
+// writePart writes one kind of a table's records.
+func (e *Engine) writePart(ctx context.Context, t *memtable.Table, kind market.Kind, first uint64, created int64) (*part.Meta, int64, error) {
 	meta := part.Meta{
-		Kind: kind, File: e.fileName(kind, m.shard, first, m.position.Seq), JournalID: m.position.JournalID,
-		Shard: m.shard, FirstSeq: first, LastSeq: m.position.Seq, Created: created,
+		Kind: kind, File: e.fileName(kind, t.Shard, first, t.Position.Seq), JournalID: t.Position.JournalID,
+		Shard: t.Shard, FirstSeq: first, LastSeq: t.Position.Seq, Created: created,
 	}
 	dropped := int64(0)
 	made, err := part.Create(e.disk, e.dir, e.schemas[kind], e.names, meta, func(w *part.Writer) error {
-		for _, s := range m.tables[kind].all() {
-			merge := part.NewMerge(s.sources(nil, math.MinInt64, math.MaxInt64, 0, nil), false)
-			if err := copyRows(ctx, w, s.stream, merge); err != nil {
+		for _, stream := range t.Streams(kind) {
+			merge, before := t.Merge(kind, stream, math.MinInt64, math.MaxInt64)
+			if err := copyRows(ctx, w, stream, merge); err != nil {
 				return err
 			}
-			dropped += merge.Dropped + s.dropped
+			dropped += merge.Dropped + before
 		}
 		return nil
 	})
@@ -117,9 +136,8 @@ func copyRows(ctx context.Context, w *part.Writer, stream market.StreamID, merge
 	}
 }
 
-// install swaps a memtable for its parts in one step, so that every query sees
-// one of the two.
-func (e *Engine) install(s *shard, m *memtable, made []*part.Meta) {
+// install lists new parts.
+func (e *Engine) install(made []*part.Meta) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, meta := range made {
@@ -127,10 +145,6 @@ func (e *Engine) install(s *shard, m *memtable, made []*part.Meta) {
 		p.verified.Store(true)
 		e.addPart(p)
 	}
-	s.sealed = slices.Clone(s.sealed[1:])
-	s.mu.Lock()
-	s.position = m.position
-	s.mu.Unlock()
 }
 
 // addPart lists a part; e.mu is locked.
@@ -142,8 +156,8 @@ func (e *Engine) addPart(p *stored) {
 	e.metrics.setParts(kind, parts)
 }
 
-func (e *Engine) observePublication(m *memtable, made []*part.Meta, dropped int64) {
-	rows := m.rows.Load()
+func (e *Engine) observePublication(t *memtable.Table, made []*part.Meta, dropped int64) {
+	rows := t.Rows()
 	e.metrics.queue.Sub(float64(rows))
 	e.metrics.batchRows.Observe(float64(rows))
 	if dropped > 0 {
@@ -152,7 +166,7 @@ func (e *Engine) observePublication(m *memtable, made []*part.Meta, dropped int6
 	for _, meta := range made {
 		e.metrics.bytes.WithLabelValues(meta.Kind.Table()).Add(float64(meta.Bytes))
 	}
-	e.log.Debug("published", zap.Int("shard", m.shard), zap.Uint64("seq", m.position.Seq), zap.Int64("rows", rows), zap.Int("parts", len(made)))
+	e.log.Debug("published", zap.Int("shard", t.Shard), zap.Uint64("seq", t.Position.Seq), zap.Int64("rows", rows), zap.Int("parts", len(made)))
 }
 
 func (e *Engine) refreshGauges() {

@@ -12,9 +12,13 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/memtable"
 	"github.com/marketprism/marketprism/persistence/part"
+	"github.com/marketprism/marketprism/persistence/scan"
 )
 
 // Parts implements [persistence.Inspector].
@@ -42,19 +46,22 @@ func (e *Engine) Streams(kind market.Kind) []market.StreamID {
 	if !kind.Valid() {
 		return nil
 	}
-	v, err := e.pin(kind, math.MinInt64, math.MaxInt64, nil)
-	if err != nil {
+	if e.enter() != nil {
 		return nil
 	}
-	defer v.release()
-	return v.streams()
+	defer e.calls.Done()
+	list, err := scan.Streams(context.Background(), e.Layers, kind)
+	if err != nil { // neither memory nor the list of parts fails
+		e.log.Error("listing streams", zap.Error(err))
+	}
+	return list
 }
 
 // Stats implements [persistence.Inspector]. Rows are summed from the manifest and
 // the memtables; only where two of an instrument's sources share a time are keys
 // compared, and the outcome for parts is remembered.
 func (e *Engine) Stats(ctx context.Context) (persistence.Stats, error) {
-	stats := persistence.Stats{Superseded: e.superseded.Load(), PublishFailures: int(e.failures.Load()), Quarantined: []persistence.Quarantined{}}
+	stats := persistence.Stats{Superseded: e.memory.Superseded(), PublishFailures: int(e.failures.Load()), Quarantined: []persistence.Quarantined{}}
 	for _, kind := range market.Kinds() {
 		if kind.Table() == "" {
 			continue
@@ -79,22 +86,25 @@ func (e *Engine) tableStats(ctx context.Context, kind market.Kind) (persistence.
 		return t, err
 	}
 	defer e.calls.Done()
-	v, err := e.pin(kind, math.MinInt64, math.MaxInt64, nil)
+	has, err := e.schemas[kind].Project([]string{})
 	if err != nil {
 		return t, err
 	}
-	defer v.release()
-	if v.has, err = e.schemas[kind].Project([]string{}); err != nil {
-		return t, err
-	}
+	memory := e.memory.Pin(kind, math.MinInt64, math.MaxInt64, has) // before the parts: see package scan
+	v := e.pin(scan.Selection{Kind: kind, From: math.MinInt64, To: math.MaxInt64, Has: has})
+	defer v.Release()
 	for _, p := range v.parts {
 		t.Parts++
 		t.Bytes += p.meta.Bytes
 		t.Rows += p.meta.Rows
 	}
-	scanOf := v.scanner(part.Interleaved)
-	for _, stream := range v.streams() {
-		if err := v.countStream(ctx, stream, scanOf, &t); err != nil {
+	streams := map[market.StreamID]bool{}
+	for _, stream := range append(v.Streams(), memory.Streams()...) {
+		if streams[stream] {
+			continue
+		}
+		streams[stream] = true
+		if err := v.countStream(ctx, stream, memory, &t); err != nil {
 			return t, e.failed(err)
 		}
 	}
@@ -104,25 +114,19 @@ func (e *Engine) tableStats(ctx context.Context, kind market.Kind) (persistence.
 
 // countStream adds a stream's rows in memory, and takes off the rows whose key
 // another source has too.
-func (v *view) countStream(ctx context.Context, stream market.StreamID, scanOf scanner, t *persistence.TableStats) error {
+func (v *view) countStream(ctx context.Context, stream market.StreamID, memory *memtable.View, t *persistence.TableStats) error {
 	var extents []extent
 	for _, p := range v.parts {
 		if r := p.meta.Find(stream); r != nil {
 			extents = append(extents, extent{name: p.meta.File, lo: r.MinTime, hi: r.MaxTime, part: p, rng: r})
 		}
 	}
-	for _, m := range v.mem {
-		s := m.tables[v.kind].find(stream)
-		if s == nil {
-			continue
-		}
-		for _, b := range s.snapshot() {
-			t.MemoryRows += int64(b.Len())
-			extents = append(extents, extent{lo: b.TS(0), hi: b.TS(b.Len() - 1), block: b, priority: m.priority()})
-		}
-	}
+	memory.Blocks(stream, func(b *part.Block, priority uint64) {
+		t.MemoryRows += int64(b.Len())
+		extents = append(extents, extent{lo: b.TS(0), hi: b.TS(b.Len() - 1), block: b, priority: priority})
+	})
 	for _, w := range overlaps(extents) {
-		n, err := v.duplicates(ctx, stream, w, scanOf)
+		n, err := v.duplicates(ctx, stream, w)
 		if err != nil {
 			return err
 		}
@@ -184,7 +188,7 @@ func overlaps(extents []extent) []window {
 }
 
 // duplicates counts the rows of a window that another row replaces.
-func (v *view) duplicates(ctx context.Context, stream market.StreamID, w window, scanOf scanner) (int64, error) {
+func (v *view) duplicates(ctx context.Context, stream market.StreamID, w window) (int64, error) {
 	name := w.name(stream)
 	if n, ok := v.e.counted.get(name); ok {
 		return n, nil
@@ -195,11 +199,11 @@ func (v *view) duplicates(ctx context.Context, stream market.StreamID, w window,
 			lo := x.block.TimesFrom(w.lo, 0, x.block.Len())
 			hi := x.block.TimesFrom(w.hi+1, lo, x.block.Len())
 			if lo < hi {
-				sources = append(sources, part.NewBlockSource(x.block.Project(v.has), lo, hi, x.priority))
+				sources = append(sources, part.NewBlockSource(x.block.Project(v.s.Has), lo, hi, x.priority))
 			}
 			continue
 		}
-		sources = append(sources, &lateSource{part: x.part, rng: x.rng, scanOf: scanOf, from: w.lo, to: w.hi + 1})
+		sources = append(sources, &lateSource{part: x.part, rng: x.rng, scanOf: v.scanner(part.Interleaved), from: w.lo, to: w.hi + 1})
 	}
 	m := part.NewMerge(sources, false)
 	for {

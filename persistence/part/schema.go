@@ -57,6 +57,24 @@ type Schema struct {
 	leaves   []leaf
 }
 
+// Schemas are those of every kind that has a table, by kind.
+type Schemas [market.NumKinds]*Schema
+
+// NewSchemas makes the schemas of all kinds.
+func NewSchemas() (*Schemas, error) {
+	var all Schemas
+	var err error
+	for _, kind := range market.Kinds() {
+		if kind.Table() == "" {
+			continue
+		}
+		if all[kind], err = NewSchema(kind); err != nil {
+			return nil, err
+		}
+	}
+	return &all, nil
+}
+
 // NewSchema returns the schema of a kind that has a table.
 func NewSchema(kind market.Kind) (*Schema, error) {
 	if !kind.Valid() || kind.Table() == "" {

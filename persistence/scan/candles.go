@@ -1,4 +1,4 @@
-package embedded
+package scan
 
 import (
 	"context"
@@ -19,17 +19,21 @@ const candleChunk = 256
 // candleColumns are what a candle needs of a trade.
 var candleColumns = []string{"price", "amount", "quote_amount"}
 
-// Candles implements [persistence.Reader]. Open and close are those of the first
+// Candles computes candles from trades; see [persistence.Reader]. Open and close are those of the first
 // and the last trade by ts and id; volume is the exact sum of amounts;
 // quote_volume is the exact sum of quote_amount, absent unless every trade has
 // one; a trade without a price counts in none. An interval without trades has no
 // candle.
-func (e *Engine) Candles(_ context.Context, q persistence.CandleQuery) (persistence.Rows, error) {
+func (r *Reader) Candles(ctx context.Context, q persistence.CandleQuery) (persistence.Rows, error) {
+	if err := r.Enter(); err != nil {
+		return nil, err
+	}
+	defer r.Leave()
 	cut, err := parseInterval(q.Interval)
 	if err != nil {
 		return nil, err
 	}
-	schema := e.schemas[market.KindTrade]
+	schema := r.Schemas[market.KindTrade]
 	has, err := schema.ProjectLean(candleColumns)
 	if err != nil {
 		return nil, err
@@ -47,21 +51,23 @@ func (e *Engine) Candles(_ context.Context, q persistence.CandleQuery) (persiste
 			from = max(from, end)
 		}
 	}
-	v, err := e.pin(market.KindTrade, from, to, &q.Stream)
+	origin, err := originFilter(ctx, r.Layers, q.Origin, persistence.OriginPreferCollected, market.KindTrade, &q.Stream)
 	if err != nil {
 		return nil, err
 	}
-	v.desc, v.has = q.Newest, has
-	c := &candles{view: v, query: q, cut: cut, now: e.now().UnixNano(),
-		origin: e.originFilter(q.Origin, persistence.OriginPreferCollected, market.KindTrade, &q.Stream),
-		price:  schema.Column("price"), amount: schema.Column("amount"), quote: schema.Column("quote_amount"),
+	v, err := pin(ctx, r.Layers, Selection{Kind: market.KindTrade, Stream: &q.Stream, From: from, To: to, Has: has, Newest: q.Newest})
+	if err != nil {
+		return nil, err
 	}
-	c.spans = v.open(&q.Stream)
-	return c, nil
+	return &candles{
+		reader: r, views: v, query: q, cut: cut, now: r.Now().UnixNano(), origin: origin, spans: v.open(&q.Stream),
+		price: schema.Column("price"), amount: schema.Column("amount"), quote: schema.Column("quote_amount"),
+	}, nil
 }
 
 type candles struct {
-	view                 *view
+	reader               *Reader
+	views                *views // nil once closed
 	query                persistence.CandleQuery
 	cut                  interval
 	now                  int64
@@ -95,11 +101,13 @@ type bucket struct {
 
 // Next implements [persistence.Rows].
 func (c *candles) Next(ctx context.Context, into *market.Batch) (int, error) {
-	e, err := c.view.enter()
-	if err != nil {
+	if c.views == nil {
+		return 0, persistence.ErrClosed
+	}
+	if err := c.reader.Enter(); err != nil {
 		return 0, err
 	}
-	defer e.calls.Done()
+	defer c.reader.Leave()
 	if c.err != nil {
 		return 0, c.err
 	}
@@ -117,7 +125,7 @@ func (c *candles) Next(ctx context.Context, into *market.Batch) (int, error) {
 			}
 			if err != nil {
 				if ctx.Err() == nil {
-					err = e.failed(err)
+					err = c.views.failed(err)
 					c.err = err
 				}
 				return n, err
@@ -261,6 +269,9 @@ func parseCandleCursor(q persistence.CandleQuery) (int64, error) {
 
 // Close implements [persistence.Rows].
 func (c *candles) Close() error {
-	c.view.release()
+	if c.views != nil {
+		c.views.release()
+		c.views = nil
+	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package embedded
+package memtable
 
 import (
 	"context"
@@ -9,22 +9,21 @@ import (
 	"github.com/marketprism/marketprism/persistence"
 )
 
-// maxSealed is how many sealed memtables of a shard may await publishing.
-const maxSealed = 2
+// MaxSealed is how many sealed tables of a shard may await publishing.
+const MaxSealed = 2
 
-// backlogFactor times the publishing sizes is where Apply stops taking records.
-const backlogFactor = 2
+// BacklogFactor times the publishing sizes is where Apply stops taking records.
+const BacklogFactor = 2
 
 // shard is the state of one journal shard. The writer goroutine owns ord, cache
-// and the epochs; publishing serialises on its own lock.
+// and the epochs.
 type shard struct {
-	number  int
-	active  *memtable
-	sealed  []*memtable // oldest first; guarded by Engine.mu
-	ord     uint64
-	cache   map[*market.Instrument]*streamCache
-	epochs  map[string]*int64
-	publish sync.Mutex // one Publish at a time
+	number int
+	active *Table   // guarded by Store.mu
+	sealed []*Table // oldest first; guarded by Store.mu
+	ord    uint64
+	cache  map[*market.Instrument]*streamCache
+	epochs map[string]*int64
 
 	mu       sync.Mutex
 	applied  uint64
@@ -47,9 +46,9 @@ type streamCache struct {
 	series [market.NumKinds]*series
 }
 
-func newShard(number int, p persistence.Position, memtableNumber uint64) *shard {
+func newShard(number int, p persistence.Position, tableNumber uint64) *shard {
 	s := &shard{
-		number: number, active: newMemtable(number, memtableNumber), cache: map[*market.Instrument]*streamCache{},
+		number: number, active: newTable(number, tableNumber), cache: map[*market.Instrument]*streamCache{},
 		epochs: map[string]*int64{}, applied: p.Seq, sealedAt: p.Seq, position: p,
 	}
 	s.position.Shard = number

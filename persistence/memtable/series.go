@@ -1,4 +1,4 @@
-package embedded
+package memtable
 
 import (
 	"context"
@@ -101,7 +101,7 @@ func (s *series) compact(newest *part.Block) {
 		}
 		merged, err := s.merge(same)
 		if err != nil { // blocks in memory do not fail
-			panic("embedded: merging blocks: " + err.Error())
+			panic("memtable: merging blocks: " + err.Error())
 		}
 		rest := make([]*part.Block, 0, len(s.closed)) // snapshots hold the old slice
 		for _, b := range s.closed {
@@ -160,4 +160,11 @@ func (s *series) origins() (collected, external int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.collected, s.external
+}
+
+// replaced counts the rows that merging blocks in memory has dropped.
+func (s *series) replaced() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dropped
 }
