@@ -26,8 +26,8 @@ type paced struct {
 
 	// begin is closed when somebody listens.
 	begin chan struct{}
-	// sent is when the trade of a number was written, Unix ns; due when it should
-	// have been.
+	// sent is when the trade of a number was written, Unix ns; due the millisecond
+	// in which it should have been.
 	sent []atomic.Int64
 	due  []int64
 }
@@ -99,7 +99,8 @@ func (p *paced) send(ws *websocket.Conn) {
 			sent++
 			body = appendTrade(body[:0], now.UnixMilli(), sent)
 			frames = appendFrame(frames, body)
-			p.due[sent] = begin.Add(time.Duration(sent) * time.Second / time.Duration(p.rate)).UnixNano()
+			at := time.Duration(sent) * time.Second / time.Duration(p.rate)
+			p.due[sent] = begin.Add((at + time.Millisecond - 1).Truncate(time.Millisecond)).UnixNano()
 			p.sent[sent].Store(now.UnixNano())
 		}
 		if _, err := ws.NetConn().Write(frames); err != nil {
