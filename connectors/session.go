@@ -51,9 +51,10 @@ type SessionOptions struct {
 type Session struct {
 	o     SessionOptions
 	began time.Time // what elapsed counts from
-	plain bool      // stamps are of the machine's clock too
-	pool  sync.Pool
-	count counters
+	// monotonic: the times of the clock that stamps carry a monotonic reading.
+	monotonic bool
+	pool      sync.Pool
+	count     counters
 
 	mu      sync.Mutex
 	want    subscriptionSet
@@ -91,10 +92,10 @@ func NewSession(o SessionOptions) (*Session, error) {
 	if o.Dialer == nil {
 		o.Dialer = websocket.DefaultDialer
 	}
-	plain := o.Now == nil
-	if plain {
+	if o.Now == nil {
 		o.Now = time.Now
 	}
+	now := o.Now()
 	if o.Jitter == nil {
 		o.Jitter = func(bound time.Duration) time.Duration { return rand.N(bound + 1) }
 	}
@@ -103,7 +104,7 @@ func NewSession(o SessionOptions) (*Session, error) {
 		o.NextConn = func() int64 { last++; return last }
 	}
 	s := &Session{
-		o: o, began: time.Now(), plain: plain,
+		o: o, began: time.Now(), monotonic: now != now.Round(0),
 		changed: make(chan struct{}, 1), events: make(chan linkEvent, 64),
 		dialed: make(chan dialResult, 1), done: make(chan struct{}),
 	}

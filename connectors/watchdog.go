@@ -30,11 +30,11 @@ func (s *Session) elapsed(now time.Time) int64 { return int64(now.Sub(s.began)) 
 
 // moment is now, as Unix ns of the clock that stamps, and as elapsed.
 func (s *Session) moment() (at, elapsed int64) {
-	now := time.Now()
-	if s.plain {
+	now := s.o.Now()
+	if s.monotonic {
 		return now.UnixNano(), s.elapsed(now)
 	}
-	return s.o.Now().UnixNano(), s.elapsed(now)
+	return now.UnixNano(), s.elapsed(time.Now())
 }
 
 // watch begins and ends the watch over subscriptions. The reader sees a new map,
