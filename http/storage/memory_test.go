@@ -16,12 +16,17 @@ import (
 	branch "github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
+	wal "github.com/marketprism/marketprism/persistence/journal"
 )
 
 // memory is a branch that forgets at the end of the test. It keeps the promises of
 // the interfaces that the façade uses: keys replace each other, views do not
 // change, a batch is stored whole or not at all.
 type memory struct {
+	standing   branch.Standing
+	adopted    []branch.Adoption
+	notAdopted error
+
 	mu                 sync.Mutex
 	records            []market.Record // in reading order, per kind and stream mixed
 	keys               map[string]int
@@ -228,6 +233,23 @@ func (m *memory) Status(context.Context) (branch.Status, error) {
 		Shards:    []branch.ShardStatus{{State: "reading", Applied: 7, Position: 5, Registered: 5, Published: now, Journal: &branch.JournalStatus{First: 1, Last: 9, Lag: 2, Bytes: 100, MaxBytes: 1000}}},
 		MaxLeases: 256, Maintained: now, Writable: m.refuse == nil,
 	}, m.failing
+}
+
+func (m *memory) Standing(context.Context) (branch.Standing, error) { return m.standing, nil }
+
+func (m *memory) Adopt(context.Context) ([]branch.Adoption, error) { return m.adopted, m.notAdopted }
+
+func (m *memory) Reached(ctx context.Context, id string, shard int, seq uint64) (uint64, error) {
+	switch {
+	case id != "j":
+		return 0, fmt.Errorf("%w: %s", wal.ErrOtherJournal, id)
+	case shard > 0:
+		return 0, fmt.Errorf("%w: %d", wal.ErrShards, shard)
+	case seq > 7:
+		<-ctx.Done()
+		return 7, ctx.Err()
+	}
+	return 7, nil
 }
 
 func (m *memory) Health() (failures, warnings []error) { return m.failures, m.warnings }

@@ -51,7 +51,7 @@ func (f *service) queryRoutes() []chassis.Route {
 			chassis.Param{Name: "limit", Type: 0, Min: 1, Max: maxQuery, Doc: "The most rows to return; without it, all."},
 			chassis.Param{Name: "order", Enum: []string{"asc", "desc"}, Default: "asc", Doc: "By time, sequence, key."},
 			chassis.Param{Name: "format", Enum: []string{"json", "ndjson", "csv", "parquet"}, Default: "json"},
-			paramCursor, paramOrigin, paramDecimals),
+			paramCursor, paramOrigin, paramDecimals, paramExact),
 		Responses: []chassis.Response{
 			{Body: queryList{}},
 			{Body: map[string]any{}, Media: chassis.MediaNDJSON, Headers: map[string]string{headerCursor: "trailer; continues the answer when limit ended it"}},
@@ -104,13 +104,14 @@ func (f *service) query(w http.ResponseWriter, r *http.Request) error {
 	}
 	format := q.OneOf("format", "json", "json", "ndjson", "csv", "parquet")
 	asNumbers := q.OneOf("decimals", "string", "string", "number") == "number"
+	exact := q.Bool("exact", false)
 	if err := q.Err(); err != nil {
 		return err
 	}
 	if format == "parquet" {
 		return chassis.NotImplemented("Parquet as a query's format (GET " + base + "parts lists the files themselves)")
 	}
-	i, listed, err := f.find(ctx, asked, kind)
+	i, listed, err := f.findOr(ctx, asked, kind, exact)
 	if err != nil {
 		return err
 	}

@@ -39,11 +39,18 @@ type (
 		Status(ctx context.Context) (branch.Status, error)
 		Health() (failures, warnings []error)
 	}
+	// Joint says how the store and the journal stand to each other, and joins them.
+	Joint interface {
+		Standing(ctx context.Context) (branch.Standing, error)
+		Adopt(ctx context.Context) ([]branch.Adoption, error)
+		Reached(ctx context.Context, journalID string, shard int, seq uint64) (applied uint64, err error)
+	}
 	// Branch is all of them.
 	Branch interface {
 		Writer
 		Reader
 		Inspector
+		Joint
 	}
 	// Recorders say how the ways into the journal are; *journal.Handle does.
 	Recorders interface {
@@ -92,7 +99,7 @@ func Register(s *chassis.Server, o Options) error {
 	f := &service{Options: o, batches: sync.Pool{New: func() any { return new(market.Batch) }}}
 	f.addChecks(s.Health())
 	var routes []chassis.Route
-	for _, group := range [][]chassis.Route{f.tradeRoutes(), f.tickerRoutes(), f.orderbookRoutes(), f.queryRoutes(), f.candleRoutes(), f.inspectRoutes(), laterRoutes()} {
+	for _, group := range [][]chassis.Route{f.tradeRoutes(), f.tickerRoutes(), f.orderbookRoutes(), f.queryRoutes(), f.candleRoutes(), f.inspectRoutes(), f.journalRoutes(), f.tallyRoutes(), laterRoutes()} {
 		routes = append(routes, group...)
 	}
 	for i := range routes {

@@ -121,13 +121,16 @@ func (a *assault) bodies(e Endpoint) {
 	}
 	for name, header := range map[string][2]string{
 		"of type text":    {"Content-Type", "text/plain"},
-		"of type form":    {"Content-Type", "application/x-www-form-urlencoded"},
 		"of no type":      {"Content-Type", "/;=,"},
 		"in UTF-16":       {"Content-Type", "application/json; charset=utf-16"},
 		"said to be gzip": {"Content-Encoding", "gzip"},
 	} {
 		a.send(e, "body "+name, path, e.Body, true, header[:])
 	}
+	// JSON that is called a form is what curl sends; anything else of that type is one.
+	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	a.send(e, "body of type form", path, e.Body, false, form)
+	a.send(e, "body that is a form", path, "symbol=BTC&price=1", true, form)
 	for _, declared := range []bool{true, false} {
 		a.huge(e, path, declared)
 	}
