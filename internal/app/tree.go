@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -153,14 +152,7 @@ func (a *App) makeCollector(ctx context.Context) error {
 		System: a.system, Config: a.cfg.Collector.Streams, Epoch: epoch,
 		Recorder: a.recorders.For, Publisher: nc, Store: overlays{js}, Registerer: a.registry,
 	}
-	for _, x := range a.options.Exchanges {
-		settings, ok := a.cfg.Exchanges[x.Name()]
-		if !ok {
-			continue
-		}
-		settings.Enabled = settings.Enabled && slices.Contains(a.cfg.Collector.Exchanges, x.Name())
-		o.Exchanges = append(o.Exchanges, collector.Exchange{Exchange: x, Config: settings})
-	}
+	o.Exchanges = a.exchanges(a.cfg)
 	if a.store != nil {
 		o.Reader = a.engine
 		o.Applied = func(ctx context.Context, id market.StreamID) error {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -19,6 +20,9 @@ import (
 // lookEvery is the time between two looks at the configuration's files.
 const lookEvery = 2 * time.Second
 
+// reconfigureWithin bounds the taking up of a configuration.
+const reconfigureWithin = 30 * time.Second
+
 // reloader takes up changes of the configuration while the program runs: on
 // SIGHUP, and when a file has changed. A configuration with errors changes
 // nothing.
@@ -26,15 +30,31 @@ type reloader struct {
 	load  func() (*config.Loaded, error)
 	log   *zap.Logger
 	level zap.AtomicLevel
+	// reconfigure is that of app.App.
+	reconfigure func(context.Context, *config.Config) (taken, needRestart []string, err error)
 
-	inForce *config.Loaded
-	stamp   string
+	file, dotEnv string
+	inForce      map[string]string // every setting's value, by path
+	stamp        string
 }
 
-func newReloader(load func() (*config.Loaded, error), inForce *config.Loaded, log *zap.Logger, level zap.AtomicLevel) *reloader {
-	r := &reloader{load: load, log: log, level: level, inForce: inForce}
+func newReloader(load func() (*config.Loaded, error), inForce *config.Loaded, log *zap.Logger, level zap.AtomicLevel,
+	reconfigure func(context.Context, *config.Config) (taken, needRestart []string, err error),
+) *reloader {
+	r := &reloader{
+		load: load, log: log, level: level, reconfigure: reconfigure,
+		file: inForce.File, dotEnv: inForce.DotEnv, inForce: values(inForce),
+	}
 	r.stamp = r.look()
 	return r
+}
+
+func values(l *config.Loaded) map[string]string {
+	out := map[string]string{}
+	for _, s := range l.Settings() {
+		out[s.Path] = s.Value
+	}
+	return out
 }
 
 // run looks until ctx ends.
@@ -50,11 +70,11 @@ func (r *reloader) run(ctx context.Context) {
 			return
 		case <-hup:
 			r.stamp = r.look()
-			r.reload("SIGHUP")
+			r.reload(ctx, "SIGHUP")
 		case <-tick.C:
 			if now := r.look(); now != r.stamp {
 				r.stamp = now
-				r.reload("file changed")
+				r.reload(ctx, "file changed")
 			}
 		}
 	}
@@ -62,9 +82,9 @@ func (r *reloader) run(ctx context.Context) {
 
 // look sums up the files' times and sizes.
 func (r *reloader) look() string {
-	files := []string{r.inForce.File, r.inForce.DotEnv}
-	if r.inForce.File != "" {
-		more, err := filepath.Glob(filepath.Join(filepath.Dir(r.inForce.File), "exchanges", "*.yaml"))
+	files := []string{r.file, r.dotEnv}
+	if r.file != "" {
+		more, err := filepath.Glob(filepath.Join(filepath.Dir(r.file), "exchanges", "*.yaml"))
 		if err == nil { // the pattern is a constant
 			files = append(files, more...)
 		}
@@ -79,32 +99,83 @@ func (r *reloader) look() string {
 }
 
 // reload takes up what can change live and names what cannot.
-func (r *reloader) reload(why string) {
+func (r *reloader) reload(ctx context.Context, why string) {
+	ctx, cancel := context.WithTimeout(ctx, reconfigureWithin)
+	defer cancel()
 	fresh, err := r.load()
 	if err != nil {
 		r.log.Error("the configuration is wrong and changes nothing", zap.String("why", why), zap.Error(err))
 		return
 	}
-	before := map[string]string{}
-	for _, s := range r.inForce.Settings() {
-		before[s.Path] = s.Value
+	parts, more, err := r.reconfigure(ctx, &fresh.Config)
+	if err != nil && len(parts) == 0 {
+		r.log.Error("the configuration is wrong and changes nothing", zap.String("why", why), zap.Error(err))
+		return
 	}
-	var restart, taken []string
-	for _, s := range fresh.Settings() {
+	next := values(fresh)
+	taken, restart := []string{}, slices.Clone(more)
+	for _, path := range changed(r.inForce, next) {
 		switch {
-		case before[s.Path] == s.Value:
-		case s.Path == "log.level" && r.setLevel(fresh.Config.Log.Level):
-			taken = append(taken, s.Path)
+		case slices.ContainsFunc(parts, func(part string) bool { return within(path, part) }):
+		case path == "log.level" && r.setLevel(fresh.Config.Log.Level):
 		default:
-			restart = append(restart, s.Path)
+			restart = append(restart, path)
+			continue
 		}
+		taken = append(taken, path)
+		r.take(path, next)
 	}
 	r.log.Info("configuration read again", zap.String("why", why), zap.Strings("taken", taken))
-	if len(restart) > 0 {
-		r.log.Warn("settings were changed that need a restart", zap.Strings("settings", restart))
+	if err != nil {
+		r.log.Error("not everything could be taken up; it is tried again at the next change", zap.Error(err))
 	}
 	// Only what was taken is in force: the others are named again next time.
-	r.inForce.Config.Log.Level = fresh.Config.Log.Level
+	if restart = outermost(restart); len(restart) > 0 {
+		r.log.Warn("settings were changed that need a restart", zap.Strings("settings", restart))
+	}
+}
+
+// take notes that a setting is in force as it now is.
+func (r *reloader) take(path string, next map[string]string) {
+	if value, ok := next[path]; ok {
+		r.inForce[path] = value
+	} else {
+		delete(r.inForce, path)
+	}
+}
+
+// changed lists the paths at which settings differ, in order.
+func changed(before, now map[string]string) []string {
+	var out []string
+	for path, value := range now {
+		if had, ok := before[path]; !ok || had != value {
+			out = append(out, path)
+		}
+	}
+	for path := range before {
+		if _, ok := now[path]; !ok {
+			out = append(out, path)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// within reports whether a setting is a part, or in it.
+func within(path, part string) bool {
+	return path == part || strings.HasPrefix(path, part+".")
+}
+
+// outermost sorts paths and leaves out those within another.
+func outermost(paths []string) []string {
+	slices.Sort(paths)
+	var out []string
+	for _, p := range paths {
+		if n := len(out); n == 0 || !within(p, out[n-1]) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 func (r *reloader) setLevel(word string) bool {

@@ -1,8 +1,13 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,7 +34,11 @@ func TestReload(t *testing.T) {
 	}
 	level := zap.NewAtomicLevelAt(zap.InfoLevel)
 	core, seen := observer.New(zap.DebugLevel)
-	r := newReloader(load, first, zap.New(core), level)
+	var wrong error
+	taken := []string{}
+	r := newReloader(load, first, zap.New(core), level, func(_ context.Context, c *config.Config) ([]string, []string, error) {
+		return taken, nil, wrong
+	})
 
 	write("log: {level: debug}\nscheduler-service: {port: 9999}\n")
 	if err := os.Chtimes(file, time.Time{}, time.Now().Add(time.Minute)); err != nil {
@@ -38,7 +47,7 @@ func TestReload(t *testing.T) {
 	if r.look() == r.stamp {
 		t.Error("a changed file looks the same")
 	}
-	r.reload("test")
+	r.reload(t.Context(), "test")
 	if level.Level() != zap.DebugLevel {
 		t.Errorf("the level is %v after log.level: debug", level)
 	}
@@ -48,11 +57,41 @@ func TestReload(t *testing.T) {
 	}
 
 	write("log: {level: eror}\n")
-	r.reload("test")
+	r.reload(t.Context(), "test")
 	if level.Level() != zap.DebugLevel {
 		t.Errorf("a wrong file changed the level to %v", level)
 	}
 	if seen.FilterMessage("the configuration is wrong and changes nothing").Len() != 1 {
 		t.Error("a wrong file was not named")
+	}
+
+	// What the collector takes is in force; what it does not is named each time.
+	const spot = "exchanges.binance.markets.spot."
+	taken = []string{spot + "symbols", "market-data-collector.exchanges"}
+	write("log: {level: debug}\nmarket-data-collector: {exchanges: []}\n" +
+		"exchanges: {binance: {markets: {spot: {symbols: [SOL-USDT], depth: 500}}}}\n")
+	for range 2 {
+		r.reload(t.Context(), "test")
+	}
+	var got []string
+	for _, e := range seen.FilterMessage("configuration read again").All()[1:] {
+		got = append(got, fmt.Sprint("taken ", e.ContextMap()["taken"]))
+	}
+	for _, e := range seen.FilterMessage("settings were changed that need a restart").All()[1:] {
+		got = append(got, fmt.Sprint("restart ", e.ContextMap()["settings"]))
+	}
+	want := []string{
+		"taken [" + spot + "symbols market-data-collector.exchanges]", "taken []",
+		"restart [" + spot + "depth]", "restart [" + spot + "depth]",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+
+	write("log: {level: warn}\n")
+	wrong, taken = errors.New("the exchange does not like it"), nil
+	r.reload(t.Context(), "test")
+	if level.Level() != zap.DebugLevel {
+		t.Errorf("settings that an exchange refuses changed the level to %v", level)
 	}
 }

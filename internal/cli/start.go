@@ -37,9 +37,9 @@ is to be started again.`,
 			if err != nil {
 				return err
 			}
-			reload := func(ctx context.Context, log *zap.Logger, level zap.AtomicLevel) {
+			reload := func(ctx context.Context, a *app.App, log *zap.Logger, level zap.AtomicLevel) {
 				again := func() (*config.Loaded, error) { return o.load(streams{err: io.Discard, environ: s.environ}) }
-				newReloader(again, loaded, log, level).run(ctx)
+				newReloader(again, loaded, log, level, a.Reconfigure).run(ctx)
 			}
 			return run(c.Context(), s, &loaded.Config, services, reload, func(ctx context.Context, _ *app.App) error {
 				<-ctx.Done()
@@ -55,7 +55,7 @@ is to be started again.`,
 // early when the program cannot go on. beside, where it is not nil, runs as long
 // as during does.
 func run(ctx context.Context, s streams, cfg *config.Config, services []string,
-	beside func(context.Context, *zap.Logger, zap.AtomicLevel), during func(context.Context, *app.App) error,
+	beside func(context.Context, *app.App, *zap.Logger, zap.AtomicLevel), during func(context.Context, *app.App) error,
 ) error {
 	log, level, err := app.NewLogger(cfg.Log, s.err, Version(), nodeName(cfg))
 	if err != nil {
@@ -73,7 +73,7 @@ func run(ctx context.Context, s streams, cfg *config.Config, services []string,
 	defer cancel()
 	var besides sync.WaitGroup
 	if beside != nil {
-		besides.Go(func() { beside(inner, log, level) })
+		besides.Go(func() { beside(inner, a, log, level) })
 	}
 	go func() { ended <- during(inner, a) }()
 	var failure error

@@ -1,0 +1,41 @@
+package app
+
+import (
+	"context"
+	"slices"
+
+	"github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/config"
+)
+
+// exchanges are the exchanges that there are with their settings; one that the
+// collector's list does not name is not enabled.
+func (a *App) exchanges(cfg *config.Config) []collector.Exchange {
+	var list []collector.Exchange
+	for _, x := range a.options.Exchanges {
+		settings, ok := cfg.Exchanges[x.Name()]
+		if !ok {
+			continue
+		}
+		settings.Enabled = settings.Enabled && slices.Contains(cfg.Collector.Exchanges, x.Name())
+		list = append(list, collector.Exchange{Exchange: x, Config: settings})
+	}
+	return list
+}
+
+// Reconfigure takes up what of a new configuration can change while everything
+// runs. taken are the paths of settings, or of whole parts, that are in force
+// from now on, whether they were changed or not; needRestart those that were
+// changed and are not. After an error that is all that there is to say.
+func (a *App) Reconfigure(ctx context.Context, cfg *config.Config) (taken, needRestart []string, err error) {
+	list := cluster.Collector + ".exchanges"
+	if a.collector == nil {
+		return []string{"exchanges", list}, nil, nil // nobody here reads them
+	}
+	taken, needRestart, err = a.collector.Reconfigure(ctx, a.exchanges(cfg))
+	if err == nil {
+		taken = append(taken, list)
+	}
+	return taken, needRestart, err
+}
