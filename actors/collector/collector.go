@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/marketprism/marketprism/actors/collector/live"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/market"
@@ -48,6 +49,8 @@ type Options struct {
 
 	// Publisher is the live plane; nil publishes nothing.
 	Publisher Publisher
+	// Live are the limits of those who follow streams; nil lets nobody.
+	Live *live.Config
 	// Reader answers what is stored of a stream; nil: nothing is known at a start,
 	// and no gap is opened for the time before.
 	Reader persistence.Reader
@@ -60,6 +63,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Now is the clock of receive times' kind; nil is time.Now.
 	Now func() time.Time
+
+	hub *live.Hub // nil: nobody follows
 }
 
 // Collector is the handle of the branch: the spec to start it with, and the
@@ -87,6 +92,9 @@ func New(o Options) (*Collector, error) {
 		o.Now = time.Now
 	}
 	c := &Collector{opts: &o, started: o.Now()}
+	if err := c.makeHub(); err != nil {
+		return nil, fmt.Errorf("collector: %w", err)
+	}
 	for _, x := range o.Exchanges {
 		if err := c.addExchange(x); err != nil {
 			return nil, fmt.Errorf("collector: %w", err)

@@ -2,6 +2,7 @@
 // talks to exchanges, proves what they say, and hands it on.
 //
 //	collector
+//	├─ live                   hands what streams publish to those who follow them; package live
 //	├─ <exchange-market>      one branch each; restarts one child, fails upward beyond its intensity
 //	│   ├─ rest               instruments, snapshots, missed trades, polled channels
 //	│   ├─ subscriptions      what is wanted -> stream and session actors

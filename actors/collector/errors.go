@@ -61,3 +61,9 @@ var ErrNotStarted = errors.New("the collector has not started")
 
 // ErrNoBook: the stream has no book, because none is subscribed: HTTP 404.
 var ErrNoBook = errors.New("no book is subscribed")
+
+// ambiguous reports whether a spelling means several instruments.
+func ambiguous(err error) bool {
+	var se *market.SymbolError
+	return errors.As(err, &se) && len(se.Candidates) > 0
+}

@@ -115,7 +115,7 @@ func (v *venue) reconfigure(exchange bool, cfg connectors.MarketConfig) (reconfi
 	stays := old.enabled() && next.enabled()
 	path := marketPath(v.exchange, v.market)
 	for _, key := range differences(reflect.ValueOf(old.market), reflect.ValueOf(cfg)) {
-		if stays && !live(key) {
+		if stays && !atOnce(key) {
 			r.needRestart = append(r.needRestart, path+"."+key)
 		} else {
 			r.taken = append(r.taken, path+"."+key)
@@ -140,8 +140,8 @@ func (v *venue) reconfigure(exchange bool, cfg connectors.MarketConfig) (reconfi
 	return r, nil
 }
 
-// live reports whether a setting of an enabled market changes at once.
-func live(key string) bool {
+// atOnce reports whether a setting of an enabled market changes at once.
+func atOnce(key string) bool {
 	return slices.Contains([]string{"enabled", "symbols", "data_types", "top"}, key)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/marketprism/marketprism/actors/collector/live"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/market"
@@ -44,6 +45,7 @@ type route struct {
 	counts  counts
 	figures atomic.Pointer[figures]
 	history *history
+	live    *live.Source // nil where nothing is followed
 }
 
 // counts go up for as long as the route lives.
@@ -76,6 +78,11 @@ func newRoute(v *venue, i *market.Instrument) *route {
 	r.room.made = make(chan struct{}, 1)
 	r.room.stuck.Store(math.MaxUint64)
 	r.figures.Store(&figures{resuming: true})
+	r.live = v.opts.hub.Open(i, func() {
+		if r.pid.Load() != nil { // else the actor looks when it starts
+			r.poke()
+		}
+	})
 	return r
 }
 

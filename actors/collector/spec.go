@@ -28,6 +28,9 @@ const (
 // branch, which idles while the market is not enabled.
 func (c *Collector) Spec() supervise.Spec {
 	var children []supervise.Spec
+	if c.opts.hub != nil { // stops after the streams that publish to it
+		children = append(children, relaySpec(c.opts.hub))
+	}
 	for _, v := range c.venues {
 		children = append(children, v.spec(c.metrics))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/marketprism/marketprism/actors/collector/live"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/internal/stream"
@@ -21,6 +22,7 @@ type Status struct {
 	DataStats          map[string]DataStats      `json:"data_stats"`
 	SupportedExchanges []string                  `json:"supported_exchanges"`
 	SupportedDataTypes []string                  `json:"supported_data_types"`
+	Live               live.Stats                `json:"live_streams"`
 }
 
 // Totals count since the start of the process.
@@ -122,6 +124,7 @@ func (c *Collector) Status(context.Context) Status {
 		UptimeSeconds: max(seconds(c.opts.Now().Sub(c.started)), 1e-9),
 		Exchanges:     c.exchangeStatuses(), DataStats: c.dataStats(),
 		SupportedExchanges: c.exchangeNames(), SupportedDataTypes: c.dataTypes(),
+		Live: c.opts.hub.Stats(),
 	}
 	s.CollectorMetrics = totals(s.Exchanges, c.published())
 	return s

@@ -183,6 +183,9 @@ func (s *streamActor) settle() {
 			s.handle(m)
 		}
 	}
+	if s.route.live.Asked() {
+		s.route.live.Stepped(s)
+	}
 	s.flushHungry()
 }
 
@@ -277,18 +280,27 @@ func (s *streamActor) emit() {
 		}
 		s.record(s.out.Records)
 	}
+	s.route.live.Stepped(s)
 	for _, q := range s.out.Requests {
 		s.errands.ask(s, q)
 	}
 	s.out.Reset()
 }
 
-// publish puts a record on the live plane: at most once, and kept nowhere.
+// publish puts a record on the live plane, at most once and kept nowhere, and
+// hands it to those who follow the stream.
 func (s *streamActor) publish(r market.Record) {
-	if s.opts.Publisher == nil {
+	followed := s.route.live.Wants(r.Kind())
+	if s.opts.Publisher == nil && !followed {
 		return
 	}
 	s.text = s.json.Append(s.text[:0], r)
+	if followed {
+		s.route.live.Publish(r, s.text)
+	}
+	if s.opts.Publisher == nil {
+		return
+	}
 	if err := s.opts.Publisher.Publish(s.route.subjects[r.Kind()], s.text); err != nil {
 		s.route.counts.publishErrors.Add(1)
 		return

@@ -354,6 +354,7 @@ func (s *subscriptions) childDone(m supervise.ChildReply) {
 	if r, ok := s.leaving[m.Name]; ok {
 		delete(s.leaving, m.Name)
 		s.left = append(s.left, r)
+		r.live.Close()
 	}
 	if k, ok := s.closing[m.Name]; ok {
 		delete(s.closing, m.Name)

@@ -94,6 +94,10 @@ func (c *Client) Close() {
 	}
 	c.queue = nil
 	c.mu.Unlock()
+	select {
+	case c.room <- struct{}{}:
+	default:
+	}
 	c.hub.mu.Lock()
 	delete(c.hub.clients, c)
 	c.hub.mu.Unlock()
@@ -106,6 +110,15 @@ func (c *Client) end(code int, reason string, why outcome) {
 	defer c.mu.Unlock()
 	c.endLocked(code, reason, why)
 }
+
+// Stuck ends a client that did not take a write in time, or whose connection is
+// gone.
+func (c *Client) Stuck() {
+	c.end(CodeSlow, "slow consumer: a write was not taken in time", outcomeSlow)
+}
+
+// Silent ends a client of which nothing is heard.
+func (c *Client) Silent() { c.end(CodeGoingAway, "nothing was heard of the client", outcomeDead) }
 
 func (c *Client) endLocked(code int, reason string, why outcome) {
 	if c.ended != nil {

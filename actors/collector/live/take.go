@@ -1,6 +1,7 @@
 package live
 
 import (
+	"strings"
 	"time"
 
 	"github.com/marketprism/marketprism/internal/market"
@@ -180,6 +181,16 @@ func (c *Client) Wrote(messages []Message, bytes int) {
 			return
 		}
 	}
+}
+
+// Word is the type's word of an answer.
+func (m *Message) Word() string {
+	const opening = `{"type":"`
+	if text := string(m.Data[:min(len(m.Data), 64)]); strings.HasPrefix(text, opening) {
+		word, _, _ := strings.Cut(text[len(opening):], `"`)
+		return word
+	}
+	return ""
 }
 
 // AppendTo appends the message as one JSON object.
