@@ -13,9 +13,11 @@ import (
 func (d *decoder) fast(frame []byte, rc connectors.Receipt, out *market.Batch) (connectors.Note, bool) {
 	i, end, quote := 0, len(frame), true
 	if after := lit(frame, 0, `{"stream":"`); after > 0 {
-		for after < end && frame[after] > '"' && frame[after] != '\\' {
-			after++
+		n := bytes.IndexByte(frame[after:], '"')
+		if n < 1 || frame[after+n-1] == '\\' {
+			return connectors.Note{}, false
 		}
+		after += n
 		if i = lit(frame, after, `","data":`); i < 0 || frame[end-1] != '}' {
 			return connectors.Note{}, false
 		}
