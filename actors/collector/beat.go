@@ -27,6 +27,7 @@ func (s *streamActor) beat() {
 	t := tallyOf(f.channels)
 	s.route.history.beat(s.venue.now(), f.live, t.records-s.seen.records, t.verified-s.seen.verified, t.gaps-s.seen.gaps)
 	s.seen = t
+	s.learn()
 	s.errands.retry(s)
 	s.errands.renewLost(s)
 	if s.stream.Refusing() {
@@ -38,7 +39,7 @@ func (s *streamActor) beat() {
 func (s *streamActor) figure() {
 	f := &figures{
 		channels: sum(s.before, s.stream.Stats()), hasBook: s.hasBook(),
-		refusing: s.stream.Refusing(), resuming: s.phase == resuming,
+		refusing: s.stream.Refusing(), resuming: s.phase == resuming, unknowing: s.unknown.any(), cause: s.cause,
 	}
 	_, f.book = s.stream.Book()
 	want, up := kindSet(s.route.want.Load())&s.venue.made.Load().streamed, kindSet(s.route.up.Load())

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/internal/stream"
 	"github.com/marketprism/marketprism/persistence"
 )
 
@@ -49,7 +50,10 @@ type remembered struct {
 	last []lastRecord
 	// open are ledger entries without an end, recent all of them, newest first.
 	open, recent []market.Gap
-	err          error
+	// answered are entries without a beginning, of an earlier run.
+	answered []answeredGap
+	kinds    kindSet
+	err      error
 }
 
 type lastRecord struct {
@@ -72,15 +76,15 @@ func (s *streamActor) remember() {
 	s.recall.Start(s.c, func(ctx context.Context) any {
 		ctx, cancel := context.WithTimeout(ctx, o.Config.ResumeTimeout)
 		defer cancel()
-		for {
+		for pause := retry; ; pause = min(2*pause, recallPause) {
 			m, err := r.recall(ctx, kinds)
 			if err == nil {
 				return m
 			}
 			select {
 			case <-ctx.Done():
-				return remembered{err: err}
-			case <-time.After(retry):
+				return remembered{kinds: kinds, err: err}
+			case <-time.After(pause):
 			}
 		}
 	})
@@ -97,25 +101,27 @@ func (r *route) recall(ctx context.Context, kinds kindSet) (m remembered, err er
 			return m, err
 		}
 	}
-	var b market.Batch
-	for _, k := range kinds.list() {
-		b.Reset()
-		rec, ok, err := o.Reader.Last(ctx, k, id, persistence.OriginCollected, &b)
-		if err != nil {
-			return m, err
-		}
-		if ok {
-			m.last = append(m.last, lastRecord{k, sequenceOf(rec), rec.Head().TS})
-		}
+	if m.last, err = r.lastOf(ctx, kinds); err != nil {
+		return m, err
 	}
-	m.recent, err = r.ledger(ctx)
+	if m.recent, err = r.ledger(ctx); err != nil {
+		return m, err
+	}
+	var boundless []market.Gap
 	for _, g := range m.recent {
-		if g.Outcome == market.OutcomeOpen && g.ToSeq.OK {
+		switch {
+		case stream.Boundless(&g):
+			boundless = append(boundless, g)
+		case g.Outcome == market.OutcomeOpen && g.ToSeq.OK:
 			m.open = append(m.open, g)
 		}
 	}
+	m.answered, err = r.beginnings(ctx, boundless)
 	return m, err
 }
+
+// recallPause is the longest pause between two questions at a start.
+const recallPause = 5 * time.Second
 
 func (r *route) ledger(ctx context.Context) (gaps []market.Gap, err error) {
 	id := r.instrument.ID()
@@ -158,25 +164,29 @@ func (s *streamActor) resume(m remembered) {
 	if s.phase != resuming {
 		return
 	}
-	if m.err != nil {
-		// Without an answer nothing is known of the time before, and no gap can say
-		// so with bounds.
-		s.c.Log().Error("storage did not answer: the stream starts without knowing what is stored", zap.Error(m.err))
-	}
 	cause := market.CauseRestart
 	if s.route.crashed.Swap(false) {
 		cause = market.CausePanic
 	}
 	s.phase = stepping
 	now := s.venue.now()
+	if m.err != nil {
+		s.c.Log().Error("storage did not answer: the stream goes on without knowing what is stored, and asks again", zap.Error(m.err))
+		s.unknowing(m.kinds, cause, now)
+	}
 	for _, l := range m.last {
-		s.stream.Resume(l.kind, l.seq, l.time, cause, now, &s.out)
+		if l.time != 0 {
+			s.stream.Resume(l.kind, l.seq, l.time, cause, now, &s.out)
+		}
 	}
 	for i := len(m.recent) - 1; i >= 0; i-- {
 		s.route.history.gap(&m.recent[i])
 	}
 	for i := len(m.open) - 1; i >= 0; i-- {
 		s.stream.Reopen(&m.open[i], &s.out)
+	}
+	for i := range m.answered {
+		s.settleEntry(&m.answered[i], now)
 	}
 	s.emit()
 	s.replayHeld()

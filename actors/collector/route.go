@@ -67,6 +67,9 @@ type figures struct {
 	live     bool
 	refusing bool
 	resuming bool
+	// unknowing: what was stored before the start is not known yet.
+	unknowing bool
+	cause     string // why the journal refused last
 }
 
 func newRoute(v *venue, i *market.Instrument) *route {

@@ -372,7 +372,9 @@ func (v *venue) check() Check {
 		f := r.figures.Load()
 		switch {
 		case f.refusing:
-			return Check{Status: "warn", Detail: "the journal refuses records"}
+			return Check{Status: "warn", Detail: "the journal refuses records: " + f.cause}
+		case f.unknowing:
+			return Check{Status: "warn", Detail: "storage did not answer at the start: what was stored before is not known yet, and asked for again"}
 		case f.hasBook && !f.resuming && f.book.State == stream.Stale:
 			return Check{Status: "warn", Detail: "a book is stale: " + r.instrument.Symbol}
 		}

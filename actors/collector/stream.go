@@ -63,6 +63,7 @@ type streamActor struct {
 	proven  kindSet // kinds whose losses sequences show
 	timings []latencies
 	recall  supervise.InFlight
+	unknown ignorance
 	held    held
 
 	json market.JSON
@@ -147,6 +148,8 @@ func (s *streamActor) handle(message any) {
 		s.errands.resend(s)
 	case remembered:
 		s.resume(m)
+	case lessons:
+		s.learned(m)
 	case beat:
 		s.beat()
 	case retryJournal:
@@ -165,6 +168,7 @@ func (s *streamActor) start(c *supervise.Context) {
 	s.c, s.born = c, s.route.begin(c)
 	s.before = s.route.figures.Load().channels
 	s.seen = tallyOf(s.before)
+	s.unknown.since = s.venue.now()
 	s.recorder = s.opts.Recorder(s.route.instrument.ID())
 	c.Every(beatEvery, beat{})
 	s.remember()
@@ -276,6 +280,7 @@ func (s *streamActor) emit() {
 				s.route.history.trade(r)
 			case *market.Gap:
 				s.route.history.gap(r)
+				s.noteBoundless(r)
 			}
 		}
 		s.record(s.out.Records)

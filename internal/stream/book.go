@@ -374,6 +374,10 @@ func (s *Stream) emitSnapshot(c *channel, eventTime int64, out *Output) {
 
 // settle closes the holes and the interruption that the chain has passed.
 func (s *Stream) settle(c *channel, d *market.BookDelta, outcome string, out *Output) {
+	if g := c.outage; g != nil && g.FromTime == 0 {
+		c.outage = nil
+		s.endUnknown(c, g, &d.Header, market.OptInt{}, out)
+	}
 	if c.outage != nil {
 		c.outage.ToTime, c.outage.Outcome = d.TS, outcome
 		s.write(c.outage, d.ReceiveTime, out)

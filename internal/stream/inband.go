@@ -73,6 +73,11 @@ func (s *Stream) broken(c *channel, d *market.BookDelta, out *Output) {
 		s.resume(c, &d.Header, before(d), out)
 		return // the book was given up, not a change lost
 	}
+	if u := c.outage; u != nil && u.FromTime == 0 {
+		c.outage = nil
+		s.endUnknown(c, u, &d.Header, before(d), out)
+		return
+	}
 	var g market.Gap
 	if c.outage != nil {
 		g, c.outage = *c.outage, nil

@@ -106,6 +106,10 @@ func (s *Stream) resume(c *channel, first *market.Header, missing market.OptInt,
 		return
 	}
 	c.outage = nil
+	if g.FromTime == 0 {
+		s.endUnknown(c, g, first, missing, out)
+		return
+	}
 	g.ToTime, g.ToSeq = first.TS, missing
 	switch {
 	case c.proof == Unproven || c.proof == Rising || !missing.OK || !g.FromSeq.OK:

@@ -206,6 +206,9 @@ func (s *Stream) Finish(now int64, out *Output) {
 		for len(c.holes) > 0 {
 			s.giveUp(c, 0, now, out)
 		}
+		if c.outage != nil && c.outage.FromTime == 0 {
+			c.outage = nil // nothing came, and nothing is known before it
+		}
 		if c.outage != nil {
 			c.outage.Outcome = market.OutcomeMarked
 			s.write(c.outage, now, out)
