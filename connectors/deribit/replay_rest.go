@@ -128,15 +128,22 @@ func appendInstrument(out []byte, i *market.Instrument) []byte {
 	}
 	out = strconv.AppendInt(append(out, `,"expiration_timestamp":`...), expiry, 10)
 	if strike, side, ok := strikeOf(i); ok {
-		out = append(append(out, `,"strike":`...), strike...)
+		out = appendFloat(append(out, `,"strike":`...), market.MustDecimal(strike))
 		text("option_type", side)
 	}
 	if i.PriceTick.IsSet() {
 		out = i.PriceTick.AppendText(append(out, `,"tick_size":`...))
 	}
+	size := market.NewDecimal(1, 0)
 	if i.AmountStep.IsSet() {
 		out = i.AmountStep.AppendText(append(out, `,"min_trade_amount":`...))
+		if i.Market != market.Option {
+			size = i.AmountStep
+		}
 	}
+	// What nobody here goes by, but clients may look for.
+	out = appendFloat(append(out, `,"contract_size":`...), size)
+	out = append(out, `,"taker_commission":0.0003,"maker_commission":0.0003,"block_trade_commission":0.00015,"creation_timestamp":1534242287000`...)
 	out = strconv.AppendBool(append(out, `,"is_active":`...), i.Trading)
 	return append(out, '}')
 }
@@ -160,24 +167,19 @@ func composeBook(c connectors.ReplayCall, b *connectors.ReplayBook) []byte {
 	out := strconv.AppendInt([]byte(`{"timestamp":`), b.Time/1e6, 10)
 	out = market.AppendJSONString(append(out, `,"instrument_name":`...), c.Symbol)
 	out = strconv.AppendInt(append(out, `,"change_id":`...), b.Seq, 10)
-	out = appendLevels(append(out, `,"bids":`...), b.Bids[:min(len(b.Bids), depth)], "")
-	out = appendLevels(append(out, `,"asks":`...), b.Asks[:min(len(b.Asks), depth)], "")
+	out = appendLevels(append(out, `,"bids":`...), b.Bids[:min(len(b.Bids), depth)])
+	out = appendLevels(append(out, `,"asks":`...), b.Asks[:min(len(b.Asks), depth)])
 	return rpcResult(nil, append(out, '}'))
 }
 
-// appendLevels writes [[price,amount],…], each level behind its action where there
-// is one.
-func appendLevels(out []byte, levels []market.Level, action string) []byte {
+// appendLevels writes [[price,amount],…].
+func appendLevels(out []byte, levels []market.Level) []byte {
 	out = append(out, '[')
 	for i, l := range levels {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = append(out, '[')
-		if action != "" {
-			out = append(market.AppendJSONString(out, action), ',')
-		}
-		out = append(l.Price.AppendText(out), ',')
+		out = append(l.Price.AppendText(append(out, '[')), ',')
 		out = append(l.Amount.AppendText(out), ']')
 	}
 	return append(out, ']')

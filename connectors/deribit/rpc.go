@@ -70,6 +70,14 @@ func rpcResult(id json.RawMessage, result []byte) []byte {
 	return append(out, rpcTail...)
 }
 
+// rpcResultAt is [rpcResult] with the exchange's time, in µs.
+func rpcResultAt(id, result []byte, now int64) []byte {
+	out := append(append(rpcHead(id), `,"result":`...), result...)
+	out = strconv.AppendInt(append(out, `,"usIn":`...), now/1e3-50, 10)
+	out = strconv.AppendInt(append(out, `,"usOut":`...), now/1e3, 10)
+	return append(out, `,"usDiff":50,"testnet":false}`...)
+}
+
 func rpcError(id json.RawMessage, code int64, message string) []byte {
 	out := strconv.AppendInt(append(rpcHead(id), `,"error":{"code":`...), code, 10)
 	out = market.AppendJSONString(append(out, `,"message":`...), message)
@@ -86,4 +94,13 @@ func rpcList(words []string) []byte {
 		out = market.AppendJSONString(out, w)
 	}
 	return append(out, ']')
+}
+
+// appendFloat writes a number as Deribit does: whole ones end in .0.
+func appendFloat(dst []byte, d market.Decimal) []byte {
+	dst = d.AppendText(dst)
+	if d.Scale() == 0 {
+		dst = append(dst, ".0"...)
+	}
+	return dst
 }

@@ -51,7 +51,7 @@ type spec struct {
 }
 
 func newSpec(i *market.Instrument, s Shape, seed uint64, genesis int64, rate float64, stride int64) *spec {
-	p := &spec{instrument: i, stride: max(stride, 1), derivative: i.Market == market.Perpetual || i.Market == market.Future}
+	p := &spec{instrument: i, stride: max(stride, 1), derivative: i.Market != market.Spot}
 	p.key = hashText(seed, i.ID().String())
 	p.period = max(1, int64(1e9/rate))
 	p.genesis = genesis + int64(hash(p.key, 1)%uint64(p.period))
@@ -443,10 +443,14 @@ func (e *engine) top(n int) (bid, ask []market.Level) {
 func (e *engine) appendTrades(dst []market.Trade) []market.Trade {
 	first := e.trades - int64(len(e.fills)) + 1
 	t := e.time(e.now)
+	flags := market.Flags(0)
+	if e.liquidation {
+		flags = market.FlagLiquidation
+	}
 	for i, f := range e.fills {
 		id := first + int64(i)
 		dst = append(dst, market.Trade{
-			Header: market.Header{Instrument: e.instrument, ExchangeTime: t, Seq: market.Int(id)},
+			Header: market.Header{Instrument: e.instrument, ExchangeTime: t, Seq: market.Int(id), Flags: flags},
 			ID:     market.NumID(id), Price: e.price(f.cell), Amount: e.amount(f.amount), Side: e.taker,
 			QuoteAmount: e.worth(f.cell, f.amount),
 		})
