@@ -242,10 +242,10 @@ func (s *Session) hear(ctx context.Context, e linkEvent) {
 }
 
 // answer takes the demand that an answer belongs to; nil when it belongs to none,
-// or more answers to it are to come.
+// or more answers to it are to come. One that names no topic is of all of them.
 func (l *link) answer(c *Control, now time.Time) *pending {
 	for i, p := range l.pending {
-		if len(p.Topics) > 0 {
+		if len(p.Topics) > 0 && c.Topic != "" {
 			n := slices.Index(p.Topics, c.Topic)
 			if n < 0 {
 				continue
@@ -253,7 +253,7 @@ func (l *link) answer(c *Control, now time.Time) *pending {
 			if p.Topics = slices.Delete(slices.Clone(p.Topics), n, n+1); len(p.Topics) > 0 {
 				return nil
 			}
-		} else if p.ID != c.ID {
+		} else if p.ID != c.ID || p.ID == 0 && len(p.Topics) > 0 {
 			continue
 		}
 		l.pending = slices.Delete(l.pending, i, i+1)

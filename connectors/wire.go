@@ -52,7 +52,8 @@ type Demand struct {
 	// ID is the number that the answer repeats; 0 when the exchange has none.
 	ID int64
 	// Topics are the subscriptions that are answered one by one, where the
-	// exchange answers so; empty when ID is all.
+	// exchange answers so; empty when ID is all. An answer with ID that names no
+	// topic is of all of them: a refusal.
 	Topics []string
 	// Names are Subs in the exchange's own words, one for each, where its answer
 	// lists those that it grants ([Control.Granted]); empty where it does not.

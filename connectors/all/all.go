@@ -5,6 +5,7 @@ import (
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/connectors/binance"
 	"github.com/marketprism/marketprism/connectors/deribit"
+	"github.com/marketprism/marketprism/connectors/okx"
 )
 
 // Exchanges lists every exchange, by name. To add one, add its line.
@@ -12,6 +13,7 @@ func Exchanges() []connectors.Exchange {
 	return []connectors.Exchange{
 		binance.New(),
 		deribit.New(),
+		okx.New(),
 	}
 }
 
