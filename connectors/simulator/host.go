@@ -28,6 +28,7 @@ type host struct {
 	count    int64 // connections so far
 	limits   limits
 	down     int64 // until then nobody is let in
+	calls    int64 // REST calls so far
 	chores   int64 // when the connections are looked after next
 	closing  bool
 	scratch  []byte
@@ -38,7 +39,7 @@ type host struct {
 const (
 	// pulse is how often the markets go on.
 	pulse = 5 * time.Millisecond
-	// stride is how far they go on at once: a machine that is too slow makes them
+	// maxAdvance is how far they go on at once: a machine that is too slow makes them
 	// slow, not jerky.
 	maxAdvance = 250 * time.Millisecond
 	choresEach = 100 * time.Millisecond
@@ -76,20 +77,6 @@ func (h *host) pulse(t int64) {
 	for c := range h.sockets {
 		c.flush()
 	}
-}
-
-// deliver tells a listener of an event.
-func (h *host) deliver(l *listener, ev *Event) {
-	c := l.socket
-	if l.gone || c.silent {
-		return
-	}
-	h.scratch = c.talk.Append(h.scratch[:0], l.Subscription, ev)
-	if len(h.scratch) == 0 {
-		return
-	}
-	l.frames++
-	c.push(opText, h.scratch)
 }
 
 func (h *host) handler() http.Handler {
@@ -189,6 +176,7 @@ func (h *host) answer(r *http.Request, header http.Header) Answer {
 	defer h.mu.Unlock()
 	now := h.present()
 	rest := h.sim.REST
+	h.storm(r.URL.Path, now)
 	used, refused := h.limits.spend(&h.sim.Terms, rest.Weight(r.URL), now)
 	if m, ok := rest.(Meter); ok {
 		m.Meter(header, used)

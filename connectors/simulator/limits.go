@@ -29,12 +29,12 @@ func (m *meter) spend(r connectors.Rate, n int, now int64) (used int, ok bool) {
 type limits struct {
 	off              bool
 	connects, weight meter
-	strikes          int   // calls beyond the budget
+	strikes          int   // calls in a row beyond the budget
 	until            int64 // refused until then
 	banned           bool
 }
 
-// banFor is how long a first ban lasts; each further one twice as long.
+// banFor is how long a ban lasts.
 const banFor = 2 * time.Minute
 
 // connect counts a connection; the status is 0 when it may be made.
@@ -66,6 +66,7 @@ func (l *limits) spend(t *Terms, weight int, now int64) (used int, r Refusal) {
 		l.banned, l.strikes = false, 0
 	}
 	if ok || l.off {
+		l.strikes = 0
 		return used, Refusal{}
 	}
 	l.strikes++

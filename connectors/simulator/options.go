@@ -3,6 +3,7 @@ package simulator
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,6 +22,8 @@ type Options struct {
 	// Markets are the markets wanted, by exchange; an exchange without an entry has
 	// all of them.
 	Markets map[string][]market.Market
+	// Profiles are the profiles wanted, by exchange; see [Simulation.Profile].
+	Profiles map[string]string
 	// Listen is the address of the first host; the next one has the next port, and
 	// the truth the one after the last. "" is 127.0.0.1:0.
 	Listen string
@@ -38,6 +41,8 @@ type Options struct {
 	Genesis time.Time
 	// Faults are injected from the start on.
 	Faults Faults
+	// StaleFor is how long the fault [Stale] lasts; 0 is 90 s.
+	StaleFor time.Duration
 	// NoLimits switches off limits and bans, for load tests.
 	NoLimits bool
 	// Clock is the clock; nil is the system's.
@@ -85,6 +90,22 @@ func (o Options) Validate() error {
 	return errors.Join(append(errs, o.Faults.Validate())...)
 }
 
+// Profiles are the profiles that an exchange has; none for one that cannot be
+// simulated.
+func Profiles(x connectors.Exchange) []string {
+	s, ok := x.(Simulated)
+	if !ok {
+		return nil
+	}
+	var list []string
+	for _, sim := range s.Simulations() {
+		if !slices.Contains(list, sim.Profile) {
+			list = append(list, sim.Profile)
+		}
+	}
+	return list
+}
+
 func (o *Options) complete() {
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1:0"
@@ -94,6 +115,9 @@ func (o *Options) complete() {
 	}
 	if o.Symbols == 0 {
 		o.Symbols = 4
+	}
+	if o.StaleFor <= 0 {
+		o.StaleFor = 90 * time.Second
 	}
 	if o.Genesis.IsZero() {
 		o.Genesis = Genesis

@@ -25,9 +25,11 @@ type Server struct {
 
 	hosts     []*host
 	servers   []*http.Server
+	truth     string // the address of the truth
 	tasks     sync.WaitGroup
 	closeOnce sync.Once
 	failed    chan error
+	faults    faultLog
 }
 
 // Start serves the exchanges until Close. ctx bounds the start only.
@@ -37,6 +39,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	o.complete()
 	s := &Server{o: o, failed: make(chan error, 1)}
+	s.faults.log = o.Log
+	s.faults.rates.Store(&o.Faults)
 	// The server outlives the call that started it; Close ends it.
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, x := range o.Exchanges {
@@ -62,6 +66,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 // add makes the hosts of an exchange.
 func (s *Server) add(x connectors.Exchange) error {
 	for _, sim := range x.(Simulated).Simulations() {
+		if sim.Profile != s.o.Profiles[x.Name()] {
+			continue
+		}
 		h := &host{
 			server: s, exchange: x.Name(), sim: sim, venues: map[market.Market]*connectors.Venue{},
 			sockets: map[*socket]bool{}, listing: Listing{native: map[string]*stream{}}, limits: limits{off: s.o.NoLimits},
@@ -117,7 +124,7 @@ func (s *Server) listen() error {
 		return fmt.Errorf("listen: port %q: %w", port, err)
 	}
 	var listeners []net.Listener
-	for i := range s.hosts {
+	for i := range len(s.hosts) + 1 { // the last is the truth's
 		n := first
 		if first != 0 {
 			n += i
@@ -130,11 +137,15 @@ func (s *Server) listen() error {
 			return fmt.Errorf("listen: %w", err)
 		}
 		listeners = append(listeners, l)
-		s.hosts[i].address = l.Addr().String()
 	}
-	for i, l := range listeners {
-		s.serve(l, s.hosts[i].handler())
+	for i, h := range s.hosts {
+		h.address = listeners[i].Addr().String()
 	}
+	s.truth = listeners[len(s.hosts)].Addr().String()
+	for i, h := range s.hosts {
+		s.serve(listeners[i], h.handler())
+	}
+	s.serve(listeners[len(s.hosts)], s.office())
 	return nil
 }
 
@@ -154,6 +165,9 @@ func (s *Server) serve(l net.Listener, handler http.Handler) {
 
 // Failed gives the error of a listener that failed.
 func (s *Server) Failed() <-chan error { return s.failed }
+
+// TruthURL is where the truth is told and the simulation controlled.
+func (s *Server) TruthURL() string { return "http://" + s.truth }
 
 // Endpoints are the markets served, each with the settings that lead to it.
 func (s *Server) Endpoints() []Endpoint {

@@ -23,6 +23,9 @@ type Simulated interface {
 type Simulation struct {
 	// Name tells the hosts of an exchange apart: "spot", "usdm".
 	Name string
+	// Profile is "" for the exchange as it is; one that is otherwise, as it was years
+	// ago say, has a word for that: "legacy" is asked for as okx-legacy.
+	Profile string
 	// Markets are those that the host serves.
 	Markets []market.Market
 	// Terms are the exchange's limits and habits.

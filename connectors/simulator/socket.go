@@ -219,7 +219,7 @@ func (c *socket) sendAway(reason string) {
 // held.
 func (c *socket) push(op byte, payload []byte) {
 	if c.silent || c.leaving {
-		return
+		return // nobody is told anything any more
 	}
 	c.pending = appendFrame(c.pending, op, payload)
 }
