@@ -47,13 +47,15 @@ func (s *streamActor) hold(r market.Record) {
 
 // remembered is what storage knows of the stream.
 type remembered struct {
-	last []lastRecord
+	kinds kindSet // asked for
+	last  []lastRecord
 	// open are ledger entries without an end, recent all of them, newest first.
 	open, recent []market.Gap
 	// answered are entries without a beginning, of an earlier run.
 	answered []answeredGap
-	kinds    kindSet
 	err      error
+	// failed are the kinds of questions that were not answered.
+	failed kindSet
 }
 
 type lastRecord struct {
@@ -65,14 +67,16 @@ type lastRecord struct {
 // reopenLimit bounds the ledger entries that are read at a start.
 const reopenLimit = 4096
 
-// remember asks storage beside the actor.
+// remember asks storage beside the actor for what is stored of the kinds that it
+// was not asked for.
 func (s *streamActor) remember() {
+	kinds := s.unasked
+	s.unasked = 0
 	if s.opts.Reader == nil {
-		s.resume(remembered{})
+		s.resume(remembered{kinds: kinds})
 		return
 	}
-	r, kinds, retry := s.route, kindSet(s.route.want.Load())&^derived, s.opts.Config.RetryFirst
-	o := s.opts
+	r, o, retry := s.route, s.opts, s.opts.Config.RetryFirst
 	s.recall.Start(s.c, func(ctx context.Context) any {
 		ctx, cancel := context.WithTimeout(ctx, o.Config.ResumeTimeout)
 		defer cancel()
@@ -83,15 +87,55 @@ func (s *streamActor) remember() {
 			}
 			select {
 			case <-ctx.Done():
-				return remembered{kinds: kinds, err: err}
+				return remembered{kinds: kinds, failed: kinds, err: err}
 			case <-time.After(pause):
 			}
 		}
 	})
 }
 
+// widen takes kinds up that were not wanted before: what is stored of them is
+// looked up first, while the others go on.
+func (s *streamActor) widen(kinds kindSet) {
+	if s.phase == draining {
+		return
+	}
+	s.awaited |= kinds
+	s.unasked |= kinds
+	if !s.recall.Busy() { // else when the question before is answered
+		s.remember()
+	}
+}
+
+// happened takes what concerns channels: what concerns those that are awaited
+// waits with their records.
+func (s *streamActor) happened(message any) {
+	if s.phase == resuming {
+		s.held.note(message)
+		return
+	}
+	switch m := message.(type) {
+	case interruption:
+		if later := m.kinds & s.awaited; later != 0 {
+			s.held.note(interruption{later, m.cause, m.time})
+			if m.kinds &^= later; m.kinds == 0 {
+				return
+			}
+		}
+		s.apply(m)
+	case arrival:
+		if later := m.kinds & s.awaited; later != 0 {
+			s.held.note(arrival{later})
+		}
+		s.apply(arrival{m.kinds &^ s.awaited})
+	default:
+		s.apply(message)
+	}
+}
+
 // recall reads what is stored, once everything on its way is.
 func (r *route) recall(ctx context.Context, kinds kindSet) (m remembered, err error) {
+	m.kinds = kinds
 	o, id := r.venue.opts, r.instrument.ID()
 	if err := r.flight.wait(ctx); err != nil {
 		return m, err
@@ -159,26 +203,49 @@ func sequenceOf(r market.Record) market.OptInt {
 	return r.Head().Seq
 }
 
-// resume begins to step: after what is stored, through what was held.
+// resume begins to step the kinds that storage has answered for, or not answered
+// in time: after what is stored, through what was held.
 func (s *streamActor) resume(m remembered) {
-	if s.phase != resuming {
+	if s.phase == draining {
 		return
 	}
+	if m.err != nil {
+		s.c.Log().Error("storage did not answer: the stream goes on without knowing what is stored, and asks again", zap.Error(m.err))
+	}
+	// What the ledger has is taken from the first answer: at the start.
+	m.kinds, m.failed, m.last = m.kinds|s.known.kinds, m.failed|s.known.failed, append(s.known.last, m.last...)
+	if s.known.kinds != 0 {
+		m.recent, m.open, m.answered = s.known.recent, s.known.open, s.known.answered
+	}
+	if s.unasked != 0 {
+		s.known = m
+		s.remember()
+		return
+	}
+	s.known, s.awaited = remembered{}, 0
 	cause := market.CauseRestart
 	if s.route.crashed.Swap(false) {
 		cause = market.CausePanic
 	}
+	starting := s.phase == resuming
 	s.phase = stepping
 	now := s.venue.now()
-	if m.err != nil {
-		s.c.Log().Error("storage did not answer: the stream goes on without knowing what is stored, and asks again", zap.Error(m.err))
-		s.unknowing(m.kinds, cause, now)
-	}
+	s.unknowing(m.failed, cause, now)
 	for _, l := range m.last {
 		if l.time != 0 {
 			s.stream.Resume(l.kind, l.seq, l.time, cause, now, &s.out)
 		}
 	}
+	if starting {
+		s.reopen(m, now)
+	}
+	s.emit()
+	s.replayHeld()
+	s.arrive(m.kinds, starting)
+}
+
+// reopen takes up the ledger of earlier runs.
+func (s *streamActor) reopen(m remembered, now int64) {
 	for i := len(m.recent) - 1; i >= 0; i-- {
 		s.route.history.gap(&m.recent[i])
 	}
@@ -188,9 +255,15 @@ func (s *streamActor) resume(m remembered) {
 	for i := range m.answered {
 		s.settleEntry(&m.answered[i], now)
 	}
-	s.emit()
-	s.replayHeld()
+}
+
+// arrive tells of the kinds that a live session delivers already, at a start of
+// all of them.
+func (s *streamActor) arrive(kinds kindSet, starting bool) {
 	up := kindSet(s.route.up.Load())
+	if !starting {
+		up &= kinds
+	}
 	if up != 0 {
 		s.apply(arrival{up})
 	}

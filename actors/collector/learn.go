@@ -44,7 +44,10 @@ type answeredGap struct {
 
 // unknowing makes the stream go on without knowing what is stored.
 func (s *streamActor) unknowing(kinds kindSet, cause string, now int64) {
-	s.unknown.kinds, s.unknown.pause = kinds, s.opts.Config.RetryFirst
+	if kinds == 0 {
+		return
+	}
+	s.unknown.kinds, s.unknown.pause = s.unknown.kinds|kinds, s.opts.Config.RetryFirst
 	for _, k := range kinds.list() {
 		s.stream.Unknown(k, cause, now)
 	}

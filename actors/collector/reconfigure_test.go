@@ -173,3 +173,37 @@ func TestTopByVolume(t *testing.T) {
 		}
 	}
 }
+
+// TestAddedDataTypesAreResumed: what was stored of a data type before it was
+// added at run time is looked up first, and what lies between is in the ledger.
+func TestAddedDataTypesAreResumed(t *testing.T) {
+	w := newWorld(t)
+	w.symbols = []string{"BTC-USDT"}
+	w.start()
+	w.ready("BTCUSDT")
+	w.exchange.quote("BTCUSDT")
+	w.await(t, "a quote", func() bool { return len(w.ledger.all(btc, market.KindBookTicker)) > 0 })
+	w.stop()
+	first := w.exchange.trade("BTCUSDT", true)
+
+	w.types = []string{"book_ticker"}
+	w.start()
+	w.await(t, "the quotes to be subscribed", func() bool { return w.exchange.subscribed("btcusdt@bookTicker") })
+	stored := len(w.ledger.all(btc, market.KindBookTicker))
+	w.exchange.quote("BTCUSDT")
+	w.await(t, "another quote", func() bool { return len(w.ledger.all(btc, market.KindBookTicker)) > stored })
+	if g := w.gaps(btc, market.CauseRestart); slices.ContainsFunc(g, func(g *market.Gap) bool { return g.Channel != "book_ticker" }) {
+		t.Errorf("gaps of what is not collected: %v", g)
+	}
+	w.reconfigure(func(m *connectors.MarketConfig) { m.DataTypes = []string{"book_ticker", "trade", "book_delta"} })
+	w.ready("BTCUSDT")
+	w.await(t, "the missed trade", func() bool { return w.has(btc, first) })
+	for _, channel := range []string{"trade", "book_delta"} {
+		w.await(t, "the end of the gap of "+channel, func() bool {
+			return slices.ContainsFunc(w.gaps(btc, market.CauseRestart), func(g *market.Gap) bool {
+				return g.Channel == channel && g.Outcome != market.OutcomeOpen
+			})
+		})
+	}
+	w.sameBook("BTCUSDT")
+}

@@ -36,6 +36,8 @@ type (
 	arrival struct{ kinds kindSet }
 	// overflow: the mailbox refused deliveries; route.lost says of which kinds.
 	overflow struct{}
+	// widened: these kinds are wanted too, and nothing of them has come yet.
+	widened struct{ kinds kindSet }
 	// polled: records fetched by REST.
 	polled struct{ batch *market.Batch }
 	// beat comes once a second, retryJournal while the journal refuses.
@@ -65,6 +67,10 @@ type streamActor struct {
 	recall  supervise.InFlight
 	unknown ignorance
 	held    held
+	// awaited are kinds of which storage has not yet said what it has: their records
+	// are held. unasked are those it was not yet asked for, known what it has said.
+	awaited, unasked kindSet
+	known            remembered
 
 	json market.JSON
 	text []byte
@@ -133,11 +139,9 @@ func (s *streamActor) handle(message any) {
 		s.route.room.signal()
 		s.take(m.batch, nil)
 	case interruption, arrival, overflow:
-		if s.phase == resuming {
-			s.held.note(m)
-			return
-		}
-		s.apply(m)
+		s.happened(m)
+	case widened:
+		s.widen(m.kinds)
 	case *journalRefusal:
 		s.journalRefused(m)
 	case *fetched:
@@ -171,6 +175,8 @@ func (s *streamActor) start(c *supervise.Context) {
 	s.unknown.since = s.venue.now()
 	s.recorder = s.opts.Recorder(s.route.instrument.ID())
 	c.Every(beatEvery, beat{})
+	s.awaited = kindSet(s.route.want.Load()) &^ derived
+	s.unasked = s.awaited
 	s.remember()
 	s.figure()
 }
@@ -236,7 +242,7 @@ func (s *streamActor) take(b *market.Batch, only *market.Instrument) {
 		r := b.At(i)
 		switch {
 		case only != nil && r.Head().Instrument != only:
-		case s.phase == resuming:
+		case s.phase == resuming || s.awaited.has(r.Kind()):
 			s.hold(r)
 		default:
 			s.stream.Step(r, &s.out)

@@ -306,7 +306,12 @@ func (s *subscriptions) begin() {
 		s.c.Log().Warn("symbols that the exchange does not list are left out", zap.Strings("symbols", unknown))
 	}
 	for _, r := range v.allRoutes() {
+		had := kindSet(r.want.Load())
 		r.set(want[r.instrument])
+		// Before anything of them can come: the sessions hear of it later.
+		if added := want[r.instrument].kinds &^ had &^ derived; added != 0 && !r.final.Load() {
+			r.tell(widened{added})
+		}
 	}
 	s.placed = false
 	var fresh []*route

@@ -105,6 +105,7 @@ type world struct {
 	overlays  *overlays
 	config    collector.Config
 	symbols   []string
+	types     []string
 	top       int
 	off       bool                // the exchange is not enabled
 	of        connectors.Exchange // as started
@@ -122,6 +123,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		T: t, bell: b, exchange: newExchange(t, b.ring), ledger: newLedger(b.ring), plane: &plane{bell: b, seen: map[string]int{}},
 		overlays: &overlays{}, config: collector.DefaultConfig(), symbols: []string{"BTC-USDT", "ethusdt"},
+		types: []string{"trade", "book_delta", "book_ticker"},
 	}
 	w.config.RetryFirst, w.config.RetryLast = time.Millisecond, 20*time.Millisecond
 	w.config.BookInterval = 10 * time.Millisecond
@@ -140,7 +142,7 @@ func (w *world) start() {
 	for name, m := range cfg.Markets {
 		m.Enabled = name == "spot"
 		m.WSURL, m.RESTURL = "ws"+strings.TrimPrefix(w.exchange.URL, "http"), w.exchange.URL
-		m.Symbols, m.DataTypes, m.Top = w.symbols, []string{"trade", "book_delta", "book_ticker"}, w.top
+		m.Symbols, m.DataTypes, m.Top = w.symbols, w.types, w.top
 		m.Reconnect.InitialWait = time.Millisecond
 		m.RateLimits.WSConnectsPer5Minutes = 300
 		cfg.Markets[name] = m
