@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/marketprism/marketprism/internal/market"
@@ -38,7 +39,36 @@ type Client struct {
 	window  time.Time // when the current budget window began
 	used    int       // weight used in it, by us or by others at our address
 	blocked time.Time // the exchange wants no call before
+
+	// What others read of it:
+	budget atomic.Pointer[budget]
+	clock  serverClock
 }
+
+// budget is how much weight was used in a window.
+type budget struct {
+	window time.Time
+	used   int
+}
+
+// Remaining is how much of the REST budget of the present window is left, from 0
+// to 1; ok is false where there is no budget.
+func (c *Client) Remaining() (ratio float64, ok bool) {
+	limit := c.o.Venue.Limits.Weight
+	if limit.N <= 0 {
+		return 0, false
+	}
+	b := c.budget.Load()
+	if b == nil || !b.window.Equal(c.o.Now().Truncate(limit.Per)) {
+		return 1, true
+	}
+	return max(0, 1-float64(b.used)/float64(limit.N)), true
+}
+
+// ClockOffset is how far the exchange's clock is ahead of ours, as the Date
+// headers of its responses show, and by how much that may be wrong; ok is false
+// before a response had one.
+func (c *Client) ClockOffset() (offset, within time.Duration, ok bool) { return c.clock.read() }
 
 // NewClient returns a client.
 func NewClient(o ClientOptions) *Client {
@@ -198,6 +228,7 @@ func (c *Client) afford(ctx context.Context, weight int) error {
 		c.turnWindow(limit.Per)
 	}
 	c.used += weight
+	c.budget.Store(&budget{c.window, c.used})
 	return ctx.Err()
 }
 
@@ -217,11 +248,13 @@ func (c *Client) get(ctx context.Context, req Request) (Response, error) {
 		return Response{}, fmt.Errorf("GET %s: %w", req.URL, err)
 	}
 	call.Header.Set("User-Agent", "marketprism")
+	asked := c.o.Now()
 	resp, err := c.o.HTTP.Do(call)
 	if err != nil {
 		return Response{}, fmt.Errorf("GET %s: %w", req.URL, err)
 	}
 	defer resp.Body.Close()
+	c.clock.learn(resp.Header, asked, c.o.Now())
 	body, err := io.ReadAll(io.LimitReader(resp.Body, c.o.MaxBody+1))
 	if err != nil {
 		return Response{}, fmt.Errorf("GET %s: read the response: %w", req.URL, err)
@@ -247,6 +280,7 @@ func (c *Client) learn(resp *http.Response, now time.Time) {
 	if m, ok := c.o.Venue.REST.(Metered); ok {
 		if used, ok := m.Used(resp.Header); ok {
 			c.used = used
+			c.budget.Store(&budget{c.window, c.used})
 		}
 	}
 	if throttled(resp.StatusCode) {

@@ -15,6 +15,7 @@ type metrics struct {
 	exchangeToReceive, receiveToPublish *prometheus.HistogramVec
 
 	up, last, messages, published, gaps, resyncs, duplicates, checksums, refused, unrecorded catalogue.Reading
+	clock, budget                                                                            catalogue.Reading
 	reconnects, bytes, parseErrors, unrouted, sessions, builtin                              catalogue.Reading
 }
 
@@ -40,6 +41,8 @@ func newMetrics(c *Collector, r prometheus.Registerer) (*metrics, error) {
 		unrouted:    catalogue.NewReading(catalogue.StreamUnrouted),
 		sessions:    catalogue.NewReading(catalogue.StreamSessions),
 		builtin:     catalogue.NewReading(catalogue.StreamBuiltin),
+		clock:       catalogue.NewReading(catalogue.StreamClockOffset),
+		budget:      catalogue.NewReading(catalogue.StreamRateLimit),
 	}
 	if err := catalogue.Register(r, m, m.exchangeToReceive, m.receiveToPublish); err != nil {
 		return nil, err
@@ -68,7 +71,7 @@ func (m *metrics) latencies(v *venue) []latencies {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	catalogue.Describe(ch,
 		m.up, m.last, m.messages, m.published, m.gaps, m.resyncs, m.duplicates, m.checksums, m.refused, m.unrecorded,
-		m.reconnects, m.bytes, m.parseErrors, m.unrouted, m.sessions, m.builtin,
+		m.reconnects, m.bytes, m.parseErrors, m.unrouted, m.sessions, m.builtin, m.clock, m.budget,
 	)
 }
 
@@ -172,6 +175,13 @@ func (m *metrics) emitVenue(ch chan<- prometheus.Metric, v *venue) {
 	m.unrouted.Send(ch, float64(v.unrouted.Load()), labels...)
 	m.sessions.Send(ch, live, labels...)
 	m.builtin.Send(ch, builtin, labels...)
+	client := v.made.Load().client
+	if offset, _, ok := client.ClockOffset(); ok {
+		m.clock.Send(ch, offset.Seconds(), labels...)
+	}
+	if left, ok := client.Remaining(); ok {
+		m.budget.Send(ch, left, labels...)
+	}
 }
 
 // sum adds the counters of an earlier incarnation to those of the present one.

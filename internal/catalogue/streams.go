@@ -19,6 +19,8 @@ const (
 	StreamUnrouted          Name = "mp_stream_unrouted_total"
 	StreamSessions          Name = "mp_stream_sessions"
 	StreamBuiltin           Name = "mp_stream_builtin_instruments"
+	StreamClockOffset       Name = "mp_stream_clock_offset_seconds"
+	StreamRateLimit         Name = "mp_stream_rate_limit_remaining_ratio"
 	StreamExchangeToReceive Name = "mp_stream_exchange_to_receive_seconds"
 	StreamReceiveToPublish  Name = "mp_stream_receive_to_publish_seconds"
 	StreamPublishToStore    Name = "mp_stream_publish_to_store_seconds"
@@ -46,6 +48,8 @@ func streams() Area {
 			counter(StreamUnrouted, Number, "Frames of instruments that have no stream.", exchange, market),
 			gauge(StreamSessions, Number, "Sockets that are subscribed.", exchange, market),
 			gauge(StreamBuiltin, Flag, "1 while the instrument table is the built-in one.", exchange, market),
+			gauge(StreamClockOffset, Seconds, "How far the exchange's clock is ahead of ours, by the Date of its REST responses.", exchange, market),
+			gauge(StreamRateLimit, Ratio, "What is left of the REST budget of the present window.", exchange, market),
 			histogram(StreamExchangeToReceive, Seconds, Latency,
 				"Time from the exchange's event to our reading of the frame, by both clocks.", exchange, channel),
 			histogram(StreamReceiveToPublish, Seconds, Latency,
