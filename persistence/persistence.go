@@ -55,6 +55,9 @@ type Visibility interface {
 	// Position is the last durable position of a shard; its Seq is 0 when nothing
 	// was ever published. The maps in it belong to the caller.
 	Position(shard int) Position
+	// Published is the highest sequence whose records Publish has brought where they
+	// belong. Position may be behind it, where that place is not durable at once.
+	Published(shard int) uint64
 	// Applied is the highest sequence whose records queries see.
 	Applied(shard int) uint64
 	// WaitApplied waits until Applied(shard) >= seq, or returns ctx's error.

@@ -345,7 +345,7 @@ func (l *pipeline) publishApplied(ctx context.Context) error {
 	if err := l.publisher.last(ctx); err != nil {
 		return err
 	}
-	if at, applied := l.engine.Position(l.shard).Seq, l.engine.Applied(l.shard); at < applied {
+	if at, applied := l.engine.Published(l.shard), l.engine.Applied(l.shard); at < applied {
 		return fmt.Errorf("shard %d is published up to %d, and applied up to %d", l.shard, at, applied)
 	}
 	l.c.Log().Info("everything that was applied is published", zap.Uint64("seq", l.engine.Applied(l.shard)))

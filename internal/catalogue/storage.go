@@ -33,7 +33,7 @@ func readers() Area {
 	}
 }
 
-// Metrics of persistence/embedded.
+// Metrics of the engines below persistence.
 const (
 	WriterRows         Name = "mp_writer_rows_total"
 	WriterBatches      Name = "mp_writer_batches_total"
@@ -43,6 +43,7 @@ const (
 	WriterQueue        Name = "mp_writer_queue_rows"
 	WriterRetries      Name = "mp_writer_retries_total"
 	WriterDropped      Name = "mp_writer_dropped_total"
+	WriterSuspended    Name = "mp_writer_suspended_tables"
 	StorageParts       Name = "mp_storage_parts"
 	StorageBytes       Name = "mp_storage_bytes"
 	StorageQuarantined Name = "mp_storage_quarantined_parts"
@@ -53,7 +54,7 @@ const (
 func store() Area {
 	return Area{
 		Title: "Store",
-		About: "The embedded store. A publication makes what was applied durable as one part file a table.",
+		About: "The engine. A publication makes what was applied durable: as one part file a table (embedded), or by sending it (QuestDB).",
 		Metrics: []Metric{
 			counter(WriterRows, Number, "Records applied to the store.", table),
 			counter(WriterBatches, Number, "Journal messages applied to the store."),
@@ -62,7 +63,8 @@ func store() Area {
 			histogram(WriterFlush, Seconds, Task, "Time of one publication."),
 			gauge(WriterQueue, Number, "Records applied and not yet published."),
 			counter(WriterRetries, Number, "Publications that failed and are repeated."),
-			counter(WriterDropped, Number, "Records dropped: superseded by a later epoch, or by another record of the same key.", outcome),
+			gauge(WriterSuspended, Number, "Tables that the QuestDB server has suspended."),
+			counter(WriterDropped, Number, "Records dropped: superseded by a later epoch, by another record of the same key, or rejected by the server and kept elsewhere.", outcome),
 			gauge(StorageParts, Number, "Published part files.", table),
 			gauge(StorageBytes, Bytes, "Size of the published part files.", table),
 			gauge(StorageQuarantined, Number, "Damaged part files that were moved aside."),

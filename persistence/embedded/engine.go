@@ -110,7 +110,7 @@ func Open(dir string, cfg Config, with Surroundings) (*Engine, error) {
 	e.Reader = scan.Reader{
 		Layers: []scan.Layer{scan.Memory{Store: e.memory}, (*partsLayer)(e)}, Schemas: e.schemas, Now: e.now,
 		Enter: e.enter, Leave: e.calls.Done,
-		Read: func(kind market.Kind, n int) { e.metrics.read.WithLabelValues(kind.Table()).Add(float64(n)) },
+		Read: func(kind market.Kind, n int) { e.metrics.Yielded(kind, n) },
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, &persistence.IOError{Op: "create store", Path: dir, Err: err}
@@ -227,7 +227,7 @@ func fileNumber(file string) uint64 {
 func (e *Engine) Apply(shard int, seq uint64, batch *market.Batch) error {
 	done, err := e.memory.Apply(shard, seq, batch)
 	if err == nil {
-		e.metrics.applied(&done)
+		e.metrics.Observe(&done)
 	}
 	return err
 }
@@ -240,6 +240,9 @@ func (e *Engine) Seal(p persistence.Position) error { return e.memory.Seal(p) }
 
 // Position implements [persistence.Visibility].
 func (e *Engine) Position(shard int) persistence.Position { return e.memory.Position(shard) }
+
+// Published implements [persistence.Visibility].
+func (e *Engine) Published(shard int) uint64 { return e.memory.Position(shard).Seq }
 
 // Applied implements [persistence.Visibility].
 func (e *Engine) Applied(shard int) uint64 { return e.memory.Applied(shard) }

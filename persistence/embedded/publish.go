@@ -55,7 +55,7 @@ func (e *Engine) Publish(ctx context.Context, shard int) error {
 		}
 		if err := e.publish(ctx, p); err != nil {
 			e.failures.Add(1)
-			e.metrics.retries.Inc()
+			e.metrics.Retries.Inc()
 			return fmt.Errorf("publishing shard %d up to %d: %w", shard, t.Position.Seq, err)
 		}
 		e.failures.Store(0)
@@ -92,7 +92,7 @@ func (e *Engine) publish(ctx context.Context, p *publication) error {
 	e.install(change.Add)
 	e.memory.Drop(t) // after its parts are listed: a query meets its rows in one place at least
 	e.observePublication(t, change.Add, dropped)
-	e.metrics.flush.Observe(e.now().Sub(began).Seconds())
+	e.metrics.Flush.Observe(e.now().Sub(began).Seconds())
 	return nil
 }
 
@@ -158,13 +158,13 @@ func (e *Engine) addPart(p *stored) {
 
 func (e *Engine) observePublication(t *memtable.Table, made []*part.Meta, dropped int64) {
 	rows := t.Rows()
-	e.metrics.queue.Sub(float64(rows))
-	e.metrics.batchRows.Observe(float64(rows))
+	e.metrics.Queue.Sub(float64(rows))
+	e.metrics.BatchRows.Observe(float64(rows))
 	if dropped > 0 {
-		e.metrics.dropped.WithLabelValues("duplicate").Add(float64(dropped))
+		e.metrics.Dropped.WithLabelValues("duplicate").Add(float64(dropped))
 	}
 	for _, meta := range made {
-		e.metrics.bytes.WithLabelValues(meta.Kind.Table()).Add(float64(meta.Bytes))
+		e.metrics.Bytes.WithLabelValues(meta.Kind.Table()).Add(float64(meta.Bytes))
 	}
 	e.log.Debug("published", zap.Int("shard", t.Shard), zap.Uint64("seq", t.Position.Seq), zap.Int64("rows", rows), zap.Int("parts", len(made)))
 }

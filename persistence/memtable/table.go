@@ -101,3 +101,6 @@ func (k *rowsOfKind) all() []*series {
 	slices.SortFunc(list, func(a, b *series) int { return part.CompareStreams(a.stream, b.stream) })
 	return list
 }
+
+// Began is when the first record of a sealed table was applied.
+func (t *Table) Began() time.Time { return t.began }

@@ -121,7 +121,7 @@ func (f *Filler) Levels(_ *market.Field, levels *[]market.Level) {
 		return
 	}
 	var err error
-	if *levels, err = parseLevels(v.text(f.row), f.into); err != nil && f.err == nil {
+	if *levels, err = ParseLevels(v.text(f.row), f.into); err != nil && f.err == nil {
 		f.err = err
 	}
 }

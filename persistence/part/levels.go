@@ -22,8 +22,8 @@ func AppendLevels(dst []byte, levels []market.Level) []byte {
 	return append(dst, ']')
 }
 
-// parseLevels reads what AppendLevels wrote into the batch's arena.
-func parseLevels(text []byte, into *market.Batch) ([]market.Level, error) {
+// ParseLevels reads what AppendLevels wrote into the batch's arena.
+func ParseLevels(text []byte, into *market.Batch) ([]market.Level, error) {
 	mark := into.LevelMark()
 	p := levelParser{text: text}
 	p.want('[')

@@ -161,6 +161,19 @@ func (s *Schema) Project(names []string) (Projection, error) {
 	return p, nil
 }
 
+// WithKey is a projection with the key's columns, which [Schema.ProjectLean] leaves
+// out.
+func (s *Schema) WithKey(p Projection) Projection {
+	if p == nil {
+		return nil
+	}
+	all := slices.Clone(p)
+	for _, i := range s.orderCols() {
+		all[i] = true
+	}
+	return all
+}
+
 // orderCols are the columns that a sort key is made of.
 func (s *Schema) orderCols() []int {
 	return append([]int{s.tsCol, s.instrCol, s.ordCol, s.seqCol, s.originCol, s.flagsCol, s.recvCol, s.epochCol, s.connCol}, s.keyCols...)

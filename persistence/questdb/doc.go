@@ -18,4 +18,25 @@
 // Rows travel by ILP over HTTP, never over TCP, which has no acknowledgement. One
 // request holds rows of one table, and is then stored as a whole or not at all.
 // https://questdb.com/docs/ingestion/ilp/overview/
+//
+// # An engine
+//
+//	Apply --> memory --Seal--> sealed --Publish--> one request a table --> shown --> position
+//
+// What is applied is visible at once, from memory (persistence/memtable); Publish
+// sends it, waits until the server shows it, and then forgets it. A query merges
+// both by key. The journal position is kept elsewhere ([Positions]) and trails what
+// was sent by [Config.Trail], because the server answers before its disk has the
+// rows; what is sent again replaces itself.
+//
+// # Failure
+//
+//   - The server is away, busy or full: Publish returns an error and is called
+//     again; memory fills to its backlog, then the reader waits and the journal
+//     keeps.
+//   - A request is refused for a row (400): it is halved until the row is found,
+//     which takes the way of [Rejects]; the others are stored.
+//   - A table is suspended, and goes on taking rows that nobody sees: Publish does
+//     not believe them stored, Maintain resumes the table, [Engine.Suspended] says
+//     so.
 package questdb

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -174,16 +173,22 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
-// free reserves loopback addresses for a program that binds them a moment later.
+// free finds loopback addresses for a program that binds them a moment later.
 func free(n int) ([]string, error) {
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			_ = l.Close() // only to be free again
+		}
+	}()
 	var out []string
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = l.Close() }() // only to be free again
-		out = append(out, net.JoinHostPort("127.0.0.1", strconv.Itoa(l.Addr().(*net.TCPAddr).Port)))
+		held = append(held, l)
+		out = append(out, l.Addr().String())
 	}
 	return out, nil
 }

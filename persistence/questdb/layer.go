@@ -1,0 +1,271 @@
+package questdb
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence/part"
+	"github.com/marketprism/marketprism/persistence/scan"
+)
+
+// serverLayer is the rows that the server has.
+type serverLayer Engine
+
+// view is what one query sees of a table. The server fixes nothing for it: what
+// is written meanwhile may be met, and has the same keys.
+type view struct {
+	e       *Engine
+	s       scan.Selection
+	table   *Table
+	streams []market.StreamID
+}
+
+// Pin implements [scan.Layer].
+func (l *serverLayer) Pin(ctx context.Context, s scan.Selection) (scan.View, error) {
+	v := &view{e: (*Engine)(l), s: s, table: l.tables[s.Kind]}
+	if s.Stream != nil {
+		v.streams = []market.StreamID{*s.Stream}
+		return v, nil
+	}
+	var err error
+	v.streams, err = v.list(ctx)
+	return v, err
+}
+
+// list asks for the streams that have rows.
+func (v *view) list(ctx context.Context) ([]market.StreamID, error) {
+	lo, hi := micros(v.s.From, v.s.To)
+	rows, err := v.e.reads.Query(ctx, "SELECT DISTINCT exchange, market, symbol FROM "+v.table.Name+" WHERE ts >= $1 AND ts <= $2", lo, hi)
+	if err != nil {
+		return nil, fmt.Errorf("listing the streams of %s: %w", v.table.Name, err)
+	}
+	defer rows.Close()
+	var out []market.StreamID
+	for rows.Next() {
+		var id market.StreamID
+		var word string
+		if err := rows.Scan(&id.Exchange, &word, &id.Symbol); err != nil {
+			return nil, fmt.Errorf("listing the streams of %s: %w", v.table.Name, err)
+		}
+		m, ok := market.ParseMarket(word)
+		if !ok {
+			return nil, fmt.Errorf("table %s has the market %q, which there is not", v.table.Name, word)
+		}
+		id.Market = m
+		out = append(out, id)
+	}
+	return out, rows.Err()
+}
+
+// Streams implements [scan.View].
+func (v *view) Streams() []market.StreamID { return v.streams }
+
+// Sources implements [scan.View].
+func (v *view) Sources(dst []part.Source, stream market.StreamID, access part.Access) []part.Source {
+	if !slices.Contains(v.streams, stream) {
+		return dst
+	}
+	size := pageRows
+	if access != part.OneStream {
+		size = sharedPageRows
+	}
+	s := &source{v: v, stream: stream, from: v.s.From, to: v.s.To, size: size}
+	s.has = v.e.schemas[v.s.Kind].WithKey(v.s.Has)
+	s.reader = newRowReader(v.table, s.has)
+	return append(dst, s)
+}
+
+// Release implements [scan.View].
+func (v *view) Release() {}
+
+// HasCollected implements [scan.Layer].
+func (l *serverLayer) HasCollected(ctx context.Context, kind market.Kind, stream market.StreamID) (bool, error) {
+	name := kind.Table() + "|" + stream.String()
+	l.mu.Lock()
+	known := l.collected[name]
+	l.mu.Unlock()
+	if known {
+		return true, nil
+	}
+	var one int32
+	err := l.reads.QueryRow(ctx, "SELECT 1 FROM "+kind.Table()+" WHERE exchange = $1 AND market = $2 AND symbol = $3 AND origin = $4 LIMIT 1",
+		stream.Exchange, stream.Market.String(), stream.Symbol, market.Collected.String()).Scan(&one)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for collected rows of %s: %w", kind.Table(), err)
+	}
+	l.mu.Lock()
+	l.collected[name] = true // it stays so until retention, and then says what it was
+	l.mu.Unlock()
+	return true, nil
+}
+
+// Failed implements [scan.Layer].
+func (*serverLayer) Failed(err error) error { return err }
+
+// Rows of one request for a page: of a stream that is read alone, and of one of
+// many.
+const (
+	pageRows       = 8192
+	sharedPageRows = 1024
+)
+
+// micros turns a half-open range of ns into a closed one of the server's
+// microseconds.
+func micros(from, to int64) (lo, hi time.Time) {
+	const far = 253_402_300_799 // s: the end of the year 9999
+	clamp := func(ns int64) time.Time {
+		switch {
+		case ns == math.MinInt64:
+			return time.Unix(0, 0).UTC()
+		case ns == math.MaxInt64:
+			return time.Unix(far, 0).UTC()
+		}
+		return time.Unix(0, ns).UTC().Truncate(time.Microsecond)
+	}
+	return clamp(from), clamp(to)
+}
+
+// source is one stream's rows, fetched page by page: no connection is held
+// between two pages. A page ends with all rows of a microsecond.
+type source struct {
+	v        *view
+	stream   market.StreamID
+	from, to int64
+	size     int
+	has      part.Projection
+	reader   *rowReader
+	done     bool
+	block    *part.Block
+}
+
+// Bounds implements [part.Source].
+func (s *source) Bounds() (lo, hi int64) {
+	hi = s.to
+	if hi != math.MaxInt64 {
+		hi--
+	}
+	return s.from, hi
+}
+
+// Priority implements [part.Source]. The server keeps one row of a key: the last
+// in journal order of those that it was sent.
+func (s *source) Priority() uint64 { return serverPriority }
+
+// serverPriority is below memory's and above that of cold parts, which hold what
+// was sent before.
+const serverPriority = 1<<63 - 1
+
+// Next implements [part.Source].
+func (s *source) Next(ctx context.Context) (part.Span, error) {
+	for !s.done {
+		block, err := s.page(ctx)
+		if err != nil {
+			return part.Span{}, fmt.Errorf("reading %s of %s: %w", s.v.table.Name, s.stream, err)
+		}
+		if block.Len() > 0 {
+			s.block = block
+			return part.Span{Block: block, Lo: 0, Hi: block.Len()}, nil
+		}
+	}
+	return part.Span{}, io.EOF
+}
+
+// page fetches the next rows, in reading order.
+func (s *source) page(ctx context.Context) (*part.Block, error) {
+	for size := s.size; ; size *= 4 {
+		rows, err := s.fetch(ctx, size)
+		if err != nil {
+			return nil, err
+		}
+		whole := len(rows) < size
+		if !whole { // the last microsecond may have more rows
+			last := micro(rows[len(rows)-1].Head().TS)
+			n := len(rows)
+			for n > 0 && micro(rows[n-1].Head().TS) == last {
+				n--
+			}
+			if n == 0 {
+				continue // all rows are of one microsecond
+			}
+			rows = rows[:n]
+			if s.v.s.Newest {
+				s.to = (last + 1) * 1000
+			} else {
+				s.from = last * 1000
+			}
+		}
+		s.done = whole
+		return s.sorted(rows)
+	}
+}
+
+func micro(ns int64) int64 { return ns / 1000 }
+
+// fetch asks for at most limit rows from the near end of what is left.
+func (s *source) fetch(ctx context.Context, limit int) ([]market.Record, error) {
+	lo, hi := micros(s.from, s.to)
+	order := ""
+	if s.v.s.Newest {
+		order = " DESC"
+	}
+	sql := fmt.Sprintf("SELECT %s FROM %s WHERE exchange = $1 AND market = $2 AND symbol = $3 AND ts >= $4 AND ts <= $5 ORDER BY ts%s LIMIT %d",
+		strings.Join(s.reader.columns, ", "), s.v.table.Name, order, limit)
+	rows, err := s.v.e.reads.Query(ctx, sql, s.stream.Exchange, s.stream.Market.String(), s.stream.Symbol, lo, hi)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	batch := new(market.Batch)
+	for rows.Next() {
+		if err := s.reader.read(rows, s.stream, batch); err != nil {
+			return nil, err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	list := make([]market.Record, 0, batch.Len())
+	for r := range batch.All() {
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// sorted puts rows of the selection into a block in reading order; the server
+// orders by microseconds alone.
+func (s *source) sorted(rows []market.Record) (*part.Block, error) {
+	e := s.v.e
+	names := e.with.Names
+	fetched := part.NewBlock(e.schemas[s.v.s.Kind], names)
+	var at []int
+	for _, r := range rows {
+		if ts := r.Head().TS; ts < s.v.s.From || ts >= s.v.s.To {
+			continue
+		}
+		fetched.Append(r, names.InstrumentCode(r.Head().Instrument), 0)
+		at = append(at, fetched.Len()-1)
+	}
+	keys := make([][]byte, fetched.Len())
+	for i := range keys {
+		keys[i] = fetched.AppendSortKey(nil, i)
+	}
+	slices.SortFunc(at, func(a, b int) int { return bytes.Compare(keys[a], keys[b]) })
+	out := part.NewBlock(e.schemas[s.v.s.Kind], names)
+	for _, i := range at {
+		out.AppendRows(fetched, i, i+1)
+	}
+	return out.Project(s.has), nil
+}
