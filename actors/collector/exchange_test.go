@@ -62,13 +62,7 @@ type client struct {
 func newExchange(t *testing.T, poke func()) *exchange {
 	x := &exchange{pairs: map[string]*pair{}, clients: map[*client]bool{}, poke: poke}
 	for n, base := range []string{"BTC", "ETH", "SOL"} {
-		p := &pair{native: base + "USDT", base: base, quote: "USDT", update: 1000, bids: map[int]int{}, asks: map[int]int{}}
-		for i := range 30 {
-			p.bids[9990-i], p.asks[10_010+i] = 1000+i, 2000+i
-		}
-		p.turnover = float64(100 - n)
-		p.trades = append(p.trades, past{ID: 500, Price: "100.00", Amount: "1.000", Time: time.Now().UnixMilli()})
-		x.pairs[p.native], x.order = p, append(x.order, p.native)
+		x.add(base, float64(100-n))
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/stream", x.serveStream)
@@ -83,6 +77,16 @@ func newExchange(t *testing.T, poke func()) *exchange {
 		x.Close()
 	})
 	return x
+}
+
+// add lists a pair with USDT and a book of 30 levels a side.
+func (x *exchange) add(base string, turnover float64) {
+	p := &pair{native: base + "USDT", base: base, quote: "USDT", turnover: turnover, update: 1000, bids: map[int]int{}, asks: map[int]int{}}
+	for i := range 30 {
+		p.bids[9990-i], p.asks[10_010+i] = 1000+i, 2000+i
+	}
+	p.trades = append(p.trades, past{ID: 500, Price: "100.00", Amount: "1.000", Time: time.Now().UnixMilli()})
+	x.pairs[p.native], x.order = p, append(x.order, p.native)
 }
 
 func (x *exchange) rest(answer func(*http.Request) any) http.HandlerFunc {

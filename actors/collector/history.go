@@ -21,7 +21,7 @@ type history struct {
 	mu      sync.Mutex
 	trades  ring[market.Trade]
 	gaps    ring[market.Gap]
-	buckets ring[bucket]
+	buckets ring[quarter]
 	ticked  int64 // last beat, Unix ns
 }
 
@@ -34,10 +34,25 @@ type bucket struct {
 	gaps              int64
 }
 
+// quarter is a bucket as it is kept: there are hundreds of them for each stream.
+type quarter struct {
+	start             uint32 // in bucketLengths since 1970
+	seen, live        uint32 // ms
+	records, verified uint32
+	gaps              uint32
+}
+
+func (q *quarter) bucket() bucket {
+	return bucket{
+		start: int64(q.start) * int64(bucketLength), seen: int64(q.seen) * 1e6, live: int64(q.live) * 1e6,
+		records: int64(q.records), verified: int64(q.verified), gaps: int64(q.gaps),
+	}
+}
+
 func newHistory(c Config) *history {
 	return &history{
 		trades: ring[market.Trade]{limit: c.RecentTrades}, gaps: ring[market.Gap]{limit: c.RecentGaps},
-		buckets: ring[bucket]{limit: bucketsKept},
+		buckets: ring[quarter]{limit: bucketsKept},
 	}
 }
 
@@ -71,25 +86,28 @@ func (h *history) beat(now int64, live bool, records, verified, gaps int64) {
 		passed = 0
 	}
 	h.ticked = now
-	start := now - now%int64(bucketLength)
+	start := uint32(now / int64(bucketLength))
 	b := h.buckets.last()
 	if b == nil || b.start != start {
-		h.buckets.push(bucket{start: start})
+		h.buckets.push(quarter{start: start})
 		b = h.buckets.last()
 	}
-	b.seen += passed
+	b.seen += uint32(passed / 1e6)
 	if live {
-		b.live += passed
+		b.live += uint32(passed / 1e6)
 	}
-	b.records += records
-	b.verified += verified
-	b.gaps += gaps
+	b.records += uint32(records)
+	b.verified += uint32(verified)
+	b.gaps += uint32(gaps)
 }
 
 func (h *history) read() (trades []market.Trade, gaps []market.Gap, buckets []bucket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.trades.all(), h.gaps.all(), h.buckets.all()
+	for _, q := range h.buckets.all() {
+		buckets = append(buckets, q.bucket())
+	}
+	return h.trades.all(), h.gaps.all(), buckets
 }
 
 // ring keeps the last items, up to limit.
@@ -100,7 +118,10 @@ type ring[T any] struct {
 }
 
 func (r *ring[T]) push(v T) {
-	if len(r.items) < r.limit {
+	if n := len(r.items); n < r.limit {
+		if n == cap(r.items) { // never beyond the limit
+			r.items = append(make([]T, 0, min(r.limit, max(8, 2*n))), r.items...)
+		}
 		r.items = append(r.items, v)
 		return
 	}

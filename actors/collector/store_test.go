@@ -23,6 +23,14 @@ type ledger struct {
 	hold    bool  // acknowledgements wait
 	held    []*persistence.Entry
 	acks    sync.WaitGroup
+	forget  bool // nothing is kept but how many books have begun
+	begun   int
+}
+
+func (l *ledger) books() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.begun
 }
 
 func newLedger(poke func()) *ledger {
@@ -48,6 +56,15 @@ func (l *ledger) Record(e *persistence.Entry) error {
 
 // keep needs the lock.
 func (l *ledger) keep(e *persistence.Entry) {
+	if l.forget {
+		for d := range market.Rows[market.BookDelta](&e.Batch) {
+			if d.IsSnapshot {
+				l.begun++
+			}
+		}
+		l.poke()
+		return
+	}
 	b := new(market.Batch)
 	for r := range e.Batch.All() {
 		own := b.Copy(r)

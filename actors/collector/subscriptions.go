@@ -65,7 +65,7 @@ type subscriptions struct {
 
 	overlay  Overlay
 	loaded   bool
-	asked    bool // the store has answered, or failed once
+	answered bool // the store has answered, or failed once
 	tries    int
 	commands []command
 	// answering are commands whose change the round under way brings about.
@@ -78,6 +78,9 @@ type subscriptions struct {
 	closing  map[string]*socket
 	placed   bool // sessions of this round have been dealt with
 	sessions int  // highest number given
+
+	todo  []any // AddChild and RemoveChild for the branch, not sent yet
+	asked int   // sent, and not answered
 
 	settings []settings
 	made     *setup // that the timings are for
@@ -142,7 +145,7 @@ func (s *subscriptions) load() {
 // takeLoaded begins with the configuration alone when the overlay cannot be had,
 // and goes on asking for it.
 func (s *subscriptions) takeLoaded(m loaded) {
-	s.dirty, s.asked = true, true
+	s.dirty, s.answered = true, true
 	if m.err == nil {
 		s.overlay, s.loaded = m.overlay, true
 		return
@@ -206,7 +209,7 @@ func (s *subscriptions) idle() bool {
 // mayBegin reports whether what is wanted can be found out. A market that is not
 // enabled wants nothing.
 func (s *subscriptions) mayBegin() bool {
-	return s.asked && (s.venue.instruments() != nil || !s.venue.enabled())
+	return s.answered && (s.venue.instruments() != nil || !s.venue.enabled())
 }
 
 // configure takes another configuration up. What a market is collected with is
@@ -329,7 +332,7 @@ func (s *subscriptions) begin() {
 	for _, r := range fresh {
 		name := streamName(r.instrument)
 		s.starting[name] = true
-		s.c.Request(s.c.Parent(), supervise.AddChild{Spec: s.streamSpec(name, r)})
+		s.ask(supervise.AddChild{Spec: s.streamSpec(name, r)})
 	}
 }
 
@@ -350,8 +353,27 @@ func (s *subscriptions) streamSpec(name string, r *route) supervise.Spec {
 	}
 }
 
+// maxAsked bounds the branch's changes under way: its mailbox has room for these
+// and for what its children tell it meanwhile.
+const maxAsked = 128
+
+// ask has the branch change a child, when its turn comes.
+func (s *subscriptions) ask(change any) {
+	s.todo = append(s.todo, change)
+	s.askNext()
+}
+
+func (s *subscriptions) askNext() {
+	for s.asked < maxAsked && len(s.todo) > 0 {
+		s.asked++
+		s.c.Request(s.c.Parent(), pop(&s.todo))
+	}
+}
+
 // childDone takes the branch's answer.
 func (s *subscriptions) childDone(m supervise.ChildReply) {
+	s.asked--
+	s.askNext()
 	if m.Err != nil && !errors.Is(m.Err, supervise.ErrChildExists) && !errors.Is(m.Err, supervise.ErrNoChild) {
 		s.c.Log().Error("a child was not started or stopped as asked", zap.String("child", m.Name), zap.Error(m.Err))
 	}
@@ -395,7 +417,7 @@ func (s *subscriptions) place() {
 		r.final.Store(true)
 		name := streamName(r.instrument)
 		s.leaving[name] = r
-		s.c.Request(s.c.Parent(), supervise.RemoveChild{Name: name})
+		s.ask(supervise.RemoveChild{Name: name})
 	}
 }
 
@@ -415,7 +437,7 @@ func (s *subscriptions) trim(k *socket, want map[connectors.Subscription]bool) {
 	case len(drop) == len(have):
 		k.clear()
 		s.closing[k.name] = k
-		s.c.Request(s.c.Parent(), supervise.RemoveChild{Name: k.name})
+		s.ask(supervise.RemoveChild{Name: k.name})
 	default:
 		k.unsubscribe(drop)
 	}
@@ -442,7 +464,7 @@ func (s *subscriptions) add(want map[connectors.Subscription]bool) {
 		k := newSocket(v, s.sessions, conn)
 		v.addSocket(k)
 		s.starting[k.name] = true
-		s.c.Request(s.c.Parent(), supervise.AddChild{Spec: k.spec()})
+		s.ask(supervise.AddChild{Spec: k.spec()})
 	}
 }
 

@@ -99,23 +99,24 @@ func (p *plane) count(subject string) int {
 type world struct {
 	*testing.T
 	*bell
-	exchange  *exchange
-	ledger    *ledger
-	plane     *plane
-	overlays  *overlays
-	config    collector.Config
-	symbols   []string
-	types     []string
-	top       int
-	off       bool                // the exchange is not enabled
-	of        connectors.Exchange // as started
-	settings  connectors.Config   // as started
-	wrap      func(connectors.Exchange) connectors.Exchange
-	epoch     int64
-	applied   func(context.Context, market.StreamID) error
-	now       func() time.Time // nil: the machine's clock
-	system    *supervise.System
-	collector *collector.Collector
+	exchange      *exchange
+	ledger        *ledger
+	plane         *plane
+	overlays      *overlays
+	config        collector.Config
+	symbols       []string
+	perConnection int
+	types         []string
+	top           int
+	off           bool                // the exchange is not enabled
+	of            connectors.Exchange // as started
+	settings      connectors.Config   // as started
+	wrap          func(connectors.Exchange) connectors.Exchange
+	epoch         int64
+	applied       func(context.Context, market.StreamID) error
+	now           func() time.Time // nil: the machine's clock
+	system        *supervise.System
+	collector     *collector.Collector
 }
 
 func newWorld(t *testing.T) *world {
@@ -145,6 +146,9 @@ func (w *world) start() {
 		m.Symbols, m.DataTypes, m.Top = w.symbols, w.types, w.top
 		m.Reconnect.InitialWait = time.Millisecond
 		m.RateLimits.WSConnectsPer5Minutes = 300
+		if w.perConnection > 0 {
+			m.RateLimits.StreamsPerConnection = w.perConnection
+		}
 		cfg.Markets[name] = m
 	}
 	cfg.Enabled = !w.off

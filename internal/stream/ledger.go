@@ -31,7 +31,7 @@ type channel struct {
 	holes []hole
 	// outage is an interruption whose end is not known yet.
 	outage *market.Gap
-	recent seqRing
+	recent *seqRing // of a rising channel
 	stats  ChannelStats
 }
 
@@ -56,6 +56,9 @@ func (s *Stream) channel(k market.Kind) *channel {
 		return c
 	}
 	c := &channel{kind: k, proof: s.cfg.Proofs[k]}
+	if c.proof == Rising {
+		c.recent = new(seqRing)
+	}
 	c.stats.Kind, c.stats.Proof = k, c.proof
 	s.channels[k] = c
 	s.order = append(s.order, c)
