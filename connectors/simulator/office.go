@@ -16,7 +16,7 @@ import (
 const officeHelp = `The truth about the simulated exchanges, and their control.
 
 GET  /truth/markets
-GET  /truth/trades?exchange=&market=&symbol=&from_id=&to_id=    at most 10000; default the last 100
+GET  /truth/trades?exchange=&market=&symbol=&from_id=&to_id=    at most 10000; default the last 10
 GET  /truth/book?exchange=&market=&symbol=&seq=                 default the book now
 GET  /truth/faults?exchange=&market=&symbol=&channel=&fault=&after=&limit=
 
@@ -143,7 +143,7 @@ func number(q url.Values, name string, otherwise int64) (int64, error) {
 }
 
 const (
-	usualTrades = 100
+	usualTrades = 10
 	mostTrades  = 10_000
 )
 

@@ -98,8 +98,8 @@ what it should be.`,
 		return usage("%w; see `%s --help`", err, c.CommandPath())
 	})
 	root.AddCommand(
-		newDev(s), newStart(s), newStop(s), newStatus(s), newConfig(s),
-		newCapture(s), newReplay(s), newNormalize(s), newBench(s), newVersion(s),
+		newDev(s), newStart(s), newStop(s), newStatus(s), newConfig(s), newJournal(s),
+		newCapture(s), newReplay(s), newSimulate(s), newNormalize(s), newBench(s), newVersion(s),
 	)
 	for _, c := range root.Commands() {
 		strict(c)
