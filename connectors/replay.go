@@ -65,7 +65,8 @@ type ReplayCall struct {
 type ReplayState struct {
 	// Time is the recorded time, Unix ns.
 	Time int64
-	// Instruments are those of every market of the host.
+	// Instruments are those of every market of the host for a call of all of them;
+	// else the call's own.
 	Instruments []*market.Instrument
 	// Trades are those seen so far of the instrument, by id.
 	Trades []market.Trade

@@ -32,7 +32,7 @@ type instrumentInfo struct {
 	SettleCcy  string `json:"settleCcy"`
 	CtVal      string `json:"ctVal"`
 	CtMult     string `json:"ctMult"`
-	CtType     string `json:"ctType,omitempty"`
+	CtType     string `json:"ctType"`
 	CtValCcy   string `json:"ctValCcy"`
 	ExpTime    string `json:"expTime"` // ms
 	ListTime   string `json:"listTime"`

@@ -271,7 +271,7 @@ func (s *site) state(c connectors.ReplayCall, now int64) *connectors.ReplayState
 		if !ok {
 			continue
 		}
-		st.Trades = s.trades[inst]
+		st.Instruments, st.Trades = []*market.Instrument{inst}, s.trades[inst]
 		if c.Kind == connectors.NeedSnapshot {
 			st.Book = bookOf(s.feeds[i].Stream(inst), cmp.Or(c.Limit, snapshotLevels))
 		}
