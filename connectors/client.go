@@ -259,6 +259,9 @@ func (c *Client) get(ctx context.Context, req Request) (Response, error) {
 	if err != nil {
 		return Response{}, fmt.Errorf("GET %s: read the response: %w", req.URL, err)
 	}
+	if t, ok := c.o.Venue.REST.(Throttling); ok && t.Throttled(body) {
+		resp.StatusCode = http.StatusTooManyRequests
+	}
 	now := c.o.Now()
 	c.learn(resp, now)
 	if int64(len(body)) > c.o.MaxBody {

@@ -33,6 +33,14 @@ type Metered interface {
 	Used(h http.Header) (weight int, ok bool)
 }
 
+// Throttling is a [REST] of an exchange that refuses calls because of too many in
+// the words of the response, whatever its status: the call is then one answered
+// with status 429.
+type Throttling interface {
+	// Throttled reports whether the response is such a refusal.
+	Throttled(body []byte) bool
+}
+
 // Parted is a [REST] that needs several calls to meet some needs.
 type Parted interface {
 	// Parts is how many calls a need takes, numbered by [Need.Part]; at least 1.

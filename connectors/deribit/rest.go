@@ -1,6 +1,8 @@
 package deribit
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -18,6 +20,14 @@ const (
 	pathInstruments = pathPrefix + "get_instruments"
 	pathTrades      = pathPrefix + "get_last_trades_by_instrument"
 	pathSummary     = pathPrefix + "get_book_summary_by_currency"
+)
+
+// The errors of one who asks too much: too_many_requests, and
+// too_many_concurrent_requests.
+// https://docs.deribit.com/articles/errors
+const (
+	codeTooManyRequests   = 10028
+	codeTooManyConcurrent = 10066
 )
 
 // tradesPage is the number of trades that one call gives at most.
@@ -44,6 +54,24 @@ func kind(m market.Market) string {
 		return "option"
 	}
 	return "spot"
+}
+
+// Throttled implements [connectors.Throttling]: the pages that describe
+// too_many_requests name no status.
+// https://docs.deribit.com/articles/rate-limits
+func (r *rest) Throttled(body []byte) bool {
+	const refusal = 1024 // bytes; a list is longer, and not looked at
+	if len(body) > refusal || !bytes.Contains(body, []byte(`"error"`)) {
+		return false
+	}
+	var answer struct {
+		Error struct {
+			Code int64 `json:"code"`
+		} `json:"error"`
+	}
+	// What is not JSON is no refusal; its status says what it is.
+	err := json.Unmarshal(body, &answer)
+	return err == nil && (answer.Error.Code == codeTooManyRequests || answer.Error.Code == codeTooManyConcurrent)
 }
 
 // Parts implements [connectors.Parted].

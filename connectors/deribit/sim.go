@@ -70,8 +70,7 @@ const (
 	subscribeCost    = 3_000
 	creditsPerSecond = 10_000
 
-	codeTooManyRequests = 10028
-	codeRawNeedsLogin   = 13778
+	codeRawNeedsLogin = 13778
 )
 
 // simConn is a simulated connection.
