@@ -379,9 +379,13 @@ func (s *Stream) settle(c *channel, d *market.BookDelta, outcome string, out *Ou
 		s.endUnknown(c, g, &d.Header, market.OptInt{}, out)
 	}
 	if c.outage != nil {
-		c.outage.ToTime, c.outage.Outcome = d.TS, outcome
-		s.write(c.outage, d.ReceiveTime, out)
+		g := c.outage
 		c.outage = nil
+		g.ToTime, g.Outcome = d.TS, outcome
+		if outcome == market.OutcomeMarked && g.FromSeq.OK && d.Seq.OK && d.Seq.V >= g.FromSeq.V {
+			g.ToSeq = d.Seq // the snapshot holds what was missed up to here
+		}
+		s.write(g, d.ReceiveTime, out)
 	}
 	for i := 0; i < len(c.holes); {
 		h := &c.holes[i]

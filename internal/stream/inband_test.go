@@ -120,7 +120,7 @@ func TestInBandSteps(t *testing.T) {
 			{in(link(2, 500, 507)), "d507"},
 			{down(), "gap(book_delta 508..0 disconnect open)"},
 			{in(on(2, link(3, 520, 530))), "?resubscribe"},
-			{in(on(2, snap(4, 600))), "gap(book_delta 508..0 disconnect marked) s600@40"},
+			{in(on(2, snap(4, 600))), "gap(book_delta 508..600 disconnect marked) s600@40"},
 			{in(on(2, link(5, 600, 601))), "d601"},
 		},
 		"silence, and the chain goes on": {
@@ -136,7 +136,7 @@ func TestInBandSteps(t *testing.T) {
 			{in(on(3, snap(4, 600))), "gap(book_delta 508..600 sequence marked) s600@40"},
 			{down(), "gap(book_delta 601..0 disconnect open)"}, // the replacement is lost, the old one is not
 			{in(on(2, link(5, 507, 601))), "?resubscribe"},
-			{in(on(2, snap(6, 602))), "gap(book_delta 601..0 disconnect marked) s602@60"},
+			{in(on(2, snap(6, 602))), "gap(book_delta 601..602 disconnect marked) s602@60"},
 			{in(on(2, link(7, 602, 603))), "d603"},
 		},
 		"before any snapshot": {

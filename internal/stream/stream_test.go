@@ -221,6 +221,10 @@ func TestSteps(t *testing.T) {
 			{in(delta(6, 6)), "gap(book_delta 3..5 disconnect open) ?snapshot"},
 			{rest(snapshot(6)), ""}, {in(delta(7, 7)), "gap(book_delta 3..5 disconnect marked 0) s6@70 d7"},
 		}},
+		{"a reconnection whose snapshot comes before any change", []step{
+			{rest(snapshot(1)), ""}, {in(delta(2, 2)), "s1@20 d2"}, {down(), "gap(book_delta 3..0 disconnect open)"},
+			{rest(snapshot(5)), ""}, {in(delta(6, 6)), "gap(book_delta 3..5 disconnect marked) s5@60 d6"},
+		}},
 		{"restart resumes after the last stored trade", []step{
 			{func(s *stream.Stream, o *stream.Output) {
 				s.Resume(market.KindTrade, market.Int(7), 70, market.CauseRestart, 100, o)
