@@ -13,8 +13,10 @@
 // # Authority
 //
 // The subscriptions actor alone decides which streams and sessions exist: the
-// configuration, then the [Overlay] of changes made at run time, over the
-// instrument table. A session actor owns one socket; what comes from it goes to
+// configuration, the most traded symbols, then the [Overlay] of changes made at
+// run time, over the instrument table. Another configuration ([Collector.Reconfigure])
+// reaches it as a message like any other; the branch of a market that is not
+// enabled idles. A session actor owns one socket; what comes from it goes to
 // the stream actors directly, on the session's goroutine, without passing any
 // mailbox but theirs. A stream actor alone drives the step function of its
 // instrument; it publishes to the live plane and records in the journal. A route
@@ -31,7 +33,8 @@
 // A new incarnation asks storage what it last stored, after the entries of the
 // one before are settled and the reader has applied the journal's end; what lies
 // between is a gap of cause panic, or restart at the start of the process. The
-// session keeps its socket, and no other stream notices.
+// session keeps its socket, and no other stream notices. Data types that are added
+// to a running stream are looked up in the same way; their records alone wait.
 //
 // # Queues and what happens when they are full
 //
