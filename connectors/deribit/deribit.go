@@ -71,13 +71,14 @@ func (Exchange) DefaultConfig() connectors.Config {
 	}}
 }
 
-// marketConfig keeps a fifth of each limit for others at the same address.
+// marketConfig keeps a fifth of each limit for others at the same address, and
+// shares the budget of calls between the four markets, which have one host.
 func marketConfig(common []string, more ...string) connectors.MarketConfig {
 	return connectors.MarketConfig{
 		WSURL: "wss://www.deribit.com", RESTURL: "https://www.deribit.com",
 		DataTypes: slices.Concat(common, more), Depth: 10000, DepthSpeed: 100 * time.Millisecond, Intervals: []string{"1m"},
 		RateLimits: connectors.RateLimits{
-			RESTWeightPerMinute: limits.Weight.N * 4 / 5, WSMessagesPerSecond: limits.Messages.N * 4 / 5,
+			RESTWeightPerMinute: limits.Weight.N / 5, WSMessagesPerSecond: limits.Messages.N * 4 / 5,
 			WSConnectsPer5Minutes: limits.Connects.N * 4 / 5, StreamsPerConnection: 400,
 		},
 		Watchdog:  connectors.WatchdogConfig{Enabled: true},
