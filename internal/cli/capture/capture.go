@@ -80,6 +80,10 @@ type recording struct {
 	order   []*stream.Stream
 	out     stream.Output
 
+	// Set before the first session runs:
+	sessions []*connectors.Session
+	chosen   map[*market.Instrument]bool
+
 	errands chan errand
 }
 
@@ -127,6 +131,9 @@ func (r *recording) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		r.sessions = append(r.sessions, s)
+	}
+	for _, s := range r.sessions {
 		g.Go(func() error { return s.Run(ctx) })
 	}
 	g.Go(func() error { return r.call(ctx) })
@@ -153,17 +160,17 @@ func (r *recording) subscriptions(table *market.Instruments) ([]connectors.Subsc
 		return nil, fmt.Errorf("%s %s has no channel for %v", r.Venue.Exchange, r.Venue.Market, r.Config.DataTypes)
 	}
 	var subs []connectors.Subscription
-	seen := map[*market.Instrument]bool{}
+	r.chosen = map[*market.Instrument]bool{}
 	for _, spelling := range r.Config.Symbols {
 		list, err := resolve(table, spelling)
 		if err != nil {
 			return nil, err
 		}
 		for _, i := range list {
-			if seen[i] {
+			if r.chosen[i] {
 				continue
 			}
-			seen[i] = true
+			r.chosen[i] = true
 			for _, c := range channels {
 				subs = append(subs, connectors.Subscription{Channel: c, Instrument: i})
 			}

@@ -21,6 +21,9 @@ type sink struct {
 func (k *sink) Deliver(d *connectors.Delivery) bool {
 	k.mu.Lock()
 	for rec := range d.Batch.All() {
+		if !k.chosen[rec.Head().Instrument] {
+			continue // of a topic that serves several instruments
+		}
 		s := k.stream(rec.Head().Instrument)
 		s.Step(rec, &k.out)
 		k.after(s)
@@ -83,14 +86,27 @@ func (r *recording) after(s *stream.Stream) {
 			e.need.Kind = connectors.NeedSnapshot
 		case stream.RequestTrades:
 			e.need.Kind = connectors.NeedTradesFrom
-		default:
-			continue // the session subscribes again by itself when the channel is lost
+		case stream.RequestResubscribe:
+			r.renew(s.Instrument())
+			continue
 		}
 		if !r.send(e) && q.Kind == stream.RequestSnapshot {
 			s.SnapshotFailed()
 		}
 	}
 	r.out.Reset()
+}
+
+// renew has a book subscribed anew, for the snapshot that it begins with.
+func (r *recording) renew(i *market.Instrument) {
+	for ch := range r.Venue.Channels {
+		if r.Venue.Channels[ch].Snapshot != connectors.SnapshotInStream {
+			continue
+		}
+		for _, s := range r.sessions { // those without it leave it alone
+			s.Resubscribe(connectors.Subscription{Channel: ch, Instrument: i})
+		}
+	}
 }
 
 // A call that may succeed later is made again, after a pause that doubles.
