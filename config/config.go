@@ -9,6 +9,7 @@ import (
 
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/actors/collector/live"
 	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/connectors"
@@ -116,6 +117,7 @@ type CollectorService struct {
 	Port      int              `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
 	Exchanges []string         `yaml:"exchanges" doc:"Exchanges to collect, each described in exchanges/<exchange>.yaml."`
 	Streams   collector.Config `yaml:"streams" doc:"What is made of the streams, and how they start and stop."`
+	Live      live.Config      `yaml:"live" doc:"Those who follow streams over WebSocket and server-sent events."`
 }
 
 // SchedulerService is owned by package actors/scheduler.
@@ -159,7 +161,7 @@ func Default() Config {
 			Recorder: recorder.DefaultConfig(),
 			Storage:  Tiers{Hot: HotTier{TTLHours: 72}},
 		},
-		Collector:  CollectorService{Port: 8082, Exchanges: []string{"binance"}, Streams: collector.DefaultConfig()},
+		Collector:  CollectorService{Port: 8082, Exchanges: []string{"binance"}, Streams: collector.DefaultConfig(), Live: live.DefaultConfig()},
 		Scheduler:  SchedulerService{Port: 8081, Scheduler: Scheduler{MaxConcurrentTasks: 10}},
 		Gateway:    GatewayService{Port: 8083},
 		Monitoring: MonitoringService{Port: 8084},

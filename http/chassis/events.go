@@ -84,6 +84,13 @@ func (e *Events) Buffered() int { return e.buf.Len() }
 // Flush writes what Put has added.
 func (e *Events) Flush() error { return e.send() }
 
+// Last writes one more event after the request's context has ended.
+func (e *Events) Last(name string, data []byte) error {
+	e.buf.Reset()
+	e.Put("", name, data)
+	return e.out()
+}
+
 // Retry tells the client how long to wait before it connects again.
 func (e *Events) Retry(wait time.Duration) error {
 	fmt.Fprintf(&e.buf, "retry: %d\n\n", wait.Milliseconds())
@@ -108,6 +115,10 @@ func (e *Events) send() error {
 	if err := e.r.Context().Err(); err != nil {
 		return err
 	}
+	return e.out()
+}
+
+func (e *Events) out() error {
 	if err := e.conn.SetWriteDeadline(e.now().Add(e.timeout)); err != nil {
 		return fmt.Errorf("writing an event: %w", err)
 	}

@@ -41,6 +41,7 @@ type Socket struct {
 	config  SocketConfig
 	mu      sync.Mutex // of writes
 	closing bool
+	broken  bool // a frame went out in part
 }
 
 // ErrNotText says that a message was binary; the socket goes on.
@@ -50,21 +51,27 @@ var ErrNotText = errors.New("the message is not text")
 // 1007 (RFC 6455, 8.1).
 var ErrNotUTF8 = errors.New("the message is not valid UTF-8")
 
-// Upgrade makes a WebSocket of a request of a Live route. What is wrong with the
-// handshake is the error, to be answered: 426 for a plain request, 403 for a web
-// page of another origin that is not trusted.
-func Upgrade(w http.ResponseWriter, r *http.Request, config SocketConfig) (*Socket, error) {
+// Handshake checks what a route looks at before it gives a WebSocket room. The
+// error is to be answered: 426 for a plain request, 403 for a web page of another
+// origin that is not trusted.
+func Handshake(w http.ResponseWriter, r *http.Request) error {
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
-		return nil, NewError(http.StatusUpgradeRequired, "upgrade_required", "this is a WebSocket: connect with ws:// or wss://")
+		return NewError(http.StatusUpgradeRequired, "upgrade_required", "this is a WebSocket: connect with ws:// or wss://")
 	}
 	if !ownOrigin(r) {
-		return nil, Forbidden("a web page of another origin may not open this; trusted ones are listed in http.trusted_origins").WithCode("cross_origin")
+		return Forbidden("a web page of another origin may not open this; trusted ones are listed in http.trusted_origins").WithCode("cross_origin")
 	}
+	return nil
+}
+
+// Upgrade makes a WebSocket of a request of a Live route that has passed
+// [Handshake]. What is wrong with its header is the error, to be answered.
+func Upgrade(w http.ResponseWriter, r *http.Request, config SocketConfig) (*Socket, error) {
 	var refused error
 	up := websocket.Upgrader{
-		CheckOrigin:    func(*http.Request) bool { return true }, // asked above
+		CheckOrigin:    func(*http.Request) bool { return true }, // Handshake has
 		ReadBufferSize: 4 << 10, WriteBufferSize: 1 << 10, HandshakeTimeout: config.WriteTimeout,
 		Error: func(_ http.ResponseWriter, _ *http.Request, status int, reason error) {
 			refused = NewError(status, "bad_handshake", "%s", strings.TrimPrefix(reason.Error(), "websocket: "))
@@ -140,8 +147,9 @@ func PeerClosed(err error) (code int, ok bool) {
 // TooLargeMessage reports whether a Read failed because of a message above the limit.
 func TooLargeMessage(err error) bool { return errors.Is(err, websocket.ErrReadLimit) }
 
-// Silent reports whether a Read failed because the peer has not been heard of.
-func Silent(err error) bool {
+// TimedOut reports whether a Read failed because the peer has not been heard of,
+// or a Write because it does not take what it is sent.
+func TimedOut(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
@@ -183,7 +191,11 @@ func (s *Socket) write(frames []byte, until time.Time) error {
 	if err := s.conn.SetWriteDeadline(until); err != nil {
 		return fmt.Errorf("writing to a WebSocket: %w", err)
 	}
+	if s.broken {
+		return errBroken
+	}
 	if _, err := s.conn.Write(frames); err != nil {
+		s.broken = true
 		return fmt.Errorf("writing to a WebSocket: %w", err)
 	}
 	return nil
@@ -202,6 +214,8 @@ func (s *Socket) Hurry(d time.Duration) {
 	// On a connection that is closed there is nothing to be hurried.
 	_ = s.conn.SetWriteDeadline(time.Now().Add(d))
 }
+
+var errBroken = errors.New("writing to a WebSocket: a frame before went out in part")
 
 // maxReason is the longest reason of a close frame, in bytes.
 const maxReason = 123

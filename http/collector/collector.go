@@ -7,6 +7,7 @@ import (
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/actors/collector/live"
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/http/chassis/facade"
 	"github.com/marketprism/marketprism/internal/market"
@@ -53,6 +54,8 @@ type (
 // Options are what the façade stands on.
 type Options struct {
 	Branch Branch
+	// Live is where streams are followed; nil: they cannot be.
+	Live *live.Hub
 	// Now is the time of answers; nil is time.Now.
 	Now func() time.Time
 }
@@ -85,21 +88,13 @@ func Register(s *chassis.Server, o Options) error {
 	f := &service{o}
 	f.addHealth(s.Health())
 	var routes []chassis.Route
-	for _, group := range [][]chassis.Route{f.statusRoutes(), f.subscribeRoutes(), f.bookRoutes(), f.tradeRoutes(), f.qualityRoutes(), laterRoutes()} {
+	for _, group := range [][]chassis.Route{f.statusRoutes(), f.subscribeRoutes(), f.bookRoutes(), f.tradeRoutes(), f.qualityRoutes(), f.liveRoutes()} {
 		routes = append(routes, group...)
 	}
 	for i := range routes {
 		routes[i].Handler = answered(routes[i].Handler)
 	}
 	return s.Handle(facade.Answered(routes)...)
-}
-
-// laterRoutes come with the live gateway.
-func laterRoutes() []chassis.Route {
-	return []chassis.Route{
-		facade.Later(http.MethodGet, "/ws/v1/stream", tagLive, "Following streams over WebSocket"),
-		facade.Later(http.MethodGet, base+"stream", tagLive, "Following streams as server-sent events"),
-	}
 }
 
 // answered gives the branch's own errors their answers.

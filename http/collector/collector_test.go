@@ -10,6 +10,7 @@ import (
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/actors/collector/live"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/http/chassis/chassistest"
@@ -162,7 +163,11 @@ func (f *fixed) changed(s branch.Subscription) (branch.Subscribed, error) {
 func serve(t *testing.T, b collector.Branch) *chassis.Server {
 	t.Helper()
 	return chassistest.Serve(t, collector.Service, func(s *chassis.Server) error {
-		return collector.Register(s, collector.Options{Branch: b, Now: func() time.Time { return now }})
+		hub, err := live.New(live.Options{Config: live.DefaultConfig(), Directory: directory{}})
+		if err != nil {
+			return err
+		}
+		return collector.Register(s, collector.Options{Branch: b, Live: hub, Now: func() time.Time { return now }})
 	})
 }
 
@@ -188,7 +193,7 @@ func TestGolden(t *testing.T) {
 	s := serve(t, &fixed{})
 	for _, tc := range []struct{ name, method, path, body, want string }{
 		{name: "status", path: "status", want: `{"service":"market-data-collector","running":true,"start_time":` + at + `,"uptime_seconds":1.5,"collector_metrics":` + totals +
-			`,"exchanges":{"binance":` + exchange + `},"data_stats":` + data + `,"supported_exchanges":["binance"],"supported_data_types":["trade"]}`},
+			`,"exchanges":{"binance":` + exchange + `},"data_stats":` + data + `,"supported_exchanges":["binance"],"supported_data_types":["trade"],"live_streams":{"clients":{},"subscriptions":0,"messages":0,"bytes":0,"coalesced":0,"dropped":0,"slow_disconnects":0}}`},
 		{name: "exchanges", path: "exchanges", want: `{"exchanges":{"binance":` + exchange + `},"total":1,"timestamp":` + at + `}`},
 		{name: "one exchange", path: "exchanges/Binance/stats", want: `{"exchange":"binance","status":` + exchange + `,"adapter_stats":{},"timestamp":` + at + `}`},
 		{name: "enhanced", path: "orderbook/Binance/btc_usdt", want: bookHead + `,"received":"2024-08-08T12:00:04.9Z","depth":20,"bid_levels":900,"ask_levels":800,"proven_bids":880,"proven_asks":790,` +

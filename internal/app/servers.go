@@ -31,8 +31,10 @@ func (a *App) startServers(ctx context.Context) error {
 		cluster.Monitoring: func(s *chassis.Server) error {
 			return monitoring.Register(s, monitoring.Options{Tree: a.system.Tree()})
 		},
-		cluster.Storage:   a.registerStorage,
-		cluster.Collector: func(s *chassis.Server) error { return collector.Register(s, collector.Options{Branch: a.collector}) },
+		cluster.Storage: a.registerStorage,
+		cluster.Collector: func(s *chassis.Server) error {
+			return collector.Register(s, collector.Options{Branch: a.collector, Live: a.collector.Live()})
+		},
 		cluster.Scheduler: later(cluster.Scheduler, "/api/v1/scheduler/"),
 		cluster.Gateway:   later(cluster.Gateway, "/api/v1/gateway/"),
 	}

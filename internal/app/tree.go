@@ -151,6 +151,7 @@ func (a *App) makeCollector(ctx context.Context) error {
 	o := collector.Options{
 		System: a.system, Config: a.cfg.Collector.Streams, Epoch: epoch,
 		Recorder: a.recorders.For, Publisher: nc, Store: overlays{js}, Registerer: a.registry,
+		Live: &a.cfg.Collector.Live,
 	}
 	o.Exchanges = a.exchanges(a.cfg)
 	if a.store != nil {
