@@ -24,6 +24,7 @@ type Follower struct {
 	client *connectors.Client
 	table  *market.Instruments
 	cancel context.CancelFunc
+	tap    func(*connectors.CaptureRecord)
 	tasks  sync.WaitGroup
 
 	mu                             sync.Mutex
@@ -45,9 +46,26 @@ type Follower struct {
 // data types, of all instruments.
 func Follow(t testing.TB, server *simulator.Server, v *connectors.Venue, cfg connectors.MarketConfig) *Follower {
 	t.Helper()
+	return follow(t, server, v, cfg, nil)
+}
+
+// follow lets tap see all that is sent and received, one record at a time; nil for
+// nobody.
+func follow(t testing.TB, server *simulator.Server, v *connectors.Venue, cfg connectors.MarketConfig, tap func(*connectors.CaptureRecord)) *Follower {
+	t.Helper()
+	if tap != nil {
+		var mu sync.Mutex
+		see := tap
+		tap = func(r *connectors.CaptureRecord) {
+			mu.Lock()
+			defer mu.Unlock()
+			see(r)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &Follower{
-		t: t, server: server, venue: v, client: connectors.NewClient(connectors.ClientOptions{Venue: v}), cancel: cancel,
+		t: t, server: server, venue: v, cancel: cancel, tap: tap,
+		client:  connectors.NewClient(connectors.ClientOptions{Venue: v, Tap: tap}),
 		changed: make(chan struct{}, 1), streams: map[*market.Instrument]*stream.Stream{},
 		sessions: map[connectors.Subscription]*connectors.Session{}, trades: map[market.StreamID]map[int64]market.Trade{},
 	}
@@ -88,7 +106,7 @@ func (f *Follower) connect(ctx context.Context, cfg connectors.MarketConfig, sub
 	next := int64(0)
 	for _, c := range f.venue.Wire.Plan(subs) {
 		s, err := connectors.NewSession(connectors.SessionOptions{
-			Venue: f.venue, Connection: c, Instruments: f.table, Reconnect: reconnect, Sink: f,
+			Venue: f.venue, Connection: c, Instruments: f.table, Reconnect: reconnect, Sink: f, Tap: f.tap,
 			NextConn: func() int64 {
 				f.mu.Lock()
 				defer f.mu.Unlock()
