@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/part"
+	"github.com/marketprism/marketprism/persistence/scan"
 )
 
 // file is one listed file.
@@ -64,42 +66,53 @@ func (f *file) close() error {
 	return open.Close()
 }
 
-// View is what one query pins of the store.
-type View struct {
+// view is what one query pins of the store.
+type view struct {
 	files    map[market.StreamID][]*file
-	from, to int64
-	has      part.Projection
-	desc     bool
+	s        scan.Selection
 	scans    []*part.Scan
 	released bool
 }
 
-// Pin takes the files that can have rows of a kind with ts in [from, to), of one
-// stream, or of all for nil. The caller releases the view.
-func (s *Store) Pin(kind market.Kind, stream *market.StreamID, from, to int64, has part.Projection, descending bool) *View {
-	v := &View{files: map[market.StreamID][]*file{}, from: from, to: to, has: has, desc: descending}
+// Pin implements [scan.Layer].
+func (s *Store) Pin(_ context.Context, sel scan.Selection) (scan.View, error) {
+	v := &view{files: map[market.StreamID][]*file{}, s: sel}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, persistence.ErrClosed
+	}
 	pin := func(id market.StreamID) {
-		for _, f := range s.byKind[kind][id] {
-			if f.meta.MaxTime >= from && f.meta.MinTime < to {
+		for _, f := range s.byKind[sel.Kind][id] {
+			if f.meta.MaxTime >= sel.From && f.meta.MinTime < sel.To {
 				f.pins.Add(1)
 				v.files[id] = append(v.files[id], f)
 			}
 		}
 	}
-	if stream != nil {
-		pin(*stream)
-		return v
+	if sel.Stream != nil {
+		pin(*sel.Stream)
+		return v, nil
 	}
-	for id := range s.byKind[kind] {
+	for id := range s.byKind[sel.Kind] {
 		pin(id)
 	}
-	return v
+	return v, nil
 }
 
-// Streams lists the streams that the view has rows of, in no order.
-func (v *View) Streams() []market.StreamID {
+// HasCollected implements [scan.Layer].
+func (s *Store) HasCollected(_ context.Context, kind market.Kind, stream market.StreamID) (bool, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.ContainsFunc(s.byKind[kind][stream], func(f *file) bool { return f.part.Collected > 0 }), nil
+}
+
+// Failed implements [scan.Layer]. A damaged file stays listed: what it held is
+// named until somebody deals with it.
+func (s *Store) Failed(err error) error { return err }
+
+// Streams implements [scan.View].
+func (v *view) Streams() []market.StreamID {
 	list := make([]market.StreamID, 0, len(v.files))
 	for id := range v.files {
 		list = append(list, id)
@@ -107,16 +120,16 @@ func (v *View) Streams() []market.StreamID {
 	return list
 }
 
-// Sources appends one source of a merge for each file of a stream.
-func (v *View) Sources(dst []part.Source, stream market.StreamID) []part.Source {
+// Sources implements [scan.View].
+func (v *view) Sources(dst []part.Source, stream market.StreamID, _ part.Access) []part.Source {
 	for _, f := range v.files[stream] {
 		dst = append(dst, &source{view: v, file: f})
 	}
 	return dst
 }
 
-// Release ends the view; it is idempotent.
-func (v *View) Release() {
+// Release implements [scan.View].
+func (v *view) Release() {
 	if v.released {
 		return
 	}
@@ -133,14 +146,14 @@ func (v *View) Release() {
 
 // source is the rows of one file, which is opened when they are reached.
 type source struct {
-	view *View
+	view *view
 	file *file
 	rows part.Source
 }
 
 // Bounds implements [part.Source].
 func (s *source) Bounds() (lo, hi int64) {
-	return max(s.view.from, s.file.meta.MinTime), min(s.view.to-1, s.file.meta.MaxTime)
+	return max(s.view.s.From, s.file.meta.MinTime), min(s.view.s.To-1, s.file.meta.MaxTime)
 }
 
 // Priority implements [part.Source].
@@ -153,9 +166,9 @@ func (s *source) Next(ctx context.Context) (part.Span, error) {
 		if err != nil {
 			return part.Span{}, err
 		}
-		scan := f.NewScan(s.view.has, part.OneStream, s.view.desc)
-		s.view.scans = append(s.view.scans, scan)
-		if s.rows = scan.Source(&s.file.meta.Ranges[0], s.view.from, s.view.to, s.Priority()); s.rows == nil {
+		rows := f.NewScan(s.view.s.Has, part.OneStream, s.view.s.Newest)
+		s.view.scans = append(s.view.scans, rows)
+		if s.rows = rows.Source(&s.file.meta.Ranges[0], s.view.s.From, s.view.s.To, s.Priority()); s.rows == nil {
 			return part.Span{}, io.EOF
 		}
 	}

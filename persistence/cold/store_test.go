@@ -20,6 +20,7 @@ import (
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/part"
 	"github.com/marketprism/marketprism/persistence/persistencetest"
+	"github.com/marketprism/marketprism/persistence/scan"
 )
 
 // buckets runs a test on every kind of bucket.
@@ -139,9 +140,18 @@ func add(t *testing.T, s *Store, p Part) {
 func stored(t *testing.T, s *Store, kind market.Kind) []string {
 	t.Helper()
 	id := persistencetest.Instruments()[0].ID()
-	v := s.Pin(kind, &id, math.MinInt64, math.MaxInt64, nil, false)
+	v := pin(t, s, kind, id)
 	defer v.Release()
-	return lines(t, part.NewMerge(v.Sources(nil, id), false))
+	return lines(t, part.NewMerge(v.Sources(nil, id, part.OneStream), false))
+}
+
+func pin(t *testing.T, s *Store, kind market.Kind, id market.StreamID) scan.View {
+	t.Helper()
+	v, err := s.Pin(t.Context(), scan.Selection{Kind: kind, Stream: &id, From: math.MinInt64, To: math.MaxInt64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // TestEveryKindIsStoredAndFoundAgain writes random rows of every kind, and reads
@@ -364,9 +374,9 @@ func TestDamage(t *testing.T) {
 			}
 			s := open(t, b)
 			id := persistencetest.Instruments()[0].ID()
-			v := s.Pin(market.KindTrade, &id, math.MinInt64, math.MaxInt64, nil, false)
+			v := pin(t, s, market.KindTrade, id)
 			defer v.Release()
-			m := part.NewMerge(v.Sources(nil, id), false)
+			m := part.NewMerge(v.Sources(nil, id, part.OneStream), false)
 			var err error
 			for err == nil {
 				_, err = m.Next(t.Context())
@@ -389,7 +399,7 @@ func TestClean(t *testing.T) {
 		}
 		p := store(t, s, market.KindTrade, block(t, s, market.KindTrade, 1, 50), 1, 1)
 		id := persistencetest.Instruments()[0].ID()
-		v := s.Pin(market.KindTrade, &id, math.MinInt64, math.MaxInt64, nil, false)
+		v := pin(t, s, market.KindTrade, id)
 		if err := s.Commit(t.Context(), func() (*Record, error) { return &Record{Remove: []string{p.File}}, nil }); err != nil {
 			t.Fatal(err)
 		}
@@ -404,7 +414,7 @@ func TestClean(t *testing.T) {
 		if !there() {
 			t.Error("it is gone while it is read")
 		}
-		if n := len(lines(t, part.NewMerge(v.Sources(nil, id), false))); n != int(p.Rows) {
+		if n := len(lines(t, part.NewMerge(v.Sources(nil, id, part.OneStream), false))); n != int(p.Rows) {
 			t.Errorf("%d rows of a removed file are read, want %d", n, p.Rows)
 		}
 		v.Release()

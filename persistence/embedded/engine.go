@@ -32,6 +32,9 @@ type Surroundings struct {
 	Log *zap.Logger
 	// Registerer takes the metrics; none by default.
 	Registerer prometheus.Registerer
+	// Names are shared with stores whose rows are merged with these; its own by
+	// default.
+	Names *part.Names
 	// Disk lets tests make steps fail.
 	Disk part.Disk
 }
@@ -66,6 +69,8 @@ type Engine struct {
 	parts   [market.NumKinds][]*stored // by shard and last sequence
 	garbage []*stored
 	damaged []part.Damaged
+	// archived is the journal position up to which the cold store has a table.
+	archived map[tableShard]uint64
 
 	// publishing serialises the publications of a shard, and keeps what a failed one
 	// had made.
@@ -93,13 +98,16 @@ func Open(dir string, cfg Config, with Surroundings) (*Engine, error) {
 	}
 	e := &Engine{
 		dir: dir, cfg: cfg, now: with.Now, log: with.Log, disk: with.Disk,
-		names: part.NewNames(), closed: make(chan struct{}), publishing: map[int]*publication{},
+		names: with.Names, closed: make(chan struct{}), publishing: map[int]*publication{}, archived: map[tableShard]uint64{},
 	}
 	if e.now == nil {
 		e.now = time.Now
 	}
 	if e.log == nil {
 		e.log = zap.NewNop()
+	}
+	if e.names == nil {
+		e.names = part.NewNames()
 	}
 	if e.schemas, err = part.NewSchemas(); err != nil {
 		return nil, err
@@ -251,6 +259,9 @@ func (e *Engine) Applied(shard int) uint64 { return e.memory.Applied(shard) }
 func (e *Engine) WaitApplied(ctx context.Context, shard int, seq uint64) error {
 	return e.memory.WaitApplied(ctx, shard, seq)
 }
+
+// Scan is how the engine answers queries, for whoever adds layers to it.
+func (e *Engine) Scan() scan.Reader { return e.Reader }
 
 func (e *Engine) isClosed() bool {
 	select {

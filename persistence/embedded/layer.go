@@ -27,15 +27,19 @@ type view struct {
 
 // Pin implements [scan.Layer].
 func (l *partsLayer) Pin(_ context.Context, s scan.Selection) (scan.View, error) {
-	return (*Engine)(l).pin(s), nil
+	return (*Engine)(l).pin(s, false), nil
 }
 
-// pin takes the parts that can have the wanted rows.
-func (e *Engine) pin(s scan.Selection) *view {
+// pin takes the parts that can have the wanted rows: those that the cold store does
+// not have, or all.
+func (e *Engine) pin(s scan.Selection, all bool) *view {
 	v := &view{e: e, s: s, shared: map[*stored]*part.Scan{}}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, p := range e.parts[s.Kind] {
+		if !all && p.meta.LastSeq <= e.archived[tableShard{s.Kind, p.meta.Shard}] {
+			continue // the cold store has it
+		}
 		if p.meta.MaxTime < s.From || p.meta.MinTime >= s.To || s.Stream != nil && p.meta.Find(*s.Stream) == nil {
 			continue
 		}

@@ -148,6 +148,13 @@ func (e *Engine) mergeable(kind market.Kind) []*stored {
 	var group []*stored
 	rows := int64(0)
 	for _, p := range e.parts[kind] {
+		if !e.mayMerge(p) {
+			if len(group) > 1 {
+				break
+			}
+			group, rows = nil, 0
+			continue
+		}
 		if len(group) > 0 {
 			last := group[len(group)-1]
 			if last.meta.Shard == p.meta.Shard && hour(last) == hour(p) && rows+p.meta.Rows <= e.cfg.MergedRows {
@@ -190,7 +197,7 @@ func (e *Engine) mergeGroup(ctx context.Context, group []*stored) error {
 	for _, p := range group {
 		change.Remove = append(change.Remove, p.meta.File)
 	}
-	if !e.listed(group) { // one was quarantined meanwhile
+	if !e.listed(group) { // one was quarantined, or archived, meanwhile
 		return e.disk.Unlink(e.path(made))
 	}
 	// After a failure here the merged file stays: the record may be on the disk.
@@ -211,11 +218,19 @@ func (e *Engine) mergeGroup(ctx context.Context, group []*stored) error {
 	return nil
 }
 
+// mayMerge reports whether a part may become part of another: not one that is
+// being archived, so that an archive ends where a part does, nor one that the cold
+// store has, which is about to go. e.mu is locked.
+func (e *Engine) mayMerge(p *stored) bool {
+	return p.archiving == 0 && p.meta.LastSeq > e.archived[tableShard{p.meta.Kind, p.meta.Shard}]
+}
+
+// listed reports whether a group may still be replaced.
 func (e *Engine) listed(group []*stored) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, p := range group {
-		if !slices.Contains(e.parts[p.meta.Kind], p) {
+		if !e.mayMerge(p) || !slices.Contains(e.parts[p.meta.Kind], p) {
 			return false
 		}
 	}

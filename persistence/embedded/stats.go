@@ -91,7 +91,7 @@ func (e *Engine) tableStats(ctx context.Context, kind market.Kind) (persistence.
 		return t, err
 	}
 	memory := e.memory.Pin(kind, math.MinInt64, math.MaxInt64, has) // before the parts: see package scan
-	v := e.pin(scan.Selection{Kind: kind, From: math.MinInt64, To: math.MaxInt64, Has: has})
+	v := e.pin(scan.Selection{Kind: kind, From: math.MinInt64, To: math.MaxInt64, Has: has}, true)
 	defer v.Release()
 	for _, p := range v.parts {
 		t.Parts++

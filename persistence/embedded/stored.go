@@ -16,6 +16,8 @@ type stored struct {
 	pins     atomic.Int64
 	verified atomic.Bool
 	removed  time.Time // when it left the manifest
+	// archiving counts the archives that read it; guarded by Engine.mu.
+	archiving int
 
 	mu   sync.Mutex
 	file *part.File

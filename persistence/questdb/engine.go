@@ -189,6 +189,9 @@ func (e *Engine) pool(ctx context.Context, size int) (*pgxpool.Pool, error) {
 	return p, nil
 }
 
+// Scan is how the engine answers queries, for whoever adds layers to it.
+func (e *Engine) Scan() scan.Reader { return e.Reader }
+
 func (e *Engine) isClosed() bool {
 	select {
 	case <-e.closed:

@@ -1,0 +1,189 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence/part"
+	"github.com/marketprism/marketprism/persistence/scan"
+)
+
+var _ scan.Hot = (*Engine)(nil)
+
+// tableShard is one table of one shard of the journal.
+type tableShard struct {
+	kind  market.Kind
+	shard int
+}
+
+// unit is the oldest parts of one table and shard, pinned: every row of a range of
+// the journal.
+type unit struct {
+	e     *Engine
+	parts []*stored
+	rows  int64
+	scans []*part.Scan
+}
+
+// unitRows is how many rows a unit has at most, unless its first part has more.
+const unitRows = 4_000_000
+
+// Oldest implements [scan.Hot]. The parts of a unit are not merged before it is
+// released, so that archiving always ends where a part does.
+func (e *Engine) Oldest(_ context.Context, kind market.Kind, shard int, above uint64, before time.Time) (scan.Unit, error) {
+	if err := e.enter(); err != nil {
+		return nil, err
+	}
+	defer e.calls.Done()
+	u := &unit{e: e}
+	e.manifestMu.Lock() // no merge is about to replace what is taken
+	defer e.manifestMu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range e.parts[kind] {
+		if p.meta.Shard != shard || p.meta.LastSeq <= above {
+			continue
+		}
+		if p.meta.Created >= before.UnixNano() || len(u.parts) > 0 && u.rows+p.meta.Rows > unitRows {
+			break
+		}
+		p.pins.Add(1)
+		p.archiving++
+		u.parts = append(u.parts, p)
+		u.rows += p.meta.Rows
+	}
+	if len(u.parts) == 0 {
+		return nil, nil
+	}
+	return u, nil
+}
+
+// Meta implements [scan.Unit].
+func (u *unit) Meta() part.Meta {
+	first, last := u.parts[0].meta, u.parts[len(u.parts)-1].meta
+	m := part.Meta{
+		Kind: first.Kind, JournalID: last.JournalID, Shard: first.Shard, FirstSeq: first.FirstSeq, LastSeq: last.LastSeq, Created: first.Created,
+	}
+	for _, p := range u.parts {
+		m.Created = min(m.Created, p.meta.Created)
+	}
+	return m
+}
+
+// Rows implements [scan.Unit].
+func (u *unit) Rows() int64 { return u.rows }
+
+// Streams implements [scan.Unit].
+func (u *unit) Streams() []scan.Extent {
+	at := map[market.StreamID]int{}
+	var list []scan.Extent
+	for _, p := range u.parts {
+		for _, r := range p.meta.Ranges {
+			i, ok := at[r.Stream]
+			if !ok {
+				i = len(list)
+				at[r.Stream] = i
+				list = append(list, scan.Extent{Stream: r.Stream, Min: r.MinTime, Max: r.MaxTime})
+			}
+			list[i].Min, list[i].Max = min(list[i].Min, r.MinTime), max(list[i].Max, r.MaxTime)
+		}
+	}
+	slices.SortFunc(list, func(a, b scan.Extent) int { return part.CompareStreams(a.Stream, b.Stream) })
+	return list
+}
+
+// Merge implements [scan.Unit]. One merge of a unit is read at a time.
+func (u *unit) Merge(stream market.StreamID, from, to int64) *part.Merge {
+	u.closeScans()
+	var sources []part.Source
+	for _, p := range u.parts {
+		r := p.meta.Find(stream)
+		if r == nil || r.MaxTime < from || r.MinTime >= to {
+			continue
+		}
+		sources = append(sources, &lateSource{part: p, rng: r, from: from, to: to, scanOf: func(p *stored) (*part.Scan, error) {
+			f, err := p.open(u.e)
+			if err != nil {
+				return nil, blame(p, err)
+			}
+			s := f.NewScan(nil, part.OneStream, false)
+			u.scans = append(u.scans, s)
+			return s, nil
+		}})
+	}
+	return part.NewMerge(sources, false)
+}
+
+func (u *unit) closeScans() {
+	for _, s := range u.scans {
+		s.Close()
+	}
+	u.scans = nil
+}
+
+// Release implements [scan.Unit].
+func (u *unit) Release() {
+	u.closeScans()
+	u.e.mu.Lock()
+	for _, p := range u.parts {
+		p.archiving--
+	}
+	u.e.mu.Unlock()
+	unpin(u.parts)
+	u.parts = nil
+}
+
+// Archived implements [scan.Hot]: queries meet those rows there alone.
+func (e *Engine) Archived(kind market.Kind, shard int, seq uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := tableShard{kind, shard}
+	e.archived[at] = max(e.archived[at], seq)
+}
+
+// JournalID implements [scan.Hot].
+func (e *Engine) JournalID(shard int) string { return e.Position(shard).JournalID }
+
+// Forget takes the parts of a table and shard off the manifest that were published
+// before an instant and, unless all is true, are archived; it returns their rows.
+// The files stay for those who read them.
+func (e *Engine) Forget(_ context.Context, kind market.Kind, shard int, before time.Time, all bool) (rows int64, err error) {
+	if err := e.enter(); err != nil {
+		return 0, err
+	}
+	defer e.calls.Done()
+	e.manifestMu.Lock()
+	defer e.manifestMu.Unlock()
+	change := &part.Change{}
+	var gone []*stored
+	e.mu.RLock()
+	for _, p := range e.parts[kind] {
+		if p.meta.Shard == shard && p.meta.Created < before.UnixNano() && (all || p.meta.LastSeq <= e.archived[tableShard{kind, shard}]) {
+			gone = append(gone, p)
+			change.Remove = append(change.Remove, p.meta.File)
+			rows += p.meta.Rows
+		}
+	}
+	e.mu.RUnlock()
+	if len(gone) == 0 {
+		return 0, nil
+	}
+	if err := e.manifest.Append(change); err != nil {
+		return 0, fmt.Errorf("removing %d parts of %s: %w", len(gone), kind.Table(), err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.parts[kind] = without(e.parts[kind], gone)
+	for _, p := range gone {
+		p.removed = e.now()
+		e.garbage = append(e.garbage, p)
+	}
+	e.metrics.setParts(kind, e.parts[kind])
+	e.log.Info("parts left the hot store", zap.String("table", kind.Table()), zap.Int("parts", len(gone)), zap.Int64("rows", rows), zap.Bool("archived", !all))
+	return rows, nil
+}

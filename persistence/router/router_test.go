@@ -1,0 +1,132 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/cold"
+	"github.com/marketprism/marketprism/persistence/embedded"
+	"github.com/marketprism/marketprism/persistence/part"
+	"github.com/marketprism/marketprism/persistence/persistencetest"
+)
+
+// aging is a store that archives and forgets whenever it is maintained.
+type aging struct {
+	*Engine
+	hot  *embedded.Engine
+	cold *cold.Store
+	now  func() time.Time
+	rand *rand.Rand
+	// moved counts rows: archived, and forgotten by the hot store.
+	moved *[2]int64
+}
+
+// Maintain archives part of what there is, and forgets part of what is archived.
+func (a *aging) Maintain(ctx context.Context) error {
+	if err := a.hot.Maintain(ctx); err != nil {
+		return err
+	}
+	var kinds []market.Kind
+	for _, k := range persistencetest.StoredKinds() {
+		if a.rand.IntN(2) == 0 {
+			kinds = append(kinds, k)
+		}
+	}
+	if len(kinds) == 0 {
+		return nil
+	}
+	before := a.now().Add(time.Nanosecond)
+	report, err := a.cold.Archive(ctx, a.hot, cold.ArchiveOptions{Kinds: kinds, Before: before, Shards: 1})
+	a.moved[0] += report.Rows
+	if err != nil {
+		return err
+	}
+	for _, k := range kinds {
+		if a.rand.IntN(2) == 0 {
+			n, err := a.hot.Forget(ctx, k, 0, before, false)
+			a.moved[1] += n
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return a.cold.Clean(ctx)
+}
+
+// Stats counts the keys of both stores, by reading them.
+func (a *aging) Stats(ctx context.Context) (persistence.Stats, error) {
+	stats, err := a.hot.Stats(ctx)
+	if err != nil {
+		return stats, err
+	}
+	for i := range stats.Tables {
+		rows, err := a.Query(ctx, persistence.Query{Kind: stats.Tables[i].Kind})
+		if err != nil {
+			return stats, err
+		}
+		n := int64(0)
+		for {
+			var b market.Batch
+			got, err := rows.Next(ctx, &b)
+			n += int64(got)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return stats, errors.Join(err, rows.Close())
+			}
+		}
+		stats.Tables[i].Rows = n
+		if err := rows.Close(); err != nil {
+			return stats, err
+		}
+	}
+	return stats, nil
+}
+
+// TestSuite is what every engine passes, on a store whose rows move from hot to
+// cold all the time.
+func TestSuite(t *testing.T) {
+	var moved [2]int64
+	defer func() {
+		if t.Logf("%d rows were archived, %d forgotten", moved[0], moved[1]); moved[0] == 0 || moved[1] == 0 {
+			t.Error("nothing has moved")
+		}
+	}()
+	persistencetest.Run(t, func(t *testing.T) persistencetest.Subject {
+		dir := t.TempDir()
+		now := time.Unix(0, persistencetest.Base)
+		clock := func() time.Time { return now }
+		r := rand.New(rand.NewPCG(1, uint64(len(t.Name()))))
+		return persistencetest.Subject{
+			Open:    func() (persistence.Engine, error) { return open(t.Context(), dir, clock, r, &moved) },
+			Advance: func(d time.Duration) { now = now.Add(d) },
+		}
+	})
+}
+
+func open(ctx context.Context, dir string, clock func() time.Time, r *rand.Rand, moved *[2]int64) (persistence.Engine, error) {
+	names := part.NewNames()
+	hot, err := embedded.Open(filepath.Join(dir, "hot"), embedded.DefaultConfig(), embedded.Surroundings{Now: clock, Names: names})
+	if err != nil {
+		return nil, err
+	}
+	bucket, err := cold.NewLocal(filepath.Join(dir, "cold"))
+	if err != nil {
+		return nil, errors.Join(err, hot.Close())
+	}
+	store, err := cold.Open(ctx, bucket, cold.DefaultConfig(), cold.Surroundings{Now: clock, Names: names, Scratch: filepath.Join(dir, "scratch")})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cold: %w", err), hot.Close())
+	}
+	store.Keep(hot)
+	return &aging{Engine: New(hot, store), hot: hot, cold: store, now: clock, rand: r, moved: moved}, nil
+}
