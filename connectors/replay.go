@@ -31,6 +31,18 @@ type Replayer interface {
 	Compose(c ReplayCall, s *ReplayState) ([]byte, bool)
 }
 
+// ReplayOpener is a [Replayer] of an exchange whose books begin with a snapshot on
+// the channel: a client that subscribes in the middle is told the book as it then
+// stands.
+type ReplayOpener interface {
+	// BookOf is the native name of the instrument whose book a topic brings; "" for
+	// a topic that does not begin with a snapshot.
+	BookOf(topic string) (native string)
+	// Open appends the frame with which the topic begins, as it would have been
+	// recorded.
+	Open(dst []byte, topic string, b *ReplayBook) []byte
+}
+
 // ReplayConn is one client's connection as the exchange sees it. It is not safe
 // for concurrent use.
 type ReplayConn interface {

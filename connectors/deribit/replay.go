@@ -84,6 +84,44 @@ func (replayer) Connect(u *url.URL) (connectors.ReplayConn, bool) {
 	return &replayConn{}, strings.TrimSuffix(u.Path, "/") == wsPath
 }
 
+// BookOf implements [connectors.ReplayOpener].
+func (replayer) BookOf(topic string) string {
+	name, ok := strings.CutPrefix(topic, "book.")
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// Open implements [connectors.ReplayOpener].
+func (replayer) Open(dst []byte, topic string, b *connectors.ReplayBook) []byte {
+	w := simWriter{dst: append(append(append(dst, prefix...), topic...), `.100ms","data":`...), first: true}
+	w.open('{')
+	w.text("type", "snapshot")
+	w.int("timestamp", b.Time/1e6)
+	w.text("instrument_name", replayer{}.BookOf(topic))
+	w.int("change_id", b.Seq)
+	w.key("bids")
+	w.dst = appendNew(w.dst, b.Bids)
+	w.key("asks")
+	w.dst = appendNew(w.dst, b.Asks)
+	w.close('}')
+	return append(w.dst, suffix...)
+}
+
+// appendNew writes [["new",price,amount],…].
+func appendNew(dst []byte, levels []market.Level) []byte {
+	dst = append(dst, '[')
+	for i, l := range levels {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendFloat(append(dst, `["new",`...), l.Price), ',')
+		dst = append(appendFloat(dst, l.Amount), ']')
+	}
+	return append(dst, ']')
+}
+
 // replayConn is a client's connection.
 type replayConn struct {
 	channels []string // as asked for

@@ -27,7 +27,8 @@
 // What was not recorded is composed where the capture holds what it consists of:
 // the list of instruments from the built-in table, past trades from the frames
 // sent so far, the snapshot of a client that joined later from the book as it
-// stands. The report lists all of it.
+// stands. The report lists all of it. Where an exchange sends snapshots on the
+// channel, such a client gets it there.
 //
 // # Who owns what
 //

@@ -116,7 +116,17 @@ func (c *socket) subscribe() {
 	if !c.failed {
 		names = c.talk.Topics()
 	}
-	c.topics = c.server.subscribe(c, c.topics, names)
+	var openings []opening
+	c.topics, openings = c.server.subscribe(c, c.topics, names)
+	// The time line waits for this connection meanwhile: what it says next comes
+	// after the book that it stood at.
+	for _, o := range openings {
+		if c.talk.Say(o.topic, o.frame, c.write) != nil {
+			c.failed = true
+			_ = c.ws.Close() // its reader takes it out
+			return
+		}
+	}
 }
 
 // say sends a recorded frame; false when the client is gone.
@@ -165,8 +175,15 @@ func (s *Server) leave(c *socket) {
 	s.mu.Unlock()
 }
 
-// subscribe changes a connection's subscriptions from have to names.
-func (s *Server) subscribe(c *socket, have []*topic, names []string) []*topic {
+// opening is the snapshot with which a topic begins.
+type opening struct {
+	topic string
+	frame []byte
+}
+
+// subscribe changes a connection's subscriptions from have to names. openings are
+// the snapshots of topics that began before the client came.
+func (s *Server) subscribe(c *socket, have []*topic, names []string) (topics []*topic, openings []opening) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	want := make([]*topic, 0, len(names))
@@ -185,10 +202,33 @@ func (s *Server) subscribe(c *socket, have []*topic, names []string) []*topic {
 			t.joined, t.asked = s.position, true
 			s.subscriptions++
 			c.site.rejoin(t)
+			if frame := c.site.open(t); s.position > 0 && frame != nil {
+				openings = append(openings, opening{t.name, frame})
+			}
 		}
 	}
 	s.poke()
-	return want
+	return want, openings
+}
+
+// open is the snapshot with which a topic would begin now; nil for none.
+func (s *site) open(t *topic) []byte {
+	opener, ok := s.replayer.(connectors.ReplayOpener)
+	if !ok {
+		return nil
+	}
+	native := opener.BookOf(t.name)
+	if native == "" {
+		return nil
+	}
+	for i, table := range s.tables {
+		if inst, ok := table.Native([]byte(native)); ok {
+			if b := bookOf(s.feeds[i].Stream(inst), snapshotLevels); b != nil {
+				return opener.Open(nil, t.name, b)
+			}
+		}
+	}
+	return nil
 }
 
 // rejoin lets a snapshot be given again to one who has just subscribed.
