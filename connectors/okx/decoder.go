@@ -2,7 +2,6 @@ package okx
 
 import (
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/marketprism/marketprism/connectors"
@@ -306,9 +305,4 @@ func side(word []byte) market.Side {
 		return market.Sell
 	}
 	return market.SideUnknown
-}
-
-// lineOf is the row of a channel by its name in the table; -1 when there is none.
-func lineOf(table []line, name string) int {
-	return slices.IndexFunc(table, func(l line) bool { return l.Name == name })
 }

@@ -142,8 +142,8 @@ func (row *instrumentInfo) contract(i *market.Instrument) (ok bool, err error) {
 	if i.Market == market.Perpetual {
 		return true, nil
 	}
-	ms, err := strconv.ParseInt(row.ExpTime, 10, 64)
-	if err != nil || ms <= 0 || ms > maxMillis {
+	ms := number([]byte(row.ExpTime))
+	if ms == 0 || ms > maxMillis {
 		return false, nil
 	}
 	i.ExpiryTime = ms * 1_000_000

@@ -1,7 +1,6 @@
 package okx
 
 import (
-	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/market"
 )
 
@@ -154,5 +153,3 @@ func (d *decoder) indexPrice(m *message) {
 		p.Flags, p.Price = market.FlagUnverifiable, price
 	}
 }
-
-var _ connectors.Decoder = (*decoder)(nil)
