@@ -68,10 +68,10 @@ func (h *host) pulse(t int64) {
 	for _, s := range h.listing.streams {
 		s.advance(h.now)
 	}
-	if t >= h.chores {
-		h.chores = t + int64(choresEach)
+	if now := h.present(); now >= h.chores {
+		h.chores = now + int64(choresEach)
 		for c := range h.sockets {
-			c.look(t)
+			c.look(now)
 		}
 	}
 	for c := range h.sockets {

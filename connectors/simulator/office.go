@@ -17,7 +17,7 @@ const officeHelp = `The truth about the simulated exchanges, and their control.
 
 GET  /truth/markets
 GET  /truth/trades?exchange=&market=&symbol=&from_id=&to_id=    at most 10000; default the last 10
-GET  /truth/book?exchange=&market=&symbol=&seq=                 default the book now
+GET  /truth/book?exchange=&market=&symbol=&seq=|time_ms=        default the book now
 GET  /truth/faults?exchange=&market=&symbol=&channel=&fault=&after=&limit=
 
 POST /control/faults?rates=drop=0.001,gap=0.0001                "none" ends all
@@ -191,6 +191,16 @@ func (s *Server) truthBook(q url.Values) (any, error) {
 	seq, err := number(q, "seq", last)
 	if err != nil {
 		return nil, err
+	}
+	// For those whose frames have no numbers: by the time that they say.
+	at, err := number(q, "time_ms", 0)
+	if err != nil {
+		return nil, err
+	}
+	if at > 0 {
+		if seq, err = s.SeqAt(id, (at+1)*1e6-1); err != nil {
+			return nil, err
+		}
 	}
 	bids, asks, err := s.BookAt(id, seq)
 	if err != nil {

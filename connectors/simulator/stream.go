@@ -30,7 +30,7 @@ type batch struct {
 	event  Event
 	trades []market.Trade
 	book   Book
-	merged []change
+	keys   []uint64
 }
 
 // listener is one subscription of one connection to one instrument.
@@ -314,26 +314,30 @@ func (s *stream) cut(l *listener, t int64) {
 	s.host.deliver(l, ev)
 }
 
-// merge makes one change a level of all of them, best first.
+// merge makes one change a level of all of them, best first. The changes are
+// sorted by numbers that hold side, distance from the best and place.
 func (s *stream) merge(b *Book, changes []change) {
-	m := append(s.batch.merged[:0], changes...)
-	s.batch.merged = m
-	slices.SortStableFunc(m, func(x, y change) int {
-		if x.side != y.side {
-			return int(x.side) - int(y.side)
+	const placeBits, far = 20, 1 << 40
+	keys := s.batch.keys[:0]
+	for i := range changes {
+		c := &changes[i]
+		at := far - c.cell
+		if c.side == asks {
+			at = far + c.cell
 		}
-		if x.side == bids {
-			return cmp.Compare(y.cell, x.cell)
-		}
-		return cmp.Compare(x.cell, y.cell)
-	})
-	for i := 0; i < len(m); {
+		keys = append(keys, uint64(at)<<placeBits|uint64(i))
+	}
+	s.batch.keys = keys
+	slices.Sort(keys)
+	place := func(i int) *change { return &changes[keys[i]&(1<<placeBits-1)] }
+	for i := 0; i < len(keys); {
 		j := i
-		for j+1 < len(m) && m[j+1].side == m[i].side && m[j+1].cell == m[i].cell {
+		for j+1 < len(keys) && keys[j+1]>>placeBits == keys[i]>>placeBits {
 			j++
 		}
-		level := Level{Level: market.Level{Price: s.price(m[i].cell), Amount: s.amount(m[j].now)}, Existed: m[i].was > 0}
-		if m[i].side == bids {
+		first, last := place(i), place(j)
+		level := Level{Level: market.Level{Price: s.price(first.cell), Amount: s.amount(last.now)}, Existed: first.was > 0}
+		if first.side == bids {
 			b.Bids = append(b.Bids, level)
 		} else {
 			b.Asks = append(b.Asks, level)

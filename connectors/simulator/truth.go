@@ -25,6 +25,22 @@ func (s *Server) BookAt(id market.StreamID, seq int64) (bids, asks []market.Leve
 	return bids, asks, nil
 }
 
+// SeqAt is the sequence number of the last event by a time, Unix ns.
+func (s *Server) SeqAt(id market.StreamID, t int64) (int64, error) {
+	h, st, err := s.find(id)
+	if err != nil {
+		return 0, err
+	}
+	step := st.stepAt(t)
+	if st.time(step+1) <= t {
+		step++
+	}
+	if step < 0 || step > h.stepNow(st) {
+		return 0, fmt.Errorf("%w: no event of %s at %d", ErrUnknown, id, t)
+	}
+	return st.seq(step), nil
+}
+
 // TradesBetween are an instrument's trades with ids from one to another, both
 // inclusive, of those that have happened.
 func (s *Server) TradesBetween(id market.StreamID, from, to int64) ([]market.Trade, error) {
