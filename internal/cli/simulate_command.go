@@ -28,6 +28,7 @@ type simulateOptions struct {
 	symbols   int
 	fault     string
 	noLimits  bool
+	staleFor  time.Duration
 }
 
 func newSimulate(s streams) *cobra.Command {
@@ -56,6 +57,7 @@ ordered: faults injected, books and trades as they were, pauses, cuts and bans.`
 	f.Uint64Var(&o.seed, "seed", 1, "makes the market: the same seed and rate, the same market")
 	f.StringVar(&o.genesis, "genesis", "", `when the market began: a time, or "now" for one that begins with trade 1 (default 2026-01-01T00:00:00Z)`)
 	f.BoolVar(&o.noLimits, "no-limits", false, "without the exchanges' limits and bans, for load tests")
+	f.DurationVar(&o.staleFor, "stale-for", 90*time.Second, "how long the fault stale lasts")
 	o.flags(c, 10, 4)
 	return c
 }
@@ -92,7 +94,7 @@ func simulate(ctx context.Context, s streams, o simulateOptions) error {
 
 // options are the simulator's, or an error of usage.
 func (o *simulateOptions) options() (simulator.Options, error) {
-	opts := simulator.Options{Listen: o.listen, Seed: o.seed, Rate: o.rate, Symbols: o.symbols, NoLimits: o.noLimits}
+	opts := simulator.Options{Listen: o.listen, Seed: o.seed, Rate: o.rate, Symbols: o.symbols, NoLimits: o.noLimits, StaleFor: o.staleFor}
 	var err error
 	if opts.Faults, err = simulator.ParseFaults(o.fault); err != nil {
 		return opts, usage("--fault: %w", err)
