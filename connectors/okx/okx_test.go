@@ -214,3 +214,20 @@ func TestFamiliesOfOptions(t *testing.T) {
 		t.Errorf("%v, want %v", asked, want)
 	}
 }
+
+func TestThrottled(t *testing.T) {
+	rest := subject.Venue(t, market.Spot).REST.(connectors.Throttling)
+	for body, want := range map[string]bool{
+		`{"msg":"Too Many Requests","code":"50011"}`:            true,
+		`{"code":"50011","data":[],"msg":"Too Many Requests"}`:  true,
+		`{"code":"0","data":[],"msg":"50011"}`:                  false,
+		`{"code":"51001","data":[],"msg":"no such instrument"}`: false,
+		`{"code":"50011"`:                                          false,
+		`<html>429 Too Many Requests</html>`:                       false,
+		`{"code":"50011","x":"` + strings.Repeat("x", 2000) + `"}`: false,
+	} {
+		if got := rest.Throttled([]byte(body)); got != want {
+			t.Errorf("%.80s: %v", body, got)
+		}
+	}
+}

@@ -261,3 +261,28 @@ func (d *decoder) ratio(m *message, kind string) {
 	m.head(&l.Header, m.inst, at)
 	l.Flags, l.RatioKind, l.Period, l.Ratio = market.FlagUnverifiable, kind, ratioPeriod, ratio
 }
+
+// tooManyRequests refuses a call beyond the limit of its path, in the words of the
+// body.
+// https://www.okx.com/docs-v5/en/#error-code-rest-api-public
+const tooManyRequests = 50011
+
+// Throttled implements [connectors.Throttling].
+func (*rest) Throttled(body []byte) bool {
+	const refusal = 1 << 10 // a refusal is short; what is long is an answer
+	if len(body) > refusal {
+		return false
+	}
+	var s connectors.Scanner
+	s.Reset(body, 0)
+	code := int64(0)
+	s.Object()
+	for key, ok := s.Key(); ok; key, ok = s.Key() {
+		if string(key) == "code" {
+			code = s.Int()
+			continue
+		}
+		s.Skip()
+	}
+	return s.Err() == nil && code == tooManyRequests
+}
