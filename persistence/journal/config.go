@@ -16,11 +16,8 @@ type Config struct {
 	// MaxBytes is the size of the whole journal on one broker node, in bytes; a
 	// shard takes its share. Full, the journal refuses.
 	MaxBytes int64 `yaml:"max_bytes" doc:"Size of the whole journal on one broker node, shared out among its shards; when full, it refuses."`
-	// BatchBytes and BatchDelay cap a batch: uncompressed bytes and the age of
-	// its oldest record. They are caps, not delays: a batch goes as soon as the
-	// one before it is acknowledged.
-	BatchBytes int           `yaml:"batch_bytes" doc:"Largest batch, in bytes before compression; a batch goes earlier, as soon as the one before it is acknowledged."`
-	BatchDelay time.Duration `yaml:"batch_delay" doc:"Greatest age of a batch's oldest record; a batch goes earlier, as soon as the one before it is acknowledged."`
+	// BatchBytes caps a batch, in bytes before compression.
+	BatchBytes int `yaml:"batch_bytes" doc:"Largest batch, in bytes before compression; a batch goes earlier, as soon as the one before it is acknowledged."`
 	// PublishTimeout is how long one attempt waits for its acknowledgement.
 	PublishTimeout time.Duration `yaml:"publish_timeout" doc:"How long one attempt to publish waits for its acknowledgement."`
 	// DiskFreeBytes and DiskFreePercent: a recorder refuses when the journal's
@@ -44,7 +41,6 @@ func DefaultConfig() Config {
 		Replicas:         1,
 		MaxBytes:         4 << 30,
 		BatchBytes:       1 << 20,
-		BatchDelay:       25 * time.Millisecond,
 		PublishTimeout:   5 * time.Second,
 		DiskFreeBytes:    256 << 20,
 		DiskFreePercent:  2,
@@ -96,7 +92,6 @@ func (c Config) Validate() error {
 	if c.ReadAheadBytes < minReadAhead || c.ReadAheadBytes > 256<<20 {
 		bad("read_ahead_bytes", "%d, allowed %d to %d", c.ReadAheadBytes, minReadAhead, 256<<20)
 	}
-	between("batch_delay", c.BatchDelay, 0, time.Second)
 	between("publish_timeout", c.PublishTimeout, 100*time.Millisecond, time.Minute)
 	between("register_interval", c.RegisterInterval, 0, 10*time.Minute)
 	between("purge_interval", c.PurgeInterval, time.Second, time.Hour)

@@ -186,7 +186,6 @@ func TestConfigValidate(t *testing.T) {
 		"replicas":          func(c *Config) { c.Replicas = 2 },
 		"max_bytes":         func(c *Config) { c.MaxBytes = 1 << 20 },
 		"batch_bytes":       func(c *Config) { c.BatchBytes = MaxMessage + 1 },
-		"batch_delay":       func(c *Config) { c.BatchDelay = -1 },
 		"publish_timeout":   func(c *Config) { c.PublishTimeout = 0 },
 		"disk_free_bytes":   func(c *Config) { c.DiskFreeBytes = -1 },
 		"disk_free_percent": func(c *Config) { c.DiskFreePercent = 90 },
