@@ -2,7 +2,6 @@ package faults
 
 import (
 	"net/http"
-	"strconv"
 	"testing"
 	"time"
 
@@ -105,7 +104,7 @@ func (w *watched) throttled(t *testing.T, status int, d time.Duration) *harness.
 // trades in the store are those that were, or the ledger has the exact hole; and no
 // book was ever called live that was not right.
 func TestOutages(t *testing.T) {
-	streams := replayed(t, 5)
+	_, streams := simulate(t, "--symbols", "2", "--rate", "200")
 	w := &watched{streams: streams, settings: settings(streams, nil), long: harness.Rounds(t) > 3}
 	begin := time.Now()
 	w.node = harness.Start(t, t.TempDir(), w.settings)
@@ -138,16 +137,4 @@ func TestOutages(t *testing.T) {
 		}
 	}
 	reader.Stop()
-}
-
-// replayed are the recorded exchanges, served at a speed.
-func replayed(t *testing.T, speed int) []*stream {
-	t.Helper()
-	var all []*stream
-	for market, capture := range map[string]string{"spot": "binance-spot/btcusdt_20240808", "perpetual": "binance-usdm/btcusdt_20240808"} {
-		path := harness.Capture(t, capture)
-		e := harness.Replay(t, path, "--speed", strconv.Itoa(speed))
-		all = append(all, &stream{exchange: "binance", market: market, symbol: "BTC-USDT", truth: newRecorded(t, path), wire: newWire(t, e.WS, e.REST)})
-	}
-	return all
 }

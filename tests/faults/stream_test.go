@@ -19,9 +19,36 @@ import (
 // stream is one instrument that is collected, and what really happened on it.
 type stream struct {
 	exchange, market, symbol string
-	truth                    truth
+	truth                    *simulated
 	wire                     *wire
 }
+
+// legacyOKX is OKX as it was until 2023.
+const legacyOKX = "okx-legacy/spot"
+
+// simulate starts exchanges, and lays a line to each of their markets.
+func simulate(t *testing.T, args ...string) (*harness.Simulator, []*stream) {
+	t.Helper()
+	sim := harness.Simulate(t, args...)
+	legacy := slices.Contains(args, legacyOKX)
+	var all []*stream
+	for _, m := range sim.Markets {
+		w := newWire(t, m.WS, m.REST)
+		for _, symbol := range m.Symbols {
+			all = append(all, &stream{
+				exchange: m.Exchange, market: m.Market, symbol: symbol, wire: w,
+				truth: &simulated{sim: sim, exchange: m.Exchange, market: m.Market, symbol: symbol, legacy: legacy},
+			})
+		}
+	}
+	return sim, all
+}
+
+// The names of the channels of book changes, and of trades.
+var (
+	bookChannels  = map[string]string{"binance": "depth", "okx": "books", "deribit": "book"}
+	tradeChannels = map[string]string{"binance": "trade", "okx": "trades_all", "deribit": "trade"}
+)
 
 func (s *stream) String() string { return s.exchange + " " + s.market + " " + s.symbol }
 
@@ -38,43 +65,39 @@ func settings(streams []*stream, more harness.Settings) harness.Settings {
 	}
 	var names []string
 	for _, st := range streams {
+		markets := "exchanges." + st.exchange + ".markets."
 		if !slices.Contains(names, st.exchange) {
 			names = append(names, st.exchange)
-		}
-		s["exchanges."+st.exchange+".enabled"] = true
-		for _, m := range []string{"spot", "perpetual", "future", "option"} {
-			if at := "exchanges." + st.exchange + ".markets." + m + ".enabled"; s[at] == nil && offered(st.exchange, m) {
-				s[at] = false
+			s["exchanges."+st.exchange+".enabled"] = true
+			for _, m := range []string{"spot", "perpetual"} { // those that are enabled by default
+				s[markets+m+".enabled"] = false
 			}
 		}
-		at := "exchanges." + st.exchange + ".markets." + st.market + "."
+		at := markets + st.market + "."
 		s[at+"enabled"] = true
 		s[at+"ws_url"], s[at+"rest_url"] = st.wire.WS, st.wire.REST
-		s[at+"symbols"], s[at+"data_types"] = []string{st.symbol}, []string{"trade", "book_delta"}
+		symbols, _ := s[at+"symbols"].([]string)
+		s[at+"symbols"], s[at+"data_types"] = append(symbols, st.symbol), []string{"trade", "book_delta"}
 		s[at+"reconnect.initial_wait"], s[at+"reconnect.max_wait"] = "50ms", "500ms"
 		s[at+"reconnect.ack_timeout"] = "1s"
-		s[at+"watchdog.silence"] = map[string]string{"depth": "1500ms"}
+		s[at+"watchdog.silence"] = map[string]string{bookChannels[st.exchange]: "1500ms", tradeChannels[st.exchange]: "2s"}
 	}
 	s[harness.Collector+".exchanges"] = names
 	maps.Copy(s, more)
 	return s
 }
 
-// offered says whether an exchange has a market.
-func offered(exchange, market string) bool {
-	return !(exchange == "binance" && market == "option")
-}
-
 // figures are what the collector says of a stream.
 type figures struct {
 	Live     bool `json:"live"`
 	Channels []struct {
-		Kind    string `json:"kind"`
-		Records int64  `json:"records"`
-		Gaps    int64  `json:"gaps"`
-		Open    int64  `json:"open_gaps"`
-		Healed  int64  `json:"healed_gaps"`
-		LastSeq *int64 `json:"last_seq"`
+		Kind       string `json:"kind"`
+		Records    int64  `json:"records"`
+		Gaps       int64  `json:"gaps"`
+		Open       int64  `json:"open_gaps"`
+		Healed     int64  `json:"healed_gaps"`
+		Duplicates int64  `json:"duplicates"`
+		LastSeq    *int64 `json:"last_seq"`
 	} `json:"channels"`
 }
 
@@ -97,29 +120,39 @@ func (f *figures) records(kind string) int64 {
 	return 0
 }
 
-// awaitRecovery waits until everything arrives again: the book is proven, changes and
-// trades come, and nothing is being fetched any more.
+// awaitRecovery waits until everything arrives again: the books are proven, changes
+// and trades come, and nothing is being fetched any more.
 func awaitRecovery(t *testing.T, n *harness.Node, streams []*stream, what string) {
 	t.Helper()
-	for _, s := range streams {
-		var before, f figures
-		var err error
-		if !harness.Eventually(t, time.Minute, func() bool {
+	before, left := map[*stream]figures{}, slices.Clone(streams)
+	var f figures
+	var err error
+	if harness.Eventually(t, 2*time.Minute, func() bool {
+		left = slices.DeleteFunc(left, func(s *stream) bool {
 			if f, err = s.figures(n); err != nil || len(f.Channels) == 0 {
 				return false
 			}
-			if len(before.Channels) == 0 {
-				before = f
+			was, known := before[s]
+			if !known {
+				before[s] = f
+				return false
 			}
-			open := int64(0)
-			for _, c := range f.Channels {
-				open += c.Open
-			}
-			return f.Live && open == 0 && f.records("trade") > before.records("trade") && f.records("book_delta") > before.records("book_delta")+2
-		}) {
-			t.Fatalf("%s: %v does not recover: %+v %v", what, s, f, err)
-		}
+			return f.whole() && f.records("trade") > was.records("trade") && f.records("book_delta") > was.records("book_delta")+2
+		})
+		return len(left) == 0
+	}) {
+		return
 	}
+	t.Fatalf("%s: %v does not recover: %+v %v", what, left, f, err)
+}
+
+// whole says that nothing is missing, or is being fetched.
+func (f *figures) whole() bool {
+	open := int64(0)
+	for _, c := range f.Channels {
+		open += c.Open
+	}
+	return f.Live && open == 0
 }
 
 // watcher asks for the books all the time and keeps what was served as live.
@@ -172,12 +205,13 @@ func (w *watcher) follow(n *harness.Node) {
 }
 
 type answered struct {
-	State    string `json:"state"`
-	Sequence int64  `json:"sequence"`
-	Bids     []rail `json:"bids"`
-	Asks     []rail `json:"asks"`
-	ProvenB  int    `json:"proven_bids"`
-	ProvenA  int    `json:"proven_asks"`
+	State     string    `json:"state"`
+	Sequence  int64     `json:"sequence"`
+	Timestamp time.Time `json:"timestamp"`
+	Bids      []rail    `json:"bids"`
+	Asks      []rail    `json:"asks"`
+	ProvenB   int       `json:"proven_bids"`
+	ProvenA   int       `json:"proven_asks"`
 }
 
 type rail struct{ Price, Amount string }
@@ -201,6 +235,9 @@ func (w *watcher) look(ctx context.Context, s *stream) {
 	w.states[s][b.State]++
 	if b.State != "live" {
 		return
+	}
+	if s.truth.legacy {
+		b.Sequence = b.Timestamp.UnixMilli()
 	}
 	is := ladder{rungs(b.Bids, b.ProvenB), rungs(b.Asks, b.ProvenA)}
 	if had, ok := w.live[s][b.Sequence]; ok && !had.same(is) {
@@ -363,19 +400,22 @@ func listed(gaps []gap) string {
 // after every change, or as many of them as asked.
 func (s *stream) checkBooks(t *testing.T, n *harness.Node, every int, sum *totals) {
 	t.Helper()
-	b, at := newPlainBook(), map[int64]ladder{}
+	b, at, sound := newPlainBook(), map[int64]ladder{}, false
 	for _, stored := range n.MustQuery("book_delta", s.exchange, s.symbol, "market", s.market) {
 		r := parse(t, stored.Line)
 		if sum.changes == 0 && !r.Snapshot {
 			t.Errorf("%v: the first book change is no snapshot", s)
 		}
-		b.apply(t, &r)
 		sum.changes++
+		if sound = r.Snapshot || sound && !slices.Contains(r.Flags, "suspect"); !sound {
+			continue // the book was forgotten, until the next snapshot
+		}
+		b.apply(t, &r)
 		if r.Snapshot {
 			sum.chains++
 		}
 		if r.Snapshot || sum.changes%every == 0 {
-			at[*r.Seq] = b.ladder()
+			at[r.number()] = b.ladder()
 		}
 	}
 	sum.bookGaps = len(s.gaps(n, "book_delta"))

@@ -6,21 +6,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/marketprism/marketprism/tests/harness"
 )
 
 // levels is how much of a book is compared: less than any snapshot has.
 const levels = 20
-
-// truth is what really happened on an instrument of an exchange.
-type truth interface {
-	// trades are those between two numbers, both included, by number.
-	trades(t *testing.T, from, to int64) map[int64]deal
-	// books are the best levels at each of the numbers.
-	books(t *testing.T, numbers []int64) map[int64]ladder
-}
 
 // deal is a trade; digits as the exchange writes them, without trailing zeros.
 type deal struct{ id, price, amount, side string }
@@ -36,6 +27,7 @@ type record struct {
 	Symbol   string          `json:"symbol"`
 	ID       json.RawMessage `json:"id"`
 	Seq      *int64          `json:"seq"`
+	Time     int64           `json:"exchange_time_ns"`
 	Prev     *int64          `json:"prev_seq"`
 	Price    string          `json:"price"`
 	Amount   string          `json:"amount"`
@@ -59,7 +51,9 @@ func parse(t *testing.T, line string) record {
 // has one, else its id.
 func (r *record) deal(t *testing.T) (int64, deal) {
 	t.Helper()
-	d := deal{strings.Trim(string(r.ID), `"`), plain(r.Price), plain(r.Amount), r.Side}
+	id := strings.Trim(string(r.ID), `"`)
+	id = id[strings.LastIndexByte(id, '-')+1:] // Deribit writes the currency before it
+	d := deal{id, plain(r.Price), plain(r.Amount), r.Side}
 	if r.Seq != nil {
 		return *r.Seq, d
 	}
@@ -70,6 +64,15 @@ func (r *record) deal(t *testing.T) (int64, deal) {
 	return n, d
 }
 
+// number is that of a book change: its sequence number, or, where the exchange sends
+// none, the millisecond that it is of.
+func (r *record) number() int64 {
+	if r.Seq != nil {
+		return *r.Seq
+	}
+	return r.Time / 1e6
+}
+
 // plain takes trailing zeros off.
 func plain(digits string) string {
 	if !strings.Contains(digits, ".") {
@@ -78,48 +81,61 @@ func plain(digits string) string {
 	return strings.TrimSuffix(strings.TrimRight(digits, "0"), ".")
 }
 
-// recorded is the truth of a capture.
-type recorded struct {
-	deals   map[int64]deal
-	changes []record
+// simulated is the truth of a simulated instrument.
+type simulated struct {
+	sim                      *harness.Simulator
+	exchange, market, symbol string
+	// legacy: its books have checksums in place of numbers.
+	legacy bool
 }
 
-func newRecorded(t *testing.T, capture string) *recorded {
+// page is how many trades are asked for at once.
+const page = 10_000
+
+func (s *simulated) trades(t *testing.T, from, to int64) map[int64]deal {
 	t.Helper()
-	c := &recorded{deals: map[int64]deal{}}
-	for line := range strings.Lines(harness.Must(t, time.Minute, "normalize", capture, "--kinds", "trade,book_delta").Out) {
-		switch r := parse(t, line); r.Kind {
-		case "trade":
-			n, d := r.deal(t)
-			c.deals[n] = d
-		case "book_delta":
-			c.changes = append(c.changes, r)
-		}
-	}
-	return c
-}
-
-func (c *recorded) trades(_ *testing.T, from, to int64) map[int64]deal {
 	found := map[int64]deal{}
-	for n, d := range c.deals {
-		if n >= from && n <= to {
+	for ; from <= to; from += page {
+		var answer struct {
+			Trades []json.RawMessage `json:"trades"`
+		}
+		s.ask(&answer, "trades", "from_id", strconv.FormatInt(from, 10), "to_id", strconv.FormatInt(min(to, from+page-1), 10))
+		for _, line := range answer.Trades {
+			r := parse(t, string(line))
+			n, d := r.deal(t)
 			found[n] = d
 		}
 	}
 	return found
 }
 
-func (c *recorded) books(t *testing.T, numbers []int64) map[int64]ladder {
+func (s *simulated) books(t *testing.T, numbers []int64) map[int64]ladder {
 	t.Helper()
-	found := map[int64]ladder{}
-	b := newPlainBook()
-	for i := range c.changes {
-		b.apply(t, &c.changes[i])
-		if n := *c.changes[i].Seq; slices.Contains(numbers, n) {
-			found[n] = b.ladder()
+	found, by := map[int64]ladder{}, "seq"
+	if s.legacy {
+		by = "time_ms"
+	}
+	for _, n := range numbers {
+		var answer struct {
+			Bids [][2]string `json:"bids"`
+			Asks [][2]string `json:"asks"`
 		}
+		s.ask(&answer, "book", by, strconv.FormatInt(n, 10))
+		found[n] = ladder{plainTop(answer.Bids), plainTop(answer.Asks)}
 	}
 	return found
+}
+
+func (s *simulated) ask(into any, what string, params ...string) {
+	s.sim.Ask(into, what, append(params, "exchange", s.exchange, "market", s.market, "symbol", s.symbol)...)
+}
+
+func plainTop(side [][2]string) [][2]string {
+	list := make([][2]string, 0, levels)
+	for _, l := range side[:min(len(side), levels)] {
+		list = append(list, [2]string{plain(l[0]), plain(l[1])})
+	}
+	return list
 }
 
 // plainBook rebuilds a book in a way of its own.

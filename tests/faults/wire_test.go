@@ -201,6 +201,10 @@ type gate struct {
 	until   time.Time
 	refused int
 	early   int // calls before the time that a refusal named
+	// What the exchange itself refuses.
+	away     time.Time // until then it wants to be left alone
+	refusals []time.Time
+	tooEarly int
 }
 
 func newGate(t *testing.T, target string) *gate {
@@ -215,10 +219,12 @@ func newGate(t *testing.T, target string) *gate {
 	}
 	g := &gate{addr: l.Addr().String()}
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) }}
+	proxy.ModifyResponse = g.hear
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) {
 		w.WriteHeader(http.StatusBadGateway) // the exchange, or the caller, has gone
 	}
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.knock()
 		if !g.refuses(w) {
 			proxy.ServeHTTP(w, r)
 		}
@@ -267,4 +273,49 @@ func (g *gate) calls() (refused, early int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.refused, g.early
+}
+
+// hear notes a refusal of the exchange's own.
+func (g *gate) hear(r *http.Response) error {
+	if r.StatusCode != http.StatusTooManyRequests && r.StatusCode != http.StatusTeapot {
+		return nil
+	}
+	seconds, err := strconv.Atoi(r.Header.Get("Retry-After"))
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refusals = append(g.refusals, time.Now())
+	g.away = time.Now().Add(time.Duration(seconds) * time.Second)
+	return nil
+}
+
+// knock notes a call that comes though it should not. The caller has heard of the
+// refusal a little later than we.
+func (g *gate) knock() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if time.Until(g.away) > 0 {
+		g.tooEarly++
+	}
+}
+
+// heard is how many calls the exchange has refused, and how many came too early.
+func (g *gate) heard() (refused, early int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.refusals), g.tooEarly
+}
+
+// wasRefused says whether a refusal passed about a time, Unix ns.
+func (g *gate) wasRefused(at int64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.refusals {
+		if d := time.Duration(r.UnixNano() - at); d > -time.Second && d < time.Second {
+			return true
+		}
+	}
+	return false
 }
