@@ -45,6 +45,7 @@ import (
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/embedded"
+	"github.com/marketprism/marketprism/persistence/remote"
 )
 
 // Options are what an App is made of.
@@ -72,6 +73,7 @@ type App struct {
 	recorders *recorder.Handle
 	engine    *embedded.Engine
 	store     *storage.Handle
+	far       *remote.Reader // the store of another process; nil when this one has it
 	collector *collector.Collector
 
 	servers map[string]*chassis.Server

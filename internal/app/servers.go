@@ -50,6 +50,9 @@ func (a *App) startServers(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		s.Health().Add("actors", a.actorsCheck)
+		if name == cluster.Collector && a.store == nil {
+			s.Health().Add("journal", a.journalCheck)
+		}
 		if err := s.Start(ctx); err != nil {
 			return err
 		}

@@ -115,7 +115,7 @@ func (a *App) makeRecorders() error {
 	}
 	var err error
 	a.recorders, err = recorder.New(recorder.Options{
-		Config: a.cfg.Storage.Recorder, Shards: cfg.Shards, Open: a.opener.Journal, Guard: guard, Registerer: a.registry,
+		Config: a.cfg.Storage.Recorder, Shards: cfg.Shards, Open: a.opener.Journal, Verify: a.verifyJournal(), Guard: guard, Registerer: a.registry,
 	})
 	return err
 }
@@ -129,7 +129,7 @@ func (a *App) makeStorage() error {
 	a.closers = append(a.closers, engine.Close)
 	a.store, err = storage.New(storage.Options{
 		Config: a.cfg.Storage.Actors, Engine: engine, Journal: a.opener.Journal, Shards: a.cfg.Storage.Journal.Shards,
-		ReaderID: "embedded", FullCopy: true, Recorder: a.recorders.Recorder(0), Registerer: a.registry,
+		Dir: a.cfg.Node.DataDir, ReaderID: "embedded", FullCopy: true, Recorder: a.recorders.Recorder(0), Registerer: a.registry,
 	})
 	return err
 }
@@ -157,8 +157,14 @@ func (a *App) makeCollector(ctx context.Context) error {
 	if a.store != nil {
 		o.Reader = a.engine
 		o.Applied = func(ctx context.Context, id market.StreamID) error {
-			return a.store.CaughtUp(ctx, journal.Shard(id.Exchange, id.Market.String(), id.Symbol, a.recorders.Shards()))
+			err := a.store.CaughtUp(ctx, journal.Shard(id.Exchange, id.Market.String(), id.Symbol, a.recorders.Shards()))
+			if journal.IsForeign(err) {
+				return nil // what another journal holds is not the store's: what is stored is known
+			}
+			return err
 		}
+	} else {
+		o.Reader, o.Applied = a.far, a.appliedFar
 	}
 	a.collector, err = collector.New(o)
 	return err
@@ -178,6 +184,8 @@ func (a *App) nextEpoch(ctx context.Context) (int64, error) {
 				highest = max(highest, e)
 			}
 		}
+	} else {
+		highest = a.highestEpochFar(ctx)
 	}
 	epoch, err := j.NextEpoch(ctx, uint64(highest)+1)
 	if err != nil {
