@@ -83,7 +83,6 @@ func TestChangesLeadFromBookToBook(t *testing.T) {
 		side side
 		cell int64
 	}
-	book := map[key]int64{}
 	fill := func() map[key]int64 {
 		m := map[key]int64{}
 		for i, a := range e.amounts {
@@ -97,7 +96,7 @@ func TestChangesLeadFromBookToBook(t *testing.T) {
 		}
 		return m
 	}
-	book = fill()
+	book := fill()
 	for e.now < 5*chunkSteps {
 		e.next()
 		for _, c := range e.changes {

@@ -106,6 +106,9 @@ func (c *client) events(n int) (list []event) {
 	return list
 }
 
+// noon is the beginning of a window of every limit.
+var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
 // setClock goes on from a time that is not now.
 type setClock struct{ at, since time.Time }
 
@@ -135,9 +138,8 @@ func key(t *testing.T, frame []byte) string {
 
 // Two simulators with the same seed and beginning send the same frames.
 func TestSameSeedSameFrames(t *testing.T) {
-	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	record := func(seed uint64, stream string) map[string]string {
-		_, e := simulate(t, simulator.Options{Seed: seed, Clock: from(at)})
+		_, e := simulate(t, simulator.Options{Seed: seed, Clock: from(noon)})
 		c := dial(t, e, stream)
 		frames := map[string]string{}
 		for range 2000 {
@@ -417,7 +419,7 @@ func TestRateLimitStorm(t *testing.T) {
 
 // The budget is counted, told, and kept.
 func TestWeight(t *testing.T) {
-	_, e := simulate(t, simulator.Options{Seed: 5})
+	_, e := simulate(t, simulator.Options{Seed: 5, Clock: from(noon)})
 	status, header, _ := get(t, e.RESTURL+"/api/v3/depth?symbol=BTCUSDT&limit=5000")
 	if status != http.StatusOK || header.Get("X-Mbx-Used-Weight-1m") != "250" {
 		t.Fatalf("status %d, weight used %q", status, header.Get("X-Mbx-Used-Weight-1m"))
@@ -450,6 +452,24 @@ func TestMessageLimit(t *testing.T) {
 	if !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
 		t.Errorf("the connection ended with %v", err)
 	}
+}
+
+// More connections than the exchange allows are refused.
+func TestConnectLimit(t *testing.T) {
+	_, e := simulate(t, simulator.Options{Seed: 5, Clock: from(noon)})
+	for range 400 {
+		conn, resp, err := websocket.DefaultDialer.DialContext(t.Context(), e.WSURL+"/ws", nil)
+		if err == nil {
+			resp.Body.Close()
+			conn.Close()
+			continue
+		}
+		if resp == nil || resp.StatusCode != http.StatusTooManyRequests {
+			t.Errorf("refused with %v: %v", resp, err)
+		}
+		return
+	}
+	t.Error("400 connections are within the limit")
 }
 
 func post(t testing.TB, url string) []byte {
