@@ -305,18 +305,12 @@ func (c *cursor) levels() []market.Level {
 		c.i = i + 1
 		return out.LevelsFrom(mark)
 	}
-	for i >= 0 {
-		if i = lit(b, i, `["`); i < 0 {
-			break
-		}
+	for i > 0 && len(b)-i > 2 && b[i] == '[' && b[i+1] == '"' {
 		var l market.Level
-		if l.Price, i = connectors.TakeDecimal(b, i); i < 0 {
+		if l.Price, i = connectors.TakeDecimal(b, i+2); i < 0 || len(b)-i < 3 || string(b[i:i+3]) != `","` {
 			break
 		}
-		if i = lit(b, i, `","`); i < 0 {
-			break
-		}
-		if l.Amount, i = connectors.TakeDecimal(b, i); i < 0 {
+		if l.Amount, i = connectors.TakeDecimal(b, i+3); i < 0 {
 			break
 		}
 		if size.set {
@@ -324,30 +318,47 @@ func (c *cursor) levels() []market.Level {
 				break
 			}
 		}
-		if i = lit(b, i, `"`); i < 0 {
-			break
-		}
-		for i < len(b) && b[i] == ',' {
-			if i = digits(b, i+1); i < 0 {
-				break
-			}
-		}
-		if i < 0 || i+1 >= len(b) || b[i] != ']' {
+		if i = afterAmount(b, i); i < 0 || i+1 >= len(b) {
 			break
 		}
 		out.Level(l)
-		switch b[i+1] {
-		case ']':
-			c.i = i + 2
+		if b[i] == ']' {
+			c.i = i + 1
 			return out.LevelsFrom(mark)
-		case ',':
-			i += 2
-			continue
 		}
-		break
+		if b[i] != ',' {
+			break
+		}
+		i++
 	}
 	c.i = -1
 	return nil
+}
+
+// afterAmount steps over the rest of a level, `","0","12"]`: what is obsolete, and
+// the number of orders. A level may also end with its amount, or have more numbers.
+func afterAmount(b []byte, i int) int {
+	const obsolete = `","0","`
+	if len(b)-i > len(obsolete) && string(b[i:i+len(obsolete)]) == obsolete {
+		i += len(obsolete)
+		start := i
+		for i < len(b) && b[i]-'0' <= 9 {
+			i++
+		}
+		if i > start && len(b)-i > 1 && b[i] == '"' && b[i+1] == ']' {
+			return i + 2
+		}
+		i = start - len(obsolete)
+	}
+	if i = lit(b, i, `"`); i < 0 {
+		return -1
+	}
+	for i < len(b) && b[i] == ',' {
+		if i = digits(b, i+1); i < 0 {
+			return -1
+		}
+	}
+	return lit(b, i, `]`)
 }
 
 // digits steps over digits in quotes; -1 when there are none.
