@@ -3,6 +3,7 @@ package collector
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/marketprism/marketprism/internal/market"
@@ -23,6 +24,8 @@ type history struct {
 	gaps    ring[market.Gap]
 	buckets ring[quarter]
 	ticked  int64 // last beat, Unix ns
+
+	begun atomic.Int64 // when the first stored record was received, Unix ns; 0 unknown
 }
 
 // bucket is a quarter of an hour of the clock.

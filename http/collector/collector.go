@@ -35,6 +35,8 @@ type (
 	Proof interface {
 		Quality(ctx context.Context, exchange, marketWord, symbol string, bucket time.Duration) (branch.Quality, error)
 		AllQuality(ctx context.Context) []branch.Quality
+		Coverage(ctx context.Context, exchange, marketWord, symbol string, from, to time.Time, bucket time.Duration, count bool) (branch.Coverage, error)
+		AllCoverage(ctx context.Context, from, to time.Time) ([]branch.Coverage, error)
 		Backfill(ctx context.Context, exchange, marketWord, symbol string) (gaps int, err error)
 	}
 	// Subscriptions change what is collected.

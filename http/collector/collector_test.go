@@ -31,6 +31,10 @@ type fixed struct {
 	depth  int
 	bucket time.Duration
 	checks map[string]branch.Check
+
+	from, to time.Time
+	count    bool
+	away     error // the store's
 }
 
 func (f *fixed) symbol(exchange, word, symbol string) error {
@@ -109,6 +113,24 @@ func (f *fixed) Symbols(_ context.Context, exchange, word string, collected bool
 		list = append(list, branch.Symbol{Instrument: &market.Instrument{Exchange: "binance", Symbol: "ETH-USDT", Native: "ETHUSDT"}})
 	}
 	return list, f.symbol(exchange, word, "BTCUSDT")
+}
+
+func (f *fixed) Coverage(_ context.Context, exchange, word, symbol string, from, to time.Time, width time.Duration, count bool) (branch.Coverage, error) {
+	f.from, f.to, f.count = from, to, count
+	if err := f.symbol(exchange, word, symbol); err != nil || f.away != nil {
+		return branch.Coverage{}, errors.Join(err, f.away)
+	}
+	start := from.Truncate(24 * time.Hour).UnixNano()
+	day := branch.CoverageBucket{Start: start, End: start + int64(24*time.Hour), Observed: 200e9, Live: 150e9, Records: 4, Verified: 3, Gaps: 1}
+	return branch.Coverage{
+		Instrument: btc, From: from.UnixNano(), To: to.UnixNano(), Since: from.UnixNano() + 5e9, Percent: 75, Verified: 75, Records: 4,
+		ObservedNS: 200e9, Live: 150e9, Days: []branch.CoverageBucket{day}, Buckets: []branch.CoverageBucket{day}, Gaps: f.quality().Gaps,
+	}, nil
+}
+
+func (f *fixed) AllCoverage(ctx context.Context, from, to time.Time) ([]branch.Coverage, error) {
+	c, err := f.Coverage(ctx, "binance", "", "BTCUSDT", from, to, 0, false)
+	return []branch.Coverage{c}, err
 }
 
 func (f *fixed) quality() branch.Quality {
@@ -190,7 +212,7 @@ const (
 )
 
 func TestGolden(t *testing.T) {
-	s := serve(t, &fixed{})
+	s := serve(t, &fixed{away: errors.New("nobody there")})
 	for _, tc := range []struct{ name, method, path, body, want string }{
 		{name: "status", path: "status", want: `{"service":"market-data-collector","running":true,"start_time":` + at + `,"uptime_seconds":1.5,"collector_metrics":` + totals +
 			`,"exchanges":{"binance":` + exchange + `},"data_stats":` + data + `,"supported_exchanges":["binance"],"supported_data_types":["trade"],"live_streams":{"clients":{},"subscriptions":0,"messages":0,"bytes":0,"coalesced":0,"dropped":0,"slow_disconnects":0}}`},
@@ -211,8 +233,8 @@ func TestGolden(t *testing.T) {
 		{name: "trades", path: "trades/binance/BTCUSDT?limit=1", want: `{"exchange":"binance","symbol":"BTCUSDT","trades":[` + trade + `],"count":1,"timestamp":` + at + `}`},
 		{name: "trades as text", path: "trades/binance/BTCUSDT?decimals=string&limit=1", want: `{"exchange":"binance","symbol":"BTCUSDT","trades":[` +
 			strings.NewReplacer("61837.6300", `"61837.6300"`, "0.50", `"0.50"`).Replace(trade) + `],"count":1,"timestamp":` + at + `}`},
-		{name: "quality", path: "quality", want: `{"streams":[{` + stream + `},{"exchange":"binance","market":"spot","symbol":"ETH-USDT","coverage_percent":null,"verified_percent":null,"from":null,"live":false,"book_state":"syncing","resyncs":0,"channels":[],"gaps":[]}],"count":2,"timestamp":` + at + `}`},
-		{name: "quality of one", path: "quality/binance/BTCUSDT?bucket=1h", want: `{` + stream + `,"buckets":[{"start":` + at + `,"seconds":3600,"coverage_percent":null,"verified_percent":99.9,"records":3,"gaps":1}]}`},
+		{name: "quality", path: "quality", want: `{"streams":[{` + stream + `,"source":"memory"},{"exchange":"binance","market":"spot","symbol":"ETH-USDT","coverage_percent":null,"verified_percent":null,"from":null,"live":false,"book_state":"syncing","resyncs":0,"channels":[],"gaps":[],"source":"memory"}],"count":2,"timestamp":` + at + `}`},
+		{name: "quality of one", path: "quality/binance/BTCUSDT?bucket=1h", want: `{` + stream + `,"buckets":[{"start":` + at + `,"seconds":3600,"coverage_percent":null,"verified_percent":99.9,"records":3,"gaps":1}],"source":"memory","source_reason":"nobody there"}`},
 		{name: "backfill", method: "POST", path: "quality/binance/BTCUSDT/backfill", want: `{"success":true,"gaps":3,"timestamp":` + at + `}`},
 		{name: "subscribe", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":"subscribe","symbols":["BTC-USDT"],"data_types":["trades"],"unheard":1}`,
 			want: `{"success":true,"action":"subscribe","exchange":"binance","symbols":["BTC-USDT"],"data_types":["trade"],"active_subscriptions":4,"message":"subscribed BTC-USDT","timestamp":` + at + `}`},

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"errors"
 	"math"
 	"net/http"
 	"time"
@@ -24,6 +25,14 @@ type quality struct {
 	Channels  []channel  `json:"channels" required:"true"`
 	Gaps      []gap      `json:"gaps" required:"true" doc:"newest first; in a list of streams the open ones alone"`
 	Buckets   []bucket   `json:"buckets,omitempty" doc:"in order of time"`
+	Source    string     `json:"source" enum:"ledger,memory" required:"true" doc:"ledger: coverage, verified, gaps, buckets and days are reckoned from what is stored, over any restart; memory: from what this process has seen"`
+	Reason    string     `json:"source_reason,omitempty" doc:"why it is memory"`
+	To        *time.Time `json:"to,omitempty" doc:"end of the time asked about"`
+	Observed  float64    `json:"observed_seconds,omitempty" doc:"of that time, what was to be covered: from the stream's first record, until now"`
+	Covered   float64    `json:"live_seconds,omitempty" doc:"of that, without a gap that is open or marked"`
+	Records   int64      `json:"records,omitempty" doc:"stored in that time"`
+	Days      []bucket   `json:"days,omitempty" doc:"UTC days, in order of time"`
+	Truncated bool       `json:"gaps_truncated,omitempty" doc:"older gaps were left out"`
 }
 
 type channel struct {
@@ -80,9 +89,14 @@ type backfilled struct {
 func (f *service) qualityRoutes() []chassis.Route {
 	return []chassis.Route{
 		{Method: http.MethodGet, Path: base + "quality", ID: "qualities", Tag: tagQuality, Summary: "How complete every stream is",
-			Responses: []chassis.Response{{Body: qualityList{}}}, Handler: f.qualities},
+			Description: "With `day`, or `from` and `to`: reckoned from the ledger. Without: what this process has seen.",
+			Params:      []chassis.Param{paramDay, paramFrom, paramTo},
+			Responses:   []chassis.Response{{Body: qualityList{}}}, Handler: f.qualities},
 		{Method: http.MethodGet, Path: base + "quality/{exchange}/{symbol}", ID: "quality", Tag: tagQuality, Summary: "How complete one stream is",
-			Params:    instrumentParams(chassis.Param{Name: "bucket", Default: "15m", Example: "1h", Doc: "Resolution: 15m or a multiple, at most 168h."}),
+			Description: "Coverage is the time without a gap that is open or marked, over the time from the stream's first record on; verified is counted from the stored records. " +
+				"Without a range: yesterday and today, UTC.",
+			Params: instrumentParams(chassis.Param{Name: "bucket", Default: "15m", Example: "1h", Doc: "Resolution: 15m or a multiple, at most 168h."},
+				paramDay, paramFrom, paramTo, chassis.Param{Name: "count", Type: false, Default: true, Doc: "Whether stored records are counted, which reads them all."}),
 			Responses: []chassis.Response{{Body: quality{}}}, Handler: f.quality},
 		{Method: http.MethodPost, Path: base + "quality/{exchange}/{symbol}/backfill", ID: "backfill", Tag: tagQuality,
 			Summary: "Ask again for every missed trade that is still open", Params: instrumentParams(),
@@ -90,13 +104,74 @@ func (f *service) qualityRoutes() []chassis.Route {
 	}
 }
 
+// Parameters of a time.
+var (
+	paramDay  = chassis.Param{Name: "day", Example: "2024-08-08", Doc: "One UTC day."}
+	paramFrom = chassis.Param{Name: "from", Type: time.Time{}, Doc: "Beginning, inclusive."}
+	paramTo   = chassis.Param{Name: "to", Type: time.Time{}, Doc: "End, exclusive; now without it. At most 31 days after from."}
+)
+
+// span reads ?day=, or ?from= and ?to=; asked says whether there is one.
+func (f *service) span(q *chassis.Query) (from, to time.Time, asked bool) {
+	from, to = q.Range("from", "to")
+	asked = !from.IsZero() || !to.IsZero() || q.Has("day")
+	today := f.Now().UTC().Truncate(24 * time.Hour)
+	switch {
+	case q.Has("day") && (!from.IsZero() || !to.IsZero()):
+		q.Refuse("day", "goes without from and to")
+	case q.Has("day"):
+		day, err := time.Parse(time.DateOnly, q.Text("day", ""))
+		if err != nil {
+			q.Refuse("day", "must be a date: 2024-08-08")
+		}
+		return day, day.Add(24 * time.Hour), asked
+	}
+	if to.IsZero() {
+		to = f.Now().UTC()
+	}
+	if from.IsZero() {
+		from = today.Add(-24 * time.Hour)
+	}
+	if !from.Before(to) || to.Sub(from) > branch.MaxCoverage {
+		q.Refuse("from", "must be before to, by at most %v", branch.MaxCoverage)
+	}
+	return from, to, asked
+}
+
 func (f *service) qualities(w http.ResponseWriter, r *http.Request) error {
+	q := chassis.QueryOf(r)
+	from, to, asked := f.span(q)
+	if err := q.Err(); err != nil {
+		return err
+	}
 	all := f.Branch.AllQuality(r.Context())
 	out := qualityList{Streams: make([]quality, len(all)), Count: len(all), Timestamp: f.Now()}
+	at := map[market.StreamID]*quality{}
 	for i := range all {
 		out.Streams[i] = qualityOf(&all[i])
+		at[all[i].Instrument.ID()] = &out.Streams[i]
+	}
+	if asked {
+		found, err := f.Branch.AllCoverage(r.Context(), from, to)
+		if err != nil {
+			return unreckoned(err)
+		}
+		for i := range found {
+			if one := at[found[i].Instrument.ID()]; one != nil {
+				one.reckoned(&found[i])
+			}
+		}
 	}
 	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+// unreckoned is the answer when the store does not give what was asked for.
+func unreckoned(err error) error {
+	var invalid *branch.InvalidError
+	if errors.As(err, &invalid) {
+		return err
+	}
+	return chassis.Unavailable(5*time.Second, "the store does not answer: %s", err.Error()).WithCode("store_away").WithCause(err)
 }
 
 func (f *service) quality(w http.ResponseWriter, r *http.Request) error {
@@ -109,6 +184,8 @@ func (f *service) quality(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || width < 15*time.Minute || width > 7*24*time.Hour {
 		q.Refuse("bucket", "must be a duration of 15m to 168h")
 	}
+	from, to, asked := f.span(q)
+	count := q.Bool("count", true)
 	if err := q.Err(); err != nil {
 		return err
 	}
@@ -116,7 +193,40 @@ func (f *service) quality(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return chassis.WriteJSON(w, r, http.StatusOK, qualityOf(&found))
+	out := qualityOf(&found)
+	stored, err := f.Branch.Coverage(r.Context(), t.exchange, t.word, t.Symbol, from, to, width, count)
+	switch {
+	case err == nil:
+		out.reckoned(&stored)
+	case asked:
+		return unreckoned(err)
+	default:
+		out.Reason = err.Error()
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+// reckoned puts what is stored in the place of what this process has seen.
+func (q *quality) reckoned(c *branch.Coverage) {
+	q.Source, q.Reason = "ledger", ""
+	q.Coverage, q.Verified, q.Records = percent(c.Percent), percent(c.Verified), c.Records
+	q.From, q.To = timeOf(max(c.From, c.Since)), timeOf(c.To)
+	q.Observed, q.Covered, q.Truncated = float64(c.ObservedNS)/1e9, float64(c.Live)/1e9, c.Truncated
+	q.Gaps, q.Days, q.Buckets = gapsOf(c.Gaps), stretches(c.Days), stretches(c.Buckets)
+}
+
+func stretches(all []branch.CoverageBucket) (out []bucket) {
+	for _, b := range all {
+		one := bucket{Start: time.Unix(0, b.Start).UTC(), Seconds: float64(b.End-b.Start) / 1e9, Records: b.Records, Gaps: b.Gaps}
+		if b.Observed > 0 {
+			one.Coverage = percent(100 * float64(b.Live) / float64(b.Observed))
+		}
+		if b.Records > 0 {
+			one.Verified = percent(100 * float64(b.Verified) / float64(b.Records))
+		}
+		out = append(out, one)
+	}
+	return out
 }
 
 func (f *service) backfill(w http.ResponseWriter, r *http.Request) error {
@@ -139,7 +249,7 @@ func qualityOf(q *branch.Quality) quality {
 	i := q.Instrument
 	out := quality{
 		Exchange: i.Exchange, Market: i.Market.String(), Symbol: i.Symbol, Coverage: percent(q.Coverage), Verified: percent(q.Verified),
-		From: timeOf(q.From), Live: q.Live, BookState: q.BookState, Resyncs: q.Resyncs,
+		From: timeOf(q.From), Live: q.Live, BookState: q.BookState, Resyncs: q.Resyncs, Source: "memory",
 	}
 	for _, c := range q.Channels {
 		out.Channels = append(out.Channels, channel{
@@ -148,17 +258,22 @@ func qualityOf(q *branch.Quality) quality {
 			LastTime: timeOf(c.LastTime), LastReceived: timeOf(c.LastUpdate),
 		})
 	}
-	for i := range q.Gaps {
-		g := &q.Gaps[i]
-		out.Gaps = append(out.Gaps, gap{
-			Channel: g.Channel, FromSeq: optional(g.FromSeq), ToSeq: optional(g.ToSeq), FromTime: timeOf(g.FromTime), ToTime: timeOf(g.ToTime),
-			Cause: g.Cause, Outcome: g.Outcome, Healed: g.HealedRecords.V,
-		})
-	}
+	out.Gaps = gapsOf(q.Gaps)
 	for _, b := range q.Buckets {
 		out.Buckets = append(out.Buckets, bucket{
 			Start: time.Unix(0, b.Start).UTC(), Seconds: b.Length.Seconds(), Coverage: percent(b.Coverage), Verified: percent(b.Verified),
 			Records: b.Records, Gaps: b.Gaps,
+		})
+	}
+	return out
+}
+
+func gapsOf(all []market.Gap) (out []gap) {
+	for i := range all {
+		g := &all[i]
+		out = append(out, gap{
+			Channel: g.Channel, FromSeq: optional(g.FromSeq), ToSeq: optional(g.ToSeq), FromTime: timeOf(g.FromTime), ToTime: timeOf(g.ToTime),
+			Cause: g.Cause, Outcome: g.Outcome, Healed: g.HealedRecords.V,
 		})
 	}
 	return out
