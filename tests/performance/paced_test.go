@@ -32,7 +32,7 @@ type paced struct {
 	due  []int64
 }
 
-func newPaced(b *testing.B, rate, total int) *paced {
+func newPaced(b testing.TB, rate, total int) *paced {
 	p := &paced{rate: rate, total: total, begin: make(chan struct{}), sent: make([]atomic.Int64, total+1), due: make([]int64, total+1)}
 	p.Server = httptest.NewServer(http.HandlerFunc(p.serve))
 	b.Cleanup(p.Close)

@@ -72,7 +72,7 @@ func resident(b *testing.B, pid int) int64 {
 
 // cpu is what a process has taken of the processors. Linux counts it in
 // hundredths of a second.
-func cpu(b *testing.B, pid int) time.Duration {
+func cpu(b testing.TB, pid int) time.Duration {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
