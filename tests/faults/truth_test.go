@@ -99,7 +99,7 @@ func (s *simulated) trades(t *testing.T, from, to int64) map[int64]deal {
 		var answer struct {
 			Trades []json.RawMessage `json:"trades"`
 		}
-		s.ask(&answer, "trades", "from_id", strconv.FormatInt(from, 10), "to_id", strconv.FormatInt(min(to, from+page-1), 10))
+		s.ask(t, &answer, "trades", "from_id", strconv.FormatInt(from, 10), "to_id", strconv.FormatInt(min(to, from+page-1), 10))
 		for _, line := range answer.Trades {
 			r := parse(t, string(line))
 			n, d := r.deal(t)
@@ -120,14 +120,15 @@ func (s *simulated) books(t *testing.T, numbers []int64) map[int64]ladder {
 			Bids [][2]string `json:"bids"`
 			Asks [][2]string `json:"asks"`
 		}
-		s.ask(&answer, "book", by, strconv.FormatInt(n, 10))
+		s.ask(t, &answer, "book", by, strconv.FormatInt(n, 10))
 		found[n] = ladder{plainTop(answer.Bids), plainTop(answer.Asks)}
 	}
 	return found
 }
 
-func (s *simulated) ask(into any, what string, params ...string) {
-	s.sim.Ask(into, what, append(params, "exchange", s.exchange, "market", s.market, "symbol", s.symbol)...)
+func (s *simulated) ask(t *testing.T, into any, what string, params ...string) {
+	t.Helper()
+	s.sim.Ask(t, into, what, append(params, "exchange", s.exchange, "market", s.market, "symbol", s.symbol)...)
 }
 
 func plainTop(side [][2]string) [][2]string {

@@ -5,10 +5,8 @@ Reads one JSON object from standard input:
     exchange  ccxt's name of the exchange
     symbol    ccxt's name of the instrument
     urls      {"api.ws.spot": "ws://..."}: what to replace in the library's urls
-    hostname  what stands for {hostname} in its urls
     options   {"defaultType": "swap"}: options of the library
     trades    params of fetch_trades
-    orders    params of watch_order_book
     enough    {"trades": n, "books": n}: how much to watch
     levels    how many levels of a book to print
     seconds   after which watching ends in any case
@@ -48,9 +46,9 @@ def trade(t):
 
 async def watch_books(client, task, seen):
     while len(seen) < task["enough"]["books"]:
-        b = await client.watch_order_book(task["symbol"], None, task.get("orders") or {})
-        if not seen or seen[-1]["seq"] != b["nonce"]:
-            seen.append(book(b, task["levels"]))
+        b = book(await client.watch_order_book(task["symbol"]), task["levels"])
+        if not seen or seen[-1]["seq"] != b["seq"]:
+            seen.append(b)
 
 
 async def watch_trades(client, task, seen):
@@ -72,8 +70,6 @@ async def main(task):
     try:
         for path, value in task["urls"].items():
             replace(client.urls, path, value)
-        if task.get("hostname"):
-            client.hostname = task["hostname"]
         markets = await client.load_markets()
         trades, books = [], []
         work = [watch_trades(client, task, trades), watch_books(client, task, books), fetch(client, task, books)]

@@ -22,10 +22,8 @@ type task struct {
 	Exchange string            `json:"exchange"`
 	Symbol   string            `json:"symbol"`
 	URLs     map[string]string `json:"urls"`
-	Hostname string            `json:"hostname,omitempty"`
 	Options  map[string]any    `json:"options"`
 	Trades   map[string]any    `json:"trades,omitempty"`
-	Orders   map[string]any    `json:"orders,omitempty"`
 	Enough   enough            `json:"enough"`
 	Levels   int               `json:"levels"`
 	Seconds  int               `json:"seconds"`
@@ -63,6 +61,7 @@ type trade struct {
 
 type book struct {
 	Seq  int64        `json:"seq"`
+	Time int64        `json:"time"` // ms; 0 for none
 	Bids [][2]float64 `json:"bids"`
 	Asks [][2]float64 `json:"asks"`
 }

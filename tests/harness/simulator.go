@@ -19,7 +19,6 @@ type Simulator struct {
 	Truth   string // where the truth is told
 	Markets []SimulatedMarket
 
-	t   testing.TB
 	out string
 }
 
@@ -33,7 +32,7 @@ type SimulatedMarket struct {
 // Simulate starts the simulator. It lives as long as the test.
 func Simulate(t testing.TB, args ...string) *Simulator {
 	t.Helper()
-	s := &Simulator{t: t, out: filepath.Join(t.TempDir(), "simulator")}
+	s := &Simulator{out: filepath.Join(t.TempDir(), "simulator")}
 	out, err := os.Create(s.out)
 	if err != nil {
 		t.Fatal(err)
@@ -114,32 +113,32 @@ func (s *Simulator) read() bool {
 }
 
 // Ask asks for a part of the truth, such as
-// Ask(&into, "book", "exchange", "binance", "market", "spot", "symbol", "BTC-USDT").
-func (s *Simulator) Ask(into any, what string, params ...string) {
-	s.t.Helper()
+// Ask(t, &into, "book", "exchange", "binance", "market", "spot", "symbol", "BTC-USDT").
+func (s *Simulator) Ask(t testing.TB, into any, what string, params ...string) {
+	t.Helper()
 	v := url.Values{}
 	for i := 0; i < len(params); i += 2 {
 		v.Set(params[i], params[i+1])
 	}
-	GetJSON(s.t, s.Truth+"/truth/"+what+"?"+v.Encode(), into)
+	GetJSON(t, s.Truth+"/truth/"+what+"?"+v.Encode(), into)
 }
 
-// Order has the simulator do something: Order("faults", "rates", "drop=0.01").
-func (s *Simulator) Order(what string, params ...string) {
-	s.t.Helper()
+// Order has the simulator do something: Order(t, "faults", "rates", "drop=0.01").
+func (s *Simulator) Order(t testing.TB, what string, params ...string) {
+	t.Helper()
 	v := url.Values{}
 	for i := 0; i < len(params); i += 2 {
 		v.Set(params[i], params[i+1])
 	}
-	a, err := Post(s.t.Context(), s.Truth+"/control/"+what+"?"+v.Encode(), "text/plain", nil)
+	a, err := Post(t.Context(), s.Truth+"/control/"+what+"?"+v.Encode(), "text/plain", nil)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	var problem struct {
 		Error string `json:"error"`
 	}
 	if a.Status != http.StatusOK {
 		_ = json.Unmarshal(a.Body, &problem) // whatever it says is shown
-		s.t.Fatalf("%s %v: %d %s", what, params, a.Status, problem.Error)
+		t.Fatalf("%s %v: %d %s", what, params, a.Status, problem.Error)
 	}
 }
