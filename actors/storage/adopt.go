@@ -49,11 +49,20 @@ func (h *Handle) Adopt(ctx context.Context) ([]Adoption, error) {
 		}
 		all = append(all, a)
 	}
-	// A recorder that starts now owns above everything that is stored.
-	if _, err := j.NextEpoch(ctx, uint64(h.highestEpoch())+1); err != nil {
-		return all, err
+	return all, h.raiseEpoch(ctx, j)
+}
+
+// epochAttempts is how often a broker that does not answer in time is asked.
+const epochAttempts = 6
+
+// raiseEpoch makes a collector that starts now own above everything that is stored.
+func (h *Handle) raiseEpoch(ctx context.Context, j *journal.Journal) (err error) {
+	for range epochAttempts {
+		if _, err = j.NextEpoch(ctx, uint64(h.highestEpoch())+1); err == nil || ctx.Err() != nil {
+			return err
+		}
 	}
-	return all, nil
+	return err
 }
 
 func (h *Handle) adopt(ctx context.Context, j *journal.Journal, k int) (Adoption, error) {

@@ -118,6 +118,14 @@ var ErrBusy = errors.New("too many storage requests at once")
 // ErrReadOnly: this node takes no writes.
 var ErrReadOnly = errors.New("this node takes no writes")
 
+// What a wait for a position of the journal meets.
+var (
+	// ErrNoShard: the journal has no such shard.
+	ErrNoShard = errors.New("no such shard of the journal")
+	// ErrNeverReached: the store will not get there by itself.
+	ErrNeverReached = errors.New("the store does not read on to it")
+)
+
 // ErrInvalidWrite: a batch that clients cannot write: empty, or with records that
 // are not external.
 var ErrInvalidWrite = errors.New("invalid write")
@@ -224,20 +232,23 @@ func (h *Handle) CaughtUp(ctx context.Context, shard int) error {
 }
 
 // Reached waits until queries see everything of a shard of the journal with that id
-// up to seq, and returns up to where they do. Errors: journal.ErrOtherJournal, the
-// reader's fault, ctx's error.
+// up to seq, and returns up to where they do. Errors: ErrNoShard, ErrNeverReached
+// (with the reader's fault, or journal.ErrOtherJournal), ctx's error.
 func (h *Handle) Reached(ctx context.Context, journalID string, shard int, seq uint64) (applied uint64, err error) {
 	if shard < 0 || shard >= len(h.shards) {
-		return 0, fmt.Errorf("%w: shard %d of %d", journal.ErrShards, shard, len(h.shards))
+		return 0, fmt.Errorf("%w: %d of %d", ErrNoShard, shard, len(h.shards))
 	}
 	j, err := h.options.Journal(ctx)
 	if err != nil {
 		return 0, err
 	}
 	if j.ID() != journalID {
-		return 0, fmt.Errorf("%w: asked about %s, this is %s", journal.ErrOtherJournal, journalID, j.ID())
+		return 0, fmt.Errorf("%w: %w: asked about %s, this is %s", ErrNeverReached, journal.ErrOtherJournal, journalID, j.ID())
 	}
 	err = h.reached(ctx, shard, seq)
+	if isFault(err) {
+		err = fmt.Errorf("%w: %w", ErrNeverReached, err)
+	}
 	return h.options.Engine.Applied(shard), err
 }
 

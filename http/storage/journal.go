@@ -10,7 +10,6 @@ import (
 
 	branch "github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/http/chassis"
-	"github.com/marketprism/marketprism/persistence/journal"
 )
 
 // Bounds of a wait for the reader.
@@ -144,12 +143,11 @@ func (f *service) applied(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	at, err := f.Branch.Reached(ctx, id, shard, seq)
-	var fault *journal.Fault
 	switch {
 	case err == nil:
-	case errors.Is(err, journal.ErrShards):
+	case errors.Is(err, branch.ErrNoShard):
 		return chassis.NotFound("%s", err.Error()).WithCode("unknown_shard")
-	case errors.As(err, &fault) || journal.IsForeign(err):
+	case errors.Is(err, branch.ErrNeverReached):
 		return chassis.Conflict("%s", err.Error()).WithCode("journal_fault")
 	case ctx.Err() != nil:
 	default:

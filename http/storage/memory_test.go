@@ -16,7 +16,6 @@ import (
 	branch "github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
-	wal "github.com/marketprism/marketprism/persistence/journal"
 )
 
 // memory is a branch that forgets at the end of the test. It keeps the promises of
@@ -242,9 +241,9 @@ func (m *memory) Adopt(context.Context) ([]branch.Adoption, error) { return m.ad
 func (m *memory) Reached(ctx context.Context, id string, shard int, seq uint64) (uint64, error) {
 	switch {
 	case id != "j":
-		return 0, fmt.Errorf("%w: %s", wal.ErrOtherJournal, id)
+		return 0, fmt.Errorf("%w: %s", branch.ErrNeverReached, id)
 	case shard > 0:
-		return 0, fmt.Errorf("%w: %d", wal.ErrShards, shard)
+		return 0, fmt.Errorf("%w: %d", branch.ErrNoShard, shard)
 	case seq > 7:
 		<-ctx.Done()
 		return 7, ctx.Err()
