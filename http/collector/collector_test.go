@@ -277,8 +277,8 @@ func TestRefusals(t *testing.T) {
 		{name: "subscribe to an unknown symbol", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":"subscribe","symbols":["NOPE"]}`, status: 400, code: "unknown_symbol", says: "NOPE"},
 		{name: "subscribe to an unknown type", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":"subscribe","symbols":["BTCUSDT"],"data_types":["dreams"]}`, status: 400, code: "invalid_field", says: "dreams"},
 		{name: "subscribe with half a body", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":`, status: 400, code: "malformed_json"},
-		{name: "follow over WebSocket, later", path: "../../ws/v1/stream", status: 501, code: "not_implemented"},
-		{name: "follow as events, later", path: "stream", status: 501, code: "not_implemented"},
+		{name: "follow without a handshake", path: "../../ws/v1/stream", status: 426, code: "upgrade_required", says: "ws://"},
+		{name: "follow nothing", path: "stream", status: 422, code: "required", says: "kinds"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := serve(t, &fixed{err: tc.err})

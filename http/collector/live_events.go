@@ -126,7 +126,7 @@ func (s *eventStream) end(ctx context.Context, err error) error {
 		err = ended
 	case errors.Is(context.Cause(ctx), chassis.ErrDraining):
 	case ctx.Err() != nil:
-		return nil // the client has left
+		return nil //nolint:nilerr // the client has left: there is nobody to tell
 	default:
 		if chassis.TimedOut(err) {
 			s.client.Stuck()

@@ -234,7 +234,7 @@ func TestHandshake(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", origin, err)
 		}
-		defer ws.Close()
+		t.Cleanup(func() { ws.Close() })
 	}
 	if status, code := get("/ws/v1/stream", upgrade()); status != 429 || code != "too_many_clients" {
 		t.Errorf("a third client: %d %s", status, code)

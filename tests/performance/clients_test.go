@@ -83,7 +83,7 @@ func followers(t testing.TB, clients, rate, total int, frozen bool) (delays []ti
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer ws.Close()
+		t.Cleanup(func() { ws.Close() })
 		if _, ack, err := ws.ReadMessage(); err != nil || !bytes.Contains(ack, []byte(`"streams":1,`)) {
 			t.Fatal(err, string(ack))
 		}

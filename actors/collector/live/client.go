@@ -149,21 +149,24 @@ func (c *Client) signal() {
 // ctx, or an [*End].
 func (c *Client) Reply(ctx context.Context, text []byte) error {
 	for {
-		c.mu.Lock()
-		if c.ended != nil {
-			defer c.mu.Unlock()
-			return c.ended
-		}
-		if c.replies < maxReplies {
-			c.replyLocked(item{text: text})
-			c.mu.Unlock()
-			return nil
-		}
-		c.mu.Unlock()
 		if err := c.Await(ctx); err != nil {
 			return err
 		}
+		if c.answered(text) {
+			return nil
+		}
 	}
+}
+
+// answered gives an answer if there is room for it.
+func (c *Client) answered(text []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil || c.replies >= maxReplies {
+		return false
+	}
+	c.replyLocked(item{text: text})
+	return true
 }
 
 // Await waits until answers may be given; see [Client.Reply].

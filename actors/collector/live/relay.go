@@ -23,9 +23,8 @@ type lane struct {
 	replaced       int // records that latest has replaced
 
 	// The reader's.
-	left   int // changes still to come in what was taken
-	run    []*event
-	merged int
+	left int // changes still to come in what was taken
+	run  []*event
 }
 
 // keep is whether events of one stream and kind are kept for replay.

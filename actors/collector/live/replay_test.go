@@ -138,8 +138,8 @@ func TestIDsAreWhole(t *testing.T) {
 		f.same(btc)
 		f.same(eth)
 	}
-	for round := range 30 {
-		for range 1 + round/2 {
+	for round := range 12 {
+		for range 1 + round {
 			btc.changes(2)
 			eth.changes(1)
 			btc.trade(1)
