@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/actors/collector/live"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/connectors/binance"
@@ -104,6 +105,7 @@ type world struct {
 	plane         *plane
 	overlays      *overlays
 	config        collector.Config
+	live          live.Config
 	symbols       []string
 	perConnection int
 	types         []string
@@ -123,7 +125,7 @@ func newWorld(t *testing.T) *world {
 	b := newBell()
 	w := &world{
 		T: t, bell: b, exchange: newExchange(t, b.ring), ledger: newLedger(b.ring), plane: &plane{bell: b, seen: map[string]int{}},
-		overlays: &overlays{}, config: collector.DefaultConfig(), symbols: []string{"BTC-USDT", "ethusdt"},
+		overlays: &overlays{}, config: collector.DefaultConfig(), live: live.DefaultConfig(), symbols: []string{"BTC-USDT", "ethusdt"},
 		types: []string{"trade", "book_delta", "book_ticker"},
 	}
 	w.config.RetryFirst, w.config.RetryLast = time.Millisecond, 20*time.Millisecond
@@ -163,7 +165,7 @@ func (w *world) start() {
 	w.collector, err = collector.New(collector.Options{
 		System: w.system, Config: w.config, Exchanges: []collector.Exchange{{Exchange: x, Config: cfg}}, Epoch: w.epoch,
 		Publisher: w.plane, Recorder: func(market.StreamID) persistence.Recorder { return w.ledger },
-		Reader: w.ledger, Applied: w.applied, Store: w.overlays, Now: w.now,
+		Reader: w.ledger, Applied: w.applied, Store: w.overlays, Live: &w.live, Now: w.now,
 	})
 	if err != nil {
 		w.Fatal(err)
