@@ -12,6 +12,7 @@ import (
 // separate interfaces, so that a caller asks for no more than it uses.
 type Engine interface {
 	Writer
+	Publisher
 	Visibility
 	Reader
 	Inspector
@@ -48,6 +49,37 @@ type Writer interface {
 	// position count. After an error (disk full, I/O: [*IOError]) nothing is lost;
 	// call it again. Without sealed records it does nothing.
 	Publish(ctx context.Context, shard int) error
+}
+
+// Publisher is Publish in its steps, so that each table can have its own writer,
+// with its own pace and its own failures. All methods are safe for concurrent use.
+type Publisher interface {
+	// Sealed describes the oldest that a shard has sealed; false when there is
+	// nothing. When nothing is Left of it, Commit is due.
+	Sealed(shard int) (Sealed, bool)
+	// Write brings the records of one kind where they belong. Done, or without such
+	// records, it does nothing. After an error nothing is lost; call it again.
+	// [ErrRewind] means that calling it again does not help.
+	Write(ctx context.Context, shard int, kind market.Kind) error
+	// Commit makes all that Write has brought count, in one step. It fails while
+	// something is left to write.
+	Commit(ctx context.Context, shard int) error
+	// Settle makes Position equal to Published now, where it would follow later.
+	Settle(ctx context.Context, shard int) error
+	// Rewind makes a store that has answered [ErrRewind] forget what it had applied
+	// of a shard behind Position, for a reader that begins there again; any other
+	// does nothing. No other call for the shard may be under way.
+	Rewind(shard int)
+}
+
+// Sealed describes what waits to be published.
+type Sealed struct {
+	// Seq is the last journal sequence of it.
+	Seq uint64
+	// Began is when the first of its records was applied.
+	Began time.Time
+	// Left are the kinds that are not written yet.
+	Left []market.Kind
 }
 
 // Visibility answers how far a store is.
@@ -87,6 +119,9 @@ type Inspector interface {
 	Parts() []PartInfo
 	// Streams lists the streams that have records of a kind.
 	Streams(kind market.Kind) []market.StreamID
+	// Ailments are what is wrong with the place where records are kept, as far as it
+	// is known; it asks nobody.
+	Ailments() []error
 }
 
 // Rows yields a query's records. It belongs to one goroutine.
@@ -121,6 +156,8 @@ type Query struct {
 	// Columns names the columns to read; nil reads all. Key columns are always
 	// read; a field that was not read is absent in the record.
 	Columns []string
+	// Tier is for stores that have both; the others ignore it.
+	Tier Tier
 }
 
 // CandleQuery selects candles computed from trades.
@@ -175,7 +212,12 @@ func ParseOriginFilter(s string) (OriginFilter, bool) {
 type PartInfo struct {
 	Table string      `json:"table"`
 	Kind  market.Kind `json:"-"`
-	// Path is absolute.
+	// Tier is "hot" or "cold".
+	Tier string `json:"tier"`
+	// Archived says that the cold store lists every row of the file too, which is in
+	// the hot one.
+	Archived bool `json:"archived,omitempty"`
+	// Path is absolute; of a file in a bucket it is its URL.
 	Path  string `json:"path"`
 	Bytes int64  `json:"bytes"`
 	Rows  int64  `json:"rows"`
@@ -244,6 +286,12 @@ var (
 	ErrQuery = errors.New("invalid query")
 	// ErrCorrupt: stored data is damaged. errors.As finds the [*CorruptError].
 	ErrCorrupt = errors.New("stored data is corrupt")
+	// ErrUnavailable: the server that keeps the records does not answer. Try again
+	// later.
+	ErrUnavailable = errors.New("the store's server does not answer")
+	// ErrRewind: the server has lost records that it had taken, because it was set
+	// back. They are to be read again from Position on; see Publisher.Rewind.
+	ErrRewind = errors.New("the store's server has lost what it had taken")
 	// ErrLocked: another process has the store open.
 	ErrLocked = errors.New("store is open in another process")
 )

@@ -8,8 +8,10 @@ import (
 
 // Config is the settings of the cold store.
 type Config struct {
+	// TTLDays is after how many days since their arrival rows are deleted; 0 keeps them.
+	TTLDays int `yaml:"ttl_days" min:"0" max:"36500" doc:"Days after their arrival at which archived rows are deleted; 0 keeps them for ever."`
 	// Path is the directory; "" with S3.
-	Path string   `yaml:"path" doc:"Directory of the cold store; empty for cold below the data directory. Not used with s3."`
+	Path string   `yaml:"path" doc:"Directory of the cold store; empty is cold/ inside node.data_dir. Not with s3."`
 	S3   S3Config `yaml:"s3" doc:"Bucket of an S3 service, in place of a directory."`
 	// CheckpointEvery is the number of manifest records after which they are summed
 	// up in one.
@@ -40,6 +42,9 @@ func DefaultConfig() Config {
 // Validate reports every setting that cannot be.
 func (c Config) Validate() error {
 	var errs []error
+	if c.TTLDays < 0 || c.TTLDays > 36500 {
+		errs = append(errs, fmt.Errorf("ttl_days: %d, allowed 0 to 36500", c.TTLDays))
+	}
 	if c.CheckpointEvery < 2 {
 		errs = append(errs, fmt.Errorf("checkpoint_every: %d is below 2", c.CheckpointEvery))
 	}

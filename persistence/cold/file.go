@@ -3,7 +3,6 @@ package cold
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -25,8 +24,9 @@ type file struct {
 	pins    atomic.Int64
 	removed time.Time // when it left the manifest
 
-	mu   sync.Mutex
-	open *part.File
+	mu      sync.Mutex
+	open    *part.File
+	content *watched // of open
 }
 
 func (f *file) stream() market.StreamID { return f.meta.Ranges[0].Stream }
@@ -45,14 +45,40 @@ func (f *file) get() (*part.File, error) {
 		return nil, &persistence.CorruptError{Path: path, Reason: "the file is missing"}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cold store: %w", err)
+		return nil, away(err)
 	}
-	open, err := part.OpenContent(content, path, size, f.meta, s.schemas[f.meta.Kind], s.names)
+	watched := &watched{Content: content}
+	open, err := part.OpenContent(watched, path, size, f.meta, s.schemas[f.meta.Kind], s.names)
 	if err != nil {
-		return nil, err
+		return nil, watched.judge(err)
 	}
-	f.open = open
+	f.open, f.content = open, watched
 	return open, nil
+}
+
+// watched is content that remembers whether the medium has failed, which the
+// decoder of files takes for damage.
+type watched struct {
+	part.Content
+	failed atomic.Pointer[error]
+}
+
+// ReadAt implements io.ReaderAt.
+func (w *watched) ReadAt(b []byte, at int64) (int, error) {
+	n, err := w.Content.ReadAt(b, at)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.failed.Store(&err)
+	}
+	return n, err
+}
+
+// judge says what an error of the decoder is: damage, or the medium's.
+func (w *watched) judge(err error) error {
+	cause := w.failed.Swap(nil)
+	if err == nil || cause == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	return away(*cause)
 }
 
 func (f *file) close() error {
@@ -172,5 +198,6 @@ func (s *source) Next(ctx context.Context) (part.Span, error) {
 			return part.Span{}, io.EOF
 		}
 	}
-	return s.rows.Next(ctx)
+	span, err := s.rows.Next(ctx)
+	return span, s.file.content.judge(err)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -43,16 +44,19 @@ type state struct {
 	n        uint64 // the last record
 	parts    map[string]Part
 	archived map[tableShard]Archived
+	removed  map[string]time.Time // files that are still to be deleted, and since when
 }
 
-// tableShard is one table of one shard of the journal.
+// tableShard is one table of one shard of a journal: the positions of one journal
+// say nothing about another's.
 type tableShard struct {
-	table string
-	shard int
+	table   string
+	shard   int
+	journal string
 }
 
 func newState() state {
-	return state{parts: map[string]Part{}, archived: map[tableShard]Archived{}}
+	return state{parts: map[string]Part{}, archived: map[tableShard]Archived{}, removed: map[string]time.Time{}}
 }
 
 // apply adds a record up; an error means that it does not fit what was before.
@@ -65,15 +69,23 @@ func (s *state) apply(r *Record) error {
 			return fmt.Errorf("record %d removes %s, which is not listed", r.N, name)
 		}
 		delete(s.parts, name)
+		s.removed[name] = r.Time
+	}
+	for _, name := range r.Deleted {
+		delete(s.removed, name)
+	}
+	for _, f := range r.Removed {
+		s.removed[f.File] = f.At
 	}
 	for _, p := range r.Add {
 		if _, ok := s.parts[p.File]; ok {
 			return fmt.Errorf("record %d adds %s again", r.N, p.File)
 		}
 		s.parts[p.File] = p
+		delete(s.removed, p.File) // the same rows once more
 	}
 	for _, a := range r.Archived {
-		s.archived[tableShard{a.Table, a.Shard}] = a
+		s.archived[tableShard{a.Table, a.Shard, a.JournalID}] = a
 	}
 	s.n = r.N
 	return nil
@@ -203,14 +215,7 @@ func (m *manifest) append(ctx context.Context, r *Record) error {
 }
 
 func (s *state) clone() state {
-	c := state{n: s.n, parts: make(map[string]Part, len(s.parts)), archived: make(map[tableShard]Archived, len(s.archived))}
-	for k, v := range s.parts {
-		c.parts[k] = v
-	}
-	for k, v := range s.archived {
-		c.archived[k] = v
-	}
-	return c
+	return state{n: s.n, parts: maps.Clone(s.parts), archived: maps.Clone(s.archived), removed: maps.Clone(s.removed)}
 }
 
 // checkpoint sums the records up in one object.
@@ -221,6 +226,9 @@ func (m *manifest) checkpoint(ctx context.Context) error {
 	}
 	for _, a := range m.state.archived {
 		r.Archived = append(r.Archived, a)
+	}
+	for name, at := range m.state.removed {
+		r.Removed = append(r.Removed, Removed{File: name, At: at})
 	}
 	r.sort()
 	data, err := r.encode()

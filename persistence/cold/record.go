@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/part"
 )
 
@@ -31,6 +32,16 @@ type Record struct {
 	Remove []string `json:"remove,omitempty"`
 	// Archived are positions that the store includes from this record on.
 	Archived []Archived `json:"archived,omitempty"`
+	// Deleted names files that were removed before and are gone from the bucket.
+	Deleted []string `json:"deleted,omitempty"`
+	// Removed are the files that are still to be deleted; in a checkpoint only.
+	Removed []Removed `json:"removed,omitempty"`
+}
+
+// Removed is a file that has left the manifest and may still be read.
+type Removed struct {
+	File string    `json:"file"`
+	At   time.Time `json:"at"`
 }
 
 // Part is one file as the manifest lists it: rows of one stream of one table and
@@ -60,13 +71,8 @@ type Part struct {
 }
 
 // Archived says that the store has every row of a table and shard up to a
-// position of the journal.
-type Archived struct {
-	Table     string `json:"table"`
-	Shard     int    `json:"shard"`
-	JournalID string `json:"journal_id"`
-	Seq       uint64 `json:"seq"`
-}
+// position of a journal.
+type Archived = persistence.ArchivedTo
 
 const recordVersion = 1
 
@@ -145,6 +151,7 @@ func partOf(m part.Meta, date string) Part {
 func (r *Record) sort() {
 	slices.SortFunc(r.Add, func(a, b Part) int { return strings.Compare(a.File, b.File) })
 	slices.SortFunc(r.Archived, func(a, b Archived) int {
-		return cmp.Or(strings.Compare(a.Table, b.Table), a.Shard-b.Shard)
+		return cmp.Or(strings.Compare(a.Table, b.Table), a.Shard-b.Shard, strings.Compare(a.JournalID, b.JournalID))
 	})
+	slices.SortFunc(r.Removed, func(a, b Removed) int { return strings.Compare(a.File, b.File) })
 }

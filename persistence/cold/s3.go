@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -24,11 +25,19 @@ type s3 struct {
 	bucket, prefix string
 }
 
+// patience is how long the service may take to begin an answer.
+const patience = 15 * time.Second
+
 // NewS3 is the bucket of an S3 service. It asks the service whether the bucket is
 // there; the error says when it is not, or cannot be asked.
 func NewS3(ctx context.Context, c S3Config) (Bucket, error) {
+	transport, err := minio.DefaultTransport(c.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("cold store on S3: %w", err)
+	}
+	transport.ResponseHeaderTimeout = patience
 	client, err := minio.New(c.Endpoint, &minio.Options{
-		Creds: credentials.NewStaticV4(c.AccessKey, c.SecretKey, ""), Secure: c.TLS, Region: c.Region, MaxRetries: 3,
+		Creds: credentials.NewStaticV4(c.AccessKey, c.SecretKey, ""), Secure: c.TLS, Region: c.Region, MaxRetries: 3, Transport: transport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cold store on S3: %w", err)
@@ -79,17 +88,53 @@ func (s *s3) Get(ctx context.Context, name string) ([]byte, error) {
 
 // Open implements [Bucket].
 func (s *s3) Open(ctx context.Context, name string) (part.Content, int64, error) {
-	o, err := s.client.GetObject(ctx, s.bucket, s.key(name), minio.GetObjectOptions{})
+	info, err := s.client.StatObject(ctx, s.bucket, s.key(name), minio.StatObjectOptions{})
 	if err != nil {
 		return nil, 0, s.fail("open", name, err)
 	}
-	info, err := o.Stat()
-	if err != nil {
-		_ = o.Close() // only read from
-		return nil, 0, s.fail("open", name, err)
-	}
-	return o, info.Size, nil
+	return &object{ctx: ctx, s: s, name: name, size: info.Size}, info.Size, nil
 }
+
+// object is an object that is read in pieces, each with a request of its own: after
+// a failure the next one may succeed.
+type object struct {
+	ctx  context.Context // of the store
+	s    *s3
+	name string
+	size int64
+}
+
+// ReadAt implements io.ReaderAt.
+func (o *object) ReadAt(b []byte, at int64) (int, error) {
+	want := b[:max(0, min(int64(len(b)), o.size-at))]
+	if len(want) == 0 && len(b) > 0 {
+		return 0, io.EOF
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	var opts minio.GetObjectOptions
+	if err := opts.SetRange(at, at+int64(len(want))-1); err != nil {
+		return 0, o.s.fail("read", o.name, err)
+	}
+	core := minio.Core{Client: o.s.client}
+	body, _, _, err := core.GetObject(o.ctx, o.s.bucket, o.s.key(o.name), opts)
+	if err != nil {
+		return 0, o.s.fail("read", o.name, err)
+	}
+	defer func() { _ = body.Close() }() // only read from
+	n, err := io.ReadFull(body, want)
+	switch {
+	case err != nil: // too short is a connection that was cut
+		return n, o.s.fail("read", o.name, fmt.Errorf("%d of %d bytes: %w", n, len(want), err))
+	case len(want) < len(b):
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// Close implements io.Closer: there is nothing open.
+func (o *object) Close() error { return nil }
 
 // List implements [Bucket].
 func (s *s3) List(ctx context.Context, prefix string) ([]string, error) {

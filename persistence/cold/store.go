@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/part"
 )
 
@@ -86,7 +87,7 @@ func Open(ctx context.Context, b Bucket, cfg Config, with Surroundings) (*Store,
 		return nil, err
 	}
 	if s.manifest, err = openManifest(ctx, b, s.now); err != nil {
-		return nil, err
+		return nil, away(err)
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.adopt()
@@ -98,7 +99,7 @@ func (s *Store) Refresh(ctx context.Context) error {
 	s.commit.Lock()
 	defer s.commit.Unlock()
 	if err := s.manifest.catchUp(ctx); err != nil {
-		return err
+		return away(err)
 	}
 	s.adopt()
 	return nil
@@ -147,13 +148,13 @@ func (s *Store) adopt() {
 	}
 }
 
-// Archived is how far the store has a table of a shard; false when it has nothing
-// of it.
-func (s *Store) Archived(kind market.Kind, shard int) (Archived, bool) {
+// Archived is the position of a journal up to which the store has a table of a
+// shard; false when it has nothing of it.
+func (s *Store) Archived(kind market.Kind, shard int, journalID string) (seq uint64, ok bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	a, ok := s.archive[tableShard{kind.Table(), shard}]
-	return a, ok
+	a, ok := s.archive[tableShard{kind.Table(), shard, journalID}]
+	return a.Seq, ok
 }
 
 // Parts lists the files, by table and name.
@@ -180,6 +181,14 @@ func (s *Store) Streams(kind market.Kind) []market.StreamID {
 	return list
 }
 
+// away marks an error of the medium: what is stored is there, and cannot be had.
+func away(err error) error {
+	if err == nil || errors.Is(err, persistence.ErrCorrupt) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", persistence.ErrAway, err)
+}
+
 // String names where the store is.
 func (s *Store) String() string { return s.bucket.String() }
 
@@ -191,7 +200,7 @@ func (s *Store) Commit(ctx context.Context, plan func() (*Record, error)) error 
 	defer s.commit.Unlock()
 	for {
 		if err := s.manifest.catchUp(ctx); err != nil {
-			return err
+			return away(err)
 		}
 		s.adopt()
 		r, err := plan()
@@ -204,7 +213,7 @@ func (s *Store) Commit(ctx context.Context, plan func() (*Record, error)) error 
 			continue
 		}
 		if err != nil {
-			return err
+			return away(err)
 		}
 		if s.manifest.since >= s.cfg.CheckpointEvery {
 			if err := s.manifest.checkpoint(ctx); err != nil {
@@ -222,28 +231,46 @@ func (s *Store) Lists(name string) bool {
 	return s.files[name] != nil
 }
 
-// Clean deletes the files that have left the manifest, once nobody reads them and
-// the grace has passed.
+// Clean deletes the files that have left the manifest, once nobody reads them here
+// and the grace has passed, and notes that in the manifest: a file that was removed
+// before a crash is deleted after it.
 func (s *Store) Clean(ctx context.Context) error {
+	var due []string
 	s.mu.Lock()
-	var due []*file
+	reading := map[string]bool{}
 	s.removed = slices.DeleteFunc(s.removed, func(f *file) bool {
-		if f.pins.Load() > 0 || s.now().Sub(f.removed) < s.cfg.Grace {
+		if f.pins.Load() > 0 {
+			reading[f.meta.File] = true
 			return false
 		}
-		due = append(due, f)
+		if err := f.close(); err != nil {
+			s.log.Warn("a file that is not used any more does not close", zap.String("file", f.meta.File), zap.Error(err))
+		}
 		return true
 	})
 	s.mu.Unlock()
-	var errs []error
-	for _, f := range due {
-		err := errors.Join(f.close(), s.bucket.Delete(ctx, f.meta.File))
-		if err != nil {
-			s.mu.Lock()
-			s.removed = append(s.removed, f)
-			s.mu.Unlock()
-			errs = append(errs, err)
+	s.commit.Lock()
+	for name, since := range s.manifest.state.removed {
+		if !reading[name] && s.now().Sub(since) >= s.cfg.Grace {
+			due = append(due, name)
 		}
+	}
+	s.commit.Unlock()
+	slices.Sort(due)
+	var errs []error
+	var gone []string
+	for _, name := range due {
+		if s.Lists(name) { // it was written again meanwhile
+			continue
+		}
+		if err := s.bucket.Delete(ctx, name); err != nil {
+			errs = append(errs, away(err))
+			continue
+		}
+		gone = append(gone, name)
+	}
+	if len(gone) > 0 {
+		errs = append(errs, s.Commit(ctx, func() (*Record, error) { return &Record{Deleted: gone}, nil }))
 	}
 	return errors.Join(errs...)
 }

@@ -173,8 +173,11 @@ func TestEveryKindIsStoredAndFoundAgain(t *testing.T) {
 			if got := stored(t, again, kind); !slices.Equal(got, rows) {
 				t.Errorf("%v: %d rows are read, %d were written", kind, len(got), len(rows))
 			}
-			if a, ok := again.Archived(kind, 0); !ok || a.Seq != 9 || a.JournalID != "j" {
-				t.Errorf("%v: archived %+v, %v", kind, a, ok)
+			if seq, ok := again.Archived(kind, 0, "j"); !ok || seq != 9 {
+				t.Errorf("%v: archived up to %d, %v", kind, seq, ok)
+			}
+			if seq, ok := again.Archived(kind, 0, "another"); ok {
+				t.Errorf("%v: of another journal archived up to %d", kind, seq)
 			}
 		}
 	})

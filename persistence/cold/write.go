@@ -52,10 +52,10 @@ func (s *Store) Write(ctx context.Context, meta part.Meta, stream market.StreamI
 	}
 	made.File = path.Join(folder(made.Kind, stream, date), fmt.Sprintf("part-%d-%d-%016x.parquet", made.MinTime, made.MaxTime, made.Checksum))
 	if err := s.bucket.Put(ctx, made.File, temp, made.Bytes); err != nil {
-		return Part{}, fmt.Errorf("cold store: %w", err)
+		return Part{}, away(fmt.Errorf("writing %s: %w", made.File, err))
 	}
 	if err := s.verify(ctx, &made, written); err != nil {
-		return Part{}, fmt.Errorf("cold store: verifying %s: %w", made.File, err)
+		return Part{}, away(fmt.Errorf("verifying %s: %w", made.File, err))
 	}
 	return partOf(made, date), nil
 }
@@ -91,7 +91,12 @@ func (s *Store) verify(ctx context.Context, m *part.Meta, written digest) error 
 	if err != nil {
 		return err
 	}
-	f, err := part.OpenContent(content, s.bucket.String()+"/"+m.File, size, m, s.schemas[m.Kind], s.names)
+	from := &watched{Content: content}
+	return from.judge(s.compare(ctx, from, size, m, written))
+}
+
+func (s *Store) compare(ctx context.Context, from part.Content, size int64, m *part.Meta, written digest) error {
+	f, err := part.OpenContent(from, s.bucket.String()+"/"+m.File, size, m, s.schemas[m.Kind], s.names)
 	if err != nil {
 		return err
 	}

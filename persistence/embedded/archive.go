@@ -15,10 +15,16 @@ import (
 
 var _ scan.Hot = (*Engine)(nil)
 
-// tableShard is one table of one shard of the journal.
+// tableShard is one table of one shard of a journal.
 type tableShard struct {
-	kind  market.Kind
-	shard int
+	kind    market.Kind
+	shard   int
+	journal string
+}
+
+// isArchived reports whether the cold store has a part. e.mu is locked.
+func (e *Engine) isArchived(m *part.Meta) bool {
+	return m.LastSeq <= e.archived[tableShard{m.Kind, m.Shard, m.JournalID}]
 }
 
 // unit is the oldest parts of one table and shard, pinned: every row of a range of
@@ -35,7 +41,7 @@ const unitRows = 4_000_000
 
 // Oldest implements [scan.Hot]. The parts of a unit are not merged before it is
 // released, so that archiving always ends where a part does.
-func (e *Engine) Oldest(_ context.Context, kind market.Kind, shard int, above uint64, before time.Time) (scan.Unit, error) {
+func (e *Engine) Oldest(_ context.Context, kind market.Kind, shard int, before time.Time) (scan.Unit, error) {
 	if err := e.enter(); err != nil {
 		return nil, err
 	}
@@ -46,10 +52,10 @@ func (e *Engine) Oldest(_ context.Context, kind market.Kind, shard int, above ui
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, p := range e.parts[kind] {
-		if p.meta.Shard != shard || p.meta.LastSeq <= above {
+		if p.meta.Shard != shard || e.isArchived(p.meta) {
 			continue
 		}
-		if p.meta.Created >= before.UnixNano() || len(u.parts) > 0 && u.rows+p.meta.Rows > unitRows {
+		if p.meta.Created >= before.UnixNano() || len(u.parts) > 0 && !u.takes(p) {
 			break
 		}
 		p.pins.Add(1)
@@ -61,6 +67,29 @@ func (e *Engine) Oldest(_ context.Context, kind market.Kind, shard int, above ui
 		return nil, nil
 	}
 	return u, nil
+}
+
+// takes reports whether a part can follow those of the unit.
+func (u *unit) takes(p *stored) bool {
+	first := u.parts[0].meta
+	return p.meta.JournalID == first.JournalID && u.rows+p.meta.Rows <= unitRows &&
+		p.meta.Created-first.Created <= int64(scan.UnitSpan)
+}
+
+// Waiting implements [scan.Hot].
+func (e *Engine) Waiting(kind market.Kind, before time.Time) (rows int64, oldest time.Time) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, p := range e.parts[kind] {
+		if p.meta.Created >= before.UnixNano() || e.isArchived(p.meta) {
+			continue
+		}
+		rows += p.meta.Rows
+		if at := time.Unix(0, p.meta.Created); oldest.IsZero() || at.Before(oldest) {
+			oldest = at
+		}
+	}
+	return rows, oldest
 }
 
 // Meta implements [scan.Unit].
@@ -139,20 +168,15 @@ func (u *unit) Release() {
 }
 
 // Archived implements [scan.Hot]: queries meet those rows there alone.
-func (e *Engine) Archived(kind market.Kind, shard int, seq uint64) {
+func (e *Engine) Archived(kind market.Kind, shard int, journalID string, seq uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at := tableShard{kind, shard}
+	at := tableShard{kind, shard, journalID}
 	e.archived[at] = max(e.archived[at], seq)
 }
 
-// JournalID implements [scan.Hot].
-func (e *Engine) JournalID(shard int) string { return e.Position(shard).JournalID }
-
-// Forget takes the parts of a table and shard off the manifest that were published
-// before an instant and, unless all is true, are archived; it returns their rows.
-// The files stay for those who read them.
-func (e *Engine) Forget(_ context.Context, kind market.Kind, shard int, before time.Time, all bool) (rows int64, err error) {
+// Forget implements [scan.Hot]. The files stay for those who read them.
+func (e *Engine) Forget(_ context.Context, kind market.Kind, before time.Time, all bool) (rows int64, err error) {
 	if err := e.enter(); err != nil {
 		return 0, err
 	}
@@ -163,7 +187,7 @@ func (e *Engine) Forget(_ context.Context, kind market.Kind, shard int, before t
 	var gone []*stored
 	e.mu.RLock()
 	for _, p := range e.parts[kind] {
-		if p.meta.Shard == shard && p.meta.Created < before.UnixNano() && (all || p.meta.LastSeq <= e.archived[tableShard{kind, shard}]) {
+		if p.meta.Created < before.UnixNano() && (all || e.isArchived(p.meta)) {
 			gone = append(gone, p)
 			change.Remove = append(change.Remove, p.meta.File)
 			rows += p.meta.Rows

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,10 +73,10 @@ type Engine struct {
 	// archived is the journal position up to which the cold store has a table.
 	archived map[tableShard]uint64
 
-	// publishing serialises the publications of a shard, and keeps what a failed one
-	// had made.
+	// publishing keeps how far each shard's publication is.
 	publishingMu sync.Mutex
-	publishing   map[int]*publication
+	publishing   map[int]*memtable.Writing[finished]
+	writers      chan struct{} // a place for each part that is being written
 
 	nextFile atomic.Uint64
 	failures atomic.Int64
@@ -98,7 +99,7 @@ func Open(dir string, cfg Config, with Surroundings) (*Engine, error) {
 	}
 	e := &Engine{
 		dir: dir, cfg: cfg, now: with.Now, log: with.Log, disk: with.Disk,
-		names: with.Names, closed: make(chan struct{}), publishing: map[int]*publication{}, archived: map[tableShard]uint64{},
+		names: with.Names, closed: make(chan struct{}), publishing: map[int]*memtable.Writing[finished]{}, archived: map[tableShard]uint64{},
 	}
 	if e.now == nil {
 		e.now = time.Now
@@ -109,6 +110,7 @@ func Open(dir string, cfg Config, with Surroundings) (*Engine, error) {
 	if e.names == nil {
 		e.names = part.NewNames()
 	}
+	e.writers = make(chan struct{}, runtime.GOMAXPROCS(0))
 	if e.schemas, err = part.NewSchemas(); err != nil {
 		return nil, err
 	}

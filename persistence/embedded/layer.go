@@ -37,7 +37,7 @@ func (e *Engine) pin(s scan.Selection, all bool) *view {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, p := range e.parts[s.Kind] {
-		if !all && p.meta.LastSeq <= e.archived[tableShard{s.Kind, p.meta.Shard}] {
+		if !all && e.isArchived(p.meta) {
 			continue // the cold store has it
 		}
 		if p.meta.MaxTime < s.From || p.meta.MinTime >= s.To || s.Stream != nil && p.meta.Find(*s.Stream) == nil {

@@ -157,7 +157,7 @@ func (e *Engine) mergeable(kind market.Kind) []*stored {
 		}
 		if len(group) > 0 {
 			last := group[len(group)-1]
-			if last.meta.Shard == p.meta.Shard && hour(last) == hour(p) && rows+p.meta.Rows <= e.cfg.MergedRows {
+			if last.meta.Shard == p.meta.Shard && last.meta.JournalID == p.meta.JournalID && hour(last) == hour(p) && rows+p.meta.Rows <= e.cfg.MergedRows {
 				group, rows = append(group, p), rows+p.meta.Rows
 				continue
 			}
@@ -222,7 +222,7 @@ func (e *Engine) mergeGroup(ctx context.Context, group []*stored) error {
 // being archived, so that an archive ends where a part does, nor one that the cold
 // store has, which is about to go. e.mu is locked.
 func (e *Engine) mayMerge(p *stored) bool {
-	return p.archiving == 0 && p.meta.LastSeq > e.archived[tableShard{p.meta.Kind, p.meta.Shard}]
+	return p.archiving == 0 && !e.isArchived(p.meta)
 }
 
 // listed reports whether a group may still be replaced.

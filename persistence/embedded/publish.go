@@ -7,7 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
-	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -17,87 +17,117 @@ import (
 	"github.com/marketprism/marketprism/persistence/part"
 )
 
-// publication is the state of a shard's publishing.
-type publication struct {
-	sync.Mutex // one at a time
-	// of is the table under way, done the parts that a failed attempt has made.
-	of   *memtable.Table
-	done map[market.Kind]*part.Meta
+// finished is one kind's part of a table, before the manifest lists it.
+type finished struct {
+	meta    *part.Meta
+	dropped int64
 }
 
-func (e *Engine) publicationOf(shard int) *publication {
+// writing is how far a shard's publication is.
+func (e *Engine) writing(shard int) *memtable.Writing[finished] {
 	e.publishingMu.Lock()
 	defer e.publishingMu.Unlock()
-	p := e.publishing[shard]
-	if p == nil {
-		p = &publication{}
-		e.publishing[shard] = p
+	w := e.publishing[shard]
+	if w == nil {
+		w = memtable.NewWriting[finished](e.memory, shard)
+		e.publishing[shard] = w
 	}
-	return p
+	return w
 }
 
 // Publish implements [persistence.Writer].
 func (e *Engine) Publish(ctx context.Context, shard int) error {
+	for {
+		sealed, ok := e.Sealed(shard)
+		if !ok {
+			if e.isClosed() {
+				return persistence.ErrClosed
+			}
+			return nil
+		}
+		for _, kind := range sealed.Left {
+			if err := e.Write(ctx, shard, kind); err != nil {
+				return err
+			}
+		}
+		if err := e.Commit(ctx, shard); err != nil {
+			return err
+		}
+	}
+}
+
+// Sealed implements [persistence.Publisher].
+func (e *Engine) Sealed(shard int) (persistence.Sealed, bool) { return e.writing(shard).Sealed() }
+
+// Write implements [persistence.Publisher]: the kind's part is made, and not listed
+// yet.
+func (e *Engine) Write(ctx context.Context, shard int, kind market.Kind) error {
 	if err := e.enter(); err != nil {
 		return err
 	}
 	defer e.calls.Done()
-	p := e.publicationOf(shard)
-	p.Lock()
-	defer p.Unlock()
-	for {
-		t := e.memory.Oldest(shard)
-		if t == nil {
-			return nil
-		}
-		if p.of != t {
-			p.of, p.done = t, map[market.Kind]*part.Meta{}
-		}
-		if err := e.publish(ctx, p); err != nil {
-			e.failures.Add(1)
-			e.metrics.Retries.Inc()
-			return fmt.Errorf("publishing shard %d up to %d: %w", shard, t.Position.Seq, err)
-		}
-		e.failures.Store(0)
+	// Each part under way holds a row group in memory.
+	select {
+	case e.writers <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+	defer func() { <-e.writers }()
+	err := e.writing(shard).Write(kind, func(t *memtable.Table, began time.Time) (finished, error) {
+		return e.writePart(ctx, t, kind, e.memory.Position(shard).Seq+1, began.UnixNano())
+	})
+	return e.unpublished("writing "+kind.Table()+" of", shard, err)
 }
 
-// publish makes one sealed table durable and lets its parts take its place.
-func (e *Engine) publish(ctx context.Context, p *publication) error {
-	t := p.of
-	began := e.now()
-	first := e.memory.Position(t.Shard).Seq + 1
-	change := &part.Change{Positions: []persistence.Position{t.Position}}
-	dropped := int64(0)
-	for _, kind := range market.Kinds() {
-		if t.KindRows(kind) == 0 {
-			continue
-		}
-		meta := p.done[kind]
-		if meta == nil {
-			made, drop, err := e.writePart(ctx, t, kind, first, began.UnixNano())
-			if err != nil {
-				return err
-			}
-			meta, dropped = made, dropped+drop
-			p.done[kind] = meta
-		}
-		change.Add = append(change.Add, meta)
+// unpublished counts an error.
+func (e *Engine) unpublished(what string, shard int, err error) error {
+	if err == nil {
+		return nil
 	}
-	e.manifestMu.Lock()
-	defer e.manifestMu.Unlock()
-	if err := e.manifest.Append(change); err != nil {
+	e.failures.Add(1)
+	e.metrics.Retries.Inc()
+	return fmt.Errorf("%s shard %d: %w", what, shard, err)
+}
+
+// Commit implements [persistence.Publisher]: one record of the manifest lists the
+// parts and the position, and the parts take the records' place.
+func (e *Engine) Commit(_ context.Context, shard int) error {
+	if err := e.enter(); err != nil {
 		return err
 	}
-	e.install(change.Add)
-	e.memory.Drop(t) // after its parts are listed: a query meets its rows in one place at least
-	e.observePublication(t, change.Add, dropped)
-	e.metrics.Flush.Observe(e.now().Sub(began).Seconds())
-	return nil
+	defer e.calls.Done()
+	err := e.writing(shard).Commit(func(t *memtable.Table, began time.Time, done map[market.Kind]finished) error {
+		change := &part.Change{Positions: []persistence.Position{t.Position}}
+		dropped := int64(0)
+		for _, kind := range market.Kinds() {
+			if f, ok := done[kind]; ok {
+				change.Add = append(change.Add, f.meta)
+				dropped += f.dropped
+			}
+		}
+		e.manifestMu.Lock()
+		defer e.manifestMu.Unlock()
+		if err := e.manifest.Append(change); err != nil {
+			return err
+		}
+		e.install(change.Add)
+		e.memory.Drop(t) // after its parts are listed: a query meets its rows in one place at least
+		e.observePublication(t, change.Add, dropped)
+		e.metrics.Flush.Observe(e.now().Sub(began).Seconds())
+		e.failures.Store(0)
+		return nil
+	})
+	return e.unpublished("publishing", shard, err)
 }
 
+// Settle implements [persistence.Publisher]: a commit is the position.
+func (e *Engine) Settle(context.Context, int) error { return nil }
+
+// Rewind implements [persistence.Publisher]: what is on the disk stays.
+func (e *Engine) Rewind(int) {}
+
 // writePart writes one kind of a table's records.
-func (e *Engine) writePart(ctx context.Context, t *memtable.Table, kind market.Kind, first uint64, created int64) (*part.Meta, int64, error) {
+func (e *Engine) writePart(ctx context.Context, t *memtable.Table, kind market.Kind, first uint64, created int64) (finished, error) {
 	meta := part.Meta{
 		Kind: kind, File: e.fileName(kind, t.Shard, first, t.Position.Seq), JournalID: t.Position.JournalID,
 		Shard: t.Shard, FirstSeq: first, LastSeq: t.Position.Seq, Created: created,
@@ -113,7 +143,7 @@ func (e *Engine) writePart(ctx context.Context, t *memtable.Table, kind market.K
 		}
 		return nil
 	})
-	return &made, dropped, err
+	return finished{&made, dropped}, err
 }
 
 // copyRows writes one instrument's merged rows.

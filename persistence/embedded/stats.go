@@ -28,7 +28,9 @@ func (e *Engine) Parts() []persistence.PartInfo {
 	list := []persistence.PartInfo{}
 	for _, parts := range e.parts {
 		for _, p := range parts {
-			list = append(list, e.info(p.meta))
+			info := e.info(p.meta)
+			info.Archived = e.isArchived(p.meta)
+			list = append(list, info)
 		}
 	}
 	return list
@@ -36,10 +38,13 @@ func (e *Engine) Parts() []persistence.PartInfo {
 
 func (e *Engine) info(m *part.Meta) persistence.PartInfo {
 	return persistence.PartInfo{
-		Table: m.Kind.Table(), Kind: m.Kind, Path: e.path(m), Bytes: m.Bytes, Rows: m.Rows, MinTime: m.MinTime, MaxTime: m.MaxTime,
+		Table: m.Kind.Table(), Kind: m.Kind, Tier: "hot", Path: e.path(m), Bytes: m.Bytes, Rows: m.Rows, MinTime: m.MinTime, MaxTime: m.MaxTime,
 		Shard: m.Shard, FirstSeq: m.FirstSeq, LastSeq: m.LastSeq, Created: time.Unix(0, m.Created).UTC(), Checksum: fmt.Sprintf("%016x", m.Checksum),
 	}
 }
+
+// Ailments implements [persistence.Inspector]: damaged files are in Stats.
+func (e *Engine) Ailments() []error { return nil }
 
 // Streams implements [persistence.Inspector].
 func (e *Engine) Streams(kind market.Kind) []market.StreamID {

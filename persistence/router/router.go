@@ -1,15 +1,21 @@
-// Package router makes one store of a hot engine and what is older: writes go to
-// the engine, a query meets the rows of both as one.
+// Package router makes one store of a hot engine and a cold one: writes go to the
+// engine, a query meets the rows of both as one, and rows move from the one to the
+// other.
 //
 // A row is listed in at least one of them at every moment, and read once: while it
 // is listed in both, its key is the same, and the later journal position wins
 // (persistence/scan).
+//
+// While the cold store is out of reach a query fails with persistence.ErrAway
+// rather than with fewer rows, unless it asks for the hot tier alone. Writes go on.
 package router
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
@@ -17,17 +23,23 @@ import (
 	"github.com/marketprism/marketprism/persistence/scan"
 )
 
-// Hot is an engine that says how it answers queries.
+// Hot is an engine that says how it answers queries. One that is a [scan.Hot] too
+// can be archived.
 type Hot interface {
 	persistence.Engine
 	Scan() scan.Reader
 }
 
-// Older is what lies behind the engine.
-type Older interface {
+// Cold is what lies behind the engine.
+type Cold interface {
 	scan.Layer
 	// Streams lists the streams that have rows of a kind.
 	Streams(kind market.Kind) []market.StreamID
+	Archive(ctx context.Context, shards int, o persistence.ArchiveOptions) (persistence.ArchiveReport, error)
+	Retain(ctx context.Context, age time.Duration) (rows int64, err error)
+	Tend(ctx context.Context) error
+	Stats() persistence.ColdStats
+	Parts() ([]persistence.PartInfo, error)
 	Close() error
 }
 
@@ -35,39 +47,119 @@ type Older interface {
 // are of that alone.
 type Engine struct {
 	persistence.Engine
-	reader scan.Reader
-	older  Older
+	readers [3]scan.Reader // by persistence.Tier
+	cold    Cold
+	move    scan.Hot // nil when the engine cannot be archived
+	shards  int
 }
 
-// New joins an engine with what is older. Both are the new one's to close, and
-// share their names (part.Names).
-func New(hot Hot, older Older) *Engine {
+var _ persistence.Tiers = (*Engine)(nil)
+
+// New joins an engine that has a journal's shards with a cold store. Both are the
+// new one's to close, and share their names (part.Names).
+func New(hot Hot, older Cold, shards int) *Engine {
+	e := &Engine{Engine: hot, cold: older, shards: shards}
+	e.move, _ = hot.(scan.Hot)
 	reader := hot.Scan()
-	reader.Layers = append(slices.Clone(reader.Layers), older)
-	return &Engine{Engine: hot, reader: reader, older: older}
+	layers := reader.Layers
+	for tier := range e.readers {
+		reader.Layers = layers
+		switch persistence.Tier(tier) {
+		case persistence.TierAll:
+			reader.Layers = append(slices.Clone(layers), older)
+		case persistence.TierCold:
+			reader.Layers = []scan.Layer{older}
+		}
+		e.readers[tier] = reader
+	}
+	return e
 }
 
 // Query implements [persistence.Reader].
 func (e *Engine) Query(ctx context.Context, q persistence.Query) (persistence.Rows, error) {
-	return e.reader.Query(ctx, q)
+	if int(q.Tier) >= len(e.readers) {
+		return nil, fmt.Errorf("%w: tier %d", persistence.ErrQuery, q.Tier)
+	}
+	return e.readers[q.Tier].Query(ctx, q)
 }
 
 // Candles implements [persistence.Reader].
 func (e *Engine) Candles(ctx context.Context, q persistence.CandleQuery) (persistence.Rows, error) {
-	return e.reader.Candles(ctx, q)
+	return e.readers[persistence.TierAll].Candles(ctx, q)
 }
 
 // Last implements [persistence.Reader].
 func (e *Engine) Last(ctx context.Context, kind market.Kind, stream market.StreamID, origin persistence.OriginFilter, into *market.Batch) (market.Record, bool, error) {
-	return e.reader.Last(ctx, kind, stream, origin, into)
+	return e.readers[persistence.TierAll].Last(ctx, kind, stream, origin, into)
 }
 
-// Streams implements [persistence.Inspector].
+// Streams implements [persistence.Inspector]; while the cold store is away they are
+// the hot one's.
 func (e *Engine) Streams(kind market.Kind) []market.StreamID {
-	list := append(slices.Clone(e.Engine.Streams(kind)), e.older.Streams(kind)...)
+	list := append(slices.Clone(e.Engine.Streams(kind)), e.cold.Streams(kind)...)
 	slices.SortFunc(list, part.CompareStreams)
 	return slices.Compact(list)
 }
 
 // Close implements [persistence.Engine].
-func (e *Engine) Close() error { return errors.Join(e.Engine.Close(), e.older.Close()) }
+func (e *Engine) Close() error { return errors.Join(e.Engine.Close(), e.cold.Close()) }
+
+// Archive implements [persistence.Tiers].
+func (e *Engine) Archive(ctx context.Context, o persistence.ArchiveOptions) (persistence.ArchiveReport, error) {
+	if e.move == nil {
+		return persistence.ArchiveReport{}, persistence.ErrNotArchivable
+	}
+	return e.cold.Archive(ctx, e.shards, o)
+}
+
+// kindsOf are the kinds that have a table, of those given, or all.
+func kindsOf(kinds []market.Kind) []market.Kind {
+	if len(kinds) == 0 {
+		kinds = market.Kinds()
+	}
+	return slices.DeleteFunc(slices.Clone(kinds), func(k market.Kind) bool { return k.Table() == "" })
+}
+
+// Waiting implements [persistence.Tiers].
+func (e *Engine) Waiting(kinds []market.Kind, before time.Time) (rows int64, oldest time.Time) {
+	if e.move == nil {
+		return 0, oldest
+	}
+	for _, kind := range kindsOf(kinds) {
+		n, at := e.move.Waiting(kind, before)
+		rows += n
+		if !at.IsZero() && (oldest.IsZero() || at.Before(oldest)) {
+			oldest = at
+		}
+	}
+	return rows, oldest
+}
+
+// Forget implements [persistence.Tiers].
+func (e *Engine) Forget(ctx context.Context, kinds []market.Kind, before time.Time, all bool) (rows int64, err error) {
+	if e.move == nil {
+		return 0, persistence.ErrNotArchivable
+	}
+	for _, kind := range kindsOf(kinds) {
+		n, err := e.move.Forget(ctx, kind, before, all)
+		rows += n
+		if err != nil {
+			return rows, fmt.Errorf("removing rows of %s: %w", kind.Table(), err)
+		}
+	}
+	return rows, nil
+}
+
+// Retain implements [persistence.Tiers].
+func (e *Engine) Retain(ctx context.Context, age time.Duration) (int64, error) {
+	return e.cold.Retain(ctx, age)
+}
+
+// Tend implements [persistence.Tiers].
+func (e *Engine) Tend(ctx context.Context) error { return e.cold.Tend(ctx) }
+
+// ColdStats implements [persistence.Tiers].
+func (e *Engine) ColdStats() persistence.ColdStats { return e.cold.Stats() }
+
+// ColdParts implements [persistence.Tiers].
+func (e *Engine) ColdParts() ([]persistence.PartInfo, error) { return e.cold.Parts() }

@@ -22,7 +22,6 @@ import (
 type aging struct {
 	*Engine
 	hot  *embedded.Engine
-	cold *cold.Store
 	now  func() time.Time
 	rand *rand.Rand
 	// moved counts rows: archived, and forgotten by the hot store.
@@ -44,21 +43,21 @@ func (a *aging) Maintain(ctx context.Context) error {
 		return nil
 	}
 	before := a.now().Add(time.Nanosecond)
-	report, err := a.cold.Archive(ctx, a.hot, cold.ArchiveOptions{Kinds: kinds, Before: before, Shards: 1})
+	report, err := a.Archive(ctx, persistence.ArchiveOptions{Kinds: kinds, Before: before})
 	a.moved[0] += report.Rows
 	if err != nil {
 		return err
 	}
 	for _, k := range kinds {
 		if a.rand.IntN(2) == 0 {
-			n, err := a.hot.Forget(ctx, k, 0, before, false)
+			n, err := a.Forget(ctx, []market.Kind{k}, before, false)
 			a.moved[1] += n
 			if err != nil {
 				return err
 			}
 		}
 	}
-	return a.cold.Clean(ctx)
+	return a.Tend(ctx)
 }
 
 // Stats counts the keys of both stores, by reading them.
@@ -119,14 +118,12 @@ func open(ctx context.Context, dir string, clock func() time.Time, r *rand.Rand,
 	if err != nil {
 		return nil, err
 	}
-	bucket, err := cold.NewLocal(filepath.Join(dir, "cold"))
-	if err != nil {
-		return nil, errors.Join(err, hot.Close())
+	store, err := cold.NewTier(cold.DefaultConfig(), filepath.Join(dir, "cold"), hot, cold.Surroundings{Now: clock, Names: names, Scratch: filepath.Join(dir, "scratch")})
+	if err == nil {
+		err = store.Open(ctx)
 	}
-	store, err := cold.Open(ctx, bucket, cold.DefaultConfig(), cold.Surroundings{Now: clock, Names: names, Scratch: filepath.Join(dir, "scratch")})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cold: %w", err), hot.Close())
 	}
-	store.Keep(hot)
-	return &aging{Engine: New(hot, store), hot: hot, cold: store, now: clock, rand: r, moved: moved}, nil
+	return &aging{Engine: New(hot, store, 1), hot: hot, now: clock, rand: r, moved: moved}, nil
 }

@@ -8,20 +8,30 @@ import (
 	"github.com/marketprism/marketprism/persistence/part"
 )
 
-// Hot is a store whose oldest rows can be copied into a cold one.
+// Hot is a store whose oldest rows can be copied into a cold one. It remembers what
+// it was told to be archived, by journal: the positions of one say nothing about
+// another's.
 type Hot interface {
-	// Oldest is the next rows of a table and shard behind a journal position, in
-	// journal order, all of which arrived before an instant; nil when there are none.
-	// The caller releases the unit.
-	Oldest(ctx context.Context, kind market.Kind, shard int, above uint64, before time.Time) (Unit, error)
+	// Oldest is the next rows of a table and shard that are not archived, in journal
+	// order, all of which arrived before an instant; nil when there are none. The
+	// caller releases the unit.
+	Oldest(ctx context.Context, kind market.Kind, shard int, before time.Time) (Unit, error)
 	// Archived says that the cold store lists every row of a table and shard up to a
-	// journal position: they need not be read here any more.
-	Archived(kind market.Kind, shard int, seq uint64)
-	// JournalID names the journal of the rows; "" when there are none.
-	JournalID(shard int) string
+	// position of a journal: they need not be read here any more.
+	Archived(kind market.Kind, shard int, journalID string, seq uint64)
+	// Waiting counts the published rows of a table that arrived before an instant and
+	// are not archived, and says when the oldest arrived.
+	Waiting(kind market.Kind, before time.Time) (rows int64, oldest time.Time)
+	// Forget removes the rows of a table that arrived before an instant and, unless
+	// all is true, are archived; it returns how many. Those who read them go on.
+	Forget(ctx context.Context, kind market.Kind, before time.Time, all bool) (rows int64, err error)
 }
 
-// Unit is rows of one table and shard: all of a range of the journal.
+// UnitSpan is the longest time between the arrivals of two parts of a unit, so that
+// what is as old as the oldest of its rows is not much older than the others.
+const UnitSpan = 24 * time.Hour
+
+// Unit is rows of one table and shard: all of a range of one journal.
 type Unit interface {
 	// Meta has the kind, the journal range and when the oldest row arrived.
 	Meta() part.Meta

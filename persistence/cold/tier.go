@@ -1,0 +1,292 @@
+package cold
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/scan"
+)
+
+// Tier is a cold store that may be out of reach, also when the program starts:
+// [Tier.Tend] opens it as soon as it can be. Until then queries of it fail with
+// persistence.ErrAway: nobody can say which rows it has. It is safe for concurrent
+// use.
+type Tier struct {
+	cfg   Config
+	place string
+	with  Surroundings
+	hot   scan.Hot // nil when it cannot be archived
+
+	opening sync.Mutex // one attempt at a time
+
+	mu      sync.RWMutex
+	store   *Store // nil until it is open
+	closed  bool
+	problem error // why it is not open, or did not answer last
+	damaged map[string]persistence.Quarantined
+}
+
+// NewTier is a cold store that is not open yet, where cfg says; dir is the directory
+// when it names none. hot is told what the store has; it may be nil.
+func NewTier(cfg Config, dir string, hot scan.Hot, with Surroundings) (*Tier, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("cold store configuration: %w", err)
+	}
+	if with.Log == nil {
+		with.Log = zap.NewNop()
+	}
+	t := &Tier{cfg: cfg, with: with, hot: hot, problem: errors.New("it has not been opened yet"), damaged: map[string]persistence.Quarantined{}}
+	switch {
+	case cfg.S3.Used():
+		t.place = strings.TrimSuffix("s3://"+cfg.S3.Endpoint+"/"+cfg.S3.Bucket+"/"+strings.Trim(cfg.S3.Prefix, "/"), "/")
+	case cfg.Path != "":
+		t.place = cfg.Path
+	default:
+		t.place = dir
+	}
+	return t, nil
+}
+
+// Open opens the store if it is not open. After an error it can be called again.
+func (t *Tier) Open(ctx context.Context) error {
+	t.opening.Lock()
+	defer t.opening.Unlock()
+	t.mu.RLock()
+	open, closed := t.store != nil, t.closed
+	t.mu.RUnlock()
+	if open {
+		return nil
+	}
+	if closed {
+		return persistence.ErrClosed
+	}
+	store, err := t.open(ctx)
+	if err != nil {
+		t.note(err)
+		return err
+	}
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return errors.Join(persistence.ErrClosed, store.Close())
+	}
+	t.store, t.problem = store, nil
+	t.mu.Unlock()
+	if t.hot != nil { // only now: what the hot store leaves out is read here
+		store.Keep(t.hot)
+	}
+	t.with.Log.Info("the cold store is open", zap.String("place", t.place), zap.Int("files", len(store.Parts())))
+	return nil
+}
+
+func (t *Tier) open(ctx context.Context) (*Store, error) {
+	var bucket Bucket
+	var err error
+	if t.cfg.S3.Used() {
+		bucket, err = NewS3(ctx, t.cfg.S3)
+	} else {
+		bucket, err = NewLocal(t.place)
+	}
+	if err != nil {
+		return nil, away(err)
+	}
+	return Open(ctx, bucket, t.cfg, t.with)
+}
+
+// note remembers how the medium answered last.
+func (t *Tier) note(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.store != nil && err != nil && !errors.Is(err, persistence.ErrAway) {
+		return // it answered
+	}
+	t.problem = err
+}
+
+// get is the open store.
+func (t *Tier) get() (*Store, error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	switch {
+	case t.closed:
+		return nil, persistence.ErrClosed
+	case t.store == nil && errors.Is(t.problem, persistence.ErrAway):
+		return nil, t.problem
+	case t.store == nil:
+		return nil, fmt.Errorf("%w: %w", persistence.ErrAway, t.problem)
+	}
+	return t.store, nil
+}
+
+// Tend opens the store, or reads what others have committed since and deletes files
+// whose time has come.
+func (t *Tier) Tend(ctx context.Context) error {
+	s, err := t.get()
+	if err != nil {
+		return t.Open(ctx)
+	}
+	if err = s.Refresh(ctx); err == nil {
+		if t.hot != nil {
+			s.Keep(t.hot)
+		}
+		err = s.Clean(ctx)
+	}
+	t.note(err)
+	return err
+}
+
+// Archive copies what is old enough of the hot store.
+func (t *Tier) Archive(ctx context.Context, shards int, o persistence.ArchiveOptions) (persistence.ArchiveReport, error) {
+	s, err := t.get()
+	if err != nil {
+		return persistence.ArchiveReport{}, err
+	}
+	report, err := s.Archive(ctx, t.hot, shards, o)
+	t.note(err)
+	return report, err
+}
+
+// Retain removes files; see [Store.Retain].
+func (t *Tier) Retain(ctx context.Context, age time.Duration) (int64, error) {
+	s, err := t.get()
+	if err != nil {
+		return 0, err
+	}
+	rows, err := s.Retain(ctx, age)
+	t.note(err)
+	return rows, err
+}
+
+// Pin implements [scan.Layer].
+func (t *Tier) Pin(ctx context.Context, sel scan.Selection) (scan.View, error) {
+	s, err := t.get()
+	if err != nil {
+		return nil, err
+	}
+	return s.Pin(ctx, sel)
+}
+
+// HasCollected implements [scan.Layer].
+func (t *Tier) HasCollected(ctx context.Context, kind market.Kind, stream market.StreamID) (bool, error) {
+	s, err := t.get()
+	if err != nil {
+		return false, err
+	}
+	return s.HasCollected(ctx, kind, stream)
+}
+
+// Failed implements [scan.Layer]. A damaged file stays listed, and the queries that
+// meet it fail: what it held is named until somebody deals with it.
+func (t *Tier) Failed(err error) error {
+	var corrupt *persistence.CorruptError
+	s, openErr := t.get()
+	switch {
+	case openErr != nil:
+	case errors.Is(err, persistence.ErrAway):
+		t.note(err)
+	case errors.As(err, &corrupt):
+		for _, p := range s.Parts() {
+			if path := s.String() + "/" + p.File; path == corrupt.Path {
+				t.mu.Lock()
+				t.damaged[path] = persistence.Quarantined{Part: t.info(s, &p), Path: path, Reason: corrupt.Reason}
+				t.mu.Unlock()
+				t.with.Log.Error("a file of the cold store is damaged", zap.String("file", path), zap.String("reason", corrupt.Reason))
+			}
+		}
+	}
+	return err
+}
+
+// Streams lists the streams that have rows of a kind; none while the store is away.
+func (t *Tier) Streams(kind market.Kind) []market.StreamID {
+	s, err := t.get()
+	if err != nil {
+		return nil
+	}
+	return s.Streams(kind)
+}
+
+// Parts lists the files.
+func (t *Tier) Parts() ([]persistence.PartInfo, error) {
+	s, err := t.get()
+	if err != nil {
+		return nil, err
+	}
+	parts := s.Parts()
+	list := make([]persistence.PartInfo, len(parts))
+	for i := range parts {
+		list[i] = t.info(s, &parts[i])
+	}
+	return list, nil
+}
+
+func (t *Tier) info(s *Store, p *Part) persistence.PartInfo {
+	kind, _ := market.ParseKind(p.Table) // it was checked when the record was read
+	return persistence.PartInfo{
+		Table: p.Table, Kind: kind, Tier: "cold", Path: s.String() + "/" + p.File, Bytes: p.Bytes, Rows: p.Rows, MinTime: p.MinTime, MaxTime: p.MaxTime,
+		Shard: p.Shard, FirstSeq: p.FirstSeq, LastSeq: p.LastSeq, Created: time.Unix(0, p.Created).UTC(), Checksum: p.Checksum,
+	}
+}
+
+// Stats counts what the manifest lists.
+func (t *Tier) Stats() persistence.ColdStats {
+	st := persistence.ColdStats{Place: t.place, Tables: []persistence.TableStats{}, Archived: []persistence.ArchivedTo{}, Damaged: []persistence.Quarantined{}}
+	t.mu.RLock()
+	if t.problem != nil {
+		st.Problem, st.Corrupt = t.problem.Error(), errors.Is(t.problem, persistence.ErrCorrupt)
+	}
+	for _, d := range t.damaged {
+		st.Damaged = append(st.Damaged, d)
+	}
+	t.mu.RUnlock()
+	slices.SortFunc(st.Damaged, func(a, b persistence.Quarantined) int { return strings.Compare(a.Path, b.Path) })
+	s, err := t.get()
+	if err != nil {
+		return st
+	}
+	st.Open = true
+	at := map[string]int{}
+	for _, p := range s.Parts() {
+		i, ok := at[p.Table]
+		if !ok {
+			kind, _ := market.ParseKind(p.Table)
+			i = len(st.Tables)
+			at[p.Table] = i
+			st.Tables = append(st.Tables, persistence.TableStats{Table: p.Table, Kind: kind})
+		}
+		row := &st.Tables[i]
+		row.Rows, row.Bytes, row.Parts = row.Rows+p.Rows, row.Bytes+p.Bytes, row.Parts+1
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, a := range s.archive {
+		st.Archived = append(st.Archived, a)
+	}
+	slices.SortFunc(st.Archived, func(a, b persistence.ArchivedTo) int {
+		return strings.Compare(fmt.Sprint(a.Table, a.Shard, a.JournalID), fmt.Sprint(b.Table, b.Shard, b.JournalID))
+	})
+	return st
+}
+
+// Close closes the store.
+func (t *Tier) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	if t.store == nil {
+		return nil
+	}
+	return t.store.Close()
+}

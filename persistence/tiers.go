@@ -1,0 +1,120 @@
+package persistence
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// Tier selects between the hot store and the cold one.
+type Tier uint8
+
+// The tiers.
+const (
+	// TierAll reads both as one.
+	TierAll Tier = iota
+	// TierHot reads what the cold store does not have yet.
+	TierHot
+	// TierCold reads what is archived.
+	TierCold
+)
+
+// ParseTier reads the words of the HTTP contract: "all", "hot", "cold"; "" is
+// TierAll.
+func ParseTier(s string) (Tier, bool) {
+	switch s {
+	case "", "all":
+		return TierAll, true
+	case "hot":
+		return TierHot, true
+	case "cold":
+		return TierCold, true
+	}
+	return TierAll, false
+}
+
+// ErrAway: the cold store is out of reach, so that nobody can say which rows it
+// has. A query of [TierHot] alone does not need it.
+var ErrAway = errors.New("the cold store is out of reach")
+
+// ErrNotArchivable: the hot store cannot be archived.
+var ErrNotArchivable = errors.New("the hot store cannot be archived")
+
+// Tiers moves rows from the hot store to the cold one, and takes away what is too
+// old. Age counts from when rows arrived, never from the time that they are of. All
+// methods are safe for concurrent use.
+type Tiers interface {
+	// Archive copies what is old enough into the cold store, which lists it, unit by
+	// unit, each in one commit. It may be ended at any moment and goes on from there
+	// the next time; the report says what was listed. Errors: [ErrAway],
+	// [ErrNotArchivable], those of reading and writing.
+	Archive(ctx context.Context, o ArchiveOptions) (ArchiveReport, error)
+	// Waiting counts the rows of the hot store that arrived before an instant and are
+	// not archived, and says when the oldest of them arrived; zero without any. No
+	// kinds means all.
+	Waiting(kinds []market.Kind, before time.Time) (rows int64, oldest time.Time)
+	// Forget removes rows from the hot store that arrived before an instant and,
+	// unless all is true, are archived; it returns how many.
+	Forget(ctx context.Context, kinds []market.Kind, before time.Time, all bool) (rows int64, err error)
+	// Retain removes archived rows that arrived, and are of a time, longer ago than
+	// age; it returns how many.
+	Retain(ctx context.Context, age time.Duration) (rows int64, err error)
+	// Tend opens the cold store when it is not open, reads what others have committed
+	// to it, and deletes files that nobody reads any more.
+	Tend(ctx context.Context) error
+	// ColdStats counts what is archived. It asks no medium.
+	ColdStats() ColdStats
+	// ColdParts lists the archived files; ErrAway.
+	ColdParts() ([]PartInfo, error)
+}
+
+// ArchiveOptions say what to archive.
+type ArchiveOptions struct {
+	// Kinds are the tables; none means all.
+	Kinds []market.Kind
+	// Before is the instant that rows must have arrived before.
+	Before time.Time
+	// Progress is told what is done so far, after each file and at least once; nil
+	// is not.
+	Progress func(ArchiveReport)
+}
+
+// ArchiveReport says what an archive did.
+type ArchiveReport struct {
+	// Rows are in Files, of Bytes.
+	Rows  int64 `json:"rows"`
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+	// ByTable counts the rows by table.
+	ByTable map[string]int64 `json:"by_table"`
+}
+
+// ColdStats are counts of the cold store.
+type ColdStats struct {
+	// Place is where it is: a path, or the URL of a bucket.
+	Place string `json:"place"`
+	// Open says whether it could be opened. If not, the counts are 0 and mean nothing.
+	Open bool `json:"open"`
+	// Problem is why it is not open, or out of reach since; "" when all is well.
+	Problem string `json:"problem,omitempty"`
+	// Corrupt says that the problem is damage, which time does not heal.
+	Corrupt bool `json:"corrupt"`
+	// Tables has a row for each table that has files. Rows counts those of each file:
+	// a key that is in two files counts twice.
+	Tables []TableStats `json:"tables"`
+	// Archived says up to where each table has the journal.
+	Archived []ArchivedTo `json:"archived"`
+	// Damaged are files that a query, or the check of one, has found damaged.
+	Damaged []Quarantined `json:"damaged"`
+}
+
+// ArchivedTo says that the cold store has every row of a table and shard up to a
+// position of a journal.
+type ArchivedTo struct {
+	Table     string `json:"table"`
+	Shard     int    `json:"shard"`
+	JournalID string `json:"journal_id"`
+	Seq       uint64 `json:"seq"`
+}
