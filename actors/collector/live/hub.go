@@ -200,6 +200,9 @@ func (h *Hub) recover() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s := range h.sources {
+		if s.roster == nil {
+			continue
+		}
 		for k := range s.keeps {
 			s.keeps[k].since = h.n
 		}

@@ -40,6 +40,9 @@ func (h *Hub) relay(e *event) {
 	s := e.source
 	switch e.what {
 	case aRecord, aState:
+		if s.roster == nil {
+			return
+		}
 		h.n++
 		e.n = h.n
 		h.keep(e)
@@ -77,6 +80,9 @@ func (h *Hub) begin(j *join, b *beginning) {
 // follow makes the lanes of a client in a stream that counts it already.
 func (h *Hub) follow(sub *Subscription, s *Source, all kinds) []*lane {
 	from := len(sub.lanes)
+	if s.roster == nil {
+		s.roster = new(roster)
+	}
 	all.each(func(k market.Kind) {
 		l := &lane{sub: sub, source: s, kind: k, policy: PolicyOf(k), at: len(s.lanes[k])}
 		s.lanes[k] = append(s.lanes[k], l)
@@ -144,6 +150,9 @@ func (h *Hub) endSource(s *Source, e *event) {
 		}
 		j.sub.client.unask(j)
 	}
+	if s.roster == nil {
+		return
+	}
 	told := map[*Subscription]bool{}
 	for k := range s.lanes {
 		for _, l := range s.lanes[k] {
@@ -159,6 +168,9 @@ func (h *Hub) endSource(s *Source, e *event) {
 // mend begins the books of a stream anew that has lost something on its way here,
 // and ends the clients who can not do without it.
 func (h *Hub) mend(s *Source) {
+	if s.roster == nil {
+		return
+	}
 	for k := range s.lanes {
 		s.keeps[k].since = h.n
 		for _, l := range s.lanes[k] {

@@ -106,10 +106,13 @@ func (h *Hub) gap(sub *Subscription, b *comeback) string {
 		if j.source.ended() {
 			return j.source.instrument.ID().String() + " has ended"
 		}
+		if j.source.roster == nil {
+			return notKept(j.source)
+		}
 		why := ""
 		sub.match.kinds.each(func(k market.Kind) {
 			if kp := &j.source.keeps[k]; !kp.on || kp.since > b.after {
-				why = "what followed the id was not kept of " + j.source.instrument.ID().String()
+				why = notKept(j.source)
 			}
 		})
 		if why != "" {
@@ -117,6 +120,10 @@ func (h *Hub) gap(sub *Subscription, b *comeback) string {
 		}
 	}
 	return ""
+}
+
+func notKept(s *Source) string {
+	return "what followed the id was not kept of " + s.instrument.ID().String()
 }
 
 func resetText(sub *Subscription, asked, why string) []byte {

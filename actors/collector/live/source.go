@@ -37,19 +37,24 @@ type Source struct {
 	mu     sync.Mutex
 	closed bool
 	joins  []*join
-	takers [market.NumKinds]int
+	takers [market.NumKinds]int32
 
 	// The actor's.
 	rebuilt bool   // within this step the book began anew
 	told    string // the state that followers know
 	last    []lastRecord
 
-	// The relay's.
-	lanes [market.NumKinds][]*lane
-	keeps [market.NumKinds]keep
+	// The relay's: nil until somebody follows.
+	*roster
 
 	// The queue's.
 	lost bool
+}
+
+// roster is who follows a stream.
+type roster struct {
+	lanes [market.NumKinds][]*lane
+	keeps [market.NumKinds]keep
 }
 
 // lastRecord is the text of the newest record of a standing kind.
@@ -223,7 +228,7 @@ func (s *Source) ended() bool {
 }
 
 // take counts kinds that one more, or by -1 one less, takes.
-func (s *Source) take(k kinds, by int) {
+func (s *Source) take(k kinds, by int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	follows := kinds(s.follows.Load())
