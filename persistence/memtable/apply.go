@@ -28,7 +28,7 @@ func (s *Store) Apply(number int, seq uint64, batch *market.Batch) (done Applied
 		return done, fmt.Errorf("shard %d, message %d: %w", number, seq, err)
 	}
 	t := sh.active
-	if t.rows.Load() >= int64(BacklogFactor*s.o.Rows) || t.bytes >= BacklogFactor*s.o.Bytes {
+	if t.rows.Load() >= int64(s.o.Backlog) || t.bytes >= BacklogFactor*s.o.Bytes {
 		return done, persistence.ErrBacklog
 	}
 	if t.began.IsZero() {

@@ -12,7 +12,8 @@ import (
 // MaxSealed is how many sealed tables of a shard may await publishing.
 const MaxSealed = 2
 
-// BacklogFactor times the publishing sizes is where Apply stops taking records.
+// BacklogFactor times the publishing sizes is where Apply stops taking records,
+// unless Options.Backlog says otherwise.
 const BacklogFactor = 2
 
 // shard is the state of one journal shard. The writer goroutine owns ord, cache

@@ -19,9 +19,12 @@ type Options struct {
 	Rows     int
 	Bytes    int64
 	Interval time.Duration
-	Now      func() time.Time
-	Names    *part.Names
-	Schemas  *part.Schemas
+	// Backlog is the number of records at which Apply waits for publishing; 0 is
+	// twice Rows.
+	Backlog int
+	Now     func() time.Time
+	Names   *part.Names
+	Schemas *part.Schemas
 }
 
 // Store holds the unpublished records of all shards. Apply, Seal and Due of a
@@ -40,6 +43,9 @@ type Store struct {
 
 // New is a store without records.
 func New(o Options) *Store {
+	if o.Backlog == 0 {
+		o.Backlog = BacklogFactor * o.Rows
+	}
 	return &Store{o: o, closed: make(chan struct{}), shards: map[int]*shard{}}
 }
 
@@ -98,6 +104,35 @@ func (s *Store) Oldest(number int) *Table {
 		return nil
 	}
 	return sh.sealed[0]
+}
+
+// Waiting counts the sealed tables of a shard.
+func (s *Store) Waiting(number int) int {
+	sh := s.shard(number)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(sh.sealed)
+}
+
+// Reset forgets a shard's records, and begins it again behind a position; it
+// returns how many there were. Nobody may be applying.
+func (s *Store) Reset(p persistence.Position) (rows int64) {
+	sh := s.shard(p.Shard)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range append(slices.Clone(sh.sealed), sh.active) {
+		rows += t.Rows()
+	}
+	s.tables++
+	sh.active, sh.sealed = newTable(sh.number, s.tables), nil
+	sh.epochs = map[string]*int64{}
+	for stream, epoch := range p.Epochs {
+		sh.epochs[stream] = &epoch
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.applied, sh.sealedAt, sh.position = p.Seq, p.Seq, p.Clone()
+	return rows
 }
 
 // Drop forgets the oldest sealed table, which is published now. Its position is

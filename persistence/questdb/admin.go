@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"net"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
 )
 
 // schemaVersion is raised with every change of the tables that adding columns does
@@ -18,6 +23,50 @@ import (
 const schemaVersion = 1
 
 const schemaTable = "marketprism_schema"
+
+// prepare makes the tables, unless that was done. Error: persistence.ErrUnavailable.
+func (e *Engine) prepare(ctx context.Context) error {
+	if e.prepared.Load() {
+		return nil
+	}
+	select {
+	case e.preparing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-e.preparing }()
+	if e.prepared.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, prepareWithin)
+	defer cancel()
+	if err := e.migrate(ctx); err != nil {
+		return fmt.Errorf("making the tables: %w", e.away(err))
+	}
+	e.prepared.Store(true)
+	return nil
+}
+
+// prepareWithin bounds the making of all tables.
+const prepareWithin = time.Minute
+
+// away marks an error that comes from a server that is not there, or does not
+// answer in time.
+func (e *Engine) away(err error) error {
+	var dial *pgconn.ConnectError
+	var network net.Error
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &dial), errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, context.DeadlineExceeded), pgconn.SafeToRetry(err):
+		return fmt.Errorf("questdb at %s: %w: %w", e.cfg.PG, persistence.ErrUnavailable, err)
+	}
+	return err
+}
+
+// errSchema: the tables of the server are not what this program can use.
+var errSchema = errors.New("the tables of the server do not fit")
 
 // migrate makes what the server lacks, column by column, and records it. It may
 // run again at any time, and from several processes.
@@ -31,7 +80,7 @@ func (e *Engine) migrate(ctx context.Context) error {
 		return err
 	}
 	if newest != nil && *newest > schemaVersion {
-		return fmt.Errorf("the tables are of version %d, and this program knows %d: use a newer one", *newest, schemaVersion)
+		return fmt.Errorf("%w: they are of version %d, and this program knows %d: use a newer one", errSchema, *newest, schemaVersion)
 	}
 	for _, t := range e.tables {
 		if t == nil {
@@ -65,7 +114,7 @@ func (e *Engine) migrateTable(ctx context.Context, t *Table) error {
 	for _, c := range t.Columns {
 		i := slices.IndexFunc(have, func(h Column) bool { return h.Name == c.Name })
 		if i >= 0 && have[i].Type != c.Type {
-			return fmt.Errorf("column %s is %s, want %s", c.Name, have[i].Type, c.Type)
+			return fmt.Errorf("%w: column %s is %s, want %s", errSchema, c.Name, have[i].Type, c.Type)
 		}
 		if i >= 0 {
 			continue
@@ -96,34 +145,65 @@ func (e *Engine) wal(ctx context.Context, table string) (suspended bool, shown, 
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.RequestTimeout)
 	defer cancel()
 	err = e.admin.QueryRow(ctx, "SELECT suspended, writerTxn, sequencerTxn FROM wal_tables() WHERE name = $1", table).Scan(&suspended, &shown, &taken)
-	if err != nil {
-		err = fmt.Errorf("asking for the state of table %s: %w", table, err)
+	if errors.Is(err, pgx.ErrNoRows) {
+		e.prepared.Store(false)
+		err = nil // it has taken nothing
 	}
-	return suspended, shown, taken, err
+	if err != nil {
+		return false, 0, 0, fmt.Errorf("asking for the state of table %s: %w", table, e.away(err))
+	}
+	return suspended, shown, taken, e.observe(table, taken)
+}
+
+// observe holds what the server has taken of a table against what it had.
+func (e *Engine) observe(table string, taken int64) error {
+	e.mu.Lock()
+	had := e.taken[table]
+	e.taken[table] = max(had, taken)
+	e.mu.Unlock()
+	if taken < had {
+		return e.setBack(table, had, taken)
+	}
+	return nil
+}
+
+// suspension is a table that the server has suspended, with its reason.
+type suspension struct {
+	Name      string
+	Suspended bool
+	Taken     int64
+	Message   *string
 }
 
 // lookAfter finds the tables that the server has suspended, which goes on taking
-// rows for them, and tries to resume them.
+// rows for them, and tries to resume them; and those that were set back.
 // https://questdb.com/docs/query/sql/alter-table-resume-wal/
 func (e *Engine) lookAfter(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.RequestTimeout)
 	defer cancel()
-	rows, err := e.admin.Query(ctx, "SELECT name, errorMessage FROM wal_tables() WHERE suspended = true")
+	rows, err := e.admin.Query(ctx, "SELECT name, suspended, sequencerTxn, errorMessage FROM wal_tables()")
 	if err != nil {
-		return fmt.Errorf("looking for suspended tables: %w", err)
-	}
-	type suspension struct {
-		Name    string
-		Message *string
+		return fmt.Errorf("looking for suspended tables: %w", e.away(err))
 	}
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[suspension])
 	if err != nil {
-		return fmt.Errorf("looking for suspended tables: %w", err)
+		return fmt.Errorf("looking for suspended tables: %w", e.away(err))
 	}
 	now := map[string]string{}
 	var errs []error
-	for _, s := range found {
-		if !slices.ContainsFunc(e.tables[:], func(t *Table) bool { return t != nil && t.Name == s.Name }) {
+	for _, t := range e.tables {
+		if t == nil {
+			continue
+		}
+		i := slices.IndexFunc(found, func(s suspension) bool { return s.Name == t.Name })
+		if i < 0 {
+			e.prepared.Store(false)
+			errs = append(errs, e.observe(t.Name, 0))
+			continue
+		}
+		s := found[i]
+		errs = append(errs, e.observe(s.Name, s.Taken))
+		if !s.Suspended {
 			continue
 		}
 		reason := "suspended"
@@ -132,15 +212,17 @@ func (e *Engine) lookAfter(ctx context.Context) error {
 		}
 		now[s.Name] = reason
 		e.log.Error("the server has suspended a table; it is resumed", zap.String("table", s.Name), zap.String("reason", reason))
-		if err := e.Resume(ctx, s.Name); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, e.Resume(ctx, s.Name))
 	}
-	e.mu.Lock()
-	e.suspended = now
-	e.mu.Unlock()
-	e.metrics.suspended.Set(float64(len(now)))
+	e.suspensions(now)
 	return errors.Join(errs...)
+}
+
+func (e *Engine) suspensions(now map[string]string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.suspended = now
+	e.metrics.suspended.Set(float64(len(now)))
 }
 
 // Resume makes the server go on with a table that it has suspended.
@@ -150,7 +232,7 @@ func (e *Engine) Resume(ctx context.Context, table string) error {
 		return fmt.Errorf("no table %q", table)
 	}
 	if _, err := e.admin.Exec(ctx, "ALTER TABLE "+table+" RESUME WAL"); err != nil {
-		return fmt.Errorf("resuming table %s: %w", table, err)
+		return fmt.Errorf("resuming table %s: %w", table, e.away(err))
 	}
 	return nil
 }
@@ -160,19 +242,28 @@ func (e *Engine) Resume(ctx context.Context, table string) error {
 func (e *Engine) Suspended() map[string]string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	out := make(map[string]string, len(e.suspended))
-	for k, v := range e.suspended {
-		out[k] = v
-	}
-	return out
+	return maps.Clone(e.suspended)
 }
 
-// Behind is how long ago the oldest records that the server does not show were
-// applied; 0 when there are none.
-func (e *Engine) Behind(shard int) time.Duration {
-	t := e.memory.Oldest(shard)
-	if t == nil {
-		return 0
+// suspend notes that a table was met suspended.
+func (e *Engine) suspend(table string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.suspended[table] == "" {
+		now := maps.Clone(e.suspended)
+		now[table] = "suspended"
+		e.suspended = now
 	}
-	return e.with.Now().Sub(t.Began())
+	e.metrics.suspended.Set(float64(len(e.suspended)))
+}
+
+// Ailments implements [persistence.Inspector].
+func (e *Engine) Ailments() (list []error) {
+	for table, reason := range e.Suspended() {
+		list = append(list, fmt.Errorf("the server has suspended table %s and keeps what it takes invisible: %s", table, reason))
+	}
+	if !e.prepared.Load() {
+		list = append(list, fmt.Errorf("the tables at %s are not made yet", e.cfg.PG))
+	}
+	return list
 }

@@ -22,6 +22,9 @@ type Config struct {
 	// FlushInterval and FlushRows are when a shard's records are sent.
 	FlushInterval time.Duration `yaml:"flush_interval" doc:"Greatest age of records that have not been sent to the server."`
 	FlushRows     int           `yaml:"flush_rows" doc:"Number of a shard's records that are sent without waiting for the interval."`
+	// BacklogRows is the number of a shard's records in memory at which reading the
+	// journal waits for the server.
+	BacklogRows int `yaml:"backlog_rows" doc:"Number of a shard's records that are collected in memory while others are on their way; then reading the journal waits for the server."`
 	// RequestRows is the number of rows in one request.
 	RequestRows int `yaml:"request_rows" doc:"Most rows in one request."`
 	// RequestTimeout bounds one request.
@@ -38,7 +41,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		HTTP: "127.0.0.1:9000", PG: "127.0.0.1:8812", User: "admin", Database: "qdb", Readers: 6,
-		FlushInterval: 250 * time.Millisecond, FlushRows: 10_000, RequestRows: 10_000, RequestTimeout: 10 * time.Second,
+		FlushInterval: 250 * time.Millisecond, FlushRows: 10_000, BacklogRows: 200_000, RequestRows: 10_000, RequestTimeout: 10 * time.Second,
 		VisibleWithin: 10 * time.Second, Trail: 2 * time.Minute,
 	}
 }
@@ -62,6 +65,9 @@ func (c Config) Validate() error {
 	}
 	if c.FlushRows < 1 || c.FlushRows > 1_000_000 {
 		bad("flush_rows", c.FlushRows, "between 1 and 1000000")
+	}
+	if c.BacklogRows < c.FlushRows || c.BacklogRows > 10_000_000 {
+		bad("backlog_rows", c.BacklogRows, "between flush_rows and 10000000")
 	}
 	if c.RequestRows < 1 || c.RequestRows > 100_000 {
 		bad("request_rows", c.RequestRows, "between 1 and 100000")

@@ -30,9 +30,20 @@ type Positions interface {
 	Save(ctx context.Context, p persistence.Position) error
 }
 
-// Rejects takes the rows of one stream and kind that the server refuses for what
-// they are, and makes them durable and visible elsewhere.
-type Rejects func(ctx context.Context, kind market.Kind, stream market.StreamID, from *memtable.Table, rows *part.Merge) error
+// Rejected are the rows of one stream and day (UTC) that the server refuses for
+// what they are.
+type Rejected struct {
+	// Meta has the kind, the journal range that they are from, and when they were
+	// written.
+	Meta   part.Meta
+	Stream market.StreamID
+	// Day is a time of that day, Unix ns.
+	Day  int64
+	Rows *part.Merge
+}
+
+// Rejects makes rows durable and visible elsewhere. The same ones may come again.
+type Rejects func(ctx context.Context, r Rejected) error
 
 // Surroundings are what an engine needs of its process. Positions is needed.
 type Surroundings struct {
@@ -66,6 +77,9 @@ type Engine struct {
 	admin   *pgxpool.Pool
 	scan.Reader
 
+	prepared  atomic.Bool   // the tables are there
+	preparing chan struct{} // a place for one who makes them
+
 	closed    chan struct{}
 	closeOnce sync.Once
 	callsMu   sync.Mutex
@@ -74,26 +88,50 @@ type Engine struct {
 	mu        sync.Mutex
 	shards    map[int]*progress
 	suspended map[string]string // table -> what the server says
+	taken     map[string]int64  // table -> the highest transaction that the server is known to have taken
 	collected map[string]bool   // kind and stream that are known to be collected
 	failures  atomic.Int64
+
+	maxBuffer int // of a request, in bytes
 }
 
 // progress is how far a shard's records are sent, and how far that is saved.
 type progress struct {
-	publish sync.Mutex // one Publish at a time
-	saved   persistence.Position
-	sent    []mark // behind saved, oldest first
+	shard   int
+	writing *memtable.Writing[struct{}]
+	settle  sync.Mutex // one save at a time
+
+	// Guarded by Engine.mu.
+	saved persistence.Position
+	sent  []mark // behind saved, oldest first
+	lost  bool   // the server was set back
 }
 
-// mark is a position and when everything up to it had been sent.
+// mark is a position and when everything up to it was visible on the server.
 type mark struct {
 	position persistence.Position
 	at       time.Time
 }
 
+// marks is how many there are within the trail, more or less.
+const marks = 16
+
+// note remembers that everything up to a position was visible at an instant. Marks
+// that are close to each other are one, the later.
+func (p *progress) note(position persistence.Position, at time.Time, trail time.Duration) {
+	m := mark{position, at}
+	if n := len(p.sent); n >= 2 && at.Sub(p.sent[n-2].at) < trail/marks {
+		p.sent[n-1] = m
+		return
+	}
+	p.sent = append(p.sent, m)
+}
+
 var _ persistence.Engine = (*Engine)(nil)
 
-// Open connects to the server, and makes the tables that it lacks.
+// Open makes an engine, loads its positions, and makes the tables that the server
+// lacks. A server that does not answer is no error: what is applied waits in memory
+// and in the journal until it does.
 func Open(ctx context.Context, cfg Config, with Surroundings) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("questdb configuration: %w", err)
@@ -103,7 +141,8 @@ func Open(ctx context.Context, cfg Config, with Surroundings) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg, with: with, log: with.Log, closed: make(chan struct{}), shards: map[int]*progress{},
-		suspended: map[string]string{}, collected: map[string]bool{},
+		suspended: map[string]string{}, taken: map[string]int64{}, collected: map[string]bool{}, preparing: make(chan struct{}, 1),
+		maxBuffer: 10 * requestBytes,
 	}
 	if e.log == nil {
 		e.log = zap.NewNop()
@@ -128,12 +167,12 @@ func (e *Engine) open(ctx context.Context) (err error) {
 		return err
 	}
 	e.memory = memtable.New(memtable.Options{
-		Rows: e.cfg.FlushRows, Bytes: 64 << 20, Interval: e.cfg.FlushInterval, Now: e.with.Now, Names: e.with.Names, Schemas: e.schemas,
+		Rows: e.cfg.FlushRows, Backlog: e.cfg.BacklogRows, Bytes: 32 << 20, Interval: e.cfg.FlushInterval, Now: e.with.Now, Names: e.with.Names, Schemas: e.schemas,
 	})
 	if e.reads, err = e.pool(ctx, e.cfg.Readers); err != nil {
 		return err
 	}
-	if e.admin, err = e.pool(ctx, 2); err != nil {
+	if e.admin, err = e.pool(ctx, adminConnections); err != nil {
 		return err
 	}
 	for _, kind := range market.Kinds() {
@@ -145,8 +184,10 @@ func (e *Engine) open(ctx context.Context) (err error) {
 		}
 		e.writers[kind] = &writer{e: e, kind: kind}
 	}
-	if err := e.migrate(ctx); err != nil {
-		return fmt.Errorf("questdb at %s: making the tables: %w", e.cfg.PG, err)
+	if err := e.prepare(ctx); errors.Is(err, persistence.ErrUnavailable) && ctx.Err() == nil {
+		e.log.Error("starting without the QuestDB server: the journal keeps what comes", zap.Error(err))
+	} else if err != nil {
+		return err
 	}
 	for shard := range e.with.Shards {
 		p, err := e.with.Positions.Load(ctx, shard)
@@ -154,7 +195,7 @@ func (e *Engine) open(ctx context.Context) (err error) {
 			return fmt.Errorf("questdb: loading the position of shard %d: %w", shard, err)
 		}
 		p.Shard = shard
-		e.shards[shard] = &progress{saved: p}
+		e.shards[shard] = &progress{shard: shard, saved: p, writing: memtable.NewWriting[struct{}](e.memory, shard)}
 		e.memory.Restore(p)
 	}
 	e.Reader = scan.Reader{
@@ -165,7 +206,10 @@ func (e *Engine) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// pool connects in the default mode: extended protocol, binary values, prepared
+// adminConnections are for tables and their state, apart from queries.
+const adminConnections = 4
+
+// pool connects when it is used, in the default mode: extended protocol, binary values, prepared
 // statements kept.
 func (e *Engine) pool(ctx context.Context, size int) (*pgxpool.Pool, error) {
 	tls := "disable"
@@ -181,6 +225,7 @@ func (e *Engine) pool(ctx context.Context, size int) (*pgxpool.Pool, error) {
 		return nil, errors.New("questdb: the address, user or password cannot be used") // the error would show them
 	}
 	cfg.MaxConns, cfg.MaxConnIdleTime = int32(size), 4*time.Minute
+	cfg.ConnConfig.ConnectTimeout = e.cfg.RequestTimeout
 	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	p, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
@@ -239,6 +284,9 @@ func (e *Engine) Close() error {
 
 // Apply implements [persistence.Writer].
 func (e *Engine) Apply(shard int, seq uint64, batch *market.Batch) error {
+	if e.lost(shard) {
+		return persistence.ErrRewind
+	}
 	done, err := e.memory.Apply(shard, seq, batch)
 	if err == nil {
 		e.metrics.Observe(&done)
@@ -246,11 +294,26 @@ func (e *Engine) Apply(shard int, seq uint64, batch *market.Batch) error {
 	return err
 }
 
-// Due implements [persistence.Writer].
-func (e *Engine) Due(shard int) bool { return e.memory.Due(shard) }
+// Due implements [persistence.Writer]: while something is on its way, what comes
+// is collected, so that the more there is, the more goes at once.
+func (e *Engine) Due(shard int) bool {
+	return e.lost(shard) || e.memory.Due(shard) && e.memory.Waiting(shard) == 0
+}
 
 // Seal implements [persistence.Writer].
-func (e *Engine) Seal(p persistence.Position) error { return e.memory.Seal(p) }
+func (e *Engine) Seal(p persistence.Position) error {
+	if e.lost(p.Shard) {
+		return persistence.ErrRewind
+	}
+	return e.memory.Seal(p)
+}
+
+func (e *Engine) lost(shard int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.shards[shard]
+	return p != nil && p.lost
+}
 
 // Applied implements [persistence.Visibility].
 func (e *Engine) Applied(shard int) uint64 { return e.memory.Applied(shard) }
@@ -273,101 +336,3 @@ func (e *Engine) Position(shard int) persistence.Position {
 
 // Published implements [persistence.Visibility].
 func (e *Engine) Published(shard int) uint64 { return e.memory.Position(shard).Seq }
-
-// Publish implements [persistence.Writer]: the tables are sent at once, each by
-// its own writer.
-func (e *Engine) Publish(ctx context.Context, shard int) error {
-	if err := e.enter(); err != nil {
-		return err
-	}
-	defer e.calls.Done()
-	e.mu.Lock()
-	p := e.shards[shard]
-	e.mu.Unlock()
-	if p == nil {
-		return fmt.Errorf("questdb: shard %d is not one of the %d of the journal", shard, e.with.Shards)
-	}
-	p.publish.Lock()
-	defer p.publish.Unlock()
-	for {
-		t := e.memory.Oldest(shard)
-		if t == nil {
-			return e.settle(ctx, p)
-		}
-		if err := e.send(ctx, t); err != nil {
-			e.failures.Add(1)
-			e.metrics.Retries.Inc()
-			return fmt.Errorf("sending shard %d up to %d: %w", shard, t.Position.Seq, err)
-		}
-		e.failures.Store(0)
-		e.metrics.Queue.Sub(float64(t.Rows()))
-		e.memory.Drop(t) // now that every row is visible in its table
-		e.mu.Lock()
-		p.sent = append(p.sent, mark{t.Position, e.with.Now()})
-		e.mu.Unlock()
-	}
-}
-
-// send sends one sealed table of memory, and returns when all of it is visible.
-func (e *Engine) send(ctx context.Context, t *memtable.Table) error {
-	began := e.with.Now()
-	var all sync.WaitGroup
-	errs := make([]error, market.NumKinds)
-	for kind, w := range e.writers {
-		if w == nil || t.KindRows(market.Kind(kind)) == 0 {
-			continue
-		}
-		all.Go(func() { errs[kind] = w.send(ctx, t) })
-	}
-	all.Wait()
-	err := errors.Join(errs...)
-	if err == nil {
-		e.metrics.BatchRows.Observe(float64(t.Rows()))
-		e.metrics.Flush.Observe(e.with.Now().Sub(began).Seconds())
-	}
-	return err
-}
-
-// settle saves the newest position that was sent long enough ago.
-func (e *Engine) settle(ctx context.Context, p *progress) error {
-	e.mu.Lock()
-	n := 0
-	for n < len(p.sent) && e.with.Now().Sub(p.sent[n].at) >= e.cfg.Trail {
-		n++
-	}
-	var due *persistence.Position
-	if n > 0 {
-		due = &p.sent[n-1].position
-	}
-	e.mu.Unlock()
-	if due == nil {
-		return nil
-	}
-	if err := e.with.Positions.Save(ctx, *due); err != nil {
-		return fmt.Errorf("saving the position of shard %d: %w", due.Shard, err)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	p.saved = due.Clone()
-	p.sent = append([]mark(nil), p.sent[n:]...)
-	return nil
-}
-
-// Maintain implements [persistence.Engine]: it looks for suspended tables, resumes
-// them, and saves the positions that are due.
-func (e *Engine) Maintain(ctx context.Context) error {
-	if err := e.enter(); err != nil {
-		return err
-	}
-	defer e.calls.Done()
-	errs := []error{e.lookAfter(ctx)}
-	for shard := range e.with.Shards {
-		e.mu.Lock()
-		p := e.shards[shard]
-		e.mu.Unlock()
-		p.publish.Lock()
-		errs = append(errs, e.settle(ctx, p))
-		p.publish.Unlock()
-	}
-	return errors.Join(errs...)
-}

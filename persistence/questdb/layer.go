@@ -33,6 +33,9 @@ type view struct {
 // Pin implements [scan.Layer].
 func (l *serverLayer) Pin(ctx context.Context, s scan.Selection) (scan.View, error) {
 	v := &view{e: (*Engine)(l), s: s, table: l.tables[s.Kind]}
+	if err := v.e.prepare(ctx); err != nil {
+		return nil, err
+	}
 	if s.Stream != nil {
 		v.streams = []market.StreamID{*s.Stream}
 		return v, nil
@@ -47,7 +50,7 @@ func (v *view) list(ctx context.Context) ([]market.StreamID, error) {
 	lo, hi := micros(v.s.From, v.s.To)
 	rows, err := v.e.reads.Query(ctx, "SELECT DISTINCT exchange, market, symbol FROM "+v.table.Name+" WHERE ts >= $1 AND ts <= $2", lo, hi)
 	if err != nil {
-		return nil, fmt.Errorf("listing the streams of %s: %w", v.table.Name, err)
+		return nil, fmt.Errorf("listing the streams of %s: %w", v.table.Name, v.e.away(err))
 	}
 	defer rows.Close()
 	var out []market.StreamID
@@ -55,7 +58,7 @@ func (v *view) list(ctx context.Context) ([]market.StreamID, error) {
 		var id market.StreamID
 		var word string
 		if err := rows.Scan(&id.Exchange, &word, &id.Symbol); err != nil {
-			return nil, fmt.Errorf("listing the streams of %s: %w", v.table.Name, err)
+			return nil, fmt.Errorf("listing the streams of %s: %w", v.table.Name, v.e.away(err))
 		}
 		m, ok := market.ParseMarket(word)
 		if !ok {
@@ -64,7 +67,7 @@ func (v *view) list(ctx context.Context) ([]market.StreamID, error) {
 		id.Market = m
 		out = append(out, id)
 	}
-	return out, rows.Err()
+	return out, v.e.away(rows.Err())
 }
 
 // Streams implements [scan.View].
@@ -97,6 +100,9 @@ func (l *serverLayer) HasCollected(ctx context.Context, kind market.Kind, stream
 	if known {
 		return true, nil
 	}
+	if err := (*Engine)(l).prepare(ctx); err != nil {
+		return false, err
+	}
 	var one int32
 	err := l.reads.QueryRow(ctx, "SELECT 1 FROM "+kind.Table()+" WHERE exchange = $1 AND market = $2 AND symbol = $3 AND origin = $4 LIMIT 1",
 		stream.Exchange, stream.Market.String(), stream.Symbol, market.Collected.String()).Scan(&one)
@@ -104,7 +110,7 @@ func (l *serverLayer) HasCollected(ctx context.Context, kind market.Kind, stream
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("looking for collected rows of %s: %w", kind.Table(), err)
+		return false, fmt.Errorf("looking for collected rows of %s: %w", kind.Table(), (*Engine)(l).away(err))
 	}
 	l.mu.Lock()
 	l.collected[name] = true // it stays so until retention, and then says what it was
@@ -173,7 +179,7 @@ func (s *source) Next(ctx context.Context) (part.Span, error) {
 	for !s.done {
 		block, err := s.page(ctx)
 		if err != nil {
-			return part.Span{}, fmt.Errorf("reading %s of %s: %w", s.v.table.Name, s.stream, err)
+			return part.Span{}, fmt.Errorf("reading %s of %s: %w", s.v.table.Name, s.stream, s.v.e.away(err))
 		}
 		if block.Len() > 0 {
 			s.block = block

@@ -44,13 +44,16 @@ func (e *Engine) Stats(ctx context.Context) (persistence.Stats, error) {
 		return stats, err
 	}
 	defer e.calls.Done()
+	if err := e.prepare(ctx); err != nil {
+		return stats, err
+	}
 	for _, kind := range market.Kinds() {
 		if e.tables[kind] == nil {
 			continue
 		}
 		t, err := e.tableStats(ctx, kind)
 		if err != nil {
-			return stats, fmt.Errorf("counting %s: %w", kind.Table(), err)
+			return stats, fmt.Errorf("counting %s: %w", kind.Table(), e.away(err))
 		}
 		stats.Tables = append(stats.Tables, t)
 	}
