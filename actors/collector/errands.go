@@ -24,6 +24,7 @@ type errand struct {
 
 	// The rest actor's.
 	next    int64 // the first trade that is still wanted
+	upTo    int64 // the last that may be of use
 	recent  bool  // ask for the newest trades, because they cannot be had by id
 	tries   int
 	started time.Time
@@ -130,7 +131,15 @@ func (e *errands) ask(s *streamActor, q stream.Request) {
 	}
 }
 
+// together is how many trades one call is expected to bring at most: what else is
+// missing within so many is asked for with the first.
+const together = 1000
+
+// nextTrades asks for the next range, unless it has come with one before it.
 func (e *errands) nextTrades(s *streamActor) {
+	for e.trade == nil && len(e.trades) > 0 && !s.stream.Lacks(e.trades[0]) {
+		e.trades = e.trades[1:]
+	}
 	if e.trade != nil || len(e.trades) == 0 {
 		return
 	}
@@ -139,7 +148,13 @@ func (e *errands) nextTrades(s *streamActor) {
 	if limit := int64(s.opts.Config.BackfillTrades); q.To-from >= limit {
 		from = q.To - limit + 1
 	}
-	e.trade = &errand{route: s.route, born: s.born, kind: connectors.NeedTradesFrom, request: q, next: from}
+	upTo := q.To
+	for _, later := range e.trades[1:] {
+		if later.From >= from && later.To-from < together {
+			upTo = max(upTo, later.To)
+		}
+	}
+	e.trade = &errand{route: s.route, born: s.born, kind: connectors.NeedTradesFrom, request: q, next: from, upTo: upTo}
 	e.send(s, e.trade)
 }
 

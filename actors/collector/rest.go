@@ -380,7 +380,7 @@ func (v *venue) fetchBook(ctx context.Context, e *errand) errandDone {
 // does not give trades by id is asked once for its newest.
 func (v *venue) fetchTrades(ctx context.Context, e *errand) errandDone {
 	b := new(market.Batch)
-	need := connectors.Need{Kind: connectors.NeedTradesFrom, Instrument: e.route.instrument, FromID: e.next, ToID: e.request.To}
+	need := connectors.Need{Kind: connectors.NeedTradesFrom, Instrument: e.route.instrument, FromID: e.next, ToID: e.upTo}
 	if e.recent {
 		need.Kind = connectors.NeedRecentTrades
 	}

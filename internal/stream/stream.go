@@ -160,6 +160,20 @@ func (s *Stream) Backfilled(req Request, in *market.Batch, done bool, now int64,
 	}
 }
 
+// Lacks reports whether any of the trades that a RequestTrades was about is still
+// missing: they may have come late, or in answer to another one.
+func (s *Stream) Lacks(req Request) bool {
+	c := s.channel(market.KindTrade)
+	for i := range c.holes {
+		for _, m := range c.holes[i].missing {
+			if m.from <= req.To && req.From <= m.to {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Interrupted says that nothing can be received of the given kinds from now on,
 // or that nothing came for too long. Every channel is meant where kinds is
 // empty. Cause is one of the market.Cause constants.
