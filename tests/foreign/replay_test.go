@@ -46,8 +46,8 @@ func TestReplay(t *testing.T) {
 			}
 			printed := harness.Must(t, time.Minute, "normalize", capture, "--kinds", "trade,book_delta").Out
 			tr := newTruth(t, slices.Collect(strings.Lines(printed)))
-			tr.sameTrades(t, "watched", got.WatchedTrades, 500)
-			tr.sameTrades(t, "fetched", got.FetchedTrades, 1)
+			tr.sameTrades(t, "watched", got.WatchedTrades, 500, false)
+			tr.sameTrades(t, "fetched", got.FetchedTrades, 1, false)
 			tr.sameBooks(t, "watched", got.WatchedBooks, 300, levels)
 			tr.sameBooks(t, "fetched", []book{got.FetchedBook}, 1, levels)
 			if first := got.WatchedBooks[0].Seq; got.FetchedBook.Seq < first {
