@@ -174,7 +174,9 @@ func (v *view) Release() {
 type source struct {
 	view *view
 	file *file
+	scan *part.Scan
 	rows part.Source
+	done bool
 }
 
 // Bounds implements [part.Source].
@@ -187,17 +189,24 @@ func (s *source) Priority() uint64 { return s.file.meta.LastSeq }
 
 // Next implements [part.Source].
 func (s *source) Next(ctx context.Context) (part.Span, error) {
+	if s.done {
+		return part.Span{}, io.EOF
+	}
 	if s.rows == nil {
 		f, err := s.file.get()
 		if err != nil {
 			return part.Span{}, err
 		}
-		rows := f.NewScan(s.view.s.Has, part.OneStream, s.view.s.Newest)
-		s.view.scans = append(s.view.scans, rows)
-		if s.rows = rows.Source(&s.file.meta.Ranges[0], s.view.s.From, s.view.s.To, s.Priority()); s.rows == nil {
+		s.scan = f.NewScan(s.view.s.Has, part.OneStream, s.view.s.Newest)
+		s.view.scans = append(s.view.scans, s.scan)
+		if s.rows = s.scan.Source(&s.file.meta.Ranges[0], s.view.s.From, s.view.s.To, s.Priority()); s.rows == nil {
 			return part.Span{}, io.EOF
 		}
 	}
 	span, err := s.rows.Next(ctx)
+	if errors.Is(err, io.EOF) { // a query over many files keeps a page of a few
+		s.scan.Free()
+		s.scan, s.rows, s.done = nil, nil, true
+	}
 	return span, s.file.content.judge(err)
 }

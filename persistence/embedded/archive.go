@@ -135,7 +135,7 @@ func (u *unit) Merge(stream market.StreamID, from, to int64) *part.Merge {
 		if r == nil || r.MaxTime < from || r.MinTime >= to {
 			continue
 		}
-		sources = append(sources, &lateSource{part: p, rng: r, from: from, to: to, scanOf: func(p *stored) (*part.Scan, error) {
+		sources = append(sources, &lateSource{part: p, rng: r, own: true, from: from, to: to, scanOf: func(p *stored) (*part.Scan, error) {
 			f, err := p.open(u.e)
 			if err != nil {
 				return nil, blame(p, err)

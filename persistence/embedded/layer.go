@@ -80,7 +80,7 @@ func (v *view) Sources(dst []part.Source, stream market.StreamID, access part.Ac
 		if r == nil || r.MaxTime < v.s.From || r.MinTime >= v.s.To {
 			continue
 		}
-		dst = append(dst, &lateSource{part: p, rng: r, scanOf: v.scanner(access), from: v.s.From, to: v.s.To})
+		dst = append(dst, &lateSource{part: p, rng: r, scanOf: v.scanner(access), own: access == part.OneStream, from: v.s.From, to: v.s.To})
 	}
 	return dst
 }
@@ -149,7 +149,11 @@ type lateSource struct {
 	rng      *part.Range
 	scanOf   scanner
 	from, to int64
-	source   part.Source
+	// own: nobody else reads the scan.
+	own    bool
+	scan   *part.Scan
+	source part.Source
+	done   bool
 }
 
 // Bounds implements [part.Source].
@@ -162,15 +166,22 @@ func (s *lateSource) Priority() uint64 { return s.part.meta.LastSeq }
 
 // Next implements [part.Source]. Its errors name the part.
 func (s *lateSource) Next(ctx context.Context) (part.Span, error) {
+	if s.done {
+		return part.Span{}, io.EOF
+	}
 	if s.source == nil {
-		file, err := s.scanOf(s.part)
-		if err != nil {
+		var err error
+		if s.scan, err = s.scanOf(s.part); err != nil {
 			return part.Span{}, err
 		}
-		if s.source = file.Source(s.rng, s.from, s.to, s.Priority()); s.source == nil {
+		if s.source = s.scan.Source(s.rng, s.from, s.to, s.Priority()); s.source == nil {
 			return part.Span{}, io.EOF
 		}
 	}
 	span, err := s.source.Next(ctx)
+	if errors.Is(err, io.EOF) && s.own { // a query over many parts keeps a page of a few
+		s.scan.Free()
+		s.scan, s.source, s.done = nil, nil, true
+	}
 	return span, blame(s.part, err)
 }

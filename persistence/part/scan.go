@@ -83,6 +83,12 @@ func (s *Scan) Close() {
 	s.group = -1
 }
 
+// Free is Close for a scan that is not read again: it gives back its page as well.
+func (s *Scan) Free() {
+	s.Close()
+	s.block, s.codes, s.readers, s.levels = nil, nil, nil, nil
+}
+
 // Source returns the rows of one instrument with ts in [from, to); nil when there
 // can be none. priority is the merge's.
 func (s *Scan) Source(r *Range, from, to int64, priority uint64) Source {
