@@ -63,6 +63,7 @@ func injected(t *testing.T, sim *harness.Simulator) []told {
 // other. What is missing is found, every trade is fetched again, no book is called
 // live that is not right, and what stays missing is in the ledger with its bounds.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	args, messages := []string{"--symbols", "2", "--stale-for", "4s"}, int64(250)
 	// Without numbers a book is known by its millisecond: no two events in one.
 	rate, slow := "200", "200"

@@ -45,9 +45,10 @@ var outages = []outage{
 		return w.node
 	}},
 	{"half open", func(t *testing.T, w *watched) *harness.Node {
+		before := w.gaps(t)
 		w.each((*wire).freeze)
 		// Nothing ends these connections but the collector's own watchdog.
-		w.awaitStale(t)
+		w.awaitGaps(t, before)
 		return w.node
 	}},
 	{"down", func(t *testing.T, w *watched) *harness.Node {
@@ -67,14 +68,27 @@ var outages = []outage{
 	}},
 }
 
-// awaitStale waits until no book is called live any more.
-func (w *watched) awaitStale(t *testing.T) {
+// gaps are how many gaps each stream has had.
+func (w *watched) gaps(t *testing.T) map[*stream]int64 {
+	t.Helper()
+	all := map[*stream]int64{}
+	for _, s := range w.streams {
+		f, err := s.figures(w.node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range f.Channels {
+			all[s] += c.Gaps
+		}
+	}
+	return all
+}
+
+// awaitGaps waits until each stream has had another.
+func (w *watched) awaitGaps(t *testing.T, before map[*stream]int64) {
 	t.Helper()
 	for _, s := range w.streams {
-		harness.Await(t, 30*time.Second, s.String()+" to be found dead", func() bool {
-			f, err := s.figures(w.node)
-			return err == nil && !f.Live
-		})
+		harness.Await(t, 30*time.Second, s.String()+" to be found dead", func() bool { return w.gaps(t)[s] > before[s] })
 	}
 }
 
@@ -104,6 +118,7 @@ func (w *watched) throttled(t *testing.T, status int, d time.Duration) *harness.
 // trades in the store are those that were, or the ledger has the exact hole; and no
 // book was ever called live that was not right.
 func TestOutages(t *testing.T) {
+	t.Parallel()
 	_, streams := simulate(t, "--symbols", "2", "--rate", "200")
 	w := &watched{streams: streams, settings: settings(streams, nil), long: harness.Rounds(t) > 3}
 	begin := time.Now()

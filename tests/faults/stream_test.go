@@ -19,6 +19,7 @@ import (
 // stream is one instrument that is collected, and what really happened on it.
 type stream struct {
 	exchange, market, symbol string
+	kinds                    []string // that the market has
 	truth                    *simulated
 	wire                     *wire
 }
@@ -36,7 +37,7 @@ func simulate(t *testing.T, args ...string) (*harness.Simulator, []*stream) {
 		w := newWire(t, m.WS, m.REST)
 		for _, symbol := range m.Symbols {
 			all = append(all, &stream{
-				exchange: m.Exchange, market: m.Market, symbol: symbol, wire: w,
+				exchange: m.Exchange, market: m.Market, symbol: symbol, kinds: m.Kinds, wire: w,
 				truth: &simulated{sim: sim, exchange: m.Exchange, market: m.Market, symbol: symbol, legacy: legacy},
 			})
 		}
@@ -92,6 +93,7 @@ type figures struct {
 	Live     bool `json:"live"`
 	Channels []struct {
 		Kind       string `json:"kind"`
+		Proof      string `json:"proof"`
 		Records    int64  `json:"records"`
 		Gaps       int64  `json:"gaps"`
 		Open       int64  `json:"open_gaps"`

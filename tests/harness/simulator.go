@@ -26,7 +26,7 @@ type Simulator struct {
 type SimulatedMarket struct {
 	Exchange, Market string
 	WS, REST         string // as the settings ws_url and rest_url want them
-	Symbols          []string
+	Symbols, Kinds   []string
 }
 
 // Simulate starts the simulator. It lives as long as the test.
@@ -80,7 +80,7 @@ func (s *Simulator) said() string {
 var (
 	simExchange = regexp.MustCompile(`^# exchanges/([a-z0-9-]+)\.yaml$`)
 	simMarket   = regexp.MustCompile(`^ {2}([a-z]+):$`)
-	simValue    = regexp.MustCompile(`^ {4}(ws_url|rest_url|symbols): (.+)$`)
+	simValue    = regexp.MustCompile(`^ {4}(ws_url|rest_url|symbols|data_types): (.+)$`)
 	simTruth    = regexp.MustCompile(`^# the truth, and control: (\S+)$`)
 )
 
@@ -101,8 +101,10 @@ func (s *Simulator) read() bool {
 				at.WS = m[2]
 			case "rest_url":
 				at.REST = m[2]
-			default:
+			case "symbols":
 				at.Symbols = strings.Split(strings.Trim(m[2], "[]"), ", ")
+			default:
+				at.Kinds = strings.Split(strings.Trim(m[2], "[]"), ", ")
 			}
 		} else if m := simTruth.FindStringSubmatch(line); m != nil {
 			s.Truth = m[1]
