@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -96,7 +97,7 @@ func (a *aging) Stats(ctx context.Context) (persistence.Stats, error) {
 func TestSuite(t *testing.T) {
 	var moved [2]int64
 	defer func() {
-		if t.Logf("%d rows were archived, %d forgotten", moved[0], moved[1]); moved[0] == 0 || moved[1] == 0 {
+		if t.Logf("%d rows were archived, %d forgotten", moved[0], moved[1]); flag.Lookup("test.run").Value.String() == "" && (moved[0] == 0 || moved[1] == 0) {
 			t.Error("nothing has moved")
 		}
 	}()
