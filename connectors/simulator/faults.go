@@ -29,7 +29,8 @@ const (
 	Crossed
 	// Disconnect: the connection ends, every other time in the middle of a frame.
 	Disconnect
-	// Stale: a stream falls silent for a while.
+	// Stale: an instrument falls silent for a while, all of its streams on a
+	// connection.
 	Stale
 	// RateLimit: REST calls are refused for a while (429), and whoever does not wait
 	// is banned (418).

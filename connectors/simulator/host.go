@@ -141,7 +141,7 @@ func (h *host) accept(w http.ResponseWriter, r *http.Request) {
 	}
 	c.ws, c.net, c.talk = ws, ws.NetConn(), talk
 	if !c.open(&opening) {
-		reset(c.net) // the server is closing
+		reset(c.net) // the host has gone meanwhile
 		return
 	}
 	c.serve()
@@ -192,9 +192,10 @@ func (h *host) answer(r *http.Request, header http.Header) Answer {
 	return a
 }
 
-// enter adds a connection; false when the server is closing. The lock is held.
+// enter adds a connection; false when the host has gone while it was made. The
+// lock is held.
 func (h *host) enter(c *socket) bool {
-	if h.closing {
+	if now := h.present(); h.closing || now < h.down || h.limits.banned && now < h.limits.until {
 		return false
 	}
 	h.sockets[c] = true

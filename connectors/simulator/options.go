@@ -47,7 +47,7 @@ type Options struct {
 	NoLimits bool
 	// Clock is the clock; nil is the system's.
 	Clock Clock
-	// Log is told of connections that end, and of faults at debug level; nil is
+	// Log is told of clients that are too slow, and of faults at debug level; nil is
 	// nobody.
 	Log *zap.Logger
 }
@@ -59,9 +59,11 @@ type Clock interface {
 	After(d time.Duration) <-chan time.Time
 }
 
-type systemClock struct{}
+// systemClock goes by the machine's monotonic clock: an exchange's time does not
+// step when the machine's does.
+type systemClock struct{ start time.Time }
 
-func (systemClock) Now() time.Time                         { return time.Now() }
+func (c systemClock) Now() time.Time                       { return c.start.Add(time.Since(c.start)) }
 func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
 // The bounds of what can be asked for.
@@ -123,7 +125,7 @@ func (o *Options) complete() {
 		o.Genesis = Genesis
 	}
 	if o.Clock == nil {
-		o.Clock = systemClock{}
+		o.Clock = systemClock{time.Now()}
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()

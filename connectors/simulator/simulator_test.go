@@ -52,6 +52,7 @@ func faults(t testing.TB, text string) simulator.Faults {
 type client struct {
 	t    testing.TB
 	conn *websocket.Conn
+	n    int
 }
 
 func dial(t testing.TB, e simulator.Endpoint, streams ...string) *client {
@@ -62,11 +63,15 @@ func dial(t testing.TB, e simulator.Endpoint, streams ...string) *client {
 	}
 	resp.Body.Close()
 	t.Cleanup(func() { conn.Close() })
-	return &client{t, conn}
+	return &client{t: t, conn: conn}
 }
 
-// read gives the next frame, or an error.
+// read gives the next frame, or an error. A connection that never ends fails the
+// test.
 func (c *client) read() ([]byte, error) {
+	if c.n++; c.n > 100_000 {
+		c.t.Fatal("the connection goes on and on")
+	}
 	if err := c.conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		c.t.Fatal(err)
 	}
@@ -348,10 +353,10 @@ func TestHalfOpen(t *testing.T) {
 	}
 }
 
-// One stream is silent for a while, the other goes on.
+// An instrument is silent for a while, on all of its streams; the other goes on.
 func TestStale(t *testing.T) {
 	s, e := simulate(t, simulator.Options{Seed: 5, StaleFor: 500 * time.Millisecond})
-	c := dial(t, e, "btcusdt@trade", "ethusdt@trade")
+	c := dial(t, e, "btcusdt@trade", "ethusdt@trade", "btcusdt@depth@100ms", "ethusdt@depth@100ms")
 	c.events(10)
 	if err := s.SetFaults(faults(t, "stale=0.005")); err != nil {
 		t.Fatal(err)
@@ -366,7 +371,14 @@ func TestStale(t *testing.T) {
 	for len(list) < 2000 {
 		list = append(list, c.events(100)...)
 	}
-	for _, f := range s.Faults(simulator.FaultQuery{}) {
+	told := s.Faults(simulator.FaultQuery{})
+	if len(told)%2 != 0 {
+		t.Errorf("%d streams are silent, of two for each instrument", len(told))
+	}
+	for _, f := range told {
+		if f.Channel != "trade" {
+			continue
+		}
 		if f.Frames < 20 || f.LastSeq-f.FirstSeq+1 != f.Frames {
 			t.Errorf("%s lost %d frames, trades %d to %d", f.Symbol, f.Frames, f.FirstSeq, f.LastSeq)
 		}

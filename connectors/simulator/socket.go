@@ -73,8 +73,8 @@ func appendFrame(dst []byte, op byte, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// open enters the host and does what the URL asked for; false when the host is
-// closing.
+// open enters the host and does what the URL asked for; false when the host has
+// gone.
 func (c *socket) open(r *Reply) bool {
 	c.host.mu.Lock()
 	defer c.host.mu.Unlock()

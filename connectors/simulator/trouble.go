@@ -131,8 +131,8 @@ func (h *host) lie(f Fault, dice uint64, l *listener, ev *Event) {
 	case Gap:
 		t.skip = 1 + int64(dice%(longestGap-1))
 	case Stale:
-		t.until = ev.Sent + int64(h.server.o.StaleFor)
-		in.Until = t.until
+		h.silence(l, ev)
+		return
 	case Dup:
 		h.tell(l, ev)
 		h.tell(l, ev)
@@ -162,6 +162,22 @@ func (h *host) lie(f Fault, dice uint64, l *listener, ev *Event) {
 		c.fallSilent()
 	}
 	t.number = h.server.faults.add(in)
+}
+
+// silence lets all streams of an instrument on a connection be silent for a while.
+func (h *host) silence(l *listener, ev *Event) {
+	until := ev.Sent + int64(h.server.o.StaleFor)
+	for _, other := range l.stream.listeners {
+		if other.socket != l.socket || other.trouble.until > ev.Sent {
+			continue
+		}
+		in := h.injected(Stale, other, ev)
+		if other != l {
+			in.Frames, in.FirstSeq, in.LastSeq, in.Snapshot = 0, 0, 0, false
+		}
+		in.Until, other.trouble.until = until, until
+		other.trouble.number = h.server.faults.add(in)
+	}
 }
 
 // injected describes a fault.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/connectors/all"
@@ -75,6 +77,7 @@ func simulate(ctx context.Context, s streams, o simulateOptions) error {
 	if err != nil {
 		return err
 	}
+	opts.Log = warnings(s.err)
 	server, err := simulator.Start(ctx, opts)
 	if err != nil {
 		return err
@@ -90,6 +93,12 @@ func simulate(ctx context.Context, s streams, o simulateOptions) error {
 	case err := <-server.Failed():
 		return fmt.Errorf("a simulated exchange ended: %w", err)
 	}
+}
+
+// warnings writes what deserves notice for people to read.
+func warnings(w io.Writer) *zap.Logger {
+	cfg := zap.NewDevelopmentEncoderConfig()
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(cfg), zapcore.Lock(zapcore.AddSync(w)), zapcore.WarnLevel))
 }
 
 // options are the simulator's, or an error of usage.
