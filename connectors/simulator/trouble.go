@@ -50,6 +50,8 @@ func possible(f Fault, l *listener, ev *Event) bool {
 		return l.Checksum && ev.Book != nil
 	case Crossed:
 		return ev.Book != nil && !ev.Book.Snapshot
+	case Reorder:
+		return l.trouble.held == nil // one frame is late already, and comes after this one
 	}
 	return true
 }
@@ -137,11 +139,7 @@ func (h *host) lie(f Fault, dice uint64, l *listener, ev *Event) {
 		h.tell(l, ev)
 		h.tell(l, ev)
 	case Reorder:
-		if frame := c.talk.Append(nil, l.Subscription, ev); t.held == nil {
-			t.held = frame
-		} else {
-			h.send(l, frame)
-		}
+		t.held = c.talk.Append(nil, l.Subscription, ev)
 	case BadChecksum:
 		ev.BadChecksum = true
 		h.tell(l, ev)
