@@ -14,6 +14,7 @@ import (
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/persistence/cold"
 	"github.com/marketprism/marketprism/persistence/embedded"
 	"github.com/marketprism/marketprism/persistence/journal"
 )
@@ -94,22 +95,16 @@ type StorageService struct {
 	Storage  Tiers           `yaml:"storage" doc:"The two tiers and how long each keeps its rows."`
 }
 
-// Tiers is owned by package persistence.
+// Tiers are the two stores, and how rows move between them.
 type Tiers struct {
-	Hot  HotTier  `yaml:"hot_storage" doc:"Recent rows."`
-	Cold ColdTier `yaml:"cold_storage" doc:"Archived rows, hive-partitioned Parquet."`
+	Hot       storage.HotConfig       `yaml:"hot_storage" doc:"Recent rows."`
+	Cold      cold.Config             `yaml:"cold_storage" doc:"Archived rows, hive-partitioned Parquet."`
+	Lifecycle storage.LifecycleConfig `yaml:"lifecycle" doc:"When rows move from the one to the other."`
 }
 
-// HotTier is owned by package persistence.
-type HotTier struct {
-	TTLHours  int `yaml:"ttl_hours" min:"1" max:"87600" doc:"Age in hours at which rows leave the hot store, after they have been archived."`
-	MaxSizeMB int `yaml:"max_size_mb" min:"0" doc:"Size in MB at which rows are archived early; 0 is no limit."`
-}
-
-// ColdTier is owned by package persistence/cold.
-type ColdTier struct {
-	Path    string `yaml:"path" doc:"Directory; empty is cold/ inside node.data_dir."`
-	TTLDays int    `yaml:"ttl_days" min:"0" max:"36500" doc:"Age in days at which rows are deleted; 0 keeps them for ever."`
+// Policy is when rows move and go.
+func (t Tiers) Policy() storage.Policy {
+	return storage.Policy{Hot: t.Hot, Lifecycle: t.Lifecycle, ColdTTLDays: t.Cold.TTLDays}
 }
 
 // CollectorService is the market-data-collector.
@@ -144,6 +139,7 @@ type MonitoringService struct {
 // Default returns the built-in defaults, without the exchanges: theirs are the
 // files of exchanges/, which are embedded.
 func Default() Config {
+	policy := storage.DefaultPolicy()
 	return Config{
 		Node: Node{DataDir: "./data", Listen: "127.0.0.1"},
 		Log:  Log{Level: "info", Format: "auto"},
@@ -159,7 +155,7 @@ func Default() Config {
 			Journal:  journal.DefaultConfig(),
 			Actors:   storage.DefaultConfig(),
 			Recorder: recorder.DefaultConfig(),
-			Storage:  Tiers{Hot: HotTier{TTLHours: 72}},
+			Storage:  Tiers{Hot: policy.Hot, Cold: cold.DefaultConfig(), Lifecycle: policy.Lifecycle},
 		},
 		Collector:  CollectorService{Port: 8082, Exchanges: []string{"binance"}, Streams: collector.DefaultConfig(), Live: live.DefaultConfig()},
 		Scheduler:  SchedulerService{Port: 8081, Scheduler: Scheduler{MaxConcurrentTasks: 10}},

@@ -5,5 +5,5 @@ package config
 // that a file uses is named once at start. docs/configuration.md lists them.
 var legacyKeys = map[string]string{
 	"scheduler-service.scheduler.check_interval_seconds":   "has no effect: a task fires when it is due, nothing polls",
-	"data-storage-service.storage.hot_storage.max_size_mb": "is a size on disk here, not in memory: rows beyond it are archived early, never dropped",
+	"data-storage-service.storage.hot_storage.max_size_mb": "is a size on disk here, not in memory: the oldest rows beyond it are archived early, and none is dropped that is not archived, unless lifecycle.archive is false",
 }

@@ -35,6 +35,10 @@ type Options struct {
 	ReaderID string
 	// FullCopy says that the engine keeps everything on this node.
 	FullCopy bool
+	// Tiers moves rows between the hot store and the cold one; nil: nothing is moved.
+	Tiers persistence.Tiers
+	// Policy is when; the zero value is DefaultPolicy.
+	Policy Policy
 	// Recorder takes the writes of clients, into shard 0; nil refuses them.
 	Recorder persistence.Recorder
 	// Registerer of the metrics; nil keeps them unexported.
@@ -52,6 +56,10 @@ type Handle struct {
 	leases    chan struct{} // a place for each open lease
 	router    atomic.Pointer[ref]
 	adopting  sync.Mutex
+
+	lifecycleAt atomic.Pointer[ref]
+	operations  operations
+	policy      atomic.Pointer[Policy]
 }
 
 type ref struct {
@@ -74,9 +82,15 @@ func New(o Options) (*Handle, error) {
 	}
 	h := &Handle{options: o, lifecycle: &upkeep{}, leases: make(chan struct{}, o.Config.MaxLeases)}
 	for k := range o.Shards {
-		h.shards = append(h.shards, &progress{shard: k})
+		h.shards = append(h.shards, newProgress(k))
 	}
-	var err error
+	if o.Policy == (Policy{}) {
+		o.Policy = DefaultPolicy()
+	}
+	err := h.SetPolicy(o.Policy)
+	if err != nil {
+		return nil, err
+	}
 	if h.metrics, err = newMetrics(h, o.Registerer); err != nil {
 		return nil, fmt.Errorf("storage metrics: %w", err)
 	}
@@ -178,7 +192,24 @@ func (h *Handle) Stats(ctx context.Context) (persistence.Stats, error) {
 	return ask[persistence.Stats](ctx, h, stats{ctx})
 }
 
-// Parts lists the published files.
+// ColdStats counts what is archived; it has no place where this node has no cold
+// store.
+func (h *Handle) ColdStats() persistence.ColdStats {
+	if h.options.Tiers == nil {
+		return persistence.ColdStats{Tables: []persistence.TableStats{}, Archived: []persistence.ArchivedTo{}, Damaged: []persistence.Quarantined{}}
+	}
+	return h.options.Tiers.ColdStats()
+}
+
+// ColdParts lists the archived files; persistence.ErrAway.
+func (h *Handle) ColdParts() ([]persistence.PartInfo, error) {
+	if h.options.Tiers == nil {
+		return nil, nil
+	}
+	return h.options.Tiers.ColdParts()
+}
+
+// Parts lists the published files of the hot store.
 func (h *Handle) Parts(ctx context.Context) ([]persistence.PartInfo, error) {
 	return ask[[]persistence.PartInfo](ctx, h, parts{ctx})
 }
@@ -279,7 +310,10 @@ func (h *Handle) reached(ctx context.Context, shard int, seq uint64) error {
 const faultLook = 500 * time.Millisecond
 
 func ask[T any](ctx context.Context, h *Handle, message any) (T, error) {
-	r := h.router.Load()
+	return askAt[T](ctx, h.router.Load(), message)
+}
+
+func askAt[T any](ctx context.Context, r *ref, message any) (T, error) {
 	if r == nil {
 		var zero T
 		return zero, supervise.ErrStopped

@@ -20,26 +20,41 @@ type metrics struct {
 	publishFailures          *prometheus.CounterVec
 	delay                    *prometheus.HistogramVec
 	requests                 *prometheus.HistogramVec
+	operations               *prometheus.CounterVec
+	operationSeconds         *prometheus.HistogramVec
+	archived                 *prometheus.CounterVec
+	forgotten, deleted       prometheus.Counter
 
 	appliedSeq, positionSeq, registeredSeq, faults, leases catalogue.Reading
+	lag, coldUp, coldFiles, coldBytes, coldRows            catalogue.Reading
 }
 
 func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
-		handle:          h,
-		messages:        catalogue.NewCounterVec(catalogue.ReaderMessages),
-		records:         catalogue.NewCounterVec(catalogue.ReaderRecords),
-		waits:           catalogue.NewCounterVec(catalogue.ReaderBacklogWait),
-		publishFailures: catalogue.NewCounterVec(catalogue.ReaderPublishFailures),
-		delay:           catalogue.NewHistogramVec(catalogue.StreamPublishToStore),
-		requests:        catalogue.NewHistogramVec(catalogue.StorageRequest),
-		appliedSeq:      catalogue.NewReading(catalogue.ReaderApplied),
-		positionSeq:     catalogue.NewReading(catalogue.ReaderDurable),
-		registeredSeq:   catalogue.NewReading(catalogue.ReaderRegistered),
-		faults:          catalogue.NewReading(catalogue.ReaderFaulted),
-		leases:          catalogue.NewReading(catalogue.StorageLeases),
+		handle:           h,
+		messages:         catalogue.NewCounterVec(catalogue.ReaderMessages),
+		records:          catalogue.NewCounterVec(catalogue.ReaderRecords),
+		waits:            catalogue.NewCounterVec(catalogue.ReaderBacklogWait),
+		publishFailures:  catalogue.NewCounterVec(catalogue.ReaderPublishFailures),
+		delay:            catalogue.NewHistogramVec(catalogue.StreamPublishToStore),
+		requests:         catalogue.NewHistogramVec(catalogue.StorageRequest),
+		operations:       catalogue.NewCounterVec(catalogue.StorageOperations),
+		operationSeconds: catalogue.NewHistogramVec(catalogue.StorageOperationSeconds),
+		archived:         catalogue.NewCounterVec(catalogue.StorageArchivedRows),
+		forgotten:        catalogue.NewCounter(catalogue.StorageForgottenRows),
+		deleted:          catalogue.NewCounter(catalogue.ColdDeletedRows),
+		lag:              catalogue.NewReading(catalogue.StorageArchiveLag),
+		coldUp:           catalogue.NewReading(catalogue.ColdUp),
+		coldFiles:        catalogue.NewReading(catalogue.ColdFiles),
+		coldBytes:        catalogue.NewReading(catalogue.ColdBytes),
+		coldRows:         catalogue.NewReading(catalogue.ColdRows),
+		appliedSeq:       catalogue.NewReading(catalogue.ReaderApplied),
+		positionSeq:      catalogue.NewReading(catalogue.ReaderDurable),
+		registeredSeq:    catalogue.NewReading(catalogue.ReaderRegistered),
+		faults:           catalogue.NewReading(catalogue.ReaderFaulted),
+		leases:           catalogue.NewReading(catalogue.StorageLeases),
 	}
-	if err := catalogue.Register(reg, m.messages, m.records, m.waits, m.publishFailures, m.delay, m.requests, m); err != nil {
+	if err := catalogue.Register(reg, m.messages, m.records, m.waits, m.publishFailures, m.delay, m.requests, m.operations, m.operationSeconds, m.archived, m.forgotten, m.deleted, m); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -47,7 +62,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	catalogue.Describe(ch, m.appliedSeq, m.positionSeq, m.registeredSeq, m.faults, m.leases)
+	catalogue.Describe(ch, m.appliedSeq, m.positionSeq, m.registeredSeq, m.faults, m.leases, m.lag, m.coldUp, m.coldFiles, m.coldBytes, m.coldRows)
 }
 
 // Collect implements prometheus.Collector.
@@ -64,6 +79,29 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		m.faults.Send(ch, stuck, name)
 	}
 	m.leases.Send(ch, float64(len(m.handle.leases)))
+	if m.handle.options.Tiers == nil {
+		return
+	}
+	m.lag.Send(ch, m.handle.Lag().Seconds())
+	st, up := m.handle.ColdStats(), 0.0
+	if st.Problem == "" {
+		up = 1
+	}
+	m.coldUp.Send(ch, up)
+	for _, t := range st.Tables {
+		m.coldFiles.Send(ch, float64(t.Parts), t.Table)
+		m.coldBytes.Send(ch, float64(t.Bytes), t.Table)
+		m.coldRows.Send(ch, float64(t.Rows), t.Table)
+	}
+}
+
+// operation counts one that is over.
+func (m *metrics) operation(o Operation) {
+	m.operations.WithLabelValues(string(o.Job), o.State).Inc()
+	m.operationSeconds.WithLabelValues(string(o.Job)).Observe(o.Finished.Sub(o.Started).Seconds())
+	for table, rows := range o.ByTable {
+		m.archived.WithLabelValues(table).Add(float64(rows))
+	}
 }
 
 func (m *metrics) applied(shard int, next *parcel) {

@@ -232,6 +232,11 @@ func (l *pipeline) apply(ctx context.Context) error {
 			l.empty <- next
 		case <-tick.C:
 		case <-l.publisher.progressed:
+		case <-l.p.flush:
+			if _, err := l.seal(); err != nil && !errors.Is(err, persistence.ErrBacklog) {
+				return err
+			}
+			l.publisher.poke()
 		case err := <-l.publisher.failed:
 			return err
 		case <-ctx.Done():

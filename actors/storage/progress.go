@@ -45,6 +45,20 @@ type progress struct {
 	adopting    bool   // an adoption uses the engine in the reader's place
 
 	reader atomic.Pointer[ref]
+
+	flush     chan struct{} // what is applied is to be published now
+	published chan struct{} // closed at the next publication
+}
+
+func newProgress(shard int) *progress {
+	return &progress{shard: shard, flush: make(chan struct{}, 1), published: make(chan struct{})}
+}
+
+// nextPublished is closed when the next publication has succeeded.
+func (p *progress) nextPublished() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.published
 }
 
 // Read is the last message that a reader has applied.
@@ -124,6 +138,18 @@ type upkeep struct {
 	err         error // of the last run
 	at          time.Time
 	quarantined []persistence.Quarantined
+	cold        error // why the cold store does not answer
+}
+
+// setCold notes how the cold store answered, and tells when that has changed.
+func (u *upkeep) setCold(err error, changed func(away bool)) {
+	u.mu.Lock()
+	was := u.cold
+	u.cold = err
+	u.mu.Unlock()
+	if (was == nil) != (err == nil) {
+		changed(err != nil)
+	}
 }
 
 func (u *upkeep) set(at time.Time, quarantined []persistence.Quarantined, err error) {
@@ -155,5 +181,7 @@ func (h *Handle) Health() (failures, warnings []error) {
 		failures, warnings = append(failures, f...), append(warnings, w...)
 	}
 	f, w := h.lifecycle.health()
+	failures, warnings = append(failures, f...), append(warnings, w...)
+	f, w = h.tiersHealth()
 	return append(failures, f...), append(warnings, w...)
 }

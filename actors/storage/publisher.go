@@ -93,7 +93,11 @@ func (u *publisher) publish(ctx context.Context) error {
 	for pause := firstPause; ; pause = min(2*pause, u.l.h.options.Config.PublishRetry) {
 		err := u.l.engine.Publish(ctx, u.l.shard)
 		if err == nil {
-			p.set(func(p *progress) { p.publish, p.failures, p.publishedAt = nil, 0, time.Now() })
+			p.set(func(p *progress) {
+				p.publish, p.failures, p.publishedAt = nil, 0, time.Now()
+				close(p.published)
+				p.published = make(chan struct{})
+			})
 			signal(u.progressed)
 			return nil
 		}

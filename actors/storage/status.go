@@ -21,8 +21,49 @@ type Status struct {
 	Maintained time.Time `json:"maintained"`
 	// Quarantined lists files that were found damaged and moved aside.
 	Quarantined []persistence.Quarantined `json:"quarantined"`
+	// Archiving is how rows move to the cold store.
+	Archiving Archiving `json:"archiving"`
 	// Writable says whether this node takes writes, now.
 	Writable bool `json:"writable"`
+}
+
+// Archiving is how rows move to the cold store, and how that is.
+type Archiving struct {
+	// Cold counts what is archived; its place is "" where there is no cold store.
+	Cold persistence.ColdStats `json:"cold"`
+	// Automatic says whether rows are archived by themselves, Interval how often, in
+	// seconds, and After at which age.
+	Automatic bool    `json:"automatic"`
+	Interval  float64 `json:"interval_seconds"`
+	After     float64 `json:"after_seconds"`
+	// Lag is how long ago the oldest row arrived that is not archived, in seconds.
+	Lag float64 `json:"lag_seconds"`
+	// Waiting counts the rows that are not archived.
+	Waiting int64 `json:"waiting_rows"`
+	// HotTTL and ColdTTL are in seconds; a ColdTTL of 0 is for ever. HotLimit is in
+	// bytes; 0 is none.
+	HotTTL   float64 `json:"hot_ttl_seconds"`
+	HotLimit int64   `json:"hot_limit_bytes"`
+	ColdTTL  float64 `json:"cold_ttl_seconds"`
+	// Operations are the last ones, newest first.
+	Operations []Operation `json:"operations"`
+}
+
+// operationsShown is how many operations a status has.
+const operationsShown = 20
+
+func (h *Handle) archiving() Archiving {
+	p := h.Policy()
+	a := Archiving{
+		Cold: h.ColdStats(), Automatic: p.Lifecycle.Archive && h.options.Tiers != nil, Interval: p.interval().Seconds(), After: p.archiveAfter().Seconds(),
+		Lag: h.Lag().Seconds(), HotTTL: p.ttl().Seconds(), HotLimit: p.sizeLimit(), ColdTTL: float64(p.ColdTTLDays) * 24 * 3600,
+		Operations: h.Operations(),
+	}
+	a.Operations = a.Operations[:min(len(a.Operations), operationsShown)]
+	if h.options.Tiers != nil {
+		a.Waiting, _ = h.options.Tiers.Waiting(nil, time.Now())
+	}
+	return a
 }
 
 // ShardStatus is how far one shard is.
@@ -63,7 +104,8 @@ func (h *Handle) status(ctx context.Context) (Status, error) {
 	s := Status{
 		Leases: len(h.leases), MaxLeases: cap(h.leases),
 		Failures: []string{}, Warnings: []string{}, Quarantined: []persistence.Quarantined{},
-		Writable: h.options.Recorder != nil && h.options.Recorder.Accepting(),
+		Archiving: h.archiving(),
+		Writable:  h.options.Recorder != nil && h.options.Recorder.Accepting(),
 	}
 	failures, warnings := h.Health()
 	for _, err := range failures {

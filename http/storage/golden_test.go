@@ -126,14 +126,17 @@ func TestGoldenQuery(t *testing.T) {
 		{name: "stored candles, of which there are none", path: "candles/binance/BTCUSDT?source=exchange&interval=1h", status: 200,
 			want: `{"status":"success","interval":"1h","source":"exchange","data":[],"count":0,` + done + `}`},
 		{name: "parts", path: "parts?kind=trades", status: 200,
-			want: `{"status":"success","data":[{"table":"trades","path":"/data/trades/1.parquet","bytes":10,"rows":2,"min_time_ns":1,"max_time_ns":2,"shard":0,"first_seq":1,"last_seq":3,"created":"2024-08-08T12:00:05Z","checksum":"00112233445566aa"}],"count":1,` + done + `}`},
+			want: `{"status":"success","data":[{"table":"trades","tier":"hot","path":"/data/trades/1.parquet","bytes":10,"rows":2,"min_time_ns":1,"max_time_ns":2,"shard":0,"first_seq":1,"last_seq":3,"created":"2024-08-08T12:00:05Z","checksum":"00112233445566aa"},` +
+				`{"table":"trades","tier":"cold","path":"s3://host/bucket/2.parquet","bytes":9,"rows":1,"min_time_ns":0,"max_time_ns":0,"shard":0,"first_seq":0,"last_seq":0,"created":"2024-08-08T12:00:05Z","checksum":""}],"count":2,` + done + `}`},
 		{name: "status", path: "status", status: 200,
 			want: `{"status":"success","data":{"shards":[{"shard":0,"state":"reading","applied":7,"position":5,"registered":5,"last":{"seq":0,"stored":"0001-01-01T00:00:00Z","pending":0},"published":"2024-08-08T12:00:05Z","waiting":false,"journal":{"first":1,"last":9,"lag":2,"bytes":100,"max_bytes":1000,"readers":[]}}],` +
-				`"failures":[],"warnings":[],"leases":0,"max_leases":256,"maintained":"2024-08-08T12:00:05Z","quarantined":[],"writable":true,` +
+				`"failures":[],"warnings":[],"leases":0,"max_leases":256,"maintained":"2024-08-08T12:00:05Z","quarantined":[],` +
+				`"archiving":{"cold":{"place":"/cold","open":true,"corrupt":false,"tables":[{"table":"trades","rows":5,"bytes":3000000,"parts":2,"memory_rows":0}],"archived":[],"damaged":[]},` +
+				`"automatic":false,"interval_seconds":0,"after_seconds":0,"lag_seconds":0,"waiting_rows":0,"hot_ttl_seconds":0,"hot_limit_bytes":0,"cold_ttl_seconds":0,"operations":[]},"writable":true,` +
 				`"recorders":[{"shard":0,"state":"accepting","incarnation":"","batches":0,"entries":0,"bytes":0,"limit_bytes":64,"seq":0,"acknowledged":"2024-08-08T12:00:05Z","no_credit_total":0}]},` + done + `}`},
 		{name: "stats", path: "stats", status: 200,
-			want: `{"status":"success","data":{"hot_storage":{"trades_count":2,"tickers_count":0,"orderbooks_count":0,"size_mb":0.5},"cold_storage":{"trades_count":0,"tickers_count":0,"orderbooks_count":0,"size_gb":0},` +
-				`"operations":{"total_reads":8,"total_writes":1,"total_archives":0,"total_cleanups":0},"tables":[{"table":"trades","rows":2,"bytes":500000,"parts":1,"memory_rows":0}],"superseded_rows":0,"quarantined":[]},` + done + `}`},
+			want: `{"status":"success","data":{"hot_storage":{"trades_count":2,"tickers_count":0,"orderbooks_count":0,"size_mb":0.5},"cold_storage":{"trades_count":5,"tickers_count":0,"orderbooks_count":0,"size_gb":0.003,"available":true},` +
+				`"operations":{"total_reads":8,"total_writes":1,"total_archives":0,"total_cleanups":0},"tables":[{"table":"trades","rows":2,"bytes":500000,"parts":1,"memory_rows":0}],"cold_tables":[{"table":"trades","rows":5,"bytes":3000000,"parts":2,"memory_rows":0}],"superseded_rows":0,"quarantined":[]},` + done + `}`},
 	})
 }
 
@@ -181,9 +184,21 @@ func TestRefusals(t *testing.T) {
 		{name: "interval", path: "candles/binance/BTCUSDT?interval=7m", status: 422, pointer: "/interval"},
 		{name: "kind of parts", path: "parts?kind=book_top", status: 422, pointer: "/kind"},
 		{name: "parquet, later", path: "query/trade/binance/BTCUSDT?format=parquet", status: 501},
-		{name: "archive, later", path: "cold/archive", body: `{}`, status: 501},
-		{name: "cold trades, later", path: "cold/trades/binance/BTCUSDT", status: 501},
-		{name: "cleanup, later", path: "lifecycle/cleanup", body: `{}`, status: 501},
+		{name: "archive of what", path: "cold/archive", body: `{"data_type":"spoons"}`, status: 422, pointer: "/data_type", says: "spoons"},
+		{name: "archive of several and nothing", path: "cold/archive", body: `{"data_type":"trades,,tickers"}`, status: 422, pointer: "/data_type"},
+		{name: "archive of what will be", path: "cold/archive", body: `{"cutoff_hours":-1}`, status: 422, pointer: "/cutoff_hours"},
+		{name: "archive for ever", path: "cold/archive", body: `{"cutoff_hours":1e300}`, status: 422, pointer: "/cutoff_hours"},
+		{name: "archive by text", path: "cold/archive", body: `{"cutoff_hours":"24"}`, status: 422, pointer: "/cutoff_hours"},
+		{name: "archive of a list", path: "cold/archive", body: `[]`, status: 422},
+		{name: "archive of no JSON", path: "cold/archive", body: `{`, status: 400},
+		{name: "cleanup of what will be", path: "lifecycle/cleanup", body: `{"retention_hours":-0.5}`, status: 422, pointer: "/retention_hours"},
+		{name: "cleanup by a list", path: "lifecycle/cleanup", body: `{"retention_hours":[1]}`, status: 422, pointer: "/retention_hours"},
+		{name: "an operation that nobody began", path: "operations/x%2F..%2Fy", status: 404},
+		{name: "history of no limit", path: "cold/trades/binance/BTCUSDT?limit=0", status: 422, pointer: "/limit"},
+		{name: "history that runs backwards", path: "cold/trades/binance/BTCUSDT?start_date=2024-02-01&end_date=2024-01-01", status: 422, pointer: "/end_date"},
+		{name: "history of no date", path: "cold/trades/binance/BTCUSDT?start_date=yesterday", status: 422, pointer: "/start_date"},
+		{name: "history of no tier", path: "cold/trades/binance/BTCUSDT?tier=tepid", status: 422, pointer: "/tier"},
+		{name: "parts of no tier", path: "parts?tier=tepid", status: 422, pointer: "/tier"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, m := serve(t)

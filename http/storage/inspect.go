@@ -1,7 +1,9 @@
 package storage
 
 import (
+	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/marketprism/marketprism/actors/journal"
@@ -27,9 +29,10 @@ type statsAnswer struct {
 
 type stats struct {
 	Hot        hotStats                  `json:"hot_storage" required:"true"`
-	Cold       coldStats                 `json:"cold_storage" required:"true" doc:"all 0: nothing is archived in this version"`
+	Cold       coldStats                 `json:"cold_storage" required:"true" doc:"what is archived; it means nothing while available is false"`
 	Operations operations                `json:"operations" required:"true"`
 	Tables     []persistence.TableStats  `json:"tables" required:"true" doc:"every table of the hot store"`
+	ColdTables []persistence.TableStats  `json:"cold_tables" required:"true" doc:"every table of the cold store that has files; a row that two files have counts twice"`
 	Superseded int64                     `json:"superseded_rows" required:"true" doc:"rows of a former owner that were dropped, since the start"`
 	Damaged    []persistence.Quarantined `json:"quarantined" required:"true" doc:"damaged files that were moved aside"`
 }
@@ -41,14 +44,31 @@ type counts struct {
 	Orderbooks int64 `json:"orderbooks_count" required:"true"`
 }
 
+// add counts tables, and returns their bytes.
+func (c *counts) add(tables []persistence.TableStats) (bytes float64) {
+	for _, t := range tables {
+		bytes += float64(t.Bytes)
+		switch t.Kind {
+		case market.KindTrade:
+			c.Trades = t.Rows
+		case market.KindTicker:
+			c.Tickers = t.Rows
+		case market.KindBookSnapshot:
+			c.Orderbooks = t.Rows
+		}
+	}
+	return bytes
+}
+
 type hotStats struct {
 	counts
-	Size float64 `json:"size_mb" required:"true" doc:"of all published files, 10^6 bytes"`
+	Size float64 `json:"size_mb" required:"true" doc:"of all published files, 10^6 bytes, those that are archived too included"`
 }
 
 type coldStats struct {
 	counts
-	Size float64 `json:"size_gb" required:"true" doc:"of all files, 10^9 bytes"`
+	Size      float64 `json:"size_gb" required:"true" doc:"of all files, 10^9 bytes"`
+	Available bool    `json:"available" required:"true" doc:"whether the cold store could be opened"`
 }
 
 // operations count requests to this service since it started.
@@ -65,8 +85,9 @@ func (f *service) inspectRoutes() []chassis.Route {
 			Method: http.MethodGet, Path: base + "parts", ID: "parts", Tag: tagAdmin,
 			Summary: "The Parquet files that hold what is published",
 			Description: "The exact list, for DuckDB, pandas, polars or Spark; a file stays readable for at least ten minutes after it has left the list. " +
-				"Of rows with equal keys the one of the file with the higher journal range counts.",
-			Params:    []chassis.Param{{Name: "kind", Doc: "One kind only."}},
+				"Hot files that are archived are left out, so that each row is in one of the listed files; " +
+				"of rows with equal keys the one of the file with the higher journal range counts.",
+			Params:    []chassis.Param{{Name: "kind", Doc: "One kind only."}, paramTier},
 			Responses: []chassis.Response{{Body: partList{}}},
 			Handler:   f.parts,
 		},
@@ -90,10 +111,11 @@ func (f *service) parts(w http.ResponseWriter, r *http.Request) error {
 			q.Refuse("kind", "is not a kind that is stored")
 		}
 	}
+	tier := tierOf(q)
 	if err := q.Err(); err != nil {
 		return err
 	}
-	all, err := f.Branch.Parts(r.Context())
+	all, err := f.listed(r.Context(), tier)
 	if err != nil {
 		return err
 	}
@@ -113,6 +135,26 @@ func (f *service) parts(w http.ResponseWriter, r *http.Request) error {
 	return f.closeList(s, "", "")
 }
 
+// listed are the files of a tier. The hot ones are asked for first: what is archived
+// between the two questions is in both lists, never in none.
+func (f *service) listed(ctx context.Context, tier persistence.Tier) (all []persistence.PartInfo, err error) {
+	if tier != persistence.TierCold {
+		hot, err := f.Branch.Parts(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = slices.DeleteFunc(hot, func(p persistence.PartInfo) bool { return p.Archived })
+	}
+	if tier != persistence.TierHot {
+		cold, err := f.Branch.ColdParts()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, cold...)
+	}
+	return all, nil
+}
+
 func (f *service) stats(w http.ResponseWriter, r *http.Request) error {
 	found, err := f.Branch.Stats(r.Context())
 	if err != nil {
@@ -120,19 +162,12 @@ func (f *service) stats(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := stats{
 		Tables: found.Tables, Superseded: found.Superseded, Damaged: found.Quarantined,
-		Operations: operations{Reads: f.reads.Load(), Writes: f.writes.Load()},
+		Operations: operations{Reads: f.reads.Load(), Writes: f.writes.Load(), Archives: f.archives.Load(), Cleanups: f.cleanups.Load()},
 	}
-	for _, t := range found.Tables {
-		out.Hot.Size += float64(t.Bytes) / 1e6
-		switch t.Kind {
-		case market.KindTrade:
-			out.Hot.Trades = t.Rows
-		case market.KindTicker:
-			out.Hot.Tickers = t.Rows
-		case market.KindBookSnapshot:
-			out.Hot.Orderbooks = t.Rows
-		}
-	}
+	cold := f.Branch.ColdStats()
+	out.Cold.Available, out.ColdTables = cold.Open, cold.Tables
+	out.Hot.Size = out.Hot.add(found.Tables) / 1e6
+	out.Cold.Size = out.Cold.add(cold.Tables) / 1e9
 	return chassis.WriteJSON(w, r, http.StatusOK, statsAnswer{succeeded, out, f.Now()})
 }
 

@@ -25,6 +25,11 @@ type memory struct {
 	standing   branch.Standing
 	adopted    []branch.Adoption
 	notAdopted error
+	away       error         // of the cold store
+	outcome    error         // of operations
+	hold       chan struct{} // when set, operations last until it is closed
+	asked      []asking
+	ops        map[string]branch.Operation
 
 	mu                 sync.Mutex
 	records            []market.Record // in reading order, per kind and stream mixed
@@ -92,6 +97,9 @@ func (m *memory) add(from *market.Batch) uint64 {
 func (m *memory) Query(_ context.Context, q persistence.Query) (persistence.Rows, error) {
 	if m.failing != nil {
 		return nil, m.failing
+	}
+	if m.away != nil && q.Tier != persistence.TierHot {
+		return nil, m.away
 	}
 	found := m.find(q)
 	after := 0
@@ -194,8 +202,8 @@ func (m *memory) Candles(ctx context.Context, q persistence.CandleQuery) (persis
 }
 
 func (m *memory) Last(_ context.Context, kind market.Kind, stream market.StreamID, origin persistence.OriginFilter) (market.Record, bool, error) {
-	if m.failing != nil {
-		return nil, false, m.failing
+	if err := errors.Join(m.failing, m.away); err != nil {
+		return nil, false, err
 	}
 	found := m.find(persistence.Query{Kind: kind, Stream: &stream, Origin: origin, Newest: true})
 	if len(found) == 0 {
@@ -222,14 +230,17 @@ func (m *memory) Stats(context.Context) (persistence.Stats, error) {
 
 func (m *memory) Parts(context.Context) ([]persistence.PartInfo, error) {
 	return []persistence.PartInfo{
-		{Table: "trades", Kind: market.KindTrade, Path: "/data/trades/1.parquet", Bytes: 10, Rows: 2, MinTime: 1, MaxTime: 2, FirstSeq: 1, LastSeq: 3, Created: now, Checksum: "00112233445566aa"},
-		{Table: "candles", Kind: market.KindCandle, Path: "/data/candles/1.parquet", Created: now},
+		{Table: "trades", Kind: market.KindTrade, Tier: "hot", Archived: true, Path: "/data/trades/0.parquet", Created: now},
+		{Table: "trades", Kind: market.KindTrade, Tier: "hot", Path: "/data/trades/1.parquet", Bytes: 10, Rows: 2, MinTime: 1, MaxTime: 2, FirstSeq: 1, LastSeq: 3, Created: now, Checksum: "00112233445566aa"},
+		{Table: "candles", Kind: market.KindCandle, Tier: "hot", Path: "/data/candles/1.parquet", Created: now},
 	}, m.failing
 }
 
 func (m *memory) Status(context.Context) (branch.Status, error) {
 	return branch.Status{
-		Shards:    []branch.ShardStatus{{State: "reading", Applied: 7, Position: 5, Registered: 5, Published: now, Journal: &branch.JournalStatus{First: 1, Last: 9, Lag: 2, Bytes: 100, MaxBytes: 1000}}},
+		Shards:   []branch.ShardStatus{{State: "reading", Applied: 7, Position: 5, Registered: 5, Published: now, Journal: &branch.JournalStatus{First: 1, Last: 9, Lag: 2, Bytes: 100, MaxBytes: 1000}}},
+		Failures: []string{}, Warnings: []string{}, Quarantined: []persistence.Quarantined{},
+		Archiving: branch.Archiving{Cold: m.ColdStats(), Operations: m.Operations()},
 		MaxLeases: 256, Maintained: now, Writable: m.refuse == nil,
 	}, m.failing
 }
@@ -249,6 +260,89 @@ func (m *memory) Reached(ctx context.Context, id string, shard int, seq uint64) 
 		return 7, ctx.Err()
 	}
 	return 7, nil
+}
+
+// asking is an operation as it was asked for.
+type asking struct {
+	kinds []market.Kind
+	age   time.Duration
+}
+
+func (m *memory) begin(job branch.Job, kinds []market.Kind, age time.Duration) (branch.Operation, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = append(m.asked, asking{kinds, age})
+	o := branch.Operation{
+		ID: fmt.Sprintf("op%d", len(m.asked)), Job: job, State: branch.OperationRunning, Tables: []string{}, Cutoff: now.Add(-age), Created: now, Started: now,
+		Rows: int64(len(m.records)), Total: int64(len(m.records)), ByTable: map[string]int64{},
+	}
+	if m.ops == nil {
+		m.ops = map[string]branch.Operation{}
+	}
+	m.ops[o.ID] = o
+	return o, false, m.failing
+}
+
+func (m *memory) Archive(_ context.Context, kinds []market.Kind, age time.Duration) (branch.Operation, bool, error) {
+	return m.begin(branch.JobArchive, kinds, age)
+}
+
+func (m *memory) Cleanup(_ context.Context, age time.Duration) (branch.Operation, bool, error) {
+	return m.begin(branch.JobCleanup, nil, age)
+}
+
+func (m *memory) Operation(id string) (branch.Operation, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o, ok := m.ops[id]
+	if !ok {
+		return o, fmt.Errorf("%w: %s", branch.ErrNoOperation, id)
+	}
+	return o, nil
+}
+
+func (m *memory) Await(ctx context.Context, id string) (branch.Operation, error) {
+	o, err := m.Operation(id)
+	if err != nil {
+		return o, err
+	}
+	if m.hold != nil {
+		select {
+		case <-m.hold:
+		case <-ctx.Done():
+			return o, ctx.Err()
+		}
+	}
+	o.State, o.Finished = branch.OperationSucceeded, now
+	if m.outcome != nil {
+		o.State, o.Err, o.Problem = branch.OperationFailed, m.outcome, m.outcome.Error()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ops[id] = o
+	return o, nil
+}
+
+func (m *memory) Operations() []branch.Operation {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := []branch.Operation{}
+	for i := len(m.asked); i > 0; i-- {
+		list = append(list, m.ops[fmt.Sprintf("op%d", i)])
+	}
+	return list
+}
+
+func (m *memory) ColdStats() persistence.ColdStats {
+	st := persistence.ColdStats{Place: "/cold", Open: m.away == nil, Tables: []persistence.TableStats{}, Archived: []persistence.ArchivedTo{}, Damaged: []persistence.Quarantined{}}
+	if m.away == nil {
+		st.Tables = append(st.Tables, persistence.TableStats{Table: "trades", Kind: market.KindTrade, Rows: 5, Bytes: 3_000_000, Parts: 2})
+	}
+	return st
+}
+
+func (m *memory) ColdParts() ([]persistence.PartInfo, error) {
+	return []persistence.PartInfo{{Table: "trades", Kind: market.KindTrade, Tier: "cold", Path: "s3://host/bucket/2.parquet", Bytes: 9, Rows: 1, Created: now}}, m.away
 }
 
 func (m *memory) Health() (failures, warnings []error) { return m.failures, m.warnings }

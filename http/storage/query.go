@@ -51,7 +51,7 @@ func (f *service) queryRoutes() []chassis.Route {
 			chassis.Param{Name: "limit", Type: 0, Min: 1, Max: maxQuery, Doc: "The most rows to return; without it, all."},
 			chassis.Param{Name: "order", Enum: []string{"asc", "desc"}, Default: "asc", Doc: "By time, sequence, key."},
 			chassis.Param{Name: "format", Enum: []string{"json", "ndjson", "csv", "parquet"}, Default: "json"},
-			paramCursor, paramOrigin, paramDecimals, paramExact),
+			paramTier, paramCursor, paramOrigin, paramDecimals, paramExact),
 		Responses: []chassis.Response{
 			{Body: queryList{}},
 			{Body: map[string]any{}, Media: chassis.MediaNDJSON, Headers: map[string]string{headerCursor: "trailer; continues the answer when limit ended it"}},
@@ -100,7 +100,7 @@ func (f *service) query(w http.ResponseWriter, r *http.Request) error {
 	from, to := q.Range("from", "to")
 	query := persistence.Query{
 		Kind: kind, From: nanos(from), To: nanos(to), Limit: q.Int("limit", 0, 1, maxQuery),
-		Newest: q.OneOf("order", "asc", "asc", "desc") == "desc", Origin: originOf(q),
+		Newest: q.OneOf("order", "asc", "asc", "desc") == "desc", Origin: originOf(q), Tier: tierOf(q),
 	}
 	format := q.OneOf("format", "json", "json", "ndjson", "csv", "parquet")
 	asNumbers := q.OneOf("decimals", "string", "string", "number") == "number"
@@ -208,7 +208,7 @@ func (f *service) known(ctx context.Context, kind market.Kind, i *market.Instrum
 func (f *service) open(ctx context.Context, q *chassis.Query, list string, i *market.Instrument, query persistence.Query) (view persistence.Rows, scope string, err error) {
 	id := i.ID()
 	query.Stream = &id
-	scope = fmt.Sprintf("%s %s %s %d %d %t %d", list, query.Kind, id, query.From, query.To, query.Newest, query.Origin)
+	scope = fmt.Sprintf("%s %s %s %d %d %t %d %d", list, query.Kind, id, query.From, query.To, query.Newest, query.Origin, query.Tier)
 	q.Cursor(scope, &query.Cursor)
 	if err := q.Err(); err != nil {
 		return nil, "", err

@@ -38,6 +38,16 @@ type (
 		Parts(ctx context.Context) ([]persistence.PartInfo, error)
 		Status(ctx context.Context) (branch.Status, error)
 		Health() (failures, warnings []error)
+		ColdStats() persistence.ColdStats
+		ColdParts() ([]persistence.PartInfo, error)
+	}
+	// Archiver moves rows to the cold store and removes them from the hot one.
+	Archiver interface {
+		Archive(ctx context.Context, kinds []market.Kind, age time.Duration) (o branch.Operation, joined bool, err error)
+		Cleanup(ctx context.Context, age time.Duration) (o branch.Operation, joined bool, err error)
+		Operation(id string) (branch.Operation, error)
+		Await(ctx context.Context, id string) (branch.Operation, error)
+		Operations() []branch.Operation
 	}
 	// Joint says how the store and the journal stand to each other, and joins them.
 	Joint interface {
@@ -50,6 +60,7 @@ type (
 		Writer
 		Reader
 		Inspector
+		Archiver
 		Joint
 	}
 	// Recorders say how the ways into the journal are; *journal.Handle does.
@@ -75,6 +86,8 @@ type service struct {
 	batches sync.Pool // of *market.Batch, for reading
 	reads   atomic.Uint64
 	writes  atomic.Uint64
+
+	archives, cleanups atomic.Uint64
 }
 
 // base is the path that all routes of the service begin with.
@@ -99,7 +112,7 @@ func Register(s *chassis.Server, o Options) error {
 	f := &service{Options: o, batches: sync.Pool{New: func() any { return new(market.Batch) }}}
 	f.addChecks(s.Health())
 	var routes []chassis.Route
-	for _, group := range [][]chassis.Route{f.tradeRoutes(), f.tickerRoutes(), f.orderbookRoutes(), f.queryRoutes(), f.candleRoutes(), f.inspectRoutes(), f.journalRoutes(), f.tallyRoutes(), laterRoutes()} {
+	for _, group := range [][]chassis.Route{f.tradeRoutes(), f.tickerRoutes(), f.orderbookRoutes(), f.queryRoutes(), f.candleRoutes(), f.inspectRoutes(), f.journalRoutes(), f.tallyRoutes(), f.coldRoutes(), f.lifecycleRoutes(), laterRoutes()} {
 		routes = append(routes, group...)
 	}
 	for i := range routes {
@@ -120,6 +133,11 @@ func refusal(err error) error {
 	switch {
 	case errors.Is(err, branch.ErrBusy):
 		return chassis.Unavailable(time.Second, "the store has more requests than it can take at the moment").WithCode("busy").WithCause(err)
+	case errors.Is(err, persistence.ErrAway):
+		return chassis.Unavailable(10*time.Second, "the cold store is out of reach, and an answer would lack the rows that it has; where there is a tier parameter, tier=hot reads the others").
+			WithCode("cold_unavailable").WithCause(err)
+	case errors.Is(err, branch.ErrNoTiers):
+		return chassis.Conflict("this node has no cold store").WithCode("no_cold_store")
 	case errors.Is(err, branch.ErrReadOnly):
 		return chassis.Unavailable(10*time.Second, "this node takes no writes; another one does").WithCode("read_only").WithCause(err)
 	case errors.As(err, &unavailable):
@@ -139,13 +157,9 @@ func (e *retry) Unwrap() error { return e.error }
 // RetryAfter implements what the chassis asks for.
 func (e *retry) RetryAfter() time.Duration { return e.after }
 
-// laterRoutes are documented, and come with the cold store.
+// laterRoutes are documented, and come with the engine that needs them.
 func laterRoutes() []chassis.Route {
 	return []chassis.Route{
-		facade.Later(http.MethodPost, base+"cold/archive", tagCold, "Moving hot records to the cold store"),
-		facade.Later(http.MethodGet, base+"cold/trades/{exchange}/{symbol}", tagCold, "Reading trades of the cold store"),
-		facade.Later(http.MethodPost, base+"lifecycle/cleanup", tagCold, "Removing hot records that are archived"),
-		facade.Later(http.MethodGet, base+"operations/{id}", tagCold, "Following an operation"),
 		facade.Later(http.MethodPost, base+"tables/{table}/resume", tagAdmin, "Resuming a suspended table"),
 	}
 }
@@ -161,10 +175,27 @@ func (f *service) find(ctx context.Context, a facade.Asked, kind market.Kind) (i
 // has reports whether anything of a kind is stored of a stream.
 func (f *service) has(ctx context.Context, kind market.Kind, id market.StreamID) (bool, error) {
 	_, ok, err := f.Branch.Last(ctx, kind, id, persistence.OriginAll)
+	if errors.Is(err, persistence.ErrAway) { // what the hot store has is known all the same
+		if hot, hotErr := f.hasHot(ctx, kind, id); hot || hotErr != nil {
+			return hot, hotErr
+		}
+	}
 	if err != nil {
 		return false, fmt.Errorf("looking for records of %v: %w", id, err)
 	}
 	return ok, nil
+}
+
+func (f *service) hasHot(ctx context.Context, kind market.Kind, id market.StreamID) (bool, error) {
+	rows, err := f.Branch.Query(ctx, persistence.Query{Kind: kind, Stream: &id, Limit: 1, Tier: persistence.TierHot})
+	if err != nil {
+		return false, fmt.Errorf("looking for hot records of %v: %w", id, err)
+	}
+	defer release(ctx, rows)
+	b := f.batch()
+	defer f.recycle(b)
+	n, err := next(ctx, rows, b)
+	return n > 0, err
 }
 
 func (f *service) batch() *market.Batch {

@@ -63,7 +63,7 @@ func (f *service) tradeRoutes() []chassis.Route {
 		{
 			Method: http.MethodGet, Path: base + "hot/trades/{exchange}/{symbol}", ID: "hotTrades", Tag: tagHot,
 			Summary:   "Trades, newest first",
-			Params:    params(facade.PathParams(), facade.MarketParam(), paramLimit(100, maxHot), paramFrom, paramTo, paramCursor, paramOrigin, paramNumbers),
+			Params:    params(facade.PathParams(), facade.MarketParam(), paramLimit(100, maxHot), paramFrom, paramTo, paramTier, paramCursor, paramOrigin, paramNumbers),
 			Responses: []chassis.Response{{Body: tradeList{}}},
 			Handler:   f.hotTrades,
 		},
@@ -112,7 +112,7 @@ func (f *service) hotTrades(w http.ResponseWriter, r *http.Request) error {
 	}
 	from, to := q.Range("from", "to")
 	query := persistence.Query{
-		Kind: market.KindTrade, From: nanos(from), To: nanos(to), Limit: q.Limit(100, maxHot), Newest: true, Origin: originOf(q),
+		Kind: market.KindTrade, From: nanos(from), To: nanos(to), Limit: q.Limit(100, maxHot), Newest: true, Origin: originOf(q), Tier: tierOf(q),
 	}
 	rows := newRowWriter(asked, q)
 	if err := q.Err(); err != nil {

@@ -44,8 +44,8 @@ import (
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/persistence"
-	"github.com/marketprism/marketprism/persistence/embedded"
 	"github.com/marketprism/marketprism/persistence/remote"
+	"github.com/marketprism/marketprism/persistence/router"
 )
 
 // Options are what an App is made of.
@@ -71,7 +71,8 @@ type App struct {
 	broker    *broker.Handle
 	opener    *recorder.Opener
 	recorders *recorder.Handle
-	engine    *embedded.Engine
+	hot       router.Hot     // nil when another process has the store
+	engine    *router.Engine // hot and cold as one
 	store     *storage.Handle
 	far       *remote.Reader // the store of another process; nil when this one has it
 	collector *collector.Collector

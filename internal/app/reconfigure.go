@@ -24,6 +24,11 @@ func (a *App) exchanges(cfg *config.Config) []collector.Exchange {
 	return list
 }
 
+// storagePolicy are the settings of when rows move and go.
+var storagePolicy = []string{
+	cluster.Storage + ".storage.hot_storage", cluster.Storage + ".storage.lifecycle", cluster.Storage + ".storage.cold_storage.ttl_days",
+}
+
 // Reconfigure takes up what of a new configuration can change while everything
 // runs. taken are the paths of settings, or of whole parts, that are in force
 // from now on, whether they were changed or not; needRestart those that were
@@ -31,11 +36,17 @@ func (a *App) exchanges(cfg *config.Config) []collector.Exchange {
 func (a *App) Reconfigure(ctx context.Context, cfg *config.Config) (taken, needRestart []string, err error) {
 	list := cluster.Collector + ".exchanges"
 	if a.collector == nil {
-		return []string{"exchanges", list}, nil, nil // nobody here reads them
-	}
-	taken, needRestart, err = a.collector.Reconfigure(ctx, a.exchanges(cfg))
-	if err == nil {
+		taken = []string{"exchanges", list} // nobody here reads them
+	} else {
+		if taken, needRestart, err = a.collector.Reconfigure(ctx, a.exchanges(cfg)); err != nil {
+			return taken, needRestart, err
+		}
 		taken = append(taken, list)
 	}
-	return taken, needRestart, err
+	if a.store != nil {
+		if err := a.store.SetPolicy(cfg.Storage.Storage.Policy()); err != nil {
+			return taken, needRestart, err
+		}
+	}
+	return append(taken, storagePolicy...), needRestart, nil
 }

@@ -13,11 +13,9 @@ import (
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/collector"
 	recorder "github.com/marketprism/marketprism/actors/journal"
-	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/internal/market"
-	"github.com/marketprism/marketprism/persistence/embedded"
 	"github.com/marketprism/marketprism/persistence/journal"
 )
 
@@ -34,7 +32,7 @@ func (a *App) startTree(ctx context.Context) error {
 		specs = append(specs, a.recorders.Spec())
 	}
 	if a.runs(cluster.Storage) {
-		if err := a.makeStorage(); err != nil {
+		if err := a.makeStorage(ctx); err != nil {
 			return err
 		}
 		specs = append(specs, a.store.Spec())
@@ -120,20 +118,6 @@ func (a *App) makeRecorders() error {
 	return err
 }
 
-func (a *App) makeStorage() error {
-	engine, err := embedded.Open(a.path("hot"), a.cfg.Storage.Embedded, embedded.Surroundings{Log: a.log, Registerer: a.registry})
-	if err != nil {
-		return fmt.Errorf("opening the hot store: %w", err)
-	}
-	a.engine = engine
-	a.closers = append(a.closers, engine.Close)
-	a.store, err = storage.New(storage.Options{
-		Config: a.cfg.Storage.Actors, Engine: engine, Journal: a.opener.Journal, Shards: a.cfg.Storage.Journal.Shards,
-		Dir: a.cfg.Node.DataDir, ReaderID: "embedded", FullCopy: true, Recorder: a.recorders.Recorder(0), Registerer: a.registry,
-	})
-	return err
-}
-
 func (a *App) makeCollector(ctx context.Context) error {
 	epoch, err := a.nextEpoch(ctx)
 	if err != nil {
@@ -155,7 +139,7 @@ func (a *App) makeCollector(ctx context.Context) error {
 	}
 	o.Exchanges = a.exchanges(a.cfg)
 	if a.store != nil {
-		o.Reader = a.engine
+		o.Reader = history{Engine: a.engine, hot: a.hot, log: a.log}
 		o.Applied = func(ctx context.Context, id market.StreamID) error {
 			err := a.store.CaughtUp(ctx, journal.Shard(id.Exchange, id.Market.String(), id.Symbol, a.recorders.Shards()))
 			if journal.IsForeign(err) {

@@ -37,7 +37,7 @@ func Labels() []Label {
 		{table, "the table of the store, such as `trades`"},
 		{stream, "the JetStream stream; `JOURNAL_<k>` are the journal's shards"},
 		{consumer, "the durable consumer of a JetStream stream, or the kind of live connection: `websocket` or `sse`"},
-		{job, "the scheduler's job"},
+		{job, "the scheduler's job, or what an operation of the store does, such as `archive`"},
 		{code, "the HTTP status"},
 		{route, "the pattern of the route, such as `/thing/{id}`; `unmatched` for requests that match none"},
 		{outcome, "what became of it; the values are few and fixed"},

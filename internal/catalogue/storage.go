@@ -12,7 +12,37 @@ const (
 	ReaderFaulted         Name = "mp_reader_faulted"
 	StorageRequest        Name = "mp_storage_request_seconds"
 	StorageLeases         Name = "mp_storage_leases"
+
+	StorageOperations       Name = "mp_storage_operations_total"
+	StorageOperationSeconds Name = "mp_storage_operation_seconds"
+	StorageArchivedRows     Name = "mp_storage_archived_rows_total"
+	StorageForgottenRows    Name = "mp_storage_removed_rows_total"
+	StorageArchiveLag       Name = "mp_storage_archive_lag_seconds"
+	ColdUp                  Name = "mp_cold_up"
+	ColdFiles               Name = "mp_cold_files"
+	ColdBytes               Name = "mp_cold_bytes"
+	ColdRows                Name = "mp_cold_rows"
+	ColdDeletedRows         Name = "mp_cold_deleted_rows_total"
 )
+
+func lifecycle() Area {
+	return Area{
+		Title: "Archive",
+		About: "What moves rows from the hot store to the cold one, and removes what is too old.",
+		Metrics: []Metric{
+			counter(StorageOperations, Number, "Archives, cleanups and applications of the limits that are over.", job, outcome),
+			histogram(StorageOperationSeconds, Seconds, Task, "Time that an operation took.", job),
+			counter(StorageArchivedRows, Number, "Rows copied into the cold store, which lists them.", table),
+			counter(StorageForgottenRows, Number, "Rows that left the hot store."),
+			gauge(StorageArchiveLag, Seconds, "Since when the oldest row that is not archived has been there; 0 where nothing is archived by itself."),
+			gauge(ColdUp, Flag, "1 while the cold store answers."),
+			gauge(ColdFiles, Number, "Files of the cold store.", table),
+			gauge(ColdBytes, Bytes, "Size of the files of the cold store.", table),
+			gauge(ColdRows, Number, "Rows in the files of the cold store.", table),
+			counter(ColdDeletedRows, Number, "Rows of the cold store that were deleted for their age."),
+		},
+	}
+}
 
 func readers() Area {
 	return Area{

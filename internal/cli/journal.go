@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -193,6 +194,12 @@ func call(ctx context.Context, method, url string, body []byte, into any) error 
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	return send(req, into, http.StatusOK)
+}
+
+// send does a request; an answer of another status than those wanted is an error.
+func send(req *http.Request, into any, wanted ...int) error {
+	url := req.URL.String()
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
@@ -202,7 +209,7 @@ func call(ctx context.Context, method, url string, body []byte, into any) error 
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", url, err)
 	}
-	if res.StatusCode != http.StatusOK {
+	if !slices.Contains(wanted, res.StatusCode) {
 		var p struct {
 			Detail string `json:"detail"`
 		}

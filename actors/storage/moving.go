@@ -1,0 +1,194 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/marketprism/marketprism/persistence"
+)
+
+// flushBelow is the age below which an archive first has published what was applied:
+// older rows are in files anyway.
+const flushBelow = 10 * time.Minute
+
+// flushPatience bounds the wait for that.
+const flushPatience = 30 * time.Second
+
+// mergedSpan is how much younger than the oldest row of a file its others may be.
+const mergedSpan = time.Hour
+
+// run does an operation's work.
+func (h *Handle) run(ctx context.Context, o *operation) error {
+	o.set(func(s *Operation) { s.State, s.Started = OperationRunning, time.Now().UTC() })
+	switch o.work.job {
+	case JobArchive:
+		return h.archive(ctx, o)
+	case JobCleanup:
+		return h.cleanup(ctx, o)
+	default:
+		return h.retain(ctx, o)
+	}
+}
+
+func (h *Handle) archive(ctx context.Context, o *operation) error {
+	var late error
+	if o.work.age < flushBelow {
+		late = h.flush(ctx)
+	}
+	before := time.Now().Add(-o.work.age)
+	total, _ := h.options.Tiers.Waiting(o.work.kinds, before)
+	o.set(func(s *Operation) { s.Cutoff, s.Total = before.UTC(), total })
+	_, err := h.options.Tiers.Archive(ctx, persistence.ArchiveOptions{Kinds: o.work.kinds, Before: before, Progress: o.progress})
+	return errors.Join(err, late)
+}
+
+// flush publishes what queries see now. A shard that is not read is left: what it
+// has applied is published when it is.
+func (h *Handle) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, flushPatience)
+	defer cancel()
+	for k, p := range h.shards {
+		for target := h.options.Engine.Applied(k); h.options.Engine.Published(k) < target && p.faulted() == nil; {
+			published := p.nextPublished()
+			if h.options.Engine.Published(k) >= target {
+				break
+			}
+			signal(p.flush)
+			select {
+			case <-published:
+			case <-ctx.Done():
+				return fmt.Errorf("shard %d is published up to %d of %d: %w", k, h.options.Engine.Published(k), target, ctx.Err())
+			}
+		}
+	}
+	return nil
+}
+
+func (h *Handle) cleanup(ctx context.Context, o *operation) error {
+	before := time.Now().Add(-o.work.age)
+	o.set(func(s *Operation) { s.Cutoff = before.UTC() })
+	p := h.Policy()
+	rows, err := h.forget(ctx, before, p)
+	kept := int64(0)
+	if p.Lifecycle.Archive {
+		kept, _ = h.options.Tiers.Waiting(nil, before)
+	}
+	o.set(func(s *Operation) { s.Rows, s.Total, s.Kept = rows, rows, kept })
+	return err
+}
+
+// forget removes what is archived or, where nothing is, everything of that age.
+func (h *Handle) forget(ctx context.Context, before time.Time, p Policy) (int64, error) {
+	if !p.Lifecycle.Archive {
+		before = before.Add(-mergedSpan)
+	}
+	rows, err := h.options.Tiers.Forget(ctx, nil, before, !p.Lifecycle.Archive)
+	h.metrics.forgotten.Add(float64(rows))
+	return rows, err
+}
+
+// retain applies the limits.
+func (h *Handle) retain(ctx context.Context, o *operation) error {
+	p, tiers := h.Policy(), h.options.Tiers
+	removed, sizeErr := h.shrink(ctx, p)
+	rows, ageErr := h.forget(ctx, time.Now().Add(-p.ttl()), p)
+	removed += rows
+	var coldErr error
+	if p.ColdTTLDays > 0 {
+		rows, coldErr = tiers.Retain(ctx, time.Duration(p.ColdTTLDays)*24*time.Hour)
+		h.metrics.deleted.Add(float64(rows))
+		removed += rows
+	}
+	o.set(func(s *Operation) { s.Rows, s.Total = removed, removed })
+	return errors.Join(sizeErr, ageErr, coldErr)
+}
+
+// shrink brings the hot store below its size, oldest rows first; what is not
+// archived is archived before.
+func (h *Handle) shrink(ctx context.Context, p Policy) (rows int64, err error) {
+	limit := p.sizeLimit()
+	if limit == 0 {
+		return 0, nil
+	}
+	parts := h.options.Engine.Parts()
+	over := hotBytes(parts) - limit
+	if over <= 0 {
+		return 0, nil
+	}
+	over += limit / 10 // so that it is not done again at once
+	slices.SortFunc(parts, func(a, b persistence.PartInfo) int { return cmp.Compare(a.Created.UnixNano(), b.Created.UnixNano()) })
+	var before time.Time
+	for _, part := range parts {
+		if over <= 0 {
+			break
+		}
+		over -= part.Bytes
+		before = part.Created.Add(time.Nanosecond)
+	}
+	if p.Lifecycle.Archive {
+		if _, err := h.options.Tiers.Archive(ctx, persistence.ArchiveOptions{Before: before}); err != nil {
+			return 0, fmt.Errorf("archiving early, for the hot store is larger than %d bytes: %w", limit, err)
+		}
+	}
+	rows, err = h.options.Tiers.Forget(ctx, nil, before, !p.Lifecycle.Archive)
+	h.metrics.forgotten.Add(float64(rows))
+	return rows, err
+}
+
+func hotBytes(parts []persistence.PartInfo) (bytes int64) {
+	for i := range parts {
+		bytes += parts[i].Bytes
+	}
+	return bytes
+}
+
+// Lag is how long ago the oldest row arrived that should be archived and is not; 0
+// without any, and where nothing is archived by itself.
+func (h *Handle) Lag() time.Duration {
+	if h.options.Tiers == nil || !h.Policy().Lifecycle.Archive {
+		return 0
+	}
+	now := time.Now()
+	if _, oldest := h.options.Tiers.Waiting(nil, now); !oldest.IsZero() {
+		return now.Sub(oldest)
+	}
+	return 0
+}
+
+// tiersHealth is what ails the cold store and the way there.
+func (h *Handle) tiersHealth() (failures, warnings []error) {
+	if h.options.Tiers == nil {
+		return nil, nil
+	}
+	st := h.options.Tiers.ColdStats()
+	for _, d := range st.Damaged {
+		failures = append(failures, fmt.Errorf("%s of the cold store is damaged: %s", d.Path, d.Reason))
+	}
+	switch {
+	case st.Problem != "" && st.Corrupt:
+		failures = append(failures, fmt.Errorf("cold store %s: %s", st.Place, st.Problem))
+	case st.Problem != "":
+		warnings = append(warnings, fmt.Errorf("cold store %s: %s; queries that need it are refused", st.Place, st.Problem))
+	}
+	if lag, ttl := h.Lag(), h.Policy().ttl(); lag > ttl/2 {
+		warnings = append(warnings, fmt.Errorf("archiving is late: the oldest row that is not archived arrived %v ago, more than half of the %v that the hot store keeps rows",
+			lag.Round(time.Second), ttl))
+	}
+	return failures, warnings
+}
+
+// Policy is when rows move and go.
+func (h *Handle) Policy() Policy { return *h.policy.Load() }
+
+// SetPolicy changes it while everything runs.
+func (h *Handle) SetPolicy(p Policy) error {
+	if err := p.Validate(); err != nil {
+		return fmt.Errorf("storage policy: %w", err)
+	}
+	h.policy.Store(&p)
+	return nil
+}

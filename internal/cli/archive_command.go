@@ -1,0 +1,288 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/marketprism/marketprism/actors/storage"
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// pollArchive is how often an archive under way is asked about.
+const pollArchive = 500 * time.Millisecond
+
+// archiveOptions are the flags of archive.
+type archiveOptions struct {
+	storageAt
+	before string
+	kinds  []string
+	detach bool
+}
+
+func newArchive(s streams) *cobra.Command {
+	var o archiveOptions
+	c := &cobra.Command{
+		Use: "archive", Short: "copy rows from the hot store into the cold one", Args: cobra.NoArgs,
+		Long: `archive has the running data-storage-service copy rows from the hot store into
+the cold one, and follows it. Age counts from when rows arrived, never from the
+time that they are of. Rows stay readable all the time, and are read once.
+
+One archive runs at a time; an archive that another one includes joins it. It goes
+on when this command is ended, and when it is ended itself, the next one goes on
+from there.`,
+		Example: `  marketprism archive                              # what arrived more than 24 hours ago
+  marketprism archive --before 0s                  # everything
+  marketprism archive --before 2026-01-31 --kinds trade,candle`,
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), s) },
+	}
+	o.flags(c)
+	c.Flags().StringVar(&o.before, "before", "24h", "age (30m, 36h, 7d), date or RFC 3339 time that rows must have arrived before")
+	c.Flags().StringSliceVar(&o.kinds, "kinds", nil, "kinds or tables (default: all)")
+	c.Flags().BoolVar(&o.detach, "detach", false, "print the operation's id and do not follow it")
+	return c
+}
+
+// hours reads --before as an age in hours.
+func (o *archiveOptions) hours(now time.Time) (float64, error) {
+	text := o.before
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		var n float64
+		if _, err := fmt.Sscanf(days+" ", "%g ", &n); err == nil && n >= 0 && n <= 36500 {
+			return n * 24, nil
+		}
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		if d < 0 {
+			return 0, usage("--before %s: the age is below zero", text)
+		}
+		return d.Hours(), nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateTime} {
+		t, err := time.Parse(layout, text)
+		if err != nil {
+			continue
+		}
+		if t.After(now) {
+			return 0, usage("--before %s: it is in the future", text)
+		}
+		return now.Sub(t).Hours(), nil
+	}
+	return 0, usage("--before %q: want an age (30m, 36h, 7d), a date (2026-01-31) or a time (2026-01-31T12:00:00Z)", text)
+}
+
+func (o *archiveOptions) run(ctx context.Context, s streams) error {
+	age, err := o.hours(time.Now())
+	if err != nil {
+		return err
+	}
+	for _, k := range o.kinds {
+		if kind, ok := market.ParseKind(k); !ok || kind.Table() == "" {
+			return usage("--kinds %q: no such kind is stored", k)
+		}
+	}
+	url, err := o.find(ctx, s)
+	if err != nil {
+		return err
+	}
+	request := map[string]any{"data_type": "all", "cutoff_hours": age}
+	if len(o.kinds) > 0 {
+		request["data_type"] = strings.Join(o.kinds, ",")
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	begun, joined, err := beginArchive(ctx, url, body)
+	if err != nil {
+		return err
+	}
+	if joined {
+		fmt.Fprintln(s.err, "an archive that includes it is under way; following that one")
+	}
+	if o.detach {
+		fmt.Fprintln(s.out, begun.ID)
+		return nil
+	}
+	return o.follow(ctx, s, url, begun)
+}
+
+// beginArchive asks for an archive and does not wait for it.
+func beginArchive(ctx context.Context, url string, body []byte) (o storage.Operation, joined bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/v1/storage/cold/archive", strings.NewReader(string(body)))
+	if err != nil {
+		return o, false, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Prefer", "respond-async")
+	var answer struct {
+		ID     string            `json:"operation_id"`
+		Joined bool              `json:"joined"`
+		Data   storage.Operation `json:"data"`
+	}
+	if err := send(req, &answer, http.StatusAccepted, http.StatusOK); err != nil {
+		return o, false, err
+	}
+	answer.Data.ID = answer.ID // of one that was over at once
+	return answer.Data, answer.Joined, nil
+}
+
+// follow shows how an operation goes until it is over.
+func (o *archiveOptions) follow(ctx context.Context, s streams, url string, op storage.Operation) error {
+	show := newProgressLine(s.err)
+	ticker := time.NewTicker(pollArchive)
+	defer ticker.Stop()
+	misses := 0
+	for {
+		var answer struct {
+			Data storage.Operation `json:"data"`
+		}
+		err := call(ctx, http.MethodGet, url+"/api/v1/storage/operations/"+op.ID, nil, &answer)
+		switch {
+		case ctx.Err() != nil:
+			show.end()
+			fmt.Fprintf(s.err, "the archive goes on without this command; GET %s/api/v1/storage/operations/%s tells how it is\n", url, op.ID)
+			return &exitError{ExitFailed, errors.New("ended before the archive was")}
+		case err != nil:
+			// A service that restarts is asked again for a while.
+			if misses++; misses*int(pollArchive) > int(10*time.Second) {
+				show.end()
+				return fmt.Errorf("asking about operation %s: %w; run archive again, and it goes on from there", op.ID, err)
+			}
+		default:
+			misses, op = 0, answer.Data
+			show.update(op)
+		}
+		if op.Over() && misses == 0 {
+			show.end()
+			return o.report(s, op)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// report says what came of it.
+func (o *archiveOptions) report(s streams, op storage.Operation) error {
+	if o.form == "json" {
+		if err := json.NewEncoder(s.out).Encode(op); err != nil {
+			return err
+		}
+	} else {
+		took := op.Finished.Sub(op.Started)
+		fmt.Fprintf(s.out, "archived %d rows in %d files (%s) in %v\n", op.Rows, op.Files, size(op.Bytes), took.Round(time.Millisecond))
+		tables := make([]string, 0, len(op.ByTable))
+		for table := range op.ByTable {
+			tables = append(tables, table)
+		}
+		slices.Sort(tables)
+		for _, table := range tables {
+			fmt.Fprintf(s.out, "  %-20s %d\n", table, op.ByTable[table])
+		}
+	}
+	if op.State != storage.OperationSucceeded {
+		return &exitError{ExitFailed, fmt.Errorf("the archive is not complete (%s): %s; run archive again, and it goes on from there", op.State, op.Problem)}
+	}
+	return nil
+}
+
+// size is bytes for people.
+func size(n int64) string {
+	for _, unit := range []struct {
+		word string
+		of   float64
+	}{{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
+		if float64(n) >= unit.of {
+			return fmt.Sprintf("%.1f %s", float64(n)/unit.of, unit.word)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+// progressLine shows how far an operation is: a bar that is drawn over on a
+// terminal, a line now and then elsewhere.
+type progressLine struct {
+	to       io.Writer
+	terminal bool
+	drawn    bool
+	said     time.Time
+}
+
+func newProgressLine(to io.Writer) *progressLine {
+	return &progressLine{to: to, terminal: isTerminal(to)}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// sayEvery is the time between two lines.
+const sayEvery = 5 * time.Second
+
+func (p *progressLine) update(op storage.Operation) {
+	text := progressText(op, time.Now())
+	switch {
+	case p.terminal:
+		fmt.Fprintf(p.to, "\r\x1b[K%s %s", bar(op, 24), text)
+		p.drawn = true
+	case time.Since(p.said) >= sayEvery:
+		fmt.Fprintln(p.to, text)
+		p.said = time.Now()
+	}
+}
+
+func (p *progressLine) end() {
+	if p.drawn {
+		fmt.Fprintln(p.to)
+	}
+}
+
+// share is how much is done, 0 to 1.
+func share(op storage.Operation) float64 {
+	switch {
+	case op.Over() && op.State == storage.OperationSucceeded:
+		return 1
+	case op.Total == 0:
+		return 0
+	}
+	return min(1, float64(op.Rows)/float64(op.Total))
+}
+
+func bar(op storage.Operation, width int) string {
+	full := int(share(op) * float64(width))
+	return "[" + strings.Repeat("#", full) + strings.Repeat("-", width-full) + "]"
+}
+
+// progressText says state, rows, speed and how long it will take.
+func progressText(op storage.Operation, now time.Time) string {
+	if op.State == storage.OperationQueued {
+		return "waiting for another operation"
+	}
+	text := fmt.Sprintf("%3.0f%%  %d of %d rows, %d files, %s", 100*share(op), op.Rows, op.Total, op.Files, size(op.Bytes))
+	if op.Over() || op.Started.IsZero() {
+		return text
+	}
+	took := now.Sub(op.Started).Seconds()
+	if op.Rows == 0 || took <= 0 {
+		return text
+	}
+	rate := float64(op.Rows) / took
+	left := time.Duration(float64(max(0, op.Total-op.Rows)) / rate * float64(time.Second))
+	return fmt.Sprintf("%s, %.0f rows/s, %v left", text, rate, left.Round(time.Second))
+}
