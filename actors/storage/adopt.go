@@ -85,6 +85,14 @@ func (h *Handle) adopt(ctx context.Context, j *journal.Journal, k int) (Adoption
 		return a, err
 	}
 	defer p.giveBack()
+	// A position may follow what was published; here it must not.
+	if err := h.options.Engine.Settle(ctx, k); err != nil {
+		return a, fmt.Errorf("saving the store's position: %w", err)
+	}
+	if s, pos, _, err = h.standing(ctx, j, k); err != nil {
+		return a, err
+	}
+	a.ShardStanding = s
 	if s.Applied != s.Position {
 		return a, fmt.Errorf("%w: the store has applied %d and published %d; it cannot publish now", ErrNotAdoptable, s.Applied, s.Position)
 	}
@@ -186,6 +194,9 @@ func (h *Handle) move(ctx context.Context, to persistence.Position) error {
 	}
 	if err := e.Publish(ctx, to.Shard); err != nil {
 		return fmt.Errorf("publishing the position %d: %w", to.Seq, err)
+	}
+	if err := e.Settle(ctx, to.Shard); err != nil {
+		return fmt.Errorf("saving the position %d: %w", to.Seq, err)
 	}
 	return nil
 }

@@ -236,8 +236,10 @@ func (n *node) wantIDs(count int) {
 type engineHook struct {
 	persistence.Engine
 	onApply   func(seq uint64)
-	applied   func(seq uint64) // without error
-	onPublish func(ctx context.Context) error
+	applied   func(seq uint64)                // without error
+	onPublish func(ctx context.Context) error // before a commit
+	onWrite   func(ctx context.Context, kind market.Kind) error
+	onWritten func(kind market.Kind) // without error
 	onQuery   func(ctx context.Context)
 }
 
@@ -252,13 +254,26 @@ func (e *engineHook) Apply(shard int, seq uint64, b *market.Batch) error {
 	return err
 }
 
-func (e *engineHook) Publish(ctx context.Context, shard int) error {
+func (e *engineHook) Commit(ctx context.Context, shard int) error {
 	if e.onPublish != nil {
 		if err := e.onPublish(ctx); err != nil {
 			return err
 		}
 	}
-	return e.Engine.Publish(ctx, shard)
+	return e.Engine.Commit(ctx, shard)
+}
+
+func (e *engineHook) Write(ctx context.Context, shard int, kind market.Kind) error {
+	if e.onWrite != nil {
+		if err := e.onWrite(ctx, kind); err != nil {
+			return err
+		}
+	}
+	err := e.Engine.Write(ctx, shard, kind)
+	if err == nil && e.onWritten != nil {
+		e.onWritten(kind)
+	}
+	return err
 }
 
 func (e *engineHook) Query(ctx context.Context, q persistence.Query) (persistence.Rows, error) {

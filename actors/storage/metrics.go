@@ -19,14 +19,15 @@ type metrics struct {
 	messages, records, waits *prometheus.CounterVec
 	publishFailures          *prometheus.CounterVec
 	delay                    *prometheus.HistogramVec
-	requests                 *prometheus.HistogramVec
+	requests, writes         *prometheus.HistogramVec
 	operations               *prometheus.CounterVec
 	operationSeconds         *prometheus.HistogramVec
 	archived                 *prometheus.CounterVec
 	forgotten, deleted       prometheus.Counter
 
-	appliedSeq, positionSeq, registeredSeq, faults, leases catalogue.Reading
-	lag, coldUp, coldFiles, coldBytes, coldRows            catalogue.Reading
+	appliedSeq, publishedSeq, positionSeq, registeredSeq catalogue.Reading
+	behind, faults, leases                               catalogue.Reading
+	lag, coldUp, coldFiles, coldBytes, coldRows          catalogue.Reading
 }
 
 func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
@@ -48,13 +49,16 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 		coldFiles:        catalogue.NewReading(catalogue.ColdFiles),
 		coldBytes:        catalogue.NewReading(catalogue.ColdBytes),
 		coldRows:         catalogue.NewReading(catalogue.ColdRows),
+		writes:           catalogue.NewHistogramVec(catalogue.WriterWrite),
+		publishedSeq:     catalogue.NewReading(catalogue.ReaderPublished),
+		behind:           catalogue.NewReading(catalogue.ReaderBehind),
 		appliedSeq:       catalogue.NewReading(catalogue.ReaderApplied),
 		positionSeq:      catalogue.NewReading(catalogue.ReaderDurable),
 		registeredSeq:    catalogue.NewReading(catalogue.ReaderRegistered),
 		faults:           catalogue.NewReading(catalogue.ReaderFaulted),
 		leases:           catalogue.NewReading(catalogue.StorageLeases),
 	}
-	if err := catalogue.Register(reg, m.messages, m.records, m.waits, m.publishFailures, m.delay, m.requests, m.operations, m.operationSeconds, m.archived, m.forgotten, m.deleted, m); err != nil {
+	if err := catalogue.Register(reg, m.messages, m.records, m.waits, m.publishFailures, m.delay, m.requests, m.writes, m.operations, m.operationSeconds, m.archived, m.forgotten, m.deleted, m); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -62,7 +66,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	catalogue.Describe(ch, m.appliedSeq, m.positionSeq, m.registeredSeq, m.faults, m.leases, m.lag, m.coldUp, m.coldFiles, m.coldBytes, m.coldRows)
+	catalogue.Describe(ch, m.appliedSeq, m.publishedSeq, m.behind, m.positionSeq, m.registeredSeq, m.faults, m.leases, m.lag, m.coldUp, m.coldFiles, m.coldBytes, m.coldRows)
 }
 
 // Collect implements prometheus.Collector.
@@ -70,6 +74,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, p := range m.handle.shards {
 		s, name := m.handle.shardStatus(p), journal.StreamName(p.shard)
 		m.appliedSeq.Send(ch, float64(s.Applied), name)
+		m.publishedSeq.Send(ch, float64(s.PublishedTo), name)
+		m.behind.Send(ch, s.Behind, name)
 		m.positionSeq.Send(ch, float64(s.Position), name)
 		m.registeredSeq.Send(ch, float64(s.Registered), name)
 		stuck := 0.0
@@ -111,6 +117,11 @@ func (m *metrics) applied(shard int, next *parcel) {
 	if !next.stored.IsZero() {
 		m.delay.WithLabelValues(name).Observe(time.Since(next.stored).Seconds())
 	}
+}
+
+// wrote counts an attempt to write a table.
+func (m *metrics) wrote(table string, w wrote) {
+	m.writes.WithLabelValues(table, requestOutcome(w.err)).Observe(w.took.Seconds())
 }
 
 func (m *metrics) waited(shard int, d time.Duration) {

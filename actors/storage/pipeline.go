@@ -115,6 +115,11 @@ func (l *pipeline) open(run context.Context) (*journal.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	select { // from the pipeline before
+	case <-l.p.rewind:
+	default:
+	}
+	l.engine.Rewind(l.shard)
 	from := l.engine.Position(l.shard)
 	if from.JournalID == "" { // nothing was ever published
 		if from, err = j.Start(ctx, l.shard); err != nil {
@@ -239,6 +244,8 @@ func (l *pipeline) apply(ctx context.Context) error {
 			l.publisher.poke()
 		case err := <-l.publisher.failed:
 			return err
+		case err := <-l.p.rewind:
+			return err
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -267,7 +274,7 @@ func (l *pipeline) applyOne(ctx context.Context, next *parcel) error {
 			if err := l.relieve(ctx); err != nil {
 				return err
 			}
-		case errors.Is(err, persistence.ErrClosed):
+		case errors.Is(err, persistence.ErrClosed), errors.Is(err, persistence.ErrRewind):
 			return err
 		default:
 			return &fault{fmt.Errorf("message %d of shard %d: %w", next.seq, l.shard, err)}
@@ -298,6 +305,8 @@ func (l *pipeline) relieve(ctx context.Context) error {
 	case <-l.publisher.progressed:
 		return nil
 	case err := <-l.publisher.failed:
+		return err
+	case err := <-l.p.rewind:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()

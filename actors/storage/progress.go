@@ -1,11 +1,13 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
 )
 
@@ -45,13 +47,24 @@ type progress struct {
 	adopting    bool   // an adoption uses the engine in the reader's place
 
 	reader atomic.Pointer[ref]
+	tables [market.NumKinds]*table // nil for kinds that are never stored
 
 	flush     chan struct{} // what is applied is to be published now
 	published chan struct{} // closed at the next publication
+	written   chan struct{} // a writer has written what was sealed
+	rewind    chan error    // the store has lost what it had taken
 }
 
 func newProgress(shard int) *progress {
-	return &progress{shard: shard, flush: make(chan struct{}, 1), published: make(chan struct{})}
+	p := &progress{
+		shard: shard, flush: make(chan struct{}, 1), published: make(chan struct{}), written: make(chan struct{}, 1), rewind: make(chan error, 1),
+	}
+	for _, kind := range market.Kinds() {
+		if kind.Table() != "" {
+			p.tables[kind] = &table{kind: kind}
+		}
+	}
+	return p
 }
 
 // nextPublished is closed when the next publication has succeeded.
@@ -121,8 +134,14 @@ func (p *progress) health() (failures, warnings []error) {
 	if p.retry != nil && time.Since(p.retryAt) < retryFresh {
 		warnings = append(warnings, wrap("the journal is out of reach", p.retry))
 	}
-	if p.publish != nil {
-		err := wrap("publishing fails", p.publish)
+	late := []error{p.publish}
+	for _, t := range p.tables {
+		if t != nil {
+			late = append(late, t.trouble())
+		}
+	}
+	if err := errors.Join(late...); err != nil {
+		err = wrap("publishing fails", err)
 		if p.waiting {
 			failures = append(failures, err)
 		} else {
@@ -180,6 +199,7 @@ func (h *Handle) Health() (failures, warnings []error) {
 		f, w := p.health()
 		failures, warnings = append(failures, f...), append(warnings, w...)
 	}
+	warnings = append(warnings, h.options.Engine.Ailments()...)
 	f, w := h.lifecycle.health()
 	failures, warnings = append(failures, f...), append(warnings, w...)
 	f, w = h.tiersHealth()

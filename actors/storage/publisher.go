@@ -41,6 +41,13 @@ func signal(ch chan struct{}) {
 	}
 }
 
+func signalError(ch chan error, err error) {
+	select {
+	case ch <- err:
+	default: // one is enough
+	}
+}
+
 // poke asks for a Publish.
 func (u *publisher) poke() { signal(u.poked) }
 
@@ -87,35 +94,90 @@ func (u *publisher) run(ctx context.Context) {
 	}
 }
 
-// publish repeats until it succeeds, ctx ends, or the store is closed.
+// publish has everything written that is sealed, and commits it, until nothing is
+// sealed, ctx ends, or the store is closed.
 func (u *publisher) publish(ctx context.Context) error {
-	p := u.l.p
-	for pause := firstPause; ; pause = min(2*pause, u.l.h.options.Config.PublishRetry) {
-		err := u.l.engine.Publish(ctx, u.l.shard)
-		if err == nil {
-			p.set(func(p *progress) {
-				p.publish, p.failures, p.publishedAt = nil, 0, time.Now()
-				close(p.published)
-				p.published = make(chan struct{})
-			})
-			signal(u.progressed)
+	for pause := firstPause; ; {
+		sealed, ok := u.l.engine.Sealed(u.l.shard)
+		if !ok {
 			return nil
 		}
-		if ctx.Err() != nil || errors.Is(err, persistence.ErrClosed) {
+		if err := u.write(ctx, sealed); err != nil {
 			return err
 		}
-		p.set(func(p *progress) {
-			p.publish = err
-			p.failures++
-		})
-		u.l.h.metrics.publishFailures.WithLabelValues(journal.StreamName(u.l.shard)).Inc()
+		err := u.commit(ctx)
+		if err == nil {
+			pause = firstPause
+			continue
+		}
+		if u.isFinal(ctx, err) {
+			return err
+		}
 		u.l.c.Log().Error("publishing fails, it will be repeated", zap.Error(err), zap.Duration("pause", pause))
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w (%w)", err, ctx.Err())
 		case <-time.After(jitter(pause)):
 		}
+		pause = min(2*pause, u.l.h.options.Config.PublishRetry)
 	}
+}
+
+// write asks the writers, which repeat what fails, and waits until nothing is left
+// of what is sealed.
+func (u *publisher) write(ctx context.Context, sealed persistence.Sealed) error {
+	for _, kind := range sealed.Left {
+		u.l.p.tables[kind].poke()
+	}
+	for len(sealed.Left) > 0 {
+		select {
+		case <-u.l.p.written:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		now, ok := u.l.engine.Sealed(u.l.shard)
+		if !ok || now.Seq != sealed.Seq {
+			return nil
+		}
+		sealed = now
+	}
+	return nil
+}
+
+// commit tries once.
+func (u *publisher) commit(ctx context.Context) error {
+	err := u.l.engine.Commit(ctx, u.l.shard)
+	if err == nil {
+		u.l.p.set(func(p *progress) {
+			p.publish, p.failures, p.publishedAt = nil, 0, time.Now()
+			close(p.published)
+			p.published = make(chan struct{})
+		})
+		signal(u.progressed)
+		return nil
+	}
+	if ctx.Err() == nil && !errors.Is(err, persistence.ErrClosed) {
+		u.l.p.set(func(p *progress) {
+			p.publish = err
+			p.failures++
+		})
+		u.l.h.metrics.publishFailures.WithLabelValues(journal.StreamName(u.l.shard)).Inc()
+	}
+	return err
+}
+
+// isFinal says that trying again does not help, and tells who must know.
+func (u *publisher) isFinal(ctx context.Context, err error) bool {
+	switch {
+	case ctx.Err() != nil || errors.Is(err, persistence.ErrClosed):
+	case errors.Is(err, persistence.ErrRewind):
+		signalError(u.l.p.rewind, err)
+	case errors.Is(err, journal.ErrReaderTaken):
+		signalError(u.failed, &fault{err})
+	default:
+		return false
+	}
+	return true
 }
 
 // register tells the journal up to where the store is durable. A registration that
@@ -128,10 +190,7 @@ func (u *publisher) register(ctx context.Context, tell func(ctx context.Context,
 		at := u.registration.Position()
 		u.l.p.set(func(p *progress) { p.registered = at })
 	case errors.Is(err, journal.ErrUnregistered), errors.Is(err, journal.ErrReaderTaken):
-		select {
-		case u.failed <- &fault{err}:
-		default:
-		}
+		signalError(u.failed, &fault{err})
 	case ctx.Err() == nil:
 		u.l.c.Log().Warn("the journal does not take the reader's position", zap.Error(err))
 	}

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -26,6 +27,7 @@ type reader struct {
 	pipeline *pipeline // nil: none
 	draining bool
 	pause    time.Duration
+	writers  bool // they are started
 }
 
 func newReader(h *Handle, p *progress) *reader { return &reader{h: h, p: p} }
@@ -81,12 +83,24 @@ func (r *reader) Drain(c *supervise.Context) {
 }
 
 func (r *reader) begin(c *supervise.Context) {
+	r.startWriters(c)
 	l := newPipeline(r.h, r.p, c)
 	r.pipeline = l
 	c.Go(func(ctx context.Context) {
 		err := l.run(ctx)
 		c.After(0, over{err})
 	})
+}
+
+// startWriters starts the writers below this reader, which end with it.
+func (r *reader) startWriters(c *supervise.Context) {
+	if r.writers {
+		return
+	}
+	r.writers = true
+	if _, err := c.SpawnSpec(writers(r.h, r.p)); err != nil {
+		panic(fmt.Errorf("starting the writers: %w", err))
+	}
 }
 
 // over decides what follows the end of a pipeline: a fault is a failure of the

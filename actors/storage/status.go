@@ -81,6 +81,14 @@ type ShardStatus struct {
 	Registered uint64 `json:"registered"`
 	// Last is the last message that was applied since the start.
 	Last Read `json:"last"`
+	// PublishedTo is the sequence up to which the records are where they belong;
+	// Position may follow later.
+	PublishedTo uint64 `json:"published_to"`
+	// Behind is the age in seconds of the oldest records that are due to be
+	// published; 0 when there are none.
+	Behind float64 `json:"behind_seconds"`
+	// Writers are those of the shard's tables that have written, or tried to.
+	Writers []WriterStatus `json:"writers"`
 	// Published is when the last Publish succeeded; zero when none has.
 	Published time.Time `json:"published"`
 	// Waiting says that the reader waits for Publish.
@@ -146,7 +154,19 @@ const journalTimeout = 2 * time.Second
 
 func (h *Handle) shardStatus(p *progress) ShardStatus {
 	engine := h.options.Engine
-	s := ShardStatus{Shard: p.shard, Applied: engine.Applied(p.shard), Position: engine.Position(p.shard).Seq}
+	s := ShardStatus{Shard: p.shard, Applied: engine.Applied(p.shard), Position: engine.Position(p.shard).Seq, PublishedTo: engine.Published(p.shard)}
+	if sealed, ok := engine.Sealed(p.shard); ok {
+		s.Behind = max(0, time.Since(sealed.Began).Seconds())
+	}
+	s.Writers = []WriterStatus{}
+	for _, t := range p.tables {
+		if t == nil {
+			continue
+		}
+		if w := t.status(); w.Writes > 0 || w.State != "idle" {
+			s.Writers = append(s.Writers, w)
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.State, s.Registered, s.Last, s.Published, s.Waiting = p.state.String(), p.registered, p.last, p.publishedAt, p.waiting

@@ -59,6 +59,17 @@ func (c *Context) Every(d time.Duration, message any) (stop func()) {
 // Incarnation counts the instances of this actor, from 1.
 func (c *Context) Incarnation() uint64 { return c.base.node.incarnation.Load() }
 
+// Note lets the tree show what the actor says of its condition, until it says
+// something else, or nothing (""), or is restarted. It is cut to 500 bytes.
+func (c *Context) Note(text string) {
+	n := c.base.node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.note = bounded(text, noteLength)
+}
+
+const noteLength = 500
+
 // System is the system the actor lives in.
 func (c *Context) System() *System { return c.base.node.sys }
 

@@ -39,6 +39,7 @@ type node struct {
 	failures     uint64
 	last         *Failure
 	backoffUntil time.Time
+	note         string
 	budget       budget
 
 	// Rate, refreshed by readers.
@@ -82,7 +83,7 @@ func (n *node) begin() {
 	now := n.sys.clock.Now()
 	n.mu.Lock()
 	n.startedAt = now
-	n.backoffUntil = time.Time{}
+	n.backoffUntil, n.note = time.Time{}, ""
 	if first {
 		n.state = Starting
 	} else {
@@ -241,7 +242,7 @@ func (n *node) snapshot(now time.Time) Node {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	out.State, out.StartedAt, out.Restarts, out.Failures = n.state, n.startedAt, n.restarts, n.failures
-	out.LastFailure = n.last
+	out.LastFailure, out.Note = n.last, n.note
 	if n.state == InBackoff {
 		until := n.backoffUntil
 		out.BackoffUntil = &until

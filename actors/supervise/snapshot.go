@@ -39,6 +39,9 @@ type Node struct {
 	DeadLetters uint64          `json:"dead_letters_total"` // sent to it while it was gone
 	Messages    []MessageStatus `json:"messages,omitempty"` // by type; only in Tree.Node
 
+	// Note is what the actor says of its condition; empty when there is nothing to say.
+	Note string `json:"note,omitempty"`
+
 	Restarts     uint64        `json:"restarts_total"` // of this actor by its parent
 	Failures     uint64        `json:"failures_total"`
 	LastFailure  *Failure      `json:"last_failure,omitempty"`

@@ -8,6 +8,9 @@ const (
 	ReaderPublishFailures Name = "mp_reader_publish_failures_total"
 	ReaderApplied         Name = "mp_reader_applied_sequence"
 	ReaderDurable         Name = "mp_reader_durable_sequence"
+	ReaderPublished       Name = "mp_reader_published_sequence"
+	ReaderBehind          Name = "mp_reader_behind_seconds"
+	WriterWrite           Name = "mp_writer_write_seconds"
 	ReaderRegistered      Name = "mp_reader_registered_sequence"
 	ReaderFaulted         Name = "mp_reader_faulted"
 	StorageRequest        Name = "mp_storage_request_seconds"
@@ -54,7 +57,10 @@ func readers() Area {
 			counter(ReaderBacklogWait, Seconds, "Time for which a reader waited for the store to publish.", stream),
 			counter(ReaderPublishFailures, Number, "Attempts to publish that failed.", stream),
 			gauge(ReaderApplied, Number, "Journal sequence up to which queries see everything.", stream),
-			gauge(ReaderDurable, Number, "Journal sequence up to which everything is published.", stream),
+			gauge(ReaderPublished, Number, "Journal sequence up to which everything is where it belongs.", stream),
+			gauge(ReaderDurable, Number, "Journal sequence up to which that is durable, and saved.", stream),
+			gauge(ReaderBehind, Seconds, "Age of the oldest records that are due to be published.", stream),
+			histogram(WriterWrite, Seconds, Task, "Time of one attempt to bring a table's records where they belong.", table, outcome),
 			gauge(ReaderRegistered, Number, "Journal sequence that the journal may be purged to.", stream),
 			gauge(ReaderFaulted, Flag, "1 when a reader has stopped because it cannot read on.", stream),
 			histogram(StorageRequest, Seconds, Task, "Time to answer a request, rows of a query not included.", message, outcome),
