@@ -129,7 +129,7 @@ func TestGoldenQuery(t *testing.T) {
 			want: `{"status":"success","data":[{"table":"trades","tier":"hot","path":"/data/trades/1.parquet","bytes":10,"rows":2,"min_time_ns":1,"max_time_ns":2,"shard":0,"first_seq":1,"last_seq":3,"created":"2024-08-08T12:00:05Z","checksum":"00112233445566aa"},` +
 				`{"table":"trades","tier":"cold","path":"s3://host/bucket/2.parquet","bytes":9,"rows":1,"min_time_ns":0,"max_time_ns":0,"shard":0,"first_seq":0,"last_seq":0,"created":"2024-08-08T12:00:05Z","checksum":""}],"count":2,` + done + `}`},
 		{name: "status", path: "status", status: 200,
-			want: `{"status":"success","data":{"shards":[{"shard":0,"state":"reading","applied":7,"position":5,"registered":5,"last":{"seq":0,"stored":"0001-01-01T00:00:00Z","pending":0},"published":"2024-08-08T12:00:05Z","waiting":false,"journal":{"first":1,"last":9,"lag":2,"bytes":100,"max_bytes":1000,"readers":[]}}],` +
+			want: `{"status":"success","data":{"shards":[{"shard":0,"state":"reading","applied":7,"position":5,"registered":5,"last":{"seq":0,"stored":"0001-01-01T00:00:00Z","pending":0},"published_to":0,"behind_seconds":0,"writers":[],"published":"2024-08-08T12:00:05Z","waiting":false,"journal":{"first":1,"last":9,"lag":2,"bytes":100,"max_bytes":1000,"readers":[]}}],` +
 				`"failures":[],"warnings":[],"leases":0,"max_leases":256,"maintained":"2024-08-08T12:00:05Z","quarantined":[],` +
 				`"archiving":{"cold":{"place":"/cold","open":true,"corrupt":false,"tables":[{"table":"trades","rows":5,"bytes":3000000,"parts":2,"memory_rows":0}],"archived":[],"damaged":[]},` +
 				`"automatic":false,"interval_seconds":0,"after_seconds":0,"lag_seconds":0,"waiting_rows":0,"hot_ttl_seconds":0,"hot_limit_bytes":0,"cold_ttl_seconds":0,"operations":[]},"writable":true,` +
