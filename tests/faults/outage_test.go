@@ -119,7 +119,7 @@ func (w *watched) throttled(t *testing.T, status int, d time.Duration) *harness.
 // book was ever called live that was not right.
 func TestOutages(t *testing.T) {
 	t.Parallel()
-	_, streams := simulate(t, "--symbols", "2", "--rate", "200")
+	_, streams := simulate(t, "--symbols", "1", "--rate", "200")
 	w := &watched{streams: streams, settings: settings(streams, nil), long: harness.Rounds(t) > 3}
 	begin := time.Now()
 	w.node = harness.Start(t, t.TempDir(), w.settings)

@@ -177,7 +177,7 @@ func watch(t *testing.T, n *harness.Node, streams []*stream) *watcher {
 		w.live[s], w.states[s] = map[int64]ladder{}, map[string]int{}
 	}
 	w.wait.Go(func() {
-		tick := time.NewTicker(10 * time.Millisecond)
+		tick := time.NewTicker(25 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			for _, s := range streams {
