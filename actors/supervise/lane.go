@@ -35,15 +35,25 @@ type slot struct {
 	at      int64 // nanoseconds of System.nanos; 0 when not sampled
 }
 
-// ring is a bounded first-in first-out queue that grows up to its limit.
+// ring is a bounded first-in first-out queue that grows up to its limit, and gives
+// back what it has not needed for a while.
 type ring struct {
 	slots []slot
 	limit int
 	head  int
 	n     int
+
+	peak    int // most at once, and
+	emptied int // how often it was empty, since it last gave back or looked
 }
 
-const firstRing = 16
+const (
+	firstRing = 8
+	// A ring of more than keptRing slots that has been empty ringLook times gives them
+	// back when a quarter would have done.
+	keptRing = 64
+	ringLook = 256
+)
 
 func (r *ring) full() bool { return r.n == r.limit }
 
@@ -61,6 +71,9 @@ func (r *ring) push(s slot) {
 	}
 	r.slots[i] = s
 	r.n++
+	if r.n > r.peak {
+		r.peak = r.n
+	}
 }
 
 // pop must not be called on an empty ring.
@@ -72,7 +85,21 @@ func (r *ring) pop() slot {
 		r.head = 0
 	}
 	r.n--
+	if r.n == 0 && len(r.slots) > keptRing {
+		r.look()
+	}
 	return s
+}
+
+// look gives the slots of an empty ring back, where they are too many.
+func (r *ring) look() {
+	if r.emptied++; r.emptied < ringLook {
+		return
+	}
+	if r.peak <= len(r.slots)/4 {
+		r.slots, r.head = nil, 0
+	}
+	r.peak, r.emptied = 0, 0
 }
 
 // oldest is the first sampled time in the ring, or 0.

@@ -10,8 +10,10 @@ import (
 const (
 	// sampleEvery is how many messages share one measurement of wait and of handling.
 	sampleEvery = 64
-	// maxBatch bounds what the runner takes from the ring under one lock.
-	maxBatch = 64
+	// maxBatch bounds what the runner takes from the ring under one lock, firstBatch
+	// is what there is room for at first.
+	maxBatch   = 64
+	firstBatch = 4
 )
 
 const (
@@ -318,8 +320,9 @@ func (q *queue) next() (message any, system bool) {
 		q.mu.Unlock()
 		return q.fromBatch(), false
 	case q.user.n > 0:
-		if q.space == nil {
-			q.space = make([]slot, min(maxBatch, max(1, q.user.limit/16)))
+		most := min(maxBatch, max(1, q.user.limit/16))
+		if n := min(most, q.user.n); n > len(q.space) { // most actors never have many
+			q.space = make([]slot, min(most, max(firstBatch, 2*n)))
 		}
 		q.batch = q.space[:min(len(q.space), q.user.n)]
 		for i := range q.batch {
