@@ -64,7 +64,8 @@ type Options struct {
 	// Now is the clock of receive times' kind; nil is time.Now.
 	Now func() time.Time
 
-	hub *live.Hub // nil: nobody follows
+	hub   *live.Hub  // nil: nobody follows
+	desks *sync.Pool // of *desk
 }
 
 // Collector is the handle of the branch: the spec to start it with, and the
@@ -91,6 +92,7 @@ func New(o Options) (*Collector, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.desks = &sync.Pool{New: func() any { return new(desk) }}
 	c := &Collector{opts: &o, started: o.Now()}
 	if err := c.makeHub(); err != nil {
 		return nil, fmt.Errorf("collector: %w", err)

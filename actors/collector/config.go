@@ -53,7 +53,7 @@ func DefaultConfig() Config {
 	return Config{
 		BookDepth: 20, BookInterval: time.Second,
 		StreamMailbox: 2048, MailboxWait: 250 * time.Millisecond, HoldRecords: 16_384, ResumeTimeout: 30 * time.Second,
-		RecentTrades: 500, RecentGaps: 256,
+		RecentTrades: 128, RecentGaps: 64,
 		RetryFirst: 500 * time.Millisecond, RetryLast: 30 * time.Second,
 		BackfillTrades: 200_000, BackfillPatience: 30 * time.Minute, InstrumentsEvery: time.Hour,
 		ShutdownTimeout: 10 * time.Second, MetricStreams: 500,

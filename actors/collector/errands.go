@@ -211,7 +211,7 @@ func (s *streamActor) fetched(m *fetched) {
 		e.book = nil
 		s.fetchedBook(m)
 	case e.trade:
-		s.stream.Backfilled(m.errand.request, m.batch, m.done, s.venue.now(), &s.out)
+		s.stream.Backfilled(m.errand.request, m.batch, m.done, s.venue.now(), &s.desk.out)
 		s.emit()
 		if m.done {
 			e.trade, e.trades = nil, e.trades[1:]
@@ -227,7 +227,7 @@ func (s *streamActor) fetchedBook(m *fetched) {
 		return
 	}
 	for d := range market.Rows[market.BookDelta](m.batch) {
-		s.stream.Snapshot(d, &s.out)
+		s.stream.Snapshot(d, &s.desk.out)
 	}
 	s.emit()
 }

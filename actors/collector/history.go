@@ -20,10 +20,11 @@ const (
 // the newest ledger entries, and how much of the time it was live.
 type history struct {
 	mu      sync.Mutex
-	trades  ring[market.Trade]
+	trades  tape
 	gaps    ring[market.Gap]
-	buckets ring[quarter]
-	ticked  int64 // last beat, Unix ns
+	buckets tape
+	now     bucket // begun
+	ticked  int64  // last beat, Unix ns
 
 	begun atomic.Int64 // when the first stored record was received, Unix ns; 0 unknown
 }
@@ -37,31 +38,17 @@ type bucket struct {
 	gaps              int64
 }
 
-// quarter is a bucket as it is kept: there are hundreds of them for each stream.
-type quarter struct {
-	start             uint32 // in bucketLengths since 1970
-	seen, live        uint32 // ms
-	records, verified uint32
-	gaps              uint32
-}
-
-func (q *quarter) bucket() bucket {
-	return bucket{
-		start: int64(q.start) * int64(bucketLength), seen: int64(q.seen) * 1e6, live: int64(q.live) * 1e6,
-		records: int64(q.records), verified: int64(q.verified), gaps: int64(q.gaps),
-	}
-}
-
 func newHistory(c Config) *history {
 	return &history{
-		trades: ring[market.Trade]{limit: c.RecentTrades}, gaps: ring[market.Gap]{limit: c.RecentGaps},
-		buckets: ring[quarter]{limit: bucketsKept},
+		trades: tape{limit: c.RecentTrades}, gaps: ring[market.Gap]{limit: c.RecentGaps},
+		buckets: tape{limit: bucketsKept - 1}, // and the one begun
 	}
 }
 
 func (h *history) trade(t *market.Trade) {
+	row, extra := packTrade(t, nil)
 	h.mu.Lock()
-	h.trades.push(*t)
+	h.trades.push(&row, extra)
 	h.mu.Unlock()
 }
 
@@ -89,28 +76,41 @@ func (h *history) beat(now int64, live bool, records, verified, gaps int64) {
 		passed = 0
 	}
 	h.ticked = now
-	start := uint32(now / int64(bucketLength))
-	b := h.buckets.last()
-	if b == nil || b.start != start {
-		h.buckets.push(quarter{start: start})
-		b = h.buckets.last()
+	start := now - now%int64(bucketLength)
+	if h.now.start != start {
+		if h.now.start != 0 {
+			row := packBucket(&h.now)
+			h.buckets.push(&row, nil)
+		}
+		h.now = bucket{start: start}
 	}
-	b.seen += uint32(passed / 1e6)
+	b := &h.now
+	b.seen += passed
 	if live {
-		b.live += uint32(passed / 1e6)
+		b.live += passed
 	}
-	b.records += uint32(records)
-	b.verified += uint32(verified)
-	b.gaps += uint32(gaps)
+	b.records += records
+	b.verified += verified
+	b.gaps += gaps
 }
 
-func (h *history) read() (trades []market.Trade, gaps []market.Gap, buckets []bucket) {
+// newest are the trades that are remembered, oldest first, as those of i.
+func (h *history) newest(i *market.Instrument) []market.Trade {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, q := range h.buckets.all() {
-		buckets = append(buckets, q.bucket())
+	trades := make([]market.Trade, 0, h.trades.len())
+	h.trades.each(func(row *tapeRow, extra []byte) { trades = append(trades, unpackTrade(row, extra, i)) })
+	return trades
+}
+
+func (h *history) read() (gaps []market.Gap, buckets []bucket) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.buckets.each(func(row *tapeRow, _ []byte) { buckets = append(buckets, unpackBucket(row)) })
+	if h.now.start != 0 {
+		buckets = append(buckets, h.now)
 	}
-	return h.trades.all(), h.gaps.all(), buckets
+	return h.gaps.all(), buckets
 }
 
 // ring keeps the last items, up to limit.
@@ -130,14 +130,6 @@ func (r *ring[T]) push(v T) {
 	}
 	r.items[r.next] = v
 	r.next = (r.next + 1) % r.limit
-}
-
-// last is the newest; nil when empty.
-func (r *ring[T]) last() *T {
-	if len(r.items) == 0 {
-		return nil
-	}
-	return &r.items[(r.next+len(r.items)-1)%len(r.items)]
 }
 
 // all is a copy, oldest first.

@@ -37,12 +37,21 @@ func (h *held) note(message any) {
 
 // hold keeps a record for later, or gives it up and counts it.
 func (s *streamActor) hold(r market.Record) {
-	if s.held.records.Len() >= s.opts.Config.HoldRecords {
+	h := s.holding()
+	if h.records.Len() >= s.opts.Config.HoldRecords {
 		s.route.counts.overheld.Add(1)
-		s.held.lost |= kindsOf(r.Kind())
+		h.lost |= kindsOf(r.Kind())
 		return
 	}
-	s.held.records.Copy(r)
+	h.records.Copy(r)
+}
+
+// holding is where to hold something.
+func (s *streamActor) holding() *held {
+	if s.held == nil {
+		s.held = &held{}
+	}
+	return s.held
 }
 
 // remembered is what storage knows of the stream.
@@ -111,13 +120,13 @@ func (s *streamActor) widen(kinds kindSet) {
 // waits with their records.
 func (s *streamActor) happened(message any) {
 	if s.phase == resuming {
-		s.held.note(message)
+		s.holding().note(message)
 		return
 	}
 	switch m := message.(type) {
 	case interruption:
 		if later := m.kinds & s.awaited; later != 0 {
-			s.held.note(interruption{later, m.cause, m.time})
+			s.holding().note(interruption{later, m.cause, m.time})
 			if m.kinds &^= later; m.kinds == 0 {
 				return
 			}
@@ -125,7 +134,7 @@ func (s *streamActor) happened(message any) {
 		s.apply(m)
 	case arrival:
 		if later := m.kinds & s.awaited; later != 0 {
-			s.held.note(arrival{later})
+			s.holding().note(arrival{later})
 		}
 		s.apply(arrival{m.kinds &^ s.awaited})
 	default:
@@ -233,7 +242,7 @@ func (s *streamActor) resume(m remembered) {
 	s.unknowing(m.failed, cause, now)
 	for _, l := range m.last {
 		if l.time != 0 {
-			s.stream.Resume(l.kind, l.seq, l.time, cause, now, &s.out)
+			s.stream.Resume(l.kind, l.seq, l.time, cause, now, &s.desk.out)
 		}
 	}
 	if starting {
@@ -250,7 +259,7 @@ func (s *streamActor) reopen(m remembered, now int64) {
 		s.route.history.gap(&m.recent[i])
 	}
 	for i := len(m.open) - 1; i >= 0; i-- {
-		s.stream.Reopen(&m.open[i], &s.out)
+		s.stream.Reopen(&m.open[i], &s.desk.out)
 	}
 	for i := range m.answered {
 		s.settleEntry(&m.answered[i], now)
@@ -269,20 +278,23 @@ func (s *streamActor) arrive(kinds kindSet, starting bool) {
 	}
 	// The session of a stream that crashed has had its snapshot.
 	if s.config.SnapshotsInBand && s.born > 1 && up.has(market.KindBookDelta) {
-		s.stream.Subscribed(&s.out)
+		s.stream.Subscribed(&s.desk.out)
 		s.emit()
 	}
 }
 
 // replayHeld steps what arrived meanwhile, in order.
 func (s *streamActor) replayHeld() {
-	h := &s.held
+	h := s.held
+	if h == nil {
+		return
+	}
 	for i := range h.records.Len() {
 		for len(h.notes) > 0 && h.notes[0].at <= i {
 			s.apply(h.notes[0].message)
 			h.notes = h.notes[1:]
 		}
-		s.stream.Step(h.records.At(i), &s.out)
+		s.stream.Step(h.records.At(i), &s.desk.out)
 		s.emit()
 	}
 	for _, n := range h.notes {
@@ -291,5 +303,5 @@ func (s *streamActor) replayHeld() {
 	if lost := h.lost &^ s.proven; lost != 0 {
 		s.apply(interruption{kinds: lost, cause: market.CauseNoCredit, time: s.venue.now()})
 	}
-	s.held = held{}
+	s.held = nil
 }

@@ -189,7 +189,7 @@ func (s *streamActor) retryJournal() {
 		s.retryLater()
 		return
 	}
-	s.stream.Accepting(s.venue.now(), &s.out)
+	s.stream.Accepting(s.venue.now(), &s.desk.out)
 	s.emit()
 	if !s.stream.Refusing() {
 		s.c.Log().Info("the journal accepts again")
@@ -217,22 +217,22 @@ func (s *streamActor) because(err error) {
 
 // recordsOf lists an entry's records, good until the next call.
 func (s *streamActor) recordsOf(e *entry) []market.Record {
-	s.scratch = s.scratch[:0]
+	s.desk.scratch = s.desk.scratch[:0]
 	for r := range e.Batch.All() {
-		s.scratch = append(s.scratch, r)
+		s.desk.scratch = append(s.desk.scratch, r)
 	}
-	return s.scratch
+	return s.desk.scratch
 }
 
 // storable leaves out what has no table.
 func (s *streamActor) storable(records []market.Record) []market.Record {
-	s.scratch = s.scratch[:0]
+	s.desk.scratch = s.desk.scratch[:0]
 	for _, r := range records {
 		if r.Kind().Table() != "" {
-			s.scratch = append(s.scratch, r)
+			s.desk.scratch = append(s.desk.scratch, r)
 		}
 	}
-	return s.scratch
+	return s.desk.scratch
 }
 
 func gapsOf(records []market.Record) []market.Record {

@@ -102,13 +102,13 @@ func (s *streamActor) learned(l lessons) {
 		s.route.history.gap(&l.recent[i])
 	}
 	for i := range l.open {
-		s.stream.Reopen(&l.open[i], &s.out)
+		s.stream.Reopen(&l.open[i], &s.desk.out)
 	}
 	for i := range l.answered {
 		s.settleEntry(&l.answered[i], now)
 	}
 	for _, last := range l.last {
-		if s.stream.Known(last.kind, last.seq, last.time, market.CauseRestart, now, &s.out) {
+		if s.stream.Known(last.kind, last.seq, last.time, market.CauseRestart, now, &s.desk.out) {
 			u.kinds &^= kindsOf(last.kind)
 		}
 	}
@@ -122,7 +122,7 @@ func (s *streamActor) learned(l lessons) {
 
 // settleEntry gives an entry of the ledger its beginning.
 func (s *streamActor) settleEntry(a *answeredGap, now int64) {
-	s.stream.Learned(&a.gap, a.last.seq, a.last.time, now, &s.out)
+	s.stream.Learned(&a.gap, a.last.seq, a.last.time, now, &s.desk.out)
 	k, _ := market.ParseKind(a.gap.Channel)
 	u := &s.unknown
 	for i := range u.entries {

@@ -95,9 +95,6 @@ func TestRingKeepsTheNewest(t *testing.T) {
 	r := ring[int]{limit: 3}
 	for i := range 8 {
 		r.push(i)
-		if *r.last() != i {
-			t.Fatalf("last is %d after %d", *r.last(), i)
-		}
 	}
 	if got := r.all(); !slices.Equal(got, []int{5, 6, 7}) {
 		t.Errorf("got %v", got)

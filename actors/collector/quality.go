@@ -82,7 +82,7 @@ func (c *Collector) AllQuality(context.Context) []Quality {
 
 func (r *route) quality(width time.Duration) Quality {
 	f := r.figures.Load()
-	_, gaps, buckets := r.history.read()
+	gaps, buckets := r.history.read()
 	slices.Reverse(gaps)
 	q := Quality{
 		Instrument: r.instrument, Live: f.live, Gaps: gaps, Coverage: -1, Verified: -1,

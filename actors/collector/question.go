@@ -66,7 +66,7 @@ func (c *Collector) Trades(_ context.Context, exchange, marketWord, symbol strin
 	if err != nil {
 		return nil, err
 	}
-	trades, _, _ := r.history.read()
+	trades := r.history.newest(r.instrument)
 	slices.Reverse(trades)
 	if limit > 0 && len(trades) > limit {
 		trades = trades[:limit]

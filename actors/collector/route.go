@@ -20,7 +20,6 @@ type route struct {
 	venue      *venue
 	instrument *market.Instrument
 	pid        atomic.Pointer[actor.PID]
-	subjects   [market.NumKinds]string
 
 	// want are the kinds subscribed, up those that a live session delivers.
 	want, up atomic.Uint32
@@ -74,10 +73,6 @@ type figures struct {
 
 func newRoute(v *venue, i *market.Instrument) *route {
 	r := &route{venue: v, instrument: i, history: newHistory(v.opts.Config)}
-	tail := "." + market.SubjectToken(i.Exchange) + "." + market.SubjectToken(i.Market.String()) + "." + market.SubjectToken(i.Symbol)
-	for _, k := range market.Kinds() {
-		r.subjects[k] = "md.v1." + k.String() + tail
-	}
 	r.room.made = make(chan struct{}, 1)
 	r.room.stuck.Store(math.MaxUint64)
 	r.figures.Store(&figures{resuming: true})

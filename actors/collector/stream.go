@@ -61,19 +61,19 @@ type streamActor struct {
 	phase   phase
 	config  stream.Config
 	stream  *stream.Stream
-	out     stream.Output
+	desk    *desk   // while a message is handled
 	proven  kindSet // kinds whose losses sequences show
 	timings []latencies
 	recall  supervise.InFlight
 	unknown ignorance
-	held    held
+	held    *held // nil: nothing
 	// awaited are kinds of which storage has not yet said what it has: their records
 	// are held. unasked are those it was not yet asked for, known what it has said.
 	awaited, unasked kindSet
 	known            remembered
 
-	json market.JSON
-	text []byte
+	json     market.JSON
+	subjects [market.NumKinds]string // as they are needed
 
 	recorder persistence.Recorder
 	open     *entry
@@ -82,7 +82,6 @@ type streamActor struct {
 
 	errands errands
 	due     []any
-	scratch []market.Record
 
 	before []stream.ChannelStats // of earlier incarnations
 	seen   tally                 // at the last beat
@@ -114,6 +113,7 @@ func (s *streamActor) Receive(c *supervise.Context) {
 			s.route.crashed.Store(true)
 		}
 	}()
+	s.sit()
 	switch m := c.Message().(type) {
 	case *connectors.Delivery:
 		s.deliver(m)
@@ -129,6 +129,7 @@ func (s *streamActor) Receive(c *supervise.Context) {
 		s.handle(m)
 	}
 	s.settle()
+	s.rise()
 	well = true
 }
 
@@ -248,7 +249,7 @@ func (s *streamActor) take(b *market.Batch, only *market.Instrument) {
 		case s.phase == resuming || s.awaited.has(r.Kind()):
 			s.hold(r)
 		default:
-			s.stream.Step(r, &s.out)
+			s.stream.Step(r, &s.desk.out)
 		}
 	}
 	s.emit()
@@ -262,17 +263,17 @@ func (s *streamActor) apply(message any) {
 			m.kinds &^= s.proven // a sequence shows what it held, if it was theirs
 		}
 		if m.kinds != 0 {
-			s.stream.Interrupted(m.cause, m.time, &s.out, m.kinds.list()...)
+			s.stream.Interrupted(m.cause, m.time, &s.desk.out, m.kinds.list()...)
 		}
 	case overflow:
 		// A sequence shows by itself what is missing, and exactly.
 		if lost := kindSet(s.route.lost.Swap(0)) &^ s.proven; lost != 0 {
-			s.stream.Interrupted(market.CauseNoCredit, s.venue.now(), &s.out, lost.list()...)
+			s.stream.Interrupted(market.CauseNoCredit, s.venue.now(), &s.desk.out, lost.list()...)
 		}
 	case arrival:
 		// An exchange that sends the book first has done so when it acknowledged.
 		if m.kinds.has(market.KindBookDelta) && !s.config.SnapshotsInBand {
-			s.stream.Subscribed(&s.out)
+			s.stream.Subscribed(&s.desk.out)
 		}
 	}
 	s.emit()
@@ -280,9 +281,9 @@ func (s *streamActor) apply(message any) {
 
 // emit passes on what the step function produced.
 func (s *streamActor) emit() {
-	if n := len(s.out.Records); n > 0 {
+	if n := len(s.desk.out.Records); n > 0 {
 		s.route.counts.records.Add(uint64(n))
-		for _, r := range s.out.Records {
+		for _, r := range s.desk.out.Records {
 			s.publish(r)
 			switch r := r.(type) {
 			case *market.Trade:
@@ -292,13 +293,13 @@ func (s *streamActor) emit() {
 				s.noteBoundless(r)
 			}
 		}
-		s.record(s.out.Records)
+		s.record(s.desk.out.Records)
 	}
 	s.route.live.Stepped(s)
-	for _, q := range s.out.Requests {
+	for _, q := range s.desk.out.Requests {
 		s.errands.ask(s, q)
 	}
-	s.out.Reset()
+	s.desk.out.Reset()
 }
 
 // publish puts a record on the live plane, at most once and kept nowhere, and
@@ -308,18 +309,29 @@ func (s *streamActor) publish(r market.Record) {
 	if s.opts.Publisher == nil && !followed {
 		return
 	}
-	s.text = s.json.Append(s.text[:0], r)
+	text := s.json.Append(s.desk.text[:0], r)
+	s.desk.text = text
 	if followed {
-		s.route.live.Publish(r, s.text)
+		s.route.live.Publish(r, text)
 	}
 	if s.opts.Publisher == nil {
 		return
 	}
-	if err := s.opts.Publisher.Publish(s.route.subjects[r.Kind()], s.text); err != nil {
+	if err := s.opts.Publisher.Publish(s.subject(r.Kind()), text); err != nil {
 		s.route.counts.publishErrors.Add(1)
 		return
 	}
 	s.route.counts.published.Add(1)
+}
+
+// subject is where records of a kind go on the live plane.
+func (s *streamActor) subject(k market.Kind) string {
+	if s.subjects[k] == "" {
+		i := s.route.instrument
+		s.subjects[k] = "md.v1." + k.String() + "." + market.SubjectToken(i.Exchange) + "." +
+			market.SubjectToken(i.Market.String()) + "." + market.SubjectToken(i.Symbol)
+	}
+	return s.subjects[k]
 }
 
 func (s *streamActor) book(depth int) any {
@@ -345,7 +357,7 @@ func (s *streamActor) refresh() {
 		return
 	}
 	if s.phase == stepping {
-		s.stream.RefreshBook(&s.out)
+		s.stream.RefreshBook(&s.desk.out)
 		s.emit()
 	}
 	s.c.Respond(refreshed{})
@@ -361,14 +373,16 @@ var bookKinds = kindsOf(market.KindBookDelta, market.KindBookSnapshot, market.Ki
 // Drain implements supervise.Drainer: the mailbox is empty, and nothing more will
 // come.
 func (s *streamActor) Drain(*supervise.Context) {
+	s.sit()
 	wasStepping := s.phase == stepping
 	s.phase = draining
 	if wasStepping && s.route.final.Load() {
-		s.stream.Finish(s.venue.now(), &s.out)
+		s.stream.Finish(s.venue.now(), &s.desk.out)
 		s.emit()
 	}
 	s.route.hungry.Store(true)
 	s.flushHungry()
+	s.rise()
 }
 
 func (s *streamActor) stop() {

@@ -26,8 +26,6 @@ type side struct {
 	wide     []market.Level
 	wideEdge market.Decimal
 	isWide   bool
-
-	scratch []row
 }
 
 func (s *side) replace(levels []market.Level, descending bool, extent Extent) {
@@ -40,7 +38,8 @@ func (s *side) replace(levels []market.Level, descending bool, extent Extent) {
 	for i := range levels {
 		s.scale = max(s.scale, levels[i].Price.Scale())
 	}
-	rows := s.scratch[:0]
+	// Snapshots are rare, and many books share a process: the rows are not kept.
+	rows := make([]row, 0, len(levels))
 	for i := range slices.Backward(levels) {
 		r, ok := s.row(&levels[i])
 		if !ok {
@@ -49,7 +48,6 @@ func (s *side) replace(levels []market.Level, descending bool, extent Extent) {
 		}
 		rows = append(rows, r)
 	}
-	s.scratch = rows
 	if !falling(rows) {
 		rows = tidy(rows)
 	}

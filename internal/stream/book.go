@@ -70,7 +70,6 @@ type books struct {
 	refreshed int64
 	applied   int
 	checksums Checksummer
-	levels    [2][]market.Level
 	// conn is the connection of an in-band chain.
 	conn int64
 }
@@ -497,9 +496,9 @@ func (s *Stream) verify(c *channel, d *market.BookDelta, out *Output) bool {
 	// 0 means that the exchange sends none.
 	if b.checksums != nil && d.Checksum.OK && d.Checksum.V != 0 {
 		n := b.checksums.ChecksumDepth()
-		b.levels[0] = b.book.AppendBids(b.levels[0][:0], n)
-		b.levels[1] = b.book.AppendAsks(b.levels[1][:0], n)
-		if b.checksums.Checksum(s.cfg.Instrument, b.levels[0], b.levels[1]) == d.Checksum.V {
+		out.levels[0] = b.book.AppendBids(out.levels[0][:0], n)
+		out.levels[1] = b.book.AppendAsks(out.levels[1][:0], n)
+		if b.checksums.Checksum(s.cfg.Instrument, out.levels[0], out.levels[1]) == d.Checksum.V {
 			c.stats.ChecksumOK++
 		} else {
 			c.stats.ChecksumWrong++
@@ -558,9 +557,9 @@ func (s *Stream) cut(d *market.BookDelta, out *Output) {
 		Conn: d.Conn, Epoch: s.cfg.Epoch, Flags: s.unproven(s.cfg.BookDepth),
 	}
 	rec.Depth, rec.State = market.Int(int64(s.cfg.BookDepth)), Live.String()
-	b.levels[0] = b.book.AppendBids(b.levels[0][:0], s.cfg.BookDepth)
-	b.levels[1] = b.book.AppendAsks(b.levels[1][:0], s.cfg.BookDepth)
-	rec.Bids, rec.Asks = out.own.CopyLevels(b.levels[0]), out.own.CopyLevels(b.levels[1])
+	out.levels[0] = b.book.AppendBids(out.levels[0][:0], s.cfg.BookDepth)
+	out.levels[1] = b.book.AppendAsks(out.levels[1][:0], s.cfg.BookDepth)
+	rec.Bids, rec.Asks = out.own.CopyLevels(out.levels[0]), out.own.CopyLevels(out.levels[1])
 	market.Stamp(rec)
 	s.emit(s.channel(market.KindBookSnapshot), rec, out)
 }

@@ -12,7 +12,8 @@ type Output struct {
 	// [Stream.Snapshot], [Stream.Backfilled] or [Stream.BackfillFailed].
 	Requests []Request
 
-	own market.Batch
+	own    market.Batch
+	levels [2][]market.Level // of a book, while they are looked at
 }
 
 // Reset empties the output and keeps its memory.

@@ -127,9 +127,9 @@ func (s *Stream) restartChain(c *channel, now int64, out *Output) {
 		Epoch: s.cfg.Epoch, Flags: market.FlagSnapshot,
 	}
 	rec.IsSnapshot = true
-	b.levels[0] = b.book.AppendBids(b.levels[0][:0], -1)
-	b.levels[1] = b.book.AppendAsks(b.levels[1][:0], -1)
-	rec.Bids, rec.Asks = out.own.CopyLevels(b.levels[0]), out.own.CopyLevels(b.levels[1])
+	out.levels[0] = b.book.AppendBids(out.levels[0][:0], -1)
+	out.levels[1] = b.book.AppendAsks(out.levels[1][:0], -1)
+	rec.Bids, rec.Asks = out.own.CopyLevels(out.levels[0]), out.own.CopyLevels(out.levels[1])
 	market.Stamp(rec)
 	s.emit(c, rec, out)
 }
