@@ -169,7 +169,8 @@ func costOf(b *market.Batch) (int64, error) {
 			return 0, fmt.Errorf("%w: a %s without an instrument", persistence.ErrRecord, r.Kind())
 		}
 	}
-	return entryCost + int64(b.Len())*recordCost + int64(b.LevelMark())*levelCost, nil
+	// A batch that is used again keeps the memory of what was in it before.
+	return entryCost + max(b.Memory(), int64(b.Len())*recordCost+int64(b.LevelMark())*levelCost), nil
 }
 
 // open lets entries in. The actor looks at the intake itself.

@@ -3,6 +3,7 @@ package market
 import (
 	"iter"
 	"math/bits"
+	"reflect"
 )
 
 // Batch holds records of any kinds, in order, in memory of its own. It is not
@@ -26,20 +27,24 @@ type rows interface {
 	record(i int) Record
 	len() int
 	cut(n int)
+	// memory is the size of all rows that there is room for, in bytes.
+	memory() int64
 	// copy overwrites the i-th record with r, of the same kind.
 	copy(i int, r Record)
 }
 
 // typedRows keeps records in chunks, so that a pointer to one stays good while
-// others are added. The first chunk is small: most batches are one frame's.
+// others are added. The first chunks are small: most batches are one frame's, and
+// a batch keeps a chunk of every kind that it ever held.
 type typedRows[T any, P recordOf[T]] struct {
 	chunks [][]T
 	n      int
 }
 
 const (
-	firstChunk = 4
-	chunkRows  = 64
+	firstChunk  = 1
+	secondChunk = 7
+	chunkRows   = 64
 )
 
 // place is where the i-th row stands.
@@ -47,8 +52,21 @@ func place(i int) (chunk, at int) {
 	if i < firstChunk {
 		return 0, i
 	}
-	i -= firstChunk
-	return 1 + i/chunkRows, i % chunkRows
+	if i -= firstChunk; i < secondChunk {
+		return 1, i
+	}
+	i -= secondChunk
+	return 2 + i/chunkRows, i % chunkRows
+}
+
+func chunkSize(chunk int) int {
+	switch chunk {
+	case 0:
+		return firstChunk
+	case 1:
+		return secondChunk
+	}
+	return chunkRows
 }
 
 type recordOf[T any] interface {
@@ -61,11 +79,7 @@ func newRows[T any, P recordOf[T]]() rows { return &typedRows[T, P]{} }
 func (r *typedRows[T, P]) next() P {
 	c, i := place(r.n)
 	if c == len(r.chunks) {
-		size := chunkRows
-		if c == 0 {
-			size = firstChunk
-		}
-		r.chunks = append(r.chunks, make([]T, size))
+		r.chunks = append(r.chunks, make([]T, chunkSize(c)))
 	}
 	p := &r.chunks[c][i]
 	r.n++
@@ -83,6 +97,13 @@ func (r *typedRows[T, P]) at(i int) P {
 
 func (r *typedRows[T, P]) record(i int) Record { return r.at(i) }
 func (r *typedRows[T, P]) len() int            { return r.n }
+func (r *typedRows[T, P]) memory() int64 {
+	rows := 0
+	for c := range r.chunks {
+		rows += len(r.chunks[c])
+	}
+	return int64(rows) * int64(reflect.TypeFor[T]().Size())
+}
 func (r *typedRows[T, P]) cut(n int)           { r.n = min(r.n, n) }
 
 func (r *typedRows[T, P]) copy(i int, from Record) {
@@ -203,6 +224,24 @@ func (b *Batch) Copy(r Record) Record {
 	}
 	return c
 }
+
+// Memory is what the batch keeps, in bytes: for the records in it, and from those
+// that were in it before. Long numbers and texts are left out.
+func (b *Batch) Memory() int64 {
+	n := batchBytes + int64(cap(b.levels))*levelBytes + int64(cap(b.order))*entryBytes
+	for _, col := range b.cols {
+		if col != nil {
+			n += col.memory()
+		}
+	}
+	return n
+}
+
+var (
+	batchBytes = int64(reflect.TypeFor[Batch]().Size())
+	levelBytes = int64(reflect.TypeFor[Level]().Size())
+	entryBytes = int64(reflect.TypeFor[entry]().Size())
+)
 
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
