@@ -4,6 +4,7 @@
 #   TestAlloc…      counts allocations; the race detector changes them, so plain
 #   TestMultiNode…  starts several nodes; too slow under the race detector
 #   TestLarge…      one goroutine over so much data that the race detector takes minutes
+#   TestQuestDB…    needs a real QuestDB server, which does most of the work
 #   everything else runs with the race detector
 
 SHELL := bash
@@ -14,7 +15,7 @@ SHELL := bash
 GOLANGCI_LINT := v2.15.0
 GOVULNCHECK   := v1.9.0
 
-PLAIN   := ^Test(Alloc|MultiNode|Large)
+PLAIN   := ^Test(Alloc|MultiNode|Large|QuestDB)
 TIMEOUT ?= 20m
 PKG     ?= ./...
 ARGS    ?=

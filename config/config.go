@@ -12,11 +12,13 @@ import (
 	"github.com/marketprism/marketprism/actors/collector/live"
 	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/storage"
+	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/persistence/cold"
 	"github.com/marketprism/marketprism/persistence/embedded"
 	"github.com/marketprism/marketprism/persistence/journal"
+	"github.com/marketprism/marketprism/persistence/questdb"
 )
 
 // Config is everything that services.yaml and exchanges/*.yaml can say. Every
@@ -24,6 +26,7 @@ import (
 // belong to no package and are declared here.
 type Config struct {
 	Node       Node                         `yaml:"node" doc:"This process."`
+	Cluster    cluster.Config               `yaml:"cluster" doc:"Services that other processes or hosts run."`
 	Log        Log                          `yaml:"log" doc:"What the program writes about itself."`
 	HTTP       chassis.Config               `yaml:"http" doc:"Limits of every service's HTTP server."`
 	Broker     BrokerService                `yaml:"message-broker-service" doc:"NATS JetStream: events, tasks, dead letters, and the journal's streams."`
@@ -87,13 +90,20 @@ type BrokerService struct {
 // StorageService is the data-storage-service.
 type StorageService struct {
 	Port     int             `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
-	Engine   string          `yaml:"engine" enum:"embedded" doc:"Hot store: embedded Parquet parts."`
+	Engine   string          `yaml:"engine" enum:"embedded,questdb" doc:"Hot store: embedded Parquet parts, or a QuestDB server."`
 	Embedded embedded.Config `yaml:"embedded" doc:"The embedded store."`
+	QuestDB  questdb.Config  `yaml:"questdb" doc:"The QuestDB server; used with engine questdb."`
 	Journal  journal.Config  `yaml:"journal" doc:"The write-ahead log, a JetStream stream for each shard."`
 	Actors   storage.Config  `yaml:"actors" doc:"The readers of the journal, maintenance, and requests under way."`
 	Recorder recorder.Config `yaml:"recorder" doc:"The way into the journal, on every node that records."`
 	Storage  Tiers           `yaml:"storage" doc:"The two tiers and how long each keeps its rows."`
 }
+
+// The engines of the hot store.
+const (
+	EngineEmbedded = "embedded"
+	EngineQuestDB  = "questdb"
+)
 
 // Tiers are the two stores, and how rows move between them.
 type Tiers struct {
@@ -141,17 +151,19 @@ type MonitoringService struct {
 func Default() Config {
 	policy := storage.DefaultPolicy()
 	return Config{
-		Node: Node{DataDir: "./data", Listen: "127.0.0.1"},
-		Log:  Log{Level: "info", Format: "auto"},
-		HTTP: chassis.DefaultConfig(),
+		Node:    Node{DataDir: "./data", Listen: "127.0.0.1"},
+		Cluster: cluster.DefaultConfig(),
+		Log:     Log{Level: "info", Format: "auto"},
+		HTTP:    chassis.DefaultConfig(),
 		Broker: BrokerService{
 			Port: 8085,
 			NATS: broker.DefaultConfig(),
 		},
 		Storage: StorageService{
 			Port:     8080,
-			Engine:   "embedded",
+			Engine:   EngineEmbedded,
 			Embedded: embedded.DefaultConfig(),
+			QuestDB:  questdb.DefaultConfig(),
 			Journal:  journal.DefaultConfig(),
 			Actors:   storage.DefaultConfig(),
 			Recorder: recorder.DefaultConfig(),

@@ -21,13 +21,15 @@ import (
 const module = "github.com/marketprism/marketprism"
 
 // required are the packages that the program is built from: each must be a
-// direct dependency that non-test code uses. The Consul client, the QuestDB
-// client and pgx join the list with the features that bring them.
+// direct dependency that non-test code uses. The Consul client
+// joins the list with the feature that brings it.
 var required = []string{
 	"github.com/asynkron/protoactor-go",
 	"github.com/go-chi/chi/v5",
 	"github.com/gorilla/websocket",
+	"github.com/jackc/pgx/v5",
 	"github.com/prometheus/client_golang",
+	"github.com/questdb/go-questdb-client/v3",
 	"go.uber.org/zap",
 }
 
@@ -80,7 +82,7 @@ var below = map[string][]string{
 
 	// Black-box: the program is driven by its commands and ports. The
 	// vocabulary reads its answers, the simulator is the exchange.
-	"tests": {"internal/market", "connectors/simulator"},
+	"tests": {"internal/market", "connectors/simulator", "persistence/questdb/questdbtest"},
 }
 
 // wiring are the only layers that may import config, app and cli.

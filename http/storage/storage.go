@@ -136,6 +136,9 @@ func refusal(err error) error {
 	case errors.Is(err, persistence.ErrAway):
 		return chassis.Unavailable(10*time.Second, "the cold store is out of reach, and an answer would lack the rows that it has; where there is a tier parameter, tier=hot reads the others").
 			WithCode("cold_unavailable").WithCause(err)
+	case errors.Is(err, persistence.ErrUnavailable):
+		return chassis.Unavailable(5*time.Second, "the server that keeps the recent rows does not answer, and an answer would lack them").
+			WithCode("store_unavailable").WithCause(err)
 	case errors.Is(err, branch.ErrNoTiers):
 		return chassis.Conflict("this node has no cold store").WithCode("no_cold_store")
 	case errors.Is(err, branch.ErrReadOnly):

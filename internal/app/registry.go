@@ -15,14 +15,18 @@ func ports(c *config.Config) map[string]int {
 	}
 }
 
-// StaticRegistry finds every service where the configuration puts it.
+// StaticRegistry finds every service where the configuration puts it: at the
+// addresses that cluster.services gives, else on this node, at its port.
 func StaticRegistry(c *config.Config) cluster.Static {
 	host := c.Node.Advertise
 	if host == "" {
 		host = reachable(c.Node.Listen)
 	}
-	r := cluster.Static{}
+	r := c.Cluster.Services.Instances()
 	for name, port := range ports(c) {
+		if len(r[name]) > 0 {
+			continue
+		}
 		r[name] = []cluster.Instance{{Service: name, Host: host, Port: port}}
 	}
 	return r

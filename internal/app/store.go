@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,9 +11,9 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/cold"
-	"github.com/marketprism/marketprism/persistence/embedded"
 	"github.com/marketprism/marketprism/persistence/part"
 	"github.com/marketprism/marketprism/persistence/router"
+	"github.com/marketprism/marketprism/persistence/scan"
 )
 
 // coldPatience is how long a start waits for the cold store. One that does not
@@ -24,11 +23,14 @@ const coldPatience = 5 * time.Second
 // makeStorage opens the hot store, and the cold one behind it as far as it can be.
 func (a *App) makeStorage(ctx context.Context) error {
 	names := part.NewNames()
-	hot, err := embedded.Open(a.path("hot"), a.cfg.Storage.Embedded, embedded.Surroundings{Log: a.log, Registerer: a.registry, Names: names})
+	var tier *cold.Tier
+	opened, err := a.openHot(ctx, names, func() *cold.Tier { return tier })
 	if err != nil {
-		return fmt.Errorf("opening the hot store: %w", err)
+		return err
 	}
-	tier, err := cold.NewTier(a.cfg.Storage.Storage.Cold, a.path("cold"), hot, cold.Surroundings{Log: a.log, Names: names, Scratch: a.path("cold-scratch")})
+	hot := opened.Hot
+	movable, _ := hot.(scan.Hot) // nil when it cannot be archived
+	tier, err = cold.NewTier(a.cfg.Storage.Storage.Cold, a.path("cold"), movable, cold.Surroundings{Log: a.log, Names: names, Scratch: a.path("cold-scratch")})
 	if err != nil {
 		return errors.Join(err, hot.Close())
 	}
@@ -42,7 +44,7 @@ func (a *App) makeStorage(ctx context.Context) error {
 	a.store, err = storage.New(storage.Options{
 		Config: a.cfg.Storage.Actors, Engine: a.engine, Tiers: a.engine, Policy: a.cfg.Storage.Storage.Policy(),
 		Journal: a.opener.Journal, Shards: a.cfg.Storage.Journal.Shards,
-		Dir: a.cfg.Node.DataDir, ReaderID: "embedded", FullCopy: true, Recorder: a.recorders.Recorder(0), Registerer: a.registry,
+		Dir: a.cfg.Node.DataDir, ReaderID: opened.reader, FullCopy: opened.full, Recorder: a.recorders.Recorder(0), Registerer: a.registry,
 	})
 	return err
 }
@@ -58,7 +60,7 @@ type history struct {
 // Last implements [persistence.Reader].
 func (h history) Last(ctx context.Context, kind market.Kind, stream market.StreamID, origin persistence.OriginFilter, into *market.Batch) (market.Record, bool, error) {
 	r, ok, err := h.Engine.Last(ctx, kind, stream, origin, into)
-	if !errors.Is(err, persistence.ErrAway) {
+	if !errors.Is(err, persistence.ErrAway) || errors.Is(err, persistence.ErrUnavailable) {
 		return r, ok, err
 	}
 	h.log.Warn("the cold store is away; the hot one alone says what came last", zap.Stringer("stream", stream))

@@ -27,7 +27,11 @@ func (a *App) startTree(ctx context.Context) error {
 	if err := a.makeRecorders(); err != nil {
 		return err
 	}
-	specs := []supervise.Spec{a.broker.Spec()}
+	// The store may keep its positions at the broker.
+	if err := a.system.Start(ctx, a.broker.Spec()); err != nil {
+		return fmt.Errorf("starting the broker: %w", err)
+	}
+	var specs []supervise.Spec
 	if a.runs(cluster.Storage) || a.runs(cluster.Collector) {
 		specs = append(specs, a.recorders.Spec())
 	}
@@ -39,8 +43,10 @@ func (a *App) startTree(ctx context.Context) error {
 	}
 	// Closed before the store, whose readers use it.
 	a.closers = append(a.closers, func() error { a.opener.Close(); return nil })
-	if err := a.system.Start(ctx, specs...); err != nil {
-		return fmt.Errorf("starting the actors: %w", err)
+	for _, s := range specs {
+		if _, err := a.system.StartChild(ctx, rootID, s); err != nil {
+			return fmt.Errorf("starting %s: %w", s.Name, err)
+		}
 	}
 	a.catchUp(ctx)
 	if !a.runs(cluster.Collector) {

@@ -20,6 +20,9 @@ type Subject struct {
 	Open func() (persistence.Engine, error)
 	// Advance moves the store's clock.
 	Advance func(time.Duration)
+	// Steps is the number of steps of a differential test, where it is not to be that
+	// of a store in this process.
+	Steps int
 }
 
 // Run runs the whole suite; each test gets a subject of its own.

@@ -40,7 +40,11 @@ func differential(seed uint64) func(t *testing.T, s Subject) {
 		f := newFixture(t, s)
 		g := NewGenerator(seed)
 		kinds := StoredKinds()
-		for range steps {
+		n := steps
+		if s.Steps > 0 {
+			n = s.Steps
+		}
+		for range n {
 			f.randomStep(g, kinds)
 		}
 		f.checkAll()

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -82,13 +83,8 @@ func (e *Engine) migrate(ctx context.Context) error {
 	if newest != nil && *newest > schemaVersion {
 		return fmt.Errorf("%w: they are of version %d, and this program knows %d: use a newer one", errSchema, *newest, schemaVersion)
 	}
-	for _, t := range e.tables {
-		if t == nil {
-			continue
-		}
-		if err := e.migrateTable(ctx, t); err != nil {
-			return fmt.Errorf("table %s: %w", t.Name, err)
-		}
+	if err := e.migrateTables(ctx); err != nil {
+		return err
 	}
 	if newest != nil && *newest == schemaVersion {
 		return nil
@@ -96,13 +92,59 @@ func (e *Engine) migrate(ctx context.Context) error {
 	return e.recordChange(ctx, "all tables")
 }
 
+// migrateTables makes the tables that are missing, and looks at all of them at once:
+// an engine that starts on a server that has them asks little.
+func (e *Engine) migrateTables(ctx context.Context) error {
+	rows, err := e.admin.Query(ctx, "SELECT table_name FROM tables()")
+	if err != nil {
+		return err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	var all []string
+	for _, t := range e.tables {
+		if t == nil {
+			continue
+		}
+		if !slices.Contains(names, t.Name) {
+			if _, err := e.admin.Exec(ctx, t.Create()); err != nil {
+				return fmt.Errorf("table %s: %w", t.Name, err)
+			}
+		}
+		// The function wants a constant; the name is one of ours.
+		all = append(all, fmt.Sprintf(`SELECT '%[1]s' AS name, "column", type FROM table_columns('%[1]s')`, t.Name))
+	}
+	if rows, err = e.admin.Query(ctx, strings.Join(all, " UNION ALL ")); err != nil {
+		return err
+	}
+	type column struct{ Table, Name, Type string }
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[column])
+	if err != nil {
+		return err
+	}
+	have := map[string][]Column{}
+	for _, c := range found {
+		have[c.Table] = append(have[c.Table], Column{c.Name, c.Type})
+	}
+	for _, t := range e.tables {
+		if t == nil {
+			continue
+		}
+		if err := e.addColumns(ctx, t, have[t.Name]); err != nil {
+			return fmt.Errorf("table %s: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
 func (e *Engine) recordChange(ctx context.Context, change string) error {
 	_, err := e.admin.Exec(ctx, "INSERT INTO "+schemaTable+" VALUES ($1, $2, $3)", e.with.Now().UTC(), int32(schemaVersion), change)
 	return err
 }
 
-// migrateTable makes a table, or adds the columns that it lacks. A column of
-// another type is an error: it would be changed by hand, or not be ours.
+// migrateTable makes one table, or adds the columns that it lacks.
 func (e *Engine) migrateTable(ctx context.Context, t *Table) error {
 	if _, err := e.admin.Exec(ctx, t.Create()); err != nil {
 		return err
@@ -111,6 +153,12 @@ func (e *Engine) migrateTable(ctx context.Context, t *Table) error {
 	if err != nil {
 		return err
 	}
+	return e.addColumns(ctx, t, have)
+}
+
+// addColumns adds the columns that a table lacks. A column of another type is an
+// error: it would be changed by hand, or not be ours.
+func (e *Engine) addColumns(ctx context.Context, t *Table, have []Column) error {
 	for _, c := range t.Columns {
 		i := slices.IndexFunc(have, func(h Column) bool { return h.Name == c.Name })
 		if i >= 0 && have[i].Type != c.Type {

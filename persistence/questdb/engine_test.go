@@ -3,6 +3,8 @@ package questdb
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -35,16 +37,71 @@ func (k *kept) Save(_ context.Context, p persistence.Position) error {
 	return nil
 }
 
-// empty drops every table of the server.
-func empty(t *testing.T, server *questdbtest.Server) {
+// common is the server of all tests that do not kill it.
+var common struct {
+	once   sync.Once
+	server *questdbtest.Server
+	err    error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if s := common.server; s != nil {
+		s.Kill()
+		if err := os.RemoveAll(s.Root); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	os.Exit(code)
+}
+
+// sharedServer is a running server without tables of ours.
+func sharedServer(t testing.TB) *questdbtest.Server {
 	t.Helper()
-	db, err := pgx.Connect(t.Context(), "postgres://admin:quest@"+server.PG+"/qdb?sslmode=disable")
+	common.once.Do(func() {
+		root, err := os.MkdirTemp("", "questdb")
+		if err == nil {
+			common.server, err = questdbtest.New(context.Background(), root)
+		}
+		if err == nil {
+			err = common.server.Run(context.Background())
+		}
+		common.err = err
+	})
+	if common.err != nil {
+		if os.Getenv("MARKETPRISM_REQUIRE_SERVERS") == "1" {
+			t.Fatalf("no QuestDB server: %v", common.err)
+		}
+		t.Skipf("NOT TESTED AGAINST QUESTDB: %v", common.err)
+	}
+	empty(t, common.server)
+	return common.server
+}
+
+func sql(t testing.TB, server *questdbtest.Server) *pgx.Conn {
+	t.Helper()
+	db, err := pgx.Connect(context.Background(), "postgres://admin:quest@"+server.PG+"/qdb?sslmode=disable")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close(t.Context())
-	for _, kind := range persistencetest.StoredKinds() {
-		if _, err := db.Exec(t.Context(), "DROP TABLE IF EXISTS "+kind.Table()); err != nil {
+	t.Cleanup(func() { _ = db.Close(context.Background()) }) // only to be gone
+	return db
+}
+
+// empty drops the tables that have taken anything.
+func empty(t testing.TB, server *questdbtest.Server) {
+	t.Helper()
+	db := sql(t, server)
+	rows, err := db.Query(context.Background(), "SELECT name FROM wal_tables() WHERE sequencerTxn > 0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range used {
+		if _, err := db.Exec(context.Background(), "DROP TABLE IF EXISTS "+name); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -57,8 +114,8 @@ func config(server *questdbtest.Server) Config {
 }
 
 // TestSuite is what every engine passes, on a real server.
-func TestSuite(t *testing.T) {
-	server := questdbtest.Start(t)
+func TestQuestDBSuite(t *testing.T) {
+	server := sharedServer(t)
 	persistencetest.Run(t, func(t *testing.T) persistencetest.Subject {
 		empty(t, server)
 		positions, now := newKept(), time.Now()
@@ -69,6 +126,7 @@ func TestSuite(t *testing.T) {
 			return now
 		}
 		return persistencetest.Subject{
+			Steps: 40,
 			Open: func() (persistence.Engine, error) {
 				return Open(t.Context(), config(server), Surroundings{Positions: positions, Shards: 1, Now: clock})
 			},

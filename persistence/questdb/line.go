@@ -2,6 +2,7 @@ package questdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -35,7 +36,7 @@ func (e *Encoder) Encode(ctx context.Context, r market.Record) error {
 	h := r.Head()
 	if h.TS <= 0 {
 		// https://questdb.com/docs/concepts/designated-timestamp/: not before 1970.
-		return fmt.Errorf("a record with the time %d ns cannot be stored: QuestDB has none before 1970", h.TS)
+		return fmt.Errorf("%w: its time is %d ns, and QuestDB has none before 1970", errNoForm, h.TS)
 	}
 	e.unkeyed = h.Flags&market.FlagUnkeyed != 0
 	e.to.Table(r.Kind().Table())
@@ -50,6 +51,9 @@ func (e *Encoder) Encode(ctx context.Context, r market.Record) error {
 	}
 	return nil
 }
+
+// errNoForm: the record cannot be a row of QuestDB's.
+var errNoForm = errors.New("no form for a record")
 
 // identity is the rest of the key of a record that has none of its own.
 func (e *Encoder) identity(h *market.Header) string {

@@ -16,7 +16,6 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence/part"
 	"github.com/marketprism/marketprism/persistence/persistencetest"
-	"github.com/marketprism/marketprism/persistence/questdb/questdbtest"
 )
 
 // cells are the columns of one row, by name; absent ones are left out.
@@ -120,10 +119,10 @@ func (c cells) key(t *Table) string {
 	return b.String()
 }
 
-// TestEveryKindThroughARealServer writes random records of every kind, many of
+// TestQuestDBTakesEveryKind writes random records of every kind, many of
 // them with equal keys, and reads back the last of each key, digit for digit.
-func TestEveryKindThroughARealServer(t *testing.T) {
-	server := questdbtest.Start(t)
+func TestQuestDBTakesEveryKind(t *testing.T) {
+	server := sharedServer(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	db, err := pgx.Connect(ctx, "postgres://admin:quest@"+server.PG+"/qdb?sslmode=disable")

@@ -32,6 +32,10 @@ type writer struct {
 	batch   market.Batch
 	bytes   int  // estimate of the batch
 	mended  bool // the table was looked at, for the sealed table under way
+	// transport has the connections, which end with the sender: the server goes on
+	// writing to a table that is gone, and acknowledges it, on one that knew it.
+	transport *http.Transport
+	requests  int64 // acknowledged ones of the sealed table under way
 
 	refused int // rows of the sealed table under way that the server refuses
 	rejects map[rejectKey][]part.Source
@@ -48,8 +52,9 @@ type rejectKey struct {
 	day    int64 // since 1970, UTC
 }
 
-// maxRefused is how many rows of one sealed table the server may refuse for what
-// they are. More are a fault of the table or of the server, not of rows.
+// maxRefused is how many rows of one sealed table the server or its client may
+// refuse for what they are. More are a fault of the table or of the server, not of
+// rows. Those of which it is known that the server has no form for them do not count.
 const maxRefused = 100
 
 // requestBytes is the size of a request, more or less: far below what the client's
@@ -62,13 +67,19 @@ func (w *writer) send(ctx context.Context, t *memtable.Table) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.acknowledged != t {
-		if err := w.sendAll(ctx, t); err != nil {
+		err := w.sendAll(ctx, t)
+		for attempt := 1; errors.Is(err, errElsewhere) && attempt < 3; attempt++ {
+			w.e.log.Warn("what the server acknowledged went to a table that was dropped; it is sent again", zap.Error(err))
+			err = w.sendAll(ctx, t)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	if err := w.visible(ctx); err != nil {
 		if errors.Is(err, persistence.ErrRewind) {
 			w.acknowledged = nil
+			w.drop(ctx)
 		}
 		return err
 	}
@@ -77,11 +88,13 @@ func (w *writer) send(ctx context.Context, t *memtable.Table) error {
 }
 
 // sendAll returns when the server has taken every row, or somebody else has.
-func (w *writer) sendAll(ctx context.Context, t *memtable.Table) (err error) {
+func (w *writer) sendAll(ctx context.Context, t *memtable.Table) error {
 	// A server that was set back must not be written to before that is noticed.
-	if _, _, _, err := w.e.wal(ctx, w.kind.Table()); err != nil {
+	_, _, before, err := w.e.wal(ctx, w.kind.Table())
+	if err != nil {
 		return err
 	}
+	w.requests = 0
 	w.refused, w.mended, w.rejects = 0, false, map[rejectKey][]part.Source{}
 	defer func() {
 		if w.batch.Len() > 0 { // after an error or a panic
@@ -105,6 +118,10 @@ func (w *writer) sendAll(ctx context.Context, t *memtable.Table) (err error) {
 	_, _, taken, err := w.e.wal(ctx, w.kind.Table())
 	if err != nil {
 		return err
+	}
+	if taken-before < w.requests {
+		w.drop(ctx)
+		return fmt.Errorf("%w: %d requests are acknowledged, in %d transactions", errElsewhere, w.requests, taken-before)
 	}
 	w.acknowledged, w.transaction = t, taken
 	return nil
@@ -228,6 +245,7 @@ func (w *writer) request(ctx context.Context, lo, hi int) error {
 		w.drop(ctx)
 		return err
 	}
+	w.requests++
 	return nil
 }
 
@@ -235,9 +253,11 @@ func (w *writer) request(ctx context.Context, lo, hi int) error {
 // short; ours are the publisher's.
 func (w *writer) connect(ctx context.Context) error {
 	c := w.e.cfg
+	w.transport = &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}
 	opts := []qdb.LineSenderOption{
+		qdb.WithHttpTransport(w.transport),
 		qdb.WithHttp(), qdb.WithAddress(c.HTTP), qdb.WithAutoFlushDisabled(), qdb.WithRetryTimeout(time.Second),
-		qdb.WithRequestTimeout(c.RequestTimeout), qdb.WithInitBufferSize(1 << 20), qdb.WithMaxBufferSize(w.e.maxBuffer),
+		qdb.WithRequestTimeout(c.RequestTimeout), qdb.WithInitBufferSize(min(1<<20, w.e.maxBuffer)), qdb.WithMaxBufferSize(w.e.maxBuffer),
 	}
 	if c.TLS {
 		opts = append(opts, qdb.WithTls())
@@ -258,6 +278,7 @@ func (w *writer) drop(ctx context.Context) {
 	if w.sender != nil {
 		_ = w.sender.Close(context.WithoutCancel(ctx)) // it holds nothing that is not sent again
 		w.sender, w.encoder = nil, nil
+		w.transport.CloseIdleConnections()
 	}
 }
 
@@ -270,7 +291,7 @@ func (w *writer) close() {
 // refuse sets a row aside that can never be a row of the server's.
 func (w *writer) refuse(r market.Record, why error) error {
 	e, h := w.e, r.Head()
-	if statusOf(why) != 0 {
+	if !errors.Is(why, errNoForm) {
 		if w.refused++; w.refused > maxRefused {
 			return fmt.Errorf("more than %d rows are refused, the last because of: %w", maxRefused, why)
 		}
@@ -313,6 +334,10 @@ func (w *writer) reject(ctx context.Context, t *memtable.Table) error {
 	}
 	return nil
 }
+
+// errElsewhere says that rows were taken, and not by the table that there is: just
+// after a table was dropped and made again, the server may still write to the old one.
+var errElsewhere = errors.New("the server has taken rows, and its table has not")
 
 // errInvisible says that rows were taken and are not shown.
 var errInvisible = errors.New("the server has taken the rows and does not show them")

@@ -38,27 +38,34 @@ const startWithin = 90 * time.Second
 // MARKETPRISM_REQUIRE_SERVERS is 1.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	jar, err := fetch(t.Context())
+	s, err := New(t.Context(), t.TempDir())
 	if err != nil {
 		if os.Getenv("MARKETPRISM_REQUIRE_SERVERS") == "1" {
 			t.Fatalf("no QuestDB server: %v", err)
 		}
 		t.Skipf("NOT TESTED AGAINST QUESTDB: %v", err)
 	}
-	s := &Server{Root: t.TempDir(), jar: jar}
-	ports, err := free(3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.HTTP, s.PG, s.health = ports[0], ports[1], ports[2]
-	if err := s.configure(); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(s.Kill)
 	if err := s.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// New prepares a server with its data in root; Run starts it, and Kill ends it. The
+// error says that it cannot be had.
+func New(ctx context.Context, root string) (*Server, error) {
+	jar, err := fetch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Root: root, jar: jar}
+	ports, err := free(3)
+	if err != nil {
+		return nil, err
+	}
+	s.HTTP, s.PG, s.health = ports[0], ports[1], ports[2]
+	return s, s.configure()
 }
 
 // fetch is the path of the server's jar.
@@ -97,6 +104,7 @@ telemetry.enabled=false
 cairo.writer.data.append.page.size=1M
 cairo.o3.column.memory.size=128K
 shared.worker.count=2
+dev.mode.enabled=true
 `, s.HTTP, s.PG, s.health)
 	return os.WriteFile(filepath.Join(s.Root, "conf", "server.conf"), []byte(conf), 0o644)
 }
