@@ -63,11 +63,11 @@ func (t *Tier) Open(ctx context.Context) error {
 	t.mu.RLock()
 	open, closed := t.store != nil, t.closed
 	t.mu.RUnlock()
-	if open {
-		return nil
-	}
 	if closed {
 		return persistence.ErrClosed
+	}
+	if open {
+		return nil
 	}
 	store, err := t.open(ctx)
 	if err != nil {
