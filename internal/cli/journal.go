@@ -204,7 +204,7 @@ func send(req *http.Request, into any, wanted ...int) error {
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close() //nolint:errcheck // it is read to its end
+	defer res.Body.Close() // it is read to its end
 	text, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", url, err)
