@@ -60,25 +60,33 @@ is unreachable or unhealthy.`,
 
 func ask(ctx context.Context, registry cluster.Registry, dataDir string) (rows []serviceStatus, well bool) {
 	well = true
-	for _, name := range cluster.Services() {
-		row := serviceStatus{Service: name, Status: "unreachable"}
-		instances, err := registry.Instances(ctx, name)
-		if err == nil && len(instances) > 0 {
-			row.URL = instances[0].URL()
-		}
-		if pid, url, ok := app.Running(dataDir, name); ok {
-			row.PID, row.URL = pid, url
-		}
-		if err == nil {
-			err = row.fetch(ctx)
-		}
-		if err != nil {
+	for _, row := range places(ctx, registry, dataDir) {
+		if err := row.fetch(ctx); err != nil {
 			row.Detail = err.Error()
 		}
 		well = well && (row.Status == "healthy" || row.Status == "degraded")
 		rows = append(rows, row)
 	}
 	return rows, well
+}
+
+// places are where services answer, in start order, each service at least once:
+// where a process on the data directory says itself, else by the registry.
+func places(ctx context.Context, registry cluster.Registry, dataDir string) (rows []serviceStatus) {
+	for _, name := range cluster.Services() {
+		if pid, url, ok := app.Running(dataDir, name); ok {
+			rows = append(rows, serviceStatus{Service: name, Status: "unreachable", PID: pid, URL: url})
+			continue
+		}
+		instances, err := registry.Instances(ctx, name)
+		if err != nil || len(instances) == 0 {
+			rows = append(rows, serviceStatus{Service: name, Status: "unreachable"})
+		}
+		for _, i := range instances {
+			rows = append(rows, serviceStatus{Service: name, Status: "unreachable", URL: i.URL()})
+		}
+	}
+	return rows
 }
 
 func (r *serviceStatus) fetch(ctx context.Context) error {
