@@ -38,7 +38,8 @@ func (s *Server) addBuiltIn() error {
 		ErrorLog: zapErrors{s.log}, ErrorHandling: promhttp.ContinueOnError,
 	})
 	for _, r := range []Route{
-		{Path: "/health", ID: "health", Summary: "Health of the service and of what it needs", Responses: health, Handler: s.serveHealth},
+		{Path: "/health", ID: "health", Summary: "Health of the service and of what it needs",
+			Description: "A service may add sections of its own beside checks.", Responses: health, Handler: s.serveHealth},
 		{Path: "/api/v1/health", ID: "healthBehindGateway", Summary: "Same as /health", Responses: health, Handler: s.serveHealth},
 		{Path: "/livez", ID: "live", Summary: "The process answers", Responses: []Response{{Body: probe{}}}, Handler: s.serveLive},
 		{Path: "/readyz", ID: "ready", Summary: "The service takes requests: neither starting nor draining",

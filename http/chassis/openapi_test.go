@@ -23,6 +23,7 @@ type order struct {
 	Price  amount    `json:"price"`
 	Hours  int       `json:"hours" minimum:"1" default:"24"`
 	Legs   []order   `json:"legs" maxLength:"3"`
+	Tags   []string  `json:"tags" enum:"a,b"`
 	Parent *order    `json:"parent"`
 	Note   *string   `json:"note"`
 	At     time.Time `json:"at"`
@@ -246,5 +247,15 @@ func TestBuiltInsGiveWay(t *testing.T) {
 	}
 	if a := start(t, nil).ask(t, "GET", "/api/v1/status", ""); !strings.Contains(a.body, `"status":"ready"`) {
 		t.Error(a.body)
+	}
+}
+
+// The words of a list are those of its items.
+func TestWordsOfAList(t *testing.T) {
+	doc := document(t, start(t, nil, sampleRoutes()...))
+	order := doc["components"].(map[string]any)["schemas"].(map[string]any)["Order"].(map[string]any)
+	tags := order["properties"].(map[string]any)["tags"].(map[string]any)
+	if got := fmt.Sprint(tags["items"].(map[string]any)["enum"]); got != "[a b]" || tags["enum"] != nil {
+		t.Errorf("tags: %v", tags)
 	}
 }

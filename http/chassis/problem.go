@@ -112,6 +112,13 @@ func (e *Error) WithCode(code string) *Error {
 	return &c
 }
 
+// WithFields returns a copy that blames these inputs.
+func (e *Error) WithFields(fields ...FieldError) *Error {
+	c := *e
+	c.fields = fields
+	return &c
+}
+
 // WithCause returns a copy of e that wraps cause, which is logged and not shown.
 func (e *Error) WithCause(cause error) *Error {
 	c := *e

@@ -167,7 +167,11 @@ func (g *schemas) property(f *field) map[string]any {
 }
 
 func (l *limits) describe(p map[string]any, t reflect.Type) {
-	if l.enum != nil {
+	if items, ok := p["items"].(map[string]any); ok && l.enum != nil { // the words of a list are those of its items
+		items = maps.Clone(items)
+		items["enum"] = l.enum
+		p["items"] = items
+	} else if l.enum != nil {
 		p["enum"] = l.enum
 	}
 	if l.minimum != nil {
