@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"path"
 	"slices"
@@ -47,6 +48,36 @@ func (o Overlay) with(c Change) Overlay {
 		out.Changes = append(out.Changes, old)
 	}
 	out.Changes = append(out.Changes, c)
+	return out
+}
+
+// MarketOverlay is the overlay of one market.
+type MarketOverlay struct {
+	Exchange string
+	Market   market.Market
+	// Loaded says that the store has told what was changed before; until then only
+	// the configuration counts.
+	Loaded bool
+	// Changes in order; later ones win.
+	Changes []Change
+}
+
+// Overlays lists what was changed at run time, by exchange and market; the markets
+// that are collected, and those with changes.
+func (c *Collector) Overlays(context.Context) []MarketOverlay {
+	out := []MarketOverlay{}
+	for _, v := range c.venues {
+		o := v.overlay.Load()
+		switch {
+		case o != nil && (v.enabled() || len(o.Changes) > 0):
+			out = append(out, MarketOverlay{v.exchange, v.market, true, slices.Clone(o.Changes)})
+		case o == nil && v.enabled():
+			out = append(out, MarketOverlay{Exchange: v.exchange, Market: v.market})
+		}
+	}
+	slices.SortFunc(out, func(a, b MarketOverlay) int {
+		return cmp.Or(cmp.Compare(a.Exchange, b.Exchange), cmp.Compare(a.Market, b.Market))
+	})
 	return out
 }
 

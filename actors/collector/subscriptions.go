@@ -147,7 +147,8 @@ func (s *subscriptions) load() {
 func (s *subscriptions) takeLoaded(m loaded) {
 	s.dirty, s.answered = true, true
 	if m.err == nil {
-		s.overlay, s.loaded = m.overlay, true
+		s.take(m.overlay)
+		s.loaded = true
 		return
 	}
 	c := s.venue.opts.Config
@@ -155,6 +156,12 @@ func (s *subscriptions) takeLoaded(m loaded) {
 	s.tries++
 	s.c.Log().Error("the run-time subscriptions cannot be loaded: collecting what is configured", zap.Duration("wait", wait), zap.Error(m.err))
 	s.c.After(wait, loadDue{})
+}
+
+// take makes an overlay the one in force.
+func (s *subscriptions) take(o Overlay) {
+	s.overlay = o
+	s.venue.overlay.Store(&o)
 }
 
 // command queues a change of the overlay.
@@ -251,7 +258,8 @@ func (s *subscriptions) takeSaved(m saved) {
 		s.reply(m.command, fmt.Errorf("storing the subscription: %w", m.err))
 		return
 	}
-	s.overlay, s.dirty = m.overlay, true
+	s.take(m.overlay)
+	s.dirty = true
 	s.answering = append(s.answering, m.command)
 }
 

@@ -47,6 +47,7 @@ type venue struct {
 	failures atomic.Uint64 // REST calls given up
 	retries  atomic.Uint64 // REST calls tried again
 	unknown  atomic.Pointer[[]string]
+	overlay  atomic.Pointer[Overlay] // nil before it is loaded
 
 	parts   sync.Pool
 	entries sync.Pool

@@ -116,7 +116,8 @@ type world struct {
 	wrap          func(connectors.Exchange) connectors.Exchange
 	epoch         int64
 	applied       func(context.Context, market.StreamID) error
-	now           func() time.Time // nil: the machine's clock
+	now           func() time.Time   // nil: the machine's clock
+	reader        persistence.Reader // nil: the ledger
 	system        *supervise.System
 	collector     *collector.Collector
 }
@@ -158,6 +159,10 @@ func (w *world) start() {
 	w.epoch++
 	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()
+	var reader persistence.Reader = w.ledger
+	if w.reader != nil {
+		reader = w.reader
+	}
 	var err error
 	if w.system, err = supervise.NewSystem(w.Context(), supervise.Options{}); err != nil {
 		w.Fatal(err)
@@ -165,7 +170,7 @@ func (w *world) start() {
 	w.collector, err = collector.New(collector.Options{
 		System: w.system, Config: w.config, Exchanges: []collector.Exchange{{Exchange: x, Config: cfg}}, Epoch: w.epoch,
 		Publisher: w.plane, Recorder: func(market.StreamID) persistence.Recorder { return w.ledger },
-		Reader: w.ledger, Applied: w.applied, Store: w.overlays, Live: &w.live, Now: w.now,
+		Reader: reader, Applied: w.applied, Store: w.overlays, Live: &w.live, Now: w.now,
 	})
 	if err != nil {
 		w.Fatal(err)

@@ -23,19 +23,25 @@ type enhanced struct {
 	Sequence  int64      `json:"sequence" required:"true" doc:"the exchange's"`
 	Age       *float64   `json:"age" required:"true" doc:"seconds since the last change was received; null before the first"`
 	Timestamp *time.Time `json:"timestamp" required:"true" doc:"of the last change, by the exchange's clock"`
-	Received  *time.Time `json:"received" required:"true"`
-	Depth     int        `json:"depth" required:"true" doc:"as asked"`
-	BidLevels int        `json:"bid_levels" required:"true" doc:"that are known"`
-	AskLevels int        `json:"ask_levels" required:"true"`
-	ProvenBid int        `json:"proven_bids" required:"true" doc:"levels, from the best on, among which none can be missing"`
-	ProvenAsk int        `json:"proven_asks" required:"true"`
+	Received  *time.Time `json:"received,omitempty" doc:"enhanced alone, as are the counts"`
+	Depth     int        `json:"depth,omitempty" doc:"as asked"`
+	BidLevels int        `json:"bid_levels,omitempty" doc:"that are known"`
+	AskLevels int        `json:"ask_levels,omitempty"`
+	ProvenBid int        `json:"proven_bids,omitempty" doc:"levels, from the best on, among which none can be missing"`
+	ProvenAsk int        `json:"proven_asks,omitempty"`
 	Bids      []level    `json:"bids" required:"true" doc:"best first"`
 	Asks      []level    `json:"asks" required:"true" doc:"best first"`
 }
 
-type level struct {
-	Price  float64 `json:"price" required:"true"`
-	Amount float64 `json:"amount" required:"true"`
+// level is a level of a side in any of the forms, for the documentation.
+type level struct{}
+
+// JSONSchema describes it.
+func (level) JSONSchema() map[string]any {
+	return map[string]any{
+		"type":        []string{"object", "array"},
+		"description": "enhanced: {price, amount}; legacy: [price, amount]; simple: [\"price\", \"amount\"]",
+	}
 }
 
 // refreshed is the answer of refresh.

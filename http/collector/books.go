@@ -114,6 +114,7 @@ type symbol struct {
 	Market    string   `json:"market" required:"true"`
 	Collected bool     `json:"collected" required:"true"`
 	DataTypes []string `json:"data_types" required:"true"`
+	Origins   []string `json:"origins" enum:"configured,top,run_time" required:"true" doc:"why it is collected: named by the configuration, among the most traded, or subscribed to at run time"`
 }
 
 func (f *service) bookSymbols(w http.ResponseWriter, r *http.Request) error {
@@ -133,7 +134,7 @@ func (f *service) bookSymbols(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := symbolList{Exchange: exchange, Total: len(found), Timestamp: f.Now()}
 	for _, s := range found {
-		out.Symbols = append(out.Symbols, symbol{s.Instrument.Symbol, s.Instrument.Native, s.Instrument.Market.String(), s.Collected, s.DataTypes})
+		out.Symbols = append(out.Symbols, symbol{s.Instrument.Symbol, s.Instrument.Native, s.Instrument.Market.String(), s.Collected, s.DataTypes, s.Origins})
 	}
 	return chassis.WriteJSON(w, r, http.StatusOK, out)
 }

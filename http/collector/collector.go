@@ -43,6 +43,7 @@ type (
 	Subscriptions interface {
 		Subscribe(ctx context.Context, s branch.Subscription) (branch.Subscribed, error)
 		Unsubscribe(ctx context.Context, s branch.Subscription) (branch.Subscribed, error)
+		Overlays(ctx context.Context) []branch.MarketOverlay
 	}
 	// Branch is all of them.
 	Branch interface {

@@ -108,7 +108,7 @@ func (f *fixed) Trades(_ context.Context, exchange, word, symbol string, limit i
 }
 
 func (f *fixed) Symbols(_ context.Context, exchange, word string, collected bool) ([]branch.Symbol, error) {
-	list := []branch.Symbol{{Instrument: btc, Collected: true, DataTypes: []string{"trade"}}}
+	list := []branch.Symbol{{Instrument: btc, Collected: true, DataTypes: []string{"trade"}, Origins: []string{"configured"}}}
 	if !collected {
 		list = append(list, branch.Symbol{Instrument: &market.Instrument{Exchange: "binance", Symbol: "ETH-USDT", Native: "ETHUSDT"}})
 	}
@@ -166,6 +166,13 @@ func (f *fixed) Subscribe(_ context.Context, s branch.Subscription) (branch.Subs
 func (f *fixed) Unsubscribe(_ context.Context, s branch.Subscription) (branch.Subscribed, error) {
 	f.asked, f.add = s, false
 	return f.changed(s)
+}
+
+func (f *fixed) Overlays(context.Context) []branch.MarketOverlay {
+	return []branch.MarketOverlay{
+		{Exchange: "binance", Market: market.Spot, Loaded: true, Changes: []branch.Change{{Add: true, Symbol: "SOL-USDT", DataTypes: []string{"trade"}}, {Symbol: "*-EUR", DataTypes: []string{"book_delta"}}}},
+		{Exchange: "binance", Market: market.Perpetual},
+	}
 }
 
 func (f *fixed) changed(s branch.Subscription) (branch.Subscribed, error) {
@@ -227,15 +234,18 @@ func TestGolden(t *testing.T) {
 		{name: "book stats", path: "orderbook/stats", want: `{"books":2,"live":1,"stale":0,"syncing":1,"resyncs":1,"exchanges":{"binance":{"books":2,"live":1,"stale":0,"syncing":1,"resyncs":1}},"timestamp":` + at + `}`},
 		{name: "book health", path: "orderbook/health", want: `{"status":"degraded","books":2,"not_live":[{"exchange":"binance","market":"spot","symbol":"ETH-USDT","state":"syncing"}],"timestamp":` + at + `}`},
 		{name: "book exchanges", path: "orderbook/exchanges", want: `{"exchanges":["binance"],"total":1,"timestamp":` + at + `}`},
-		{name: "symbols", path: "orderbook/symbols/binance", want: `{"exchange":"binance","symbols":[{"symbol":"BTC-USDT","native_symbol":"BTCUSDT","market":"spot","collected":true,"data_types":["trade"]}],"total":1,"timestamp":` + at + `}`},
-		{name: "all symbols", path: "orderbook/symbols/binance?all=true&market=spot", want: `{"exchange":"binance","symbols":[{"symbol":"BTC-USDT","native_symbol":"BTCUSDT","market":"spot","collected":true,"data_types":["trade"]},` +
-			`{"symbol":"ETH-USDT","native_symbol":"ETHUSDT","market":"spot","collected":false,"data_types":[]}],"total":2,"timestamp":` + at + `}`},
+		{name: "symbols", path: "orderbook/symbols/binance", want: `{"exchange":"binance","symbols":[{"symbol":"BTC-USDT","native_symbol":"BTCUSDT","market":"spot","collected":true,"data_types":["trade"],"origins":["configured"]}],"total":1,"timestamp":` + at + `}`},
+		{name: "all symbols", path: "orderbook/symbols/binance?all=true&market=spot", want: `{"exchange":"binance","symbols":[{"symbol":"BTC-USDT","native_symbol":"BTCUSDT","market":"spot","collected":true,"data_types":["trade"],"origins":["configured"]},` +
+			`{"symbol":"ETH-USDT","native_symbol":"ETHUSDT","market":"spot","collected":false,"data_types":[],"origins":[]}],"total":2,"timestamp":` + at + `}`},
 		{name: "trades", path: "trades/binance/BTCUSDT?limit=1", want: `{"exchange":"binance","symbol":"BTCUSDT","trades":[` + trade + `],"count":1,"timestamp":` + at + `}`},
 		{name: "trades as text", path: "trades/binance/BTCUSDT?decimals=string&limit=1", want: `{"exchange":"binance","symbol":"BTCUSDT","trades":[` +
 			strings.NewReplacer("61837.6300", `"61837.6300"`, "0.50", `"0.50"`).Replace(trade) + `],"count":1,"timestamp":` + at + `}`},
 		{name: "quality", path: "quality", want: `{"streams":[{` + stream + `,"source":"memory"},{"exchange":"binance","market":"spot","symbol":"ETH-USDT","coverage_percent":null,"verified_percent":null,"from":null,"live":false,"book_state":"syncing","resyncs":0,"channels":[],"gaps":[],"source":"memory"}],"count":2,"timestamp":` + at + `}`},
 		{name: "quality of one", path: "quality/binance/BTCUSDT?bucket=1h", want: `{` + stream + `,"buckets":[{"start":` + at + `,"seconds":3600,"coverage_percent":null,"verified_percent":99.9,"records":3,"gaps":1}],"source":"memory","source_reason":"nobody there"}`},
 		{name: "backfill", method: "POST", path: "quality/binance/BTCUSDT/backfill", want: `{"success":true,"gaps":3,"timestamp":` + at + `}`},
+		{name: "subscriptions", path: "subscriptions", want: `{"service":"market-data-collector","markets":[{"exchange":"binance","market":"spot","loaded":true,"changes":[` +
+			`{"action":"subscribe","symbol":"SOL-USDT","data_types":["trade"]},{"action":"unsubscribe","symbol":"*-EUR","data_types":["book_delta"]}]},` +
+			`{"exchange":"binance","market":"perpetual","loaded":false,"changes":[]}],"timestamp":` + at + `}`},
 		{name: "subscribe", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":"subscribe","symbols":["BTC-USDT"],"data_types":["trades"],"unheard":1}`,
 			want: `{"success":true,"action":"subscribe","exchange":"binance","symbols":["BTC-USDT"],"data_types":["trade"],"active_subscriptions":4,"message":"subscribed BTC-USDT","timestamp":` + at + `}`},
 		{name: "unsubscribe", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":"unsubscribe","symbols":["BTC-USDT"]}`,
@@ -256,6 +266,7 @@ func TestRefusals(t *testing.T) {
 		err                      error
 		status                   int
 		code, says               string
+		pointers                 []string // of errors[]
 	}{
 		{name: "unknown exchange", path: "orderbook/nowhere/BTCUSDT", status: 404, code: "unknown_exchange", says: "binance"},
 		{name: "unknown symbol", path: "orderbook/binance/NOPE", status: 404, code: "unknown_symbol", says: "NOPE"},
@@ -274,8 +285,8 @@ func TestRefusals(t *testing.T) {
 		{name: "subscribe to nothing", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":"subscribe","symbols":[]}`, status: 400, code: "invalid_field", says: "symbols"},
 		{name: "subscribe without an action", method: "POST", path: "exchanges/binance/subscribe", body: `{"symbols":["BTCUSDT"]}`, status: 400, code: "invalid_field", says: "action"},
 		{name: "do something else", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":"dance","symbols":["BTCUSDT"]}`, status: 400, code: "invalid_field", says: "unsubscribe"},
-		{name: "subscribe to an unknown symbol", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":"subscribe","symbols":["NOPE"]}`, status: 400, code: "unknown_symbol", says: "NOPE"},
-		{name: "subscribe to an unknown type", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":"subscribe","symbols":["BTCUSDT"],"data_types":["dreams"]}`, status: 400, code: "invalid_field", says: "dreams"},
+		{name: "subscribe to an unknown symbol", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":"subscribe","symbols":["NOPE"]}`, status: 400, code: "unknown_symbol", says: "NOPE", pointers: []string{"/symbols/0"}},
+		{name: "subscribe to an unknown type", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":"subscribe","symbols":["BTCUSDT"],"data_types":["dreams"]}`, status: 400, code: "invalid_field", says: "dreams", pointers: []string{"/data_types"}},
 		{name: "subscribe with half a body", method: "POST", path: "exchanges/binance/subscribe", body: `{"action":`, status: 400, code: "malformed_json"},
 		{name: "follow without a handshake", path: "../../ws/v1/stream", status: 426, code: "upgrade_required", says: "ws://"},
 		{name: "follow nothing", path: "stream", status: 422, code: "required", says: "kinds"},
@@ -296,6 +307,11 @@ func TestRefusals(t *testing.T) {
 			}
 			if code != tc.status || p.Code != tc.code || !strings.Contains(p.Detail, tc.says) || strings.Contains(body, "secret") {
 				t.Errorf("got %d %s, want %d %s saying %q", code, body, tc.status, tc.code, tc.says)
+			}
+			for i, want := range tc.pointers {
+				if len(p.Errors) != len(tc.pointers) || p.Errors[i].Pointer != want || p.Errors[i].In != "body" {
+					t.Errorf("blamed: %+v, want %v", p.Errors, tc.pointers)
+				}
 			}
 			if code == 503 && header.Get("Retry-After") == "" {
 				t.Error("no Retry-After")

@@ -89,9 +89,10 @@ type backfilled struct {
 func (f *service) qualityRoutes() []chassis.Route {
 	return []chassis.Route{
 		{Method: http.MethodGet, Path: base + "quality", ID: "qualities", Tag: tagQuality, Summary: "How complete every stream is",
-			Description: "With `day`, or `from` and `to`: reckoned from the ledger. Without: what this process has seen.",
-			Params:      []chassis.Param{paramDay, paramFrom, paramTo},
-			Responses:   []chassis.Response{{Body: qualityList{}}}, Handler: f.qualities},
+			Description: "With `day`, or `from` and `to`: coverage and gaps of that time, reckoned of each stream from the gap ledger in the store, over any restart (`source: ledger`; `verified_percent` is null, since records are not counted for a list). " +
+				"Without: what this process has seen since its start, at most a week (`source: memory`), which asks the store nothing and is cheap to poll. One stream alone is always reckoned from the ledger.",
+			Params:    []chassis.Param{paramDay, paramFrom, paramTo},
+			Responses: []chassis.Response{{Body: qualityList{}}}, Handler: f.qualities},
 		{Method: http.MethodGet, Path: base + "quality/{exchange}/{symbol}", ID: "quality", Tag: tagQuality, Summary: "How complete one stream is",
 			Description: "Coverage is the time without a gap that is open or marked, over the time from the stream's first record on; verified is counted from the stored records. " +
 				"Without a range: yesterday and today, UTC.",
