@@ -77,12 +77,19 @@ func newConfigShow(s streams) *cobra.Command {
 	var origin bool
 	c := &cobra.Command{
 		Use: "show", Short: "print the settings in force", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		Long: `show prints the settings as YAML that can be read again. What the running
+collector was told at run time stands over what files say of its symbols, with
+the origin runtime; without one, show says that files are all it knows.`,
+		RunE: func(c *cobra.Command, _ []string) error {
 			loaded, err := o.load(s)
 			if err != nil {
 				return err
 			}
-			return loaded.Show(s.out, origin)
+			running, err := changedAtRunTime(c.Context(), &loaded.Config)
+			if err != nil {
+				fmt.Fprintln(s.err, "marketprism: files, variables and flags only, not what was changed at run time:", err)
+			}
+			return loaded.ShowWith(s.out, origin, running)
 		},
 	}
 	o.flags(c)

@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/config"
+	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/internal/app"
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// marketChanges is what a running collector was told to change of one market, in
+// order; later ones win.
+type marketChanges struct {
+	Exchange string `json:"exchange"`
+	Market   string `json:"market"`
+	// Loaded is false while the collector does not know yet what was changed before.
+	Loaded  bool           `json:"loaded"`
+	Changes []symbolChange `json:"changes"`
+}
+
+type symbolChange struct {
+	Action    string   `json:"action"` // subscribe or unsubscribe
+	Symbol    string   `json:"symbol"` // or a pattern
+	DataTypes []string `json:"data_types"`
+}
+
+// changedAtRunTime asks the running collector what it was told to change, and puts
+// that over the settings. The error says where nobody answered.
+func changedAtRunTime(ctx context.Context, cfg *config.Config) ([]config.RunTimeList, error) {
+	var errs []error
+	for _, p := range places(ctx, app.StaticRegistry(cfg), cfg.Node.DataDir) {
+		if p.Service != cluster.Collector || p.URL == "" {
+			continue
+		}
+		found, err := subscriptionsAt(ctx, p.URL)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		var out []config.RunTimeList
+		for _, m := range found {
+			if len(m.Changes) > 0 {
+				out = append(out, m.over(cfg.Exchanges[m.Exchange].Markets[m.Market], cluster.Collector+" at "+p.URL))
+			}
+		}
+		return out, nil
+	}
+	return nil, errors.Join(errs...)
+}
+
+func subscriptionsAt(ctx context.Context, url string) ([]marketChanges, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/v1/subscriptions", nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no collector answers: %w", err)
+	}
+	defer res.Body.Close()
+	var body struct {
+		Service string          `json:"service"`
+		Markets []marketChanges `json:"markets"`
+	}
+	err = json.NewDecoder(io.LimitReader(res.Body, 16<<20)).Decode(&body)
+	if err != nil || res.StatusCode != http.StatusOK || body.Service != cluster.Collector {
+		return nil, fmt.Errorf("what answers at %s is not a collector that lists its subscriptions: %s", url, res.Status)
+	}
+	for _, m := range body.Markets {
+		if !m.Loaded {
+			return nil, fmt.Errorf("%s does not know yet what was changed of %s %s", url, m.Exchange, m.Market)
+		}
+	}
+	return body.Markets, nil
+}
+
+// over puts the changes over the configured symbols of the market: added ones follow,
+// and those go of which no data type is left. A symbol that is configured by a pattern
+// stays; the notes tell what it lost.
+func (m *marketChanges) over(cfg connectors.MarketConfig, by string) config.RunTimeList {
+	out := config.RunTimeList{Path: "exchanges." + m.Exchange + ".markets." + m.Market + ".symbols", By: by, Items: []string{}}
+	kinds, _ := cfg.Kinds() // they were checked when the configuration was loaded
+	var all []wantedSymbol
+	for _, s := range cfg.Symbols {
+		e := wantedSymbol{s, map[string]bool{}}
+		for _, k := range kinds {
+			e.types[k.String()] = true
+		}
+		all = append(all, e)
+	}
+	for _, c := range m.Changes {
+		out.Notes = append(out.Notes, c.Action+" "+c.Symbol+" ["+strings.Join(c.DataTypes, ", ")+"]")
+		found := false
+		for _, e := range all {
+			if means(c.Symbol, e.name) {
+				found = true
+				e.change(c)
+			}
+		}
+		if c.Action == "subscribe" && !found {
+			e := wantedSymbol{c.Symbol, map[string]bool{}}
+			e.change(c)
+			all = append(all, e)
+		}
+	}
+	for _, e := range all {
+		if len(e.types) > 0 {
+			out.Items = append(out.Items, e.name)
+		}
+	}
+	return out
+}
+
+type wantedSymbol struct {
+	name  string
+	types map[string]bool
+}
+
+func (e *wantedSymbol) change(c symbolChange) {
+	for _, k := range c.DataTypes {
+		if c.Action == "subscribe" {
+			e.types[k] = true
+		} else {
+			delete(e.types, k)
+		}
+	}
+}
+
+// means reports whether a change's symbol, or pattern, is an entry of a list.
+func means(symbol, entry string) bool {
+	const special = "*?["
+	if strings.ContainsAny(symbol, special) || strings.ContainsAny(entry, special) {
+		matched, err := path.Match(strings.ToUpper(symbol), strings.ToUpper(entry))
+		return strings.EqualFold(symbol, entry) || err == nil && matched
+	}
+	return market.FoldSymbol(symbol) == market.FoldSymbol(entry)
+}
