@@ -66,7 +66,7 @@ func (h *Handle) raiseEpoch(ctx context.Context, j *journal.Journal) (err error)
 }
 
 func (h *Handle) adopt(ctx context.Context, j *journal.Journal, k int) (Adoption, error) {
-	s, pos, _, err := h.standing(ctx, j, k)
+	s, _, _, err := h.standing(ctx, j, k)
 	if err != nil {
 		return Adoption{}, err
 	}
@@ -89,7 +89,8 @@ func (h *Handle) adopt(ctx context.Context, j *journal.Journal, k int) (Adoption
 	if err := h.options.Engine.Settle(ctx, k); err != nil {
 		return a, fmt.Errorf("saving the store's position: %w", err)
 	}
-	if s, pos, _, err = h.standing(ctx, j, k); err != nil {
+	s, pos, _, err := h.standing(ctx, j, k)
+	if err != nil {
 		return a, err
 	}
 	a.ShardStanding = s

@@ -115,8 +115,9 @@ func (l *pipeline) open(run context.Context) (*journal.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	select { // from the pipeline before
-	case <-l.p.rewind:
+	select {
+	case before := <-l.p.rewind:
+		l.c.Log().Debug("the reader has begun again already", zap.Error(before))
 	default:
 	}
 	l.engine.Rewind(l.shard)

@@ -65,7 +65,7 @@ func BenchmarkIngest(b *testing.B) {
 			_, _, taken, err := f.engine.wal(ctx, "trades")
 			for shown := int64(0); err == nil && shown < taken; {
 				if _, shown, _, err = f.engine.wal(ctx, "trades"); shown < taken {
-					time.Sleep(time.Millisecond) // the server has no way of telling
+					<-time.After(time.Millisecond) // the server has no way of telling
 				}
 			}
 			if err != nil {
@@ -101,7 +101,7 @@ func BenchmarkIngest(b *testing.B) {
 					f.seq--
 					seal()
 					f.seq++
-					time.Sleep(time.Millisecond) // the reader is woken by its publisher
+					<-time.After(time.Millisecond) // the reader is woken by its publisher
 				}
 				if f.engine.Due(0) {
 					seal()

@@ -399,7 +399,7 @@ func TestQuestDBKilledUnderWrites(t *testing.T) {
 		}
 		killed := make(chan struct{})
 		go func() {
-			time.Sleep(time.Duration(1+round*7) * time.Millisecond) // the moment is any
+			<-time.After(time.Duration(1+round*7) * time.Millisecond) // the moment is any
 			f.server.Kill()
 			close(killed)
 		}()
