@@ -46,6 +46,8 @@ var ErrNotArchivable = errors.New("the hot store cannot be archived")
 // old. Age counts from when rows arrived, never from the time that they are of. All
 // methods are safe for concurrent use.
 type Tiers interface {
+	// Archivable says whether the hot store can be archived at all.
+	Archivable() bool
 	// Archive copies what is old enough into the cold store, which lists it, unit by
 	// unit, each in one commit. It may be ended at any moment and goes on from there
 	// the next time; the report says what was listed. Errors: [ErrAway],

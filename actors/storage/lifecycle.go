@@ -63,7 +63,7 @@ func (l *lifecycle) Receive(c *supervise.Context) {
 		l.h.lifecycleAt.Store(&ref{c.System(), c.Self()})
 		l.maintain(c)
 		c.Every(l.h.options.Config.MaintainInterval, maintainDue{})
-		if l.h.options.Tiers != nil {
+		if l.h.archivable() {
 			c.After(min(firstRun, l.h.Policy().interval()), scheduleDue{})
 		}
 	case *actor.Stopping:
@@ -148,7 +148,7 @@ func (l *lifecycle) schedule(c *supervise.Context) {
 // watchSize has the limits applied when the hot store is too large.
 func (l *lifecycle) watchSize(c *supervise.Context) {
 	limit := l.h.Policy().sizeLimit()
-	if l.h.options.Tiers != nil && limit > 0 && hotBytes(l.h.options.Engine.Parts()) > limit {
+	if l.h.archivable() && limit > 0 && hotBytes(l.h.options.Engine.Parts()) > limit {
 		l.ask(c, work{job: JobRetention, scheduled: true})
 	}
 }

@@ -62,6 +62,8 @@ func (m *movements) Archive(ctx context.Context, o persistence.ArchiveOptions) (
 	return report, m.failing
 }
 
+func (m *movements) Archivable() bool { return true }
+
 func (m *movements) Waiting([]market.Kind, time.Time) (int64, time.Time) { return 7, m.oldest }
 
 func (m *movements) Forget(_ context.Context, _ []market.Kind, before time.Time, all bool) (int64, error) {
@@ -94,7 +96,7 @@ func (f filled) Published(int) uint64                             { return 0 }
 func (f filled) Maintain(context.Context) error                   { return nil }
 func (f filled) Stats(context.Context) (persistence.Stats, error) { return persistence.Stats{}, nil }
 
-func lifecycleOf(t *testing.T, m *movements, p Policy, parts ...persistence.PartInfo) *Handle {
+func lifecycleOf(t *testing.T, m *movements, p PolicyConfig, parts ...persistence.PartInfo) *Handle {
 	t.Helper()
 	h, err := New(Options{
 		Config: DefaultConfig(), Engine: filled{parts: parts}, Tiers: m, Policy: p, Shards: 1,
@@ -130,7 +132,7 @@ func begin(t *testing.T, h *Handle) *supervise.System {
 // it, who asks for more waits, and all go on when the asker leaves.
 func TestArchivesJoin(t *testing.T) {
 	m := &movements{gate: make(chan struct{}), began: make(chan struct{}, 10)}
-	h := lifecycleOf(t, m, Policy{})
+	h := lifecycleOf(t, m, PolicyConfig{})
 	begin(t, h)
 	ask := func(age time.Duration, kinds ...market.Kind) (Operation, bool) {
 		t.Helper()
@@ -178,7 +180,7 @@ func TestArchivesJoin(t *testing.T) {
 // TestQueueIsBounded: more operations than may wait are refused.
 func TestQueueIsBounded(t *testing.T) {
 	m := &movements{gate: make(chan struct{})}
-	h := lifecycleOf(t, m, Policy{})
+	h := lifecycleOf(t, m, PolicyConfig{})
 	begin(t, h)
 	defer close(m.gate)
 	for i := range maxQueued + 1 { // one runs
@@ -194,7 +196,7 @@ func TestQueueIsBounded(t *testing.T) {
 // TestStopInterrupts: stopping ends what runs and what waits, and says so.
 func TestStopInterrupts(t *testing.T) {
 	m := &movements{gate: make(chan struct{}), began: make(chan struct{}, 1)}
-	h := lifecycleOf(t, m, Policy{})
+	h := lifecycleOf(t, m, PolicyConfig{})
 	sys := begin(t, h)
 	running, _, err := h.Archive(t.Context(), nil, time.Hour)
 	if err != nil {
@@ -218,7 +220,7 @@ func TestStopInterrupts(t *testing.T) {
 // TestFailures: an operation that fails says why.
 func TestFailures(t *testing.T) {
 	m := &movements{failing: persistence.ErrAway}
-	h := lifecycleOf(t, m, Policy{})
+	h := lifecycleOf(t, m, PolicyConfig{})
 	begin(t, h)
 	o, _, err := h.Archive(t.Context(), nil, time.Hour)
 	if err != nil {
@@ -242,20 +244,20 @@ func TestLimits(t *testing.T) {
 	parts := []persistence.PartInfo{part(time.Hour), part(3 * time.Hour), part(2 * time.Hour)}
 	for _, tc := range []struct {
 		name     string
-		policy   Policy
+		policy   PolicyConfig
 		archives []time.Time // before
 		forgets  []forgotten
 		ages     []time.Duration
 		rows     int64
 	}{
-		{name: "age", policy: Policy{Hot: HotConfig{TTLHours: 10}, Lifecycle: DefaultPolicy().Lifecycle}, forgets: []forgotten{{now.Add(-10 * time.Hour), false}}, rows: 3},
-		{name: "age without archives, an hour later for parts that were merged", policy: Policy{Hot: HotConfig{TTLHours: 10}, Lifecycle: LifecycleConfig{Interval: time.Hour}},
+		{name: "age", policy: PolicyConfig{Hot: HotConfig{TTLHours: 10}, Lifecycle: DefaultPolicyConfig().Lifecycle}, forgets: []forgotten{{now.Add(-10 * time.Hour), false}}, rows: 3},
+		{name: "age without archives, an hour later for parts that were merged", policy: PolicyConfig{Hot: HotConfig{TTLHours: 10}, Lifecycle: LifecycleConfig{Interval: time.Hour}},
 			forgets: []forgotten{{now.Add(-11 * time.Hour), true}}, rows: 3},
-		{name: "size: the oldest of three is enough", policy: Policy{Hot: HotConfig{TTLHours: 10, MaxSizeMB: 2}, Lifecycle: DefaultPolicy().Lifecycle},
+		{name: "size: the oldest of three is enough", policy: PolicyConfig{Hot: HotConfig{TTLHours: 10, MaxSizeMB: 2}, Lifecycle: DefaultPolicyConfig().Lifecycle},
 			archives: []time.Time{now.Add(-2 * time.Hour)}, forgets: []forgotten{{now.Add(-2 * time.Hour), false}, {now.Add(-10 * time.Hour), false}}, rows: 6},
-		{name: "size that is kept", policy: Policy{Hot: HotConfig{TTLHours: 10, MaxSizeMB: 3}, Lifecycle: DefaultPolicy().Lifecycle},
+		{name: "size that is kept", policy: PolicyConfig{Hot: HotConfig{TTLHours: 10, MaxSizeMB: 3}, Lifecycle: DefaultPolicyConfig().Lifecycle},
 			forgets: []forgotten{{now.Add(-10 * time.Hour), false}}, rows: 3},
-		{name: "cold age", policy: Policy{Hot: HotConfig{TTLHours: 10}, Lifecycle: DefaultPolicy().Lifecycle, ColdTTLDays: 30},
+		{name: "cold age", policy: PolicyConfig{Hot: HotConfig{TTLHours: 10}, Lifecycle: DefaultPolicyConfig().Lifecycle, ColdTTLDays: 30},
 			forgets: []forgotten{{now.Add(-10 * time.Hour), false}}, ages: []time.Duration{720 * time.Hour}, rows: 5},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -299,7 +301,7 @@ func TestLagIsAnAlarm(t *testing.T) {
 		archive bool
 		warns   int
 	}{{35 * time.Hour, true, 0}, {37 * time.Hour, true, 1}, {37 * time.Hour, false, 0}} {
-		p := DefaultPolicy()
+		p := DefaultPolicyConfig()
 		p.Lifecycle.Archive = tc.archive
 		h := lifecycleOf(t, &movements{oldest: time.Now().Add(-tc.age)}, p)
 		if failures, warnings := h.tiersHealth(); len(failures) != 0 || len(warnings) != tc.warns {
@@ -307,11 +309,11 @@ func TestLagIsAnAlarm(t *testing.T) {
 		}
 	}
 	away := &movements{cold: persistence.ColdStats{Place: "/x", Problem: "gone"}}
-	if failures, warnings := lifecycleOf(t, away, Policy{}).tiersHealth(); len(failures) != 0 || len(warnings) != 1 {
+	if failures, warnings := lifecycleOf(t, away, PolicyConfig{}).tiersHealth(); len(failures) != 0 || len(warnings) != 1 {
 		t.Errorf("a cold store that is away: %v %v", failures, warnings)
 	}
 	away.cold.Corrupt = true
-	if failures, _ := lifecycleOf(t, away, Policy{}).tiersHealth(); len(failures) != 1 {
+	if failures, _ := lifecycleOf(t, away, PolicyConfig{}).tiersHealth(); len(failures) != 1 {
 		t.Errorf("a damaged cold store: %v", failures)
 	}
 }
@@ -320,13 +322,13 @@ func TestLagIsAnAlarm(t *testing.T) {
 // hot store keeps rows.
 func TestPolicy(t *testing.T) {
 	for _, hours := range []int{1, 2, 24, 72, 1000} {
-		p := DefaultPolicy()
+		p := DefaultPolicyConfig()
 		p.Hot.TTLHours = hours
 		if sum := p.archiveAfter() + p.interval(); sum >= p.ttl()/2 {
 			t.Errorf("ttl %dh: archived after %v, every %v", hours, p.archiveAfter(), p.interval())
 		}
 	}
-	for _, bad := range []Policy{{}, {Hot: HotConfig{TTLHours: 1, MaxSizeMB: -1}, Lifecycle: LifecycleConfig{Interval: time.Hour}}, {Hot: HotConfig{TTLHours: 1}}} {
+	for _, bad := range []PolicyConfig{{}, {Hot: HotConfig{TTLHours: 1, MaxSizeMB: -1}, Lifecycle: LifecycleConfig{Interval: time.Hour}}, {Hot: HotConfig{TTLHours: 1}}} {
 		if bad.Validate() == nil {
 			t.Errorf("%+v is taken", bad)
 		}

@@ -82,7 +82,7 @@ func (h *Handle) cleanup(ctx context.Context, o *operation) error {
 }
 
 // forget removes what is archived or, where nothing is, everything of that age.
-func (h *Handle) forget(ctx context.Context, before time.Time, p Policy) (int64, error) {
+func (h *Handle) forget(ctx context.Context, before time.Time, p PolicyConfig) (int64, error) {
 	if !p.Lifecycle.Archive {
 		before = before.Add(-mergedSpan)
 	}
@@ -109,7 +109,7 @@ func (h *Handle) retain(ctx context.Context, o *operation) error {
 
 // shrink brings the hot store below its size, oldest rows first; what is not
 // archived is archived before.
-func (h *Handle) shrink(ctx context.Context, p Policy) (rows int64, err error) {
+func (h *Handle) shrink(ctx context.Context, p PolicyConfig) (rows int64, err error) {
 	limit := p.sizeLimit()
 	if limit == 0 {
 		return 0, nil
@@ -146,10 +146,13 @@ func hotBytes(parts []persistence.PartInfo) (bytes int64) {
 	return bytes
 }
 
+// archivable says whether rows can be moved here.
+func (h *Handle) archivable() bool { return h.options.Tiers != nil && h.options.Tiers.Archivable() }
+
 // Lag is how long ago the oldest row arrived that should be archived and is not; 0
 // without any, and where nothing is archived by itself.
 func (h *Handle) Lag() time.Duration {
-	if h.options.Tiers == nil || !h.Policy().Lifecycle.Archive {
+	if !h.archivable() || !h.Policy().Lifecycle.Archive {
 		return 0
 	}
 	now := time.Now()
@@ -182,10 +185,10 @@ func (h *Handle) tiersHealth() (failures, warnings []error) {
 }
 
 // Policy is when rows move and go.
-func (h *Handle) Policy() Policy { return *h.policy.Load() }
+func (h *Handle) Policy() PolicyConfig { return *h.policy.Load() }
 
 // SetPolicy changes it while everything runs.
-func (h *Handle) SetPolicy(p Policy) error {
+func (h *Handle) SetPolicy(p PolicyConfig) error {
 	if err := p.Validate(); err != nil {
 		return fmt.Errorf("storage policy: %w", err)
 	}

@@ -55,7 +55,7 @@ const operationsShown = 20
 func (h *Handle) archiving() Archiving {
 	p := h.Policy()
 	a := Archiving{
-		Cold: h.ColdStats(), Automatic: p.Lifecycle.Archive && h.options.Tiers != nil, Interval: p.interval().Seconds(), After: p.archiveAfter().Seconds(),
+		Cold: h.ColdStats(), Automatic: p.Lifecycle.Archive && h.archivable(), Interval: p.interval().Seconds(), After: p.archiveAfter().Seconds(),
 		Lag: h.Lag().Seconds(), HotTTL: p.ttl().Seconds(), HotLimit: p.sizeLimit(), ColdTTL: float64(p.ColdTTLDays) * 24 * 3600,
 		Operations: h.Operations(),
 	}

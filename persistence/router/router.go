@@ -104,6 +104,9 @@ func (e *Engine) Streams(kind market.Kind) []market.StreamID {
 // Close implements [persistence.Engine].
 func (e *Engine) Close() error { return errors.Join(e.Engine.Close(), e.cold.Close()) }
 
+// Archivable implements [persistence.Tiers].
+func (e *Engine) Archivable() bool { return e.move != nil }
+
 // Archive implements [persistence.Tiers].
 func (e *Engine) Archive(ctx context.Context, o persistence.ArchiveOptions) (persistence.ArchiveReport, error) {
 	if e.move == nil {
