@@ -113,8 +113,8 @@ type Tiers struct {
 }
 
 // Policy is when rows move and go.
-func (t Tiers) Policy() storage.Policy {
-	return storage.Policy{Hot: t.Hot, Lifecycle: t.Lifecycle, ColdTTLDays: t.Cold.TTLDays}
+func (t Tiers) Policy() storage.PolicyConfig {
+	return storage.PolicyConfig{Hot: t.Hot, Lifecycle: t.Lifecycle, ColdTTLDays: t.Cold.TTLDays}
 }
 
 // CollectorService is the market-data-collector.
@@ -149,7 +149,7 @@ type MonitoringService struct {
 // Default returns the built-in defaults, without the exchanges: theirs are the
 // files of exchanges/, which are embedded.
 func Default() Config {
-	policy := storage.DefaultPolicy()
+	policy := storage.DefaultPolicyConfig()
 	return Config{
 		Node:    Node{DataDir: "./data", Listen: "127.0.0.1"},
 		Cluster: cluster.DefaultConfig(),

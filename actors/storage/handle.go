@@ -37,8 +37,8 @@ type Options struct {
 	FullCopy bool
 	// Tiers moves rows between the hot store and the cold one; nil: nothing is moved.
 	Tiers persistence.Tiers
-	// Policy is when; the zero value is DefaultPolicy.
-	Policy Policy
+	// Policy is when; the zero value is DefaultPolicyConfig.
+	Policy PolicyConfig
 	// Recorder takes the writes of clients, into shard 0; nil refuses them.
 	Recorder persistence.Recorder
 	// Registerer of the metrics; nil keeps them unexported.
@@ -59,7 +59,7 @@ type Handle struct {
 
 	lifecycleAt atomic.Pointer[ref]
 	operations  operations
-	policy      atomic.Pointer[Policy]
+	policy      atomic.Pointer[PolicyConfig]
 }
 
 type ref struct {
@@ -84,8 +84,8 @@ func New(o Options) (*Handle, error) {
 	for k := range o.Shards {
 		h.shards = append(h.shards, newProgress(k))
 	}
-	if o.Policy == (Policy{}) {
-		o.Policy = DefaultPolicy()
+	if o.Policy == (PolicyConfig{}) {
+		o.Policy = DefaultPolicyConfig()
 	}
 	err := h.SetPolicy(o.Policy)
 	if err != nil {

@@ -19,18 +19,18 @@ type LifecycleConfig struct {
 	ArchiveAfter time.Duration `yaml:"archive_after" doc:"Age, counted from arrival, at which rows are archived; at most a third of hot_storage.ttl_hours is used."`
 }
 
-// Policy is when rows move and go.
-type Policy struct {
+// PolicyConfig is when rows move and go.
+type PolicyConfig struct {
 	Hot       HotConfig
 	Lifecycle LifecycleConfig
 	// ColdTTLDays is after how many days archived rows are deleted; 0 keeps them.
 	ColdTTLDays int
 }
 
-// DefaultPolicy keeps rows for three days in the hot store and for ever in the cold
+// DefaultPolicyConfig keeps rows for three days in the hot store and for ever in the cold
 // one.
-func DefaultPolicy() Policy {
-	return Policy{
+func DefaultPolicyConfig() PolicyConfig {
+	return PolicyConfig{
 		Hot:       HotConfig{TTLHours: 72},
 		Lifecycle: LifecycleConfig{Archive: true, Interval: time.Hour, ArchiveAfter: 24 * time.Hour},
 	}
@@ -61,7 +61,7 @@ func (c LifecycleConfig) Validate() error {
 }
 
 // Validate reports every setting that cannot be.
-func (p Policy) Validate() error {
+func (p PolicyConfig) Validate() error {
 	err := errors.Join(p.Hot.Validate(), p.Lifecycle.Validate())
 	if p.ColdTTLDays < 0 {
 		err = errors.Join(err, fmt.Errorf("cold ttl_days: %d, allowed 0 or more", p.ColdTTLDays))
@@ -69,15 +69,15 @@ func (p Policy) Validate() error {
 	return err
 }
 
-func (p Policy) ttl() time.Duration { return time.Duration(p.Hot.TTLHours) * time.Hour }
+func (p PolicyConfig) ttl() time.Duration { return time.Duration(p.Hot.TTLHours) * time.Hour }
 
 // A lag of half the TTL is an alarm, so what is waited for on purpose stays below.
 
 // archiveAfter is the age at which rows are archived.
-func (p Policy) archiveAfter() time.Duration { return min(p.Lifecycle.ArchiveAfter, p.ttl()/3) }
+func (p PolicyConfig) archiveAfter() time.Duration { return min(p.Lifecycle.ArchiveAfter, p.ttl()/3) }
 
 // interval is the time between two archives.
-func (p Policy) interval() time.Duration { return min(p.Lifecycle.Interval, p.ttl()/12) }
+func (p PolicyConfig) interval() time.Duration { return min(p.Lifecycle.Interval, p.ttl()/12) }
 
 // sizeLimit is in bytes; 0 is none.
-func (p Policy) sizeLimit() int64 { return int64(p.Hot.MaxSizeMB) * 1e6 }
+func (p PolicyConfig) sizeLimit() int64 { return int64(p.Hot.MaxSizeMB) * 1e6 }
