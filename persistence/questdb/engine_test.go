@@ -126,7 +126,7 @@ func TestQuestDBSuite(t *testing.T) {
 			return now
 		}
 		return persistencetest.Subject{
-			Steps: 40,
+			Steps: 25,
 			Open: func() (persistence.Engine, error) {
 				return Open(t.Context(), config(server), Surroundings{Positions: positions, Shards: 1, Now: clock})
 			},

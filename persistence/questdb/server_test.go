@@ -251,6 +251,7 @@ func TestQuestDBWithAnotherSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	applied(t.Context(), t, db, "trades")
 	f.apply(trades(instrument("A-USDT"), 10, 10))
 	f.published() // while it runs
 	f.wantTrades(instrument("A-USDT"), 20)
@@ -260,10 +261,12 @@ func TestQuestDBWithAnotherSchema(t *testing.T) {
 	if _, err := db.Exec(t.Context(), "ALTER TABLE trades DROP COLUMN seq"); err != nil {
 		t.Fatal(err)
 	}
+	applied(t.Context(), t, db, "trades")
 	if err := f.engine.Close(); err != nil {
 		t.Fatal(err)
 	}
 	f.open() // at the start
+	applied(t.Context(), t, db, "trades")
 	var columns int64
 	if err := db.QueryRow(t.Context(), `SELECT count() FROM table_columns('trades') WHERE "column" IN ('seq', 'amount', 'quote_amount')`).Scan(&columns); err != nil || columns != 3 {
 		t.Errorf("%d of the columns are back: %v", columns, err)
