@@ -15,15 +15,23 @@ import (
 )
 
 // verdict is what Verify answers.
-type verdict struct{ err atomic.Pointer[error] }
+type verdict struct {
+	err   atomic.Pointer[error]
+	asked atomic.Int64
+}
 
 func (v *verdict) set(err error) { v.err.Store(&err) }
 
-func (v *verdict) verify(context.Context, *wal.Journal, int) error { return *v.err.Load() }
+func (v *verdict) verify(context.Context, *wal.Journal, int) error {
+	v.asked.Add(1)
+	return *v.err.Load()
+}
 
 func (f *fixture) await(what string, is func(journal.Status) bool) {
 	f.Helper()
-	for until := time.Now().Add(20 * time.Second); !is(f.status()); time.Sleep(5 * time.Millisecond) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(20 * time.Second); !is(f.status()); <-tick.C {
 		if time.Now().After(until) {
 			f.Fatalf("%s: %+v", what, f.status())
 		}
@@ -52,7 +60,8 @@ func TestForeignJournalIsNotWrittenTo(t *testing.T) {
 	}
 	refused()
 	v.set(errors.New("the store is away"))
-	time.Sleep(10 * s.recorder.ProbeInterval) // several probes
+	asked := v.asked.Load()
+	f.await("several probes", func(journal.Status) bool { return v.asked.Load() >= asked+3 })
 	refused()
 	v.set(nil)
 	f.await("accepting again", func(s journal.Status) bool { return s.State == "accepting" })

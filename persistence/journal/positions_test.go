@@ -49,7 +49,8 @@ func TestPositionsSurviveARestart(t *testing.T) {
 	}
 	b.stop()
 	b.start()
-	p = positionsOf(t, b.openJournal(testConfig()), "questdb")
+	j = b.openJournal(testConfig())
+	p = positionsOf(t, j, "questdb")
 	if got := loadPosition(t, p, 1); !reflect.DeepEqual(got, want) {
 		t.Errorf("after a restart the position is\n%+v, want\n%+v", got, want)
 	}

@@ -104,7 +104,7 @@ func (r *Reader) get(ctx context.Context, path string, q url.Values) (*http.Resp
 }
 
 func refusal(at string, res *http.Response) error {
-	defer res.Body.Close() //nolint:errcheck // it is read as far as it counts
+	defer res.Body.Close() // it is read as far as it counts
 	e := &AnswerError{URL: at, Status: res.StatusCode}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
 	var p struct {
