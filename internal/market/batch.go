@@ -104,7 +104,7 @@ func (r *typedRows[T, P]) memory() int64 {
 	}
 	return int64(rows) * int64(reflect.TypeFor[T]().Size())
 }
-func (r *typedRows[T, P]) cut(n int)           { r.n = min(r.n, n) }
+func (r *typedRows[T, P]) cut(n int) { r.n = min(r.n, n) }
 
 func (r *typedRows[T, P]) copy(i int, from Record) {
 	p, ok := from.(P)

@@ -65,7 +65,9 @@ func (w *split) check(t *testing.T, store *harness.Node) {
 	}
 }
 
-func stored(n *harness.Node) int { return len(n.MustQuery("trade", capturedOn, capturedAs, "market", capturedIn)) }
+func stored(n *harness.Node) int {
+	return len(n.MustQuery("trade", capturedOn, capturedAs, "market", capturedIn))
+}
 
 func awaitStored(t *testing.T, n *harness.Node, more int) {
 	t.Helper()
