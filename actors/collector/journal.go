@@ -20,6 +20,7 @@ const (
 	hungryBelow    = entriesAtOnce / 2
 	pooledRecords  = entryRecords
 	pooledLevelCap = 4 * entryLevels
+	pooledLevels   = 512 // of few records
 )
 
 // entry is a stream's records on their way into the journal. It is pooled.
@@ -50,9 +51,11 @@ func (e *entry) settled(_ *persistence.Entry, o persistence.Outcome) {
 	}
 }
 
-// recycle keeps an entry for the next one; an unusually large one goes.
+// recycle keeps an entry for the next one; an unusually large one goes, and so does
+// one with a whole book in it: thousands of streams begin with one each, and what
+// follows is small.
 func (v *venue) recycle(e *entry) {
-	if e.Batch.Len() > pooledRecords || e.levels > pooledLevelCap {
+	if n := e.Batch.Len(); n > pooledRecords || e.levels > pooledLevelCap || e.levels > pooledLevels && n < pooledLevels/16 {
 		return
 	}
 	e.Batch.Reset()

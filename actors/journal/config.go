@@ -32,7 +32,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		CreditWindow:  30 * time.Second,
-		CreditMin:     16 << 20,
+		CreditMin:     64 << 20,
 		CreditMax:     256 << 20,
 		BatchInterval: 10 * time.Millisecond,
 		GiveUp:        30 * time.Second,
