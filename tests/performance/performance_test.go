@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m))
 }
 
-func freePort(b *testing.B) int {
+func freePort(b testing.TB) int {
+	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -52,7 +53,8 @@ func BenchmarkStart(b *testing.B) {
 }
 
 // resident is the memory of a process, in bytes.
-func resident(b *testing.B, pid int) int64 {
+func resident(b testing.TB, pid int) int64 {
+	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Skipf("the memory of a process cannot be told here: %v", err)
