@@ -69,7 +69,6 @@ type manyStreams struct {
 type follower struct {
 	delays []time.Duration
 	last   map[string]int64 // number of the last trade, by stream
-	err    error
 }
 
 func runStreams(t testing.TB, streams, rate int, period time.Duration) (m manyStreams) {
