@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -320,50 +321,60 @@ func tradeOf(text []byte) (name string, number, before int64, err error) {
 }
 
 // checkStored: what the follower saw is in the store, of one stream of each market,
-// whole up to there.
+// and nothing is missing before.
 func checkStored(t testing.TB, store *harness.Node, sim *harness.Simulator, f *follower) {
 	t.Helper()
 	for _, m := range sim.Markets {
-		symbol := m.Symbols[0]
-		name := fmt.Sprintf(`"%s","market":"%s","symbol":"%s"`, m.Exchange, m.Market, symbol)
-		last, seen := f.last[name]
-		if !seen {
-			t.Errorf("no trade of %s was followed", name)
+		name := func(symbol string) string {
+			return fmt.Sprintf(`"%s","market":"%s","symbol":"%s"`, m.Exchange, m.Market, symbol)
+		}
+		at := slices.IndexFunc(m.Symbols, func(symbol string) bool { return f.last[name(symbol)] != 0 })
+		if at < 0 {
+			t.Errorf("no trade of %s %s was followed", m.Exchange, m.Market)
 			continue
 		}
-		stored := map[int64]int64{}
-		for _, r := range store.MustQuery("trade", m.Exchange, symbol, "market", m.Market) {
-			_, number, before, err := tradeOf([]byte(r.Line))
-			if err != nil {
-				t.Fatal(err)
+		last := f.last[name(m.Symbols[at])]
+		var before map[int64]int64
+		harness.Await(t, time.Minute, "the last trade in the store", func() bool {
+			before = storedTrades(t, store, m, m.Symbols[at])
+			_, ok := before[last]
+			return ok
+		})
+		upTo := 0
+		for number := range before {
+			if number <= last {
+				upTo++
 			}
-			if _, twice := stored[number]; twice {
-				t.Errorf("%s: trade %d is stored twice", name, number)
-			}
-			stored[number] = before
 		}
-		first := last
-		for ; len(stored) > 0; first = stored[first] {
-			if _, ok := stored[first]; !ok {
+		chain, number := 0, last
+		for {
+			prev, ok := before[number]
+			if !ok {
 				break
 			}
+			chain, number = chain+1, prev
 		}
-		whole := 0
-		for number := range stored {
-			if number > first && number <= last {
-				whole++
-			}
-		}
-		beyond := 0
-		for number := range stored {
-			if number > last {
-				beyond++
-			}
-		}
-		if whole == 0 || whole+beyond != len(stored) {
-			t.Errorf("%s: of %d stored trades %d follow each other up to the last one followed, %d", name, len(stored), whole, last)
+		if chain != upTo {
+			t.Errorf("%s: of %d stored trades %d follow each other up to the last one followed, %d", name(m.Symbols[at]), upTo, chain, last)
 		}
 	}
+}
+
+// storedTrades are the numbers of a stream's trades, each with that of the one before.
+func storedTrades(t testing.TB, store *harness.Node, m harness.SimulatedMarket, symbol string) map[int64]int64 {
+	t.Helper()
+	trades := map[int64]int64{}
+	for _, r := range store.MustQuery("trade", m.Exchange, symbol, "market", m.Market) {
+		_, number, before, err := tradeOf([]byte(r.Line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, twice := trades[number]; twice {
+			t.Errorf("trade %d is stored twice: %s", number, r.Line)
+		}
+		trades[number] = before
+	}
+	return trades
 }
 
 // levels is how many levels a book has, on average over a sample.
