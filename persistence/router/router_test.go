@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,12 +104,13 @@ func TestSuite(t *testing.T) {
 	}()
 	persistencetest.Run(t, func(t *testing.T) persistencetest.Subject {
 		dir := t.TempDir()
-		now := time.Unix(0, persistencetest.Base)
-		clock := func() time.Time { return now }
+		var now atomic.Int64 // Unix ns
+		now.Store(persistencetest.Base)
+		clock := func() time.Time { return time.Unix(0, now.Load()) }
 		r := rand.New(rand.NewPCG(1, uint64(len(t.Name()))))
 		return persistencetest.Subject{
 			Open:    func() (persistence.Engine, error) { return open(t.Context(), dir, clock, r, &moved) },
-			Advance: func(d time.Duration) { now = now.Add(d) },
+			Advance: func(d time.Duration) { now.Add(int64(d)) },
 		}
 	})
 }
