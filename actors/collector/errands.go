@@ -39,21 +39,6 @@ type fetched struct {
 	err    error // given up
 }
 
-// bookAsked: the exchange is being asked for a book.
-type bookAsked struct{ errand *errand }
-
-// maxQueued is how many changes a book keeps whose snapshot has to wait for its
-// turn, which takes minutes where thousands do: the newest, so that it can be
-// spliced whenever the turn comes.
-const maxQueued = 64
-
-// bookAsked makes the stream keep what comes from now on.
-func (s *streamActor) bookAsked(m bookAsked) {
-	if m.errand.born == s.born && m.errand == s.errands.book && s.phase == stepping {
-		s.stream.SnapshotAsked()
-	}
-}
-
 // restBack: the rest actor has restarted and knows of no errand.
 type restBack struct{}
 

@@ -371,7 +371,6 @@ func (v *venue) fetchRanking(ctx context.Context, listed []*market.Instrument) (
 }
 
 func (v *venue) fetchBook(ctx context.Context, e *errand) errandDone {
-	e.route.answer(bookAsked{e})
 	b := new(market.Batch)
 	err := v.fetch(ctx, connectors.Need{Kind: connectors.NeedSnapshot, Instrument: e.route.instrument}, b)
 	return errandDone{errand: e, batch: b, done: err == nil, err: err}

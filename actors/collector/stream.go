@@ -92,8 +92,7 @@ func newStreamActor(r *route, timings []latencies) *streamActor {
 	s := &streamActor{route: r, venue: v, opts: v.opts, timings: timings}
 	c := v.opts.Config
 	s.config = feed.StreamConfig(v.table(), r.instrument, feed.Options{
-		MaxQueued: maxQueued,
-		Epoch:     v.opts.Epoch, Depth: v.made.Load().cfg.Depth, Refresh: true,
+		Epoch: v.opts.Epoch, Depth: v.made.Load().cfg.Depth, Refresh: true,
 		BookDepth: c.BookDepth, BookInterval: c.BookInterval, Tops: c.BookTops,
 	})
 	for k, p := range s.config.Proofs {
@@ -146,8 +145,6 @@ func (s *streamActor) handle(message any) {
 		s.widen(m.kinds)
 	case *journalRefusal:
 		s.journalRefused(m)
-	case bookAsked:
-		s.bookAsked(m)
 	case *fetched:
 		s.fetched(m)
 	case renewDue:

@@ -25,9 +25,6 @@ type Options struct {
 	BookInterval time.Duration
 	// Tops asks for a book_top after every applied change.
 	Tops bool
-	// MaxQueued bounds what a book keeps before its snapshot is asked for; see
-	// [stream.Config].
-	MaxQueued int
 	// NoBook leaves books out: changes pass through, unproven.
 	NoBook bool
 }
@@ -36,7 +33,7 @@ type Options struct {
 func StreamConfig(v *connectors.Venue, i *market.Instrument, o Options) stream.Config {
 	cfg := stream.Config{
 		Instrument: i, Epoch: o.Epoch, Proofs: proofs(v), Rules: v.Sequence, Backfills: v.REST != nil,
-		SnapshotLimit: o.Depth, Refresh: o.Refresh, BookDepth: o.BookDepth, BookInterval: o.BookInterval, Tops: o.Tops, MaxQueued: o.MaxQueued,
+		SnapshotLimit: o.Depth, Refresh: o.Refresh, BookDepth: o.BookDepth, BookInterval: o.BookInterval, Tops: o.Tops,
 	}
 	cfg.SnapshotsInBand = slices.ContainsFunc(v.Channels, func(c connectors.Channel) bool {
 		return c.Snapshot == connectors.SnapshotInStream

@@ -59,11 +59,9 @@ type books struct {
 	// pending are changes that the book does not hold yet, or that a snapshot on
 	// its way may need, in chain order.
 	pending []waiting
-	// asked: a snapshot was requested and not answered yet; sent: the exchange was
-	// asked for it. refreshing: it is to
+	// asked: a snapshot was requested and not answered yet. refreshing: it is to
 	// replace the start of a live book, so that what is applied is kept for it.
 	asked      bool
-	sent       bool
 	refreshing bool
 	// refreshed is when a refresh was asked for last, by the receive time of
 	// changes; applied counts the changes since the reach was looked at.
@@ -108,17 +106,13 @@ func (s *Stream) requestBook(out *Output) {
 	if s.books.asked {
 		return
 	}
-	s.books.asked, s.books.sent = true, false
+	s.books.asked = true
 	kind := RequestSnapshot
 	if s.cfg.SnapshotsInBand {
 		kind = RequestResubscribe
 	}
 	out.Requests = append(out.Requests, Request{Kind: kind})
 }
-
-// SnapshotAsked says that the exchange is asked for the snapshot now: what is
-// received from now on is kept until it is there.
-func (s *Stream) SnapshotAsked() { s.books.sent = true }
 
 // delta takes a change, or a snapshot that came on the channel.
 func (s *Stream) delta(c *channel, d *market.BookDelta, out *Output) {
@@ -267,11 +261,7 @@ func (s *Stream) await(c *channel, d *market.BookDelta, at int, out *Output) {
 
 func (s *Stream) trimPending(c *channel) {
 	b := &s.books
-	limit := s.cfg.MaxPending
-	if b.asked && !b.sent && b.state != Live {
-		limit = s.cfg.MaxQueued
-	}
-	if over := len(b.pending) - limit; over > 0 {
+	if over := len(b.pending) - s.cfg.MaxPending; over > 0 {
 		c.stats.Dropped += int64(over)
 		b.pending = slices.Delete(b.pending, 0, over)
 	}

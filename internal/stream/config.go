@@ -86,10 +86,6 @@ type Config struct {
 	// MaxPending bounds the book changes that wait for a snapshot; the oldest go
 	// first. 0 means [DefaultMaxPending].
 	MaxPending int
-	// MaxQueued bounds them while the request has not been made yet
-	// ([Stream.SnapshotAsked]): the snapshot will be newer than all but the last of
-	// them. 0 is for owners who do not say when they ask, and means MaxPending.
-	MaxQueued int
 }
 
 // DefaultMaxPending is some minutes of the busiest books.

@@ -22,9 +22,6 @@ func New(cfg Config) *Stream {
 	if cfg.MaxPending == 0 {
 		cfg.MaxPending = DefaultMaxPending
 	}
-	if cfg.MaxQueued == 0 || cfg.MaxQueued > cfg.MaxPending {
-		cfg.MaxQueued = cfg.MaxPending
-	}
 	s := &Stream{cfg: cfg}
 	s.books.checksums, _ = cfg.Rules.(Checksummer)
 	return s

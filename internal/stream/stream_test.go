@@ -416,33 +416,6 @@ func TestPendingIsBounded(t *testing.T) {
 	}
 }
 
-// Until the exchange is asked for the snapshot only the newest changes are kept;
-// from then on all.
-func TestPendingIsBoundedWhileTheRequestWaits(t *testing.T) {
-	cfg := config()
-	cfg.MaxQueued = 3
-	s := stream.New(cfg)
-	var o stream.Output
-	for i := range int64(50) {
-		s.Step(delta(i+1, i+1), &o)
-	}
-	if got := s.Stats()[0].Dropped; got != 47 {
-		t.Errorf("%d changes dropped, want 47", got)
-	}
-	s.SnapshotAsked()
-	for i := range int64(50) {
-		s.Step(delta(i+51, i+51), &o)
-	}
-	if got := s.Stats()[0].Dropped; got != 47 {
-		t.Errorf("%d changes dropped while the snapshot is on its way, want 47", got)
-	}
-	o.Reset()
-	s.Snapshot(snapshot(97), &o)
-	if got, want := line(&o), "s97@980 d98 d99 d100"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
 func TestSnapshotsByEventTime(t *testing.T) {
 	cfg := config()
 	cfg.BookDepth, cfg.BookInterval = 5, 100
