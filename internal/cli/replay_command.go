@@ -23,6 +23,8 @@ type replayOptions struct {
 	expect           int
 	settle           time.Duration
 	exit             bool
+	// recorded: see replay.Options.
+	recorded bool
 }
 
 func newReplay(s streams) *cobra.Command {
@@ -48,6 +50,7 @@ drains and ends, or, with --stay, goes on to answer on the configured ports.`,
 			if into.dir != "" && !c.Flags().Changed("speed") {
 				o.speed = "max"
 			}
+			o.recorded = into.dir != ""
 			server, done, err := startReplay(c.Context(), s, paths, o)
 			if err != nil {
 				return err
@@ -86,6 +89,7 @@ func startReplay(ctx context.Context, s streams, paths []string, o replayOptions
 	opts := replay.Options{
 		Exchanges: all.Exchanges(), Exchange: o.exchange, Market: o.market,
 		Listen: o.listen, Speed: speed, Expect: o.expect, Settle: o.settle,
+		Recorded: o.recorded,
 	}
 	var cleanup []func()
 	done = func() {

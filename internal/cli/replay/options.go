@@ -39,6 +39,10 @@ type Options struct {
 	// Grace is how long the time line waits for a call, and a call for the first
 	// subscription; 0 is 1 s.
 	Grace time.Duration
+	// Recorded gives a recorded answer again to who asks again, however old it is,
+	// where otherwise the book as it stands is composed: for a collector whose
+	// records are to be those of the recording.
+	Recorded bool
 	// WriteTimeout is how long a connection may take no bytes; 0 is 30 s.
 	WriteTimeout time.Duration
 	// Clock is the clock; nil is the system's.

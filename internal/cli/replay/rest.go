@@ -117,6 +117,9 @@ func (s *Server) ready(at *site, c connectors.ReplayCall, sh *shelf, patient boo
 		if sh.reached < sh.total && !s.over {
 			return nil, false, nil
 		}
+		if s.o.Recorded {
+			break
+		}
 		if body, err := s.compose(at, c); err == nil {
 			return body, true, nil
 		}
