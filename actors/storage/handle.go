@@ -60,6 +60,8 @@ type Handle struct {
 	lifecycleAt atomic.Pointer[ref]
 	operations  operations
 	policy      atomic.Pointer[PolicyConfig]
+	// archiveFault is why the last archive failed; nil when it did not.
+	archiveFault atomic.Pointer[error]
 }
 
 type ref struct {

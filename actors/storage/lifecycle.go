@@ -196,6 +196,9 @@ func (l *lifecycle) next(c *supervise.Context) {
 		o.finish(err)
 		l.h.metrics.operation(o.get())
 		now := o.get()
+		if now.Job == JobArchive {
+			l.h.archiveFault.Store(&err)
+		}
 		if err != nil {
 			c.Log().Error("an operation failed; the next one of its sort goes on from there",
 				zap.String("job", string(now.Job)), zap.String("operation", now.ID), zap.Int64("rows", now.Rows), zap.Error(err))

@@ -177,6 +177,9 @@ func (h *Handle) tiersHealth() (failures, warnings []error) {
 	case st.Problem != "":
 		warnings = append(warnings, fmt.Errorf("cold store %s: %s; queries that need it are refused", st.Place, st.Problem))
 	}
+	if why := h.archiveFault.Load(); why != nil && *why != nil {
+		warnings = append(warnings, fmt.Errorf("the last archive failed: %w", *why))
+	}
 	if lag, ttl := h.Lag(), h.Policy().ttl(); lag > ttl/2 {
 		warnings = append(warnings, fmt.Errorf("archiving is late: the oldest row that is not archived arrived %v ago, more than half of the %v that the hot store keeps rows",
 			lag.Round(time.Second), ttl))
