@@ -148,9 +148,6 @@ func (c Config) Validate() error {
 }
 
 func (c Config) validateEmbedded(bad func(key, format string, args ...any)) {
-	if len(c.Password) > maxPassword {
-		bad("password", "%d bytes, allowed %d", len(c.Password), maxPassword)
-	}
 	if c.Port < -1 || c.Port > 65535 {
 		bad("port", "%d, allowed -1 to 65535", c.Port)
 	}
@@ -234,6 +231,3 @@ func IsReserved(subject string) bool {
 	}
 	return false
 }
-
-// maxPassword is what the embedded server's hash of a password has room for.
-const maxPassword = 72
