@@ -42,10 +42,10 @@ const unitRows = 4_000_000
 // Oldest implements [scan.Hot]. The parts of a unit are not merged before it is
 // released, so that archiving always ends where a part does.
 func (e *Engine) Oldest(_ context.Context, kind market.Kind, shard int, before time.Time) (scan.Unit, error) {
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return nil, err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	u := &unit{e: e}
 	e.manifestMu.Lock() // no merge is about to replace what is taken
 	defer e.manifestMu.Unlock()
@@ -177,10 +177,10 @@ func (e *Engine) Archived(kind market.Kind, shard int, journalID string, seq uin
 
 // Forget implements [scan.Hot]. The files stay for those who read them.
 func (e *Engine) Forget(_ context.Context, kind market.Kind, before time.Time, all bool) (rows int64, err error) {
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return 0, err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	e.manifestMu.Lock()
 	defer e.manifestMu.Unlock()
 	change := &part.Change{}

@@ -54,11 +54,9 @@ type Engine struct {
 	memory  *memtable.Store
 	scan.Reader
 
-	closed    chan struct{}
+	gate      scan.Gate // of Publish, Maintain and reads
 	closeOnce sync.Once
 	closeErr  error
-	calls     sync.WaitGroup // Publish, Maintain and reads under way
-	callsMu   sync.Mutex     // orders calls.Add and Close
 
 	// manifest is locked before mu.
 	manifestMu sync.Mutex
@@ -99,7 +97,7 @@ func Open(dir string, cfg Config, with Surroundings) (*Engine, error) {
 	}
 	e := &Engine{
 		dir: dir, cfg: cfg, now: with.Now, log: with.Log, disk: with.Disk,
-		names: with.Names, closed: make(chan struct{}), publishing: map[int]*memtable.Writing[finished]{}, archived: map[tableShard]uint64{},
+		names: with.Names, publishing: map[int]*memtable.Writing[finished]{}, archived: map[tableShard]uint64{},
 	}
 	if e.now == nil {
 		e.now = time.Now
@@ -119,7 +117,7 @@ func Open(dir string, cfg Config, with Surroundings) (*Engine, error) {
 	})
 	e.Reader = scan.Reader{
 		Layers: []scan.Layer{scan.Memory{Store: e.memory}, (*partsLayer)(e)}, Schemas: e.schemas, Now: e.now,
-		Enter: e.enter, Leave: e.calls.Done,
+		Gate: &e.gate,
 		Read: func(kind market.Kind, n int) { e.metrics.Yielded(kind, n) },
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -265,35 +263,13 @@ func (e *Engine) WaitApplied(ctx context.Context, shard int, seq uint64) error {
 // Scan is how the engine answers queries, for whoever adds layers to it.
 func (e *Engine) Scan() scan.Reader { return e.Reader }
 
-func (e *Engine) isClosed() bool {
-	select {
-	case <-e.closed:
-		return true
-	default:
-		return false
-	}
-}
-
-// enter begins a call that Close waits for.
-func (e *Engine) enter() error {
-	e.callsMu.Lock()
-	defer e.callsMu.Unlock()
-	if e.isClosed() {
-		return persistence.ErrClosed
-	}
-	e.calls.Add(1)
-	return nil
-}
-
 // Close implements [persistence.Engine]. The next call on Rows that are still open
 // answers persistence.ErrClosed.
 func (e *Engine) Close() error {
 	e.closeOnce.Do(func() {
-		e.callsMu.Lock()
-		close(e.closed)
-		e.callsMu.Unlock()
+		e.gate.Shut()
 		e.memory.Close()
-		e.calls.Wait()
+		e.gate.Wait()
 		var errs []error
 		for _, parts := range e.parts {
 			for _, p := range parts {

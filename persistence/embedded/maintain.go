@@ -21,10 +21,10 @@ import (
 // that are over, unlinks files that left the manifest, and closes files that were
 // not read for longest.
 func (e *Engine) Maintain(ctx context.Context) error {
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	e.maintain.Lock()
 	defer e.maintain.Unlock()
 	return errors.Join(e.verify(ctx), e.mergeAll(ctx), e.unlink(), e.closeIdle())

@@ -40,7 +40,7 @@ func (e *Engine) Publish(ctx context.Context, shard int) error {
 	for {
 		sealed, ok := e.Sealed(shard)
 		if !ok {
-			if e.isClosed() {
+			if e.gate.IsShut() {
 				return persistence.ErrClosed
 			}
 			return nil
@@ -62,10 +62,10 @@ func (e *Engine) Sealed(shard int) (persistence.Sealed, bool) { return e.writing
 // Write implements [persistence.Publisher]: the kind's part is made, and not listed
 // yet.
 func (e *Engine) Write(ctx context.Context, shard int, kind market.Kind) error {
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	// Each part under way holds a row group in memory.
 	select {
 	case e.writers <- struct{}{}:
@@ -92,10 +92,10 @@ func (e *Engine) unpublished(what string, shard int, err error) error {
 // Commit implements [persistence.Publisher]: one record of the manifest lists the
 // parts and the position, and the parts take the records' place.
 func (e *Engine) Commit(_ context.Context, shard int) error {
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	err := e.writing(shard).Commit(func(t *memtable.Table, began time.Time, done map[market.Kind]finished) error {
 		change := &part.Change{Positions: []persistence.Position{t.Position}}
 		dropped := int64(0)

@@ -51,10 +51,10 @@ func (e *Engine) Streams(kind market.Kind) []market.StreamID {
 	if !kind.Valid() {
 		return nil
 	}
-	if e.enter() != nil {
+	if e.gate.Enter() != nil {
 		return nil
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	list, err := scan.Streams(context.Background(), e.Layers, kind)
 	if err != nil { // neither memory nor the list of parts fails
 		e.log.Error("listing streams", zap.Error(err))
@@ -87,10 +87,10 @@ func (e *Engine) Stats(ctx context.Context) (persistence.Stats, error) {
 
 func (e *Engine) tableStats(ctx context.Context, kind market.Kind) (persistence.TableStats, error) {
 	t := persistence.TableStats{Table: kind.Table(), Kind: kind}
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return t, err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	has, err := e.schemas[kind].Project([]string{})
 	if err != nil {
 		return t, err

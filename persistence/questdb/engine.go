@@ -80,10 +80,8 @@ type Engine struct {
 	prepared  atomic.Bool   // the tables are there
 	preparing chan struct{} // a place for one who makes them
 
-	closed    chan struct{}
+	gate      scan.Gate
 	closeOnce sync.Once
-	callsMu   sync.Mutex
-	calls     sync.WaitGroup
 
 	mu        sync.Mutex
 	shards    map[int]*progress
@@ -140,7 +138,7 @@ func Open(ctx context.Context, cfg Config, with Surroundings) (*Engine, error) {
 		return nil, errors.New("questdb: positions and shards are needed")
 	}
 	e := &Engine{
-		cfg: cfg, with: with, log: with.Log, closed: make(chan struct{}), shards: map[int]*progress{},
+		cfg: cfg, with: with, log: with.Log, shards: map[int]*progress{},
 		suspended: map[string]string{}, taken: map[string]int64{}, collected: map[string]bool{}, preparing: make(chan struct{}, 1),
 		maxBuffer: 10 * requestBytes,
 	}
@@ -200,7 +198,7 @@ func (e *Engine) open(ctx context.Context) (err error) {
 	}
 	e.Reader = scan.Reader{
 		Layers: []scan.Layer{scan.Memory{Store: e.memory}, (*serverLayer)(e)}, Schemas: e.schemas, Now: e.with.Now,
-		Enter: e.enter, Leave: e.calls.Done,
+		Gate: &e.gate,
 		Read: func(kind market.Kind, n int) { e.metrics.Yielded(kind, n) },
 	}
 	return nil
@@ -237,37 +235,15 @@ func (e *Engine) pool(ctx context.Context, size int) (*pgxpool.Pool, error) {
 // Scan is how the engine answers queries, for whoever adds layers to it.
 func (e *Engine) Scan() scan.Reader { return e.Reader }
 
-func (e *Engine) isClosed() bool {
-	select {
-	case <-e.closed:
-		return true
-	default:
-		return false
-	}
-}
-
-// enter begins a call that Close waits for.
-func (e *Engine) enter() error {
-	e.callsMu.Lock()
-	defer e.callsMu.Unlock()
-	if e.isClosed() {
-		return persistence.ErrClosed
-	}
-	e.calls.Add(1)
-	return nil
-}
-
 // Close implements [persistence.Engine].
 func (e *Engine) Close() error {
 	var errs []error
 	e.closeOnce.Do(func() {
-		e.callsMu.Lock()
-		close(e.closed)
-		e.callsMu.Unlock()
+		e.gate.Shut()
 		if e.memory != nil {
 			e.memory.Close()
 		}
-		e.calls.Wait()
+		e.gate.Wait()
 		for _, w := range e.writers {
 			if w != nil {
 				w.close()

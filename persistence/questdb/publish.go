@@ -49,10 +49,10 @@ func (e *Engine) Publish(ctx context.Context, shard int) error {
 			return err
 		}
 	}
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	return e.save(ctx, p, e.cfg.Trail)
 }
 
@@ -68,10 +68,10 @@ func (e *Engine) Sealed(shard int) (persistence.Sealed, bool) {
 // Write implements [persistence.Publisher]: it sends a kind's records, and returns
 // when the server shows them.
 func (e *Engine) Write(ctx context.Context, shard int, kind market.Kind) error {
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	p, err := e.shard(shard)
 	if err != nil {
 		return err
@@ -96,10 +96,10 @@ func (e *Engine) Write(ctx context.Context, shard int, kind market.Kind) error {
 // Commit implements [persistence.Publisher]: every row is visible in its table, and
 // leaves memory. The position follows later.
 func (e *Engine) Commit(ctx context.Context, shard int) error {
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	p, err := e.shard(shard)
 	if err != nil {
 		return err
@@ -156,10 +156,10 @@ func (e *Engine) save(ctx context.Context, p *progress, trail time.Duration) err
 
 // Settle implements [persistence.Publisher].
 func (e *Engine) Settle(ctx context.Context, shard int) error {
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	p, err := e.shard(shard)
 	if err != nil {
 		return err
@@ -203,10 +203,10 @@ func (e *Engine) Rewind(shard int) {
 // missing, looks for suspended ones, resumes them, and saves the positions that are
 // due.
 func (e *Engine) Maintain(ctx context.Context) error {
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	err := e.prepare(ctx)
 	if err == nil {
 		err = e.lookAfter(ctx)

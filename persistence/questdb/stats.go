@@ -22,10 +22,10 @@ func (e *Engine) Parts() []persistence.PartInfo { return nil }
 // Streams implements [persistence.Inspector]. A server that does not answer is
 // logged, and the streams in memory are listed.
 func (e *Engine) Streams(kind market.Kind) []market.StreamID {
-	if kind.Table() == "" || e.enter() != nil {
+	if kind.Table() == "" || e.gate.Enter() != nil {
 		return nil
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	ctx, cancel := context.WithTimeout(context.Background(), e.cfg.RequestTimeout)
 	defer cancel()
 	list, err := scan.Streams(ctx, e.Layers, kind)
@@ -40,10 +40,10 @@ func (e *Engine) Streams(kind market.Kind) []market.StreamID {
 // then may be counted twice, or not.
 func (e *Engine) Stats(ctx context.Context) (persistence.Stats, error) {
 	stats := persistence.Stats{Superseded: e.memory.Superseded(), PublishFailures: int(e.failures.Load()), Quarantined: []persistence.Quarantined{}}
-	if err := e.enter(); err != nil {
+	if err := e.gate.Enter(); err != nil {
 		return stats, err
 	}
-	defer e.calls.Done()
+	defer e.gate.Leave()
 	if err := e.prepare(ctx); err != nil {
 		return stats, err
 	}

@@ -25,10 +25,10 @@ var candleColumns = []string{"price", "amount", "quote_amount"}
 // one; a trade without a price counts in none. An interval without trades has no
 // candle.
 func (r *Reader) Candles(ctx context.Context, q persistence.CandleQuery) (persistence.Rows, error) {
-	if err := r.Enter(); err != nil {
+	if err := r.Gate.Enter(); err != nil {
 		return nil, err
 	}
-	defer r.Leave()
+	defer r.Gate.Leave()
 	cut, err := parseInterval(q.Interval)
 	if err != nil {
 		return nil, err
@@ -104,10 +104,10 @@ func (c *candles) Next(ctx context.Context, into *market.Batch) (int, error) {
 	if c.views == nil {
 		return 0, persistence.ErrClosed
 	}
-	if err := c.reader.Enter(); err != nil {
+	if err := c.reader.Gate.Enter(); err != nil {
 		return 0, err
 	}
-	defer c.reader.Leave()
+	defer c.reader.Gate.Leave()
 	if c.err != nil {
 		return 0, c.err
 	}

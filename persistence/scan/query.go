@@ -24,10 +24,8 @@ type Reader struct {
 	Layers  []Layer
 	Schemas *part.Schemas
 	Now     func() time.Time
-	// Enter begins a call that the store's end waits for, Leave ends it; the error
-	// of Enter is the caller's.
-	Enter func() error
-	Leave func()
+	// Gate is the store's: its end waits for calls under way.
+	Gate *Gate
 	// Read counts the records of a kind that were yielded.
 	Read func(kind market.Kind, records int)
 }
@@ -45,10 +43,10 @@ func bounds(from, to int64) (int64, int64) {
 
 // Query opens a scan; see [persistence.Reader].
 func (r *Reader) Query(ctx context.Context, q persistence.Query) (persistence.Rows, error) {
-	if err := r.Enter(); err != nil {
+	if err := r.Gate.Enter(); err != nil {
 		return nil, err
 	}
-	defer r.Leave()
+	defer r.Gate.Leave()
 	if !q.Kind.Valid() || q.Kind.Table() == "" {
 		return nil, fmt.Errorf("%w: kind %v has no table", persistence.ErrQuery, q.Kind)
 	}
@@ -104,10 +102,10 @@ func (r *rows) Next(ctx context.Context, into *market.Batch) (int, error) {
 	if r.views == nil {
 		return 0, persistence.ErrClosed
 	}
-	if err := r.reader.Enter(); err != nil {
+	if err := r.reader.Gate.Enter(); err != nil {
 		return 0, err
 	}
-	defer r.reader.Leave()
+	defer r.reader.Gate.Leave()
 	if r.err != nil {
 		return 0, r.err
 	}
