@@ -68,7 +68,7 @@ func (f *service) coldRoutes() []chassis.Route {
 
 func (f *service) coldTrades(w http.ResponseWriter, r *http.Request) error {
 	f.reads.Add(1)
-	ctx, q := r.Context(), chassis.QueryOf(r)
+	q := chassis.QueryOf(r)
 	asked, err := facade.AskedOf(r, q)
 	if err != nil {
 		return err
@@ -90,35 +90,19 @@ func (f *service) coldTrades(w http.ResponseWriter, r *http.Request) error {
 	if err := q.Err(); err != nil {
 		return err
 	}
-	i, _, err := f.find(ctx, asked, market.KindTrade)
-	if err != nil {
-		return err
-	}
-	view, scope, err := f.open(ctx, q, "cold", i, query)
-	if err != nil {
-		return err
-	}
-	defer release(ctx, view)
-	s, err := chassis.NewArray(w, r, succeeded, "data")
-	if err != nil {
-		return err
-	}
-	defer s.Release()
-	err = f.each(ctx, view, func(record market.Record) error {
-		return s.WriteFunc(func(dst []byte) ([]byte, error) { return rows.trade(dst, record.(*market.Trade)), nil })
-	})
-	if err != nil {
-		return err
-	}
-	tail := coldTail{Count: s.Rows(), Timestamp: f.Now().UTC().Round(time.Microsecond), Params: coldParams{
-		asked.Exchange, asked.Symbol, given(start), given(end), query.Limit, [...]string{"all", "hot", "cold"}[query.Tier],
-	}}
-	if cursor := view.Cursor(); cursor != "" && tail.Count > 0 {
-		if tail.NextCursor, err = chassis.EncodeCursor(scope, cursor); err != nil {
-			return err
+	closing := func(s *chassis.Stream, scope, cursor string) error {
+		tail := coldTail{Count: s.Rows(), Timestamp: f.Now().UTC().Round(time.Microsecond), Params: coldParams{
+			asked.Exchange, asked.Symbol, given(start), given(end), query.Limit, [...]string{"all", "hot", "cold"}[query.Tier],
+		}}
+		if cursor != "" && tail.Count > 0 {
+			var err error
+			if tail.NextCursor, err = chassis.EncodeCursor(scope, cursor); err != nil {
+				return err
+			}
 		}
+		return s.Close(tail)
 	}
-	return s.Close(tail)
+	return f.giveTrades(w, r, askedTrades{asked, q, "cold", query, rows, closing})
 }
 
 func given(t time.Time) *time.Time {

@@ -105,7 +105,7 @@ func (w *rowWriter) trade(dst []byte, t *market.Trade) []byte {
 
 func (f *service) hotTrades(w http.ResponseWriter, r *http.Request) error {
 	f.reads.Add(1)
-	ctx, q := r.Context(), chassis.QueryOf(r)
+	q := chassis.QueryOf(r)
 	asked, err := facade.AskedOf(r, q)
 	if err != nil {
 		return err
@@ -118,11 +118,29 @@ func (f *service) hotTrades(w http.ResponseWriter, r *http.Request) error {
 	if err := q.Err(); err != nil {
 		return err
 	}
-	i, _, err := f.find(ctx, asked, market.KindTrade)
+	return f.giveTrades(w, r, askedTrades{asked, q, "hot", query, rows, f.closeList})
+}
+
+// askedTrades is a list of trades that was asked for.
+type askedTrades struct {
+	asked facade.Asked
+	q     *chassis.Query
+	// name is the list's, to which its cursors belong.
+	name  string
+	query persistence.Query
+	rows  *rowWriter
+	// end writes what follows the trades.
+	end func(s *chassis.Stream, scope, cursor string) error
+}
+
+// giveTrades answers with a list of trades.
+func (f *service) giveTrades(w http.ResponseWriter, r *http.Request, l askedTrades) error {
+	ctx := r.Context()
+	i, _, err := f.find(ctx, l.asked, market.KindTrade)
 	if err != nil {
 		return err
 	}
-	view, scope, err := f.open(ctx, q, "hot", i, query)
+	view, scope, err := f.open(ctx, l.q, l.name, i, l.query)
 	if err != nil {
 		return err
 	}
@@ -133,10 +151,10 @@ func (f *service) hotTrades(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer s.Release()
 	err = f.each(ctx, view, func(record market.Record) error {
-		return s.WriteFunc(func(dst []byte) ([]byte, error) { return rows.trade(dst, record.(*market.Trade)), nil })
+		return s.WriteFunc(func(dst []byte) ([]byte, error) { return l.rows.trade(dst, record.(*market.Trade)), nil })
 	})
 	if err != nil {
 		return err
 	}
-	return f.closeList(s, scope, view.Cursor())
+	return l.end(s, scope, view.Cursor())
 }
