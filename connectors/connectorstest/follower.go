@@ -104,6 +104,7 @@ func (f *Follower) connect(ctx context.Context, cfg connectors.MarketConfig, sub
 	reconnect := cfg.Reconnect
 	reconnect.InitialWait, reconnect.MaxWait = 20*time.Millisecond, 200*time.Millisecond
 	next := int64(0)
+	var sessions []*connectors.Session
 	for _, c := range f.venue.Wire.Plan(subs) {
 		s, err := connectors.NewSession(connectors.SessionOptions{
 			Venue: f.venue, Connection: c, Instruments: f.table, Reconnect: reconnect, Sink: f, Tap: f.tap,
@@ -120,6 +121,9 @@ func (f *Follower) connect(ctx context.Context, cfg connectors.MarketConfig, sub
 		for _, sub := range c.Subs {
 			f.sessions[sub] = s
 		}
+		sessions = append(sessions, s)
+	}
+	for _, s := range sessions { // a running session may ask for any other
 		f.tasks.Go(func() {
 			if err := s.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				f.problem("session: %v", err)
