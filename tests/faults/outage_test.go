@@ -126,7 +126,24 @@ func (w *watched) throttled(t *testing.T, status int, d time.Duration) *harness.
 // book was ever called live that was not right.
 func TestOutages(t *testing.T) {
 	t.Parallel()
-	_, streams := simulate(t, "--symbols", "1", "--rate", "200")
+	for _, tc := range []struct {
+		name string
+		args []string
+	}{
+		{"as they are", nil},
+		{"checksums", []string{"--exchange", legacyOKX}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			_, streams := simulate(t, append(tc.args, "--symbols", "1", "--rate", "200")...)
+			suffer(t, streams)
+		})
+	}
+}
+
+// suffer puts a node through every outage, and checks it.
+func suffer(t *testing.T, streams []*stream) {
+	t.Helper()
 	w := &watched{streams: streams, settings: settings(streams, nil), long: harness.Rounds(t) > 3}
 	begin := time.Now()
 	w.node = harness.Start(t, t.TempDir(), w.settings)
