@@ -16,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
 
 	"github.com/marketprism/marketprism/actors/actorstest"
@@ -353,8 +355,31 @@ func TestStrangers(t *testing.T) {
 			t.Errorf("%s was not refused", subject)
 		}
 	}
-	if _, err := nats.Connect(h.ClientURL(), nats.UserInfo("marketprism", "guess")); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("a guessed password: %v", err)
+	for name, shown := range map[string]nats.Option{
+		"a guessed password": nats.UserInfo("marketprism", "guess"),
+		"no password":        nats.UserInfo("marketprism", ""),
+		"the client's name":  nats.UserInfo("client", ""),
+		"a token":            nats.Token("guess"),
+	} {
+		if _, err := nats.Connect(h.ClientURL(), shown); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A start that meets nothing leaves nothing in the log that asks for attention.
+func TestQuietStart(t *testing.T) {
+	core, logged := observer.New(zap.WarnLevel)
+	h, err := broker.New(testConfig(t), broker.Options{Logger: zap.New(core)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := newSystem(t).Start(testContext(t), h.Spec()); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, h)
+	for _, entry := range logged.All() {
+		t.Errorf("logged: %s %s %v", entry.Level, entry.Message, entry.ContextMap())
 	}
 }
 

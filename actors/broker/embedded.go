@@ -69,18 +69,6 @@ func awaitReady(ctx context.Context, srv *server.Server, started <-chan struct{}
 	return nil
 }
 
-// clientUser is who connects without credentials. He may publish and read, and
-// consume streams; what the program itself keeps in JetStream, and how streams are
-// made, is not his: streams are made over HTTP, which knows which are whose.
-const clientUser = "client"
-
-var denied = []string{
-	"journal.>", "md.>", "$KV.>", "$O.>",
-	"$JS.API.STREAM.CREATE.>", "$JS.API.STREAM.UPDATE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.PURGE.>",
-	"$JS.API.STREAM.MSG.DELETE.>", "$JS.API.STREAM.RESTORE.>", "$JS.API.STREAM.SNAPSHOT.>",
-	"$JS.API.STREAM.LEADER.>", "$JS.API.STREAM.PEER.>", "$JS.API.META.>", "$JS.API.SERVER.>", "$JS.API.ACCOUNT.PURGE.>",
-}
-
 func (c Config) serverOptions() *server.Options {
 	o := &server.Options{
 		ServerName:             c.ServerName,
@@ -96,11 +84,11 @@ func (c Config) serverOptions() *server.Options {
 		StoreDir:               c.StoreDir,
 		SyncAlways:             true, // an acknowledgement means that the message is on disk
 		DisableJetStreamBanner: true,
-		Users: []*server.User{
-			{Username: c.Username, Password: c.Password},
-			{Username: clientUser, Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: denied}}},
-		},
-		NoAuthUser: clientUser,
+		// The gate decides; that clients need no credentials, the server tells them
+		// only if it knows a user for them.
+		CustomClientAuthentication: newGate(c.Username, c.Password),
+		Users:                      []*server.User{{Username: clientUser}},
+		NoAuthUser:                 clientUser,
 	}
 	if c.Port == -1 {
 		o.Port = server.RANDOM_PORT
