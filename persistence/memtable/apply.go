@@ -35,6 +35,7 @@ func (s *Store) Apply(number int, seq uint64, batch *market.Batch) (done Applied
 		t.began = s.o.Now()
 	}
 	clear(sh.cache)
+	before := sh.ord
 	for r := range batch.All() {
 		c := s.lookup(sh, r.Head().Instrument)
 		if superseded(c.epoch, r) {
@@ -49,6 +50,9 @@ func (s *Store) Apply(number int, seq uint64, batch *market.Batch) (done Applied
 		c.series[kind].append(r, c.code, sh.ord)
 		done.Rows[kind]++
 		t.bytes += rowBytes + levelBytes(r)
+	}
+	if sh.ord > before {
+		t.messages = append(t.messages, message{before + 1, seq})
 	}
 	for kind, n := range done.Rows {
 		if n > 0 {

@@ -1,6 +1,7 @@
 package memtable
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,8 +30,24 @@ type Table struct {
 	number uint64 // later ones have higher numbers
 	kinds  [market.NumKinds]rowsOfKind
 	rows   atomic.Int64
-	bytes  int64     // estimate; the writer's
-	began  time.Time // when the first message was applied; the writer's
+	// messages are those that have records here, in journal order; the writer's
+	// until the table is sealed.
+	messages []message
+	bytes    int64     // estimate; the writer's
+	began    time.Time // when the first message was applied; the writer's
+}
+
+// message is a message of the journal, with the order number of its first record.
+type message struct{ ord, seq uint64 }
+
+// Seq is the journal sequence of the message that brought a record of a sealed
+// table, by the record's order number.
+func (t *Table) Seq(ord uint64) uint64 {
+	i, found := slices.BinarySearchFunc(t.messages, ord, func(m message, ord uint64) int { return cmp.Compare(m.ord, ord) })
+	if !found {
+		i--
+	}
+	return t.messages[i].seq
 }
 
 type rowsOfKind struct {

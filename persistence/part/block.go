@@ -97,6 +97,14 @@ func (b *Block) TextBytes() int {
 	return n
 }
 
+// Order numbers a row by journal order; 0 in a block that has no such numbers.
+func (b *Block) Order(row int) uint64 {
+	if b.ord == nil {
+		return 0
+	}
+	return b.ord[row]
+}
+
 // TS is a row's ts.
 func (b *Block) TS(row int) int64 { return b.cols[b.schema.tsCol].i64[row] }
 

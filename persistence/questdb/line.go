@@ -20,6 +20,7 @@ type Encoder struct {
 	names   map[*market.Field]decimalNames
 	scratch []byte
 	unkeyed bool
+	from    Place
 }
 
 // decimalNames are the columns of one decimal beside its own.
@@ -29,6 +30,20 @@ type decimalNames struct{ scale, exact string }
 func NewEncoder(to qdb.LineSender) *Encoder {
 	return &Encoder{to: to, names: map[*market.Field]decimalNames{}}
 }
+
+// Place is where in the journal a row comes from. The zero value is nowhere.
+type Place struct {
+	// Journal names the journal and its shard in one word.
+	Journal string
+	// Seq is the sequence of the message that brought the row.
+	Seq uint64
+}
+
+// placeWord is the word for a shard of a journal.
+func placeWord(journalID string, shard int) string { return journalID + "/" + strconv.Itoa(shard) }
+
+// From says where the rows that follow come from.
+func (e *Encoder) From(p Place) { e.from = p }
 
 // Encode appends a row to the sender's buffer. The error names what QuestDB has
 // no form for; the buffer is then as the client left it, and is to be given up.
@@ -42,7 +57,11 @@ func (e *Encoder) Encode(ctx context.Context, r market.Record) error {
 	e.to.Table(r.Kind().Table())
 	// ILP wants every symbol before the first column.
 	market.Visit(r, (*symbols)(e))
+	(*symbols)(e).put(columnJournal, e.from.Journal)
 	market.Visit(r, (*values)(e))
+	if e.from.Journal != "" {
+		e.to.Int64Column(columnSeq, int64(e.from.Seq))
+	}
 	if e.unkeyed {
 		e.to.StringColumn(columnUnkeyed, e.identity(h))
 	}

@@ -13,6 +13,10 @@ import (
 const (
 	columnNanos   = "ts_ns"
 	columnUnkeyed = "unkeyed"
+	// columnJournal and columnSeq say which message of which journal and shard
+	// brought the row last: what is archived is told by them.
+	columnJournal = "journal"
+	columnSeq     = "journal_seq"
 )
 
 // Column is one column of a table.
@@ -40,6 +44,8 @@ func NewTable(kind market.Kind) (*Table, error) {
 	t := &Table{Kind: kind, Name: kind.Table(), Keys: []string{market.FieldTS.Column, "exchange", "market", "symbol", market.FieldOrigin.Column}}
 	market.Visit(kind.New(), (*columns)(t))
 	t.add(columnUnkeyed, "VARCHAR")
+	t.add(columnJournal, "SYMBOL")
+	t.add(columnSeq, "LONG")
 	for _, key := range append(slices.Clone(kind.KeyColumns()), columnUnkeyed) {
 		if !slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Name == key }) {
 			return nil, fmt.Errorf("kind %v: key column %q is no column", kind, key)
