@@ -108,21 +108,24 @@ func (s *Store) Pin(_ context.Context, sel scan.Selection) (scan.View, error) {
 	if s.closed {
 		return nil, persistence.ErrClosed
 	}
+	pruned := s.listed[sel.Kind]
 	pin := func(id market.StreamID) {
 		for _, f := range s.byKind[sel.Kind][id] {
 			if f.meta.MaxTime >= sel.From && f.meta.MinTime < sel.To {
 				f.pins.Add(1)
 				v.files[id] = append(v.files[id], f)
+				pruned--
 			}
 		}
 	}
 	if sel.Stream != nil {
 		pin(*sel.Stream)
-		return v, nil
+	} else {
+		for id := range s.byKind[sel.Kind] {
+			pin(id)
+		}
 	}
-	for id := range s.byKind[sel.Kind] {
-		pin(id)
-	}
+	sel.Reads.Of(persistence.TierCold).Add(persistence.ReadStats{FilesPruned: pruned})
 	return v, nil
 }
 
@@ -198,6 +201,7 @@ func (s *source) Next(ctx context.Context) (part.Span, error) {
 			return part.Span{}, err
 		}
 		s.scan = f.NewScan(s.view.s.Has, part.OneStream, s.view.s.Newest)
+		s.scan.Count(s.view.s.Reads.Of(persistence.TierCold))
 		s.view.scans = append(s.view.scans, s.scan)
 		if s.rows = s.scan.Source(&s.file.meta.Ranges[0], s.view.s.From, s.view.s.To, s.Priority()); s.rows == nil {
 			return part.Span{}, io.EOF

@@ -50,6 +50,7 @@ type Store struct {
 	closed  bool
 	files   map[string]*file
 	byKind  [market.NumKinds]map[market.StreamID][]*file // by lowest ts
+	listed  [market.NumKinds]int64                       // files in byKind
 	removed []*file
 	archive map[tableShard]Archived
 }
@@ -116,6 +117,7 @@ func (s *Store) adopt() {
 			continue
 		}
 		delete(s.files, name)
+		s.listed[f.meta.Kind]--
 		streams := s.byKind[f.meta.Kind]
 		id := f.stream()
 		streams[id] = slices.DeleteFunc(slices.Clone(streams[id]), func(o *file) bool { return o == f })
@@ -136,6 +138,7 @@ func (s *Store) adopt() {
 		}
 		f := &file{store: s, part: p, meta: m}
 		s.files[name] = f
+		s.listed[m.Kind]++
 		list := append(slices.Clone(s.byKind[m.Kind][f.stream()]), f)
 		slices.SortFunc(list, func(a, b *file) int {
 			return cmp.Or(cmp.Compare(a.meta.MinTime, b.meta.MinTime), strings.Compare(a.meta.File, b.meta.File))

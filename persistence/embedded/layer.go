@@ -36,15 +36,22 @@ func (e *Engine) pin(s scan.Selection, all bool) *view {
 	v := &view{e: e, s: s, shared: map[*stored]*part.Scan{}}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
+	reads := s.Reads.Of(persistence.TierHot)
 	for _, p := range e.parts[s.Kind] {
 		if !all && e.isArchived(p.meta) {
 			continue // the cold store has it
 		}
 		if p.meta.MaxTime < s.From || p.meta.MinTime >= s.To || s.Stream != nil && p.meta.Find(*s.Stream) == nil {
+			reads.Add(persistence.ReadStats{FilesPruned: 1})
 			continue
 		}
 		p.pins.Add(1)
 		v.parts = append(v.parts, p)
+	}
+	for _, d := range e.damaged {
+		if m := d.Meta; m.Kind == s.Kind && m.MaxTime >= s.From && m.MinTime < s.To && (s.Stream == nil || m.Find(*s.Stream) != nil) {
+			reads.Add(persistence.ReadStats{FilesMissing: 1})
+		}
 	}
 	return v
 }
@@ -96,6 +103,7 @@ func (v *view) scanner(access part.Access) scanner {
 			return nil, blame(p, err)
 		}
 		s := f.NewScan(v.s.Has, access, v.s.Newest)
+		s.Count(v.s.Reads.Of(persistence.TierHot))
 		v.scans = append(v.scans, s)
 		if access != part.OneStream {
 			v.shared[p] = s

@@ -41,6 +41,8 @@ type Scan struct {
 	levels  []byte
 	// lean: key columns are left out until they are needed.
 	lean bool
+
+	count *readCount // nil while nobody counts
 }
 
 // dictionaryCodes translates the indexes of one chunk's dictionary.
@@ -96,6 +98,7 @@ func (s *Scan) Source(r *Range, from, to int64, priority uint64) Source {
 	if lo >= hi || r.MaxTime < from || r.MinTime >= to {
 		return nil
 	}
+	s.count.want(lo, hi)
 	src := &fileSource{scan: s, r: r, from: from, to: to, lo: lo, hi: hi, priority: priority}
 	if s.access == Interleaved {
 		src.own = NewBlock(s.file.schema, s.file.names)
@@ -202,6 +205,7 @@ func (s *Scan) decode(p *pageRef, lo, hi int64) (err error) {
 		s.Close()
 		s.group = p.group
 	}
+	s.count.read(p)
 	s.block.Reset()
 	s.block.has = s.has
 	s.block.n = int(hi - lo)
@@ -261,6 +265,13 @@ func (s *Scan) decodeLeaf(at int, p *pageRef, lo, hi int) error {
 		return s.file.corrupt("column %s, row %d: %v", l.name, p.first, err)
 	}
 	defer parquet.Release(page)
+	if s.count != nil {
+		offsets, err := chunk.OffsetIndex()
+		if err != nil {
+			return s.file.corrupt("column %s: %v", l.name, err)
+		}
+		s.count.column(offsets.CompressedPageSize(p.index))
+	}
 	if page.NumRows() != p.rows {
 		return s.file.corrupt("column %s, row %d: a page of %d rows, want %d", l.name, p.first, page.NumRows(), p.rows)
 	}

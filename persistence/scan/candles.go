@@ -55,7 +55,7 @@ func (r *Reader) Candles(ctx context.Context, q persistence.CandleQuery) (persis
 	if err != nil {
 		return nil, err
 	}
-	v, err := pin(ctx, r.Layers, Selection{Kind: market.KindTrade, Stream: &q.Stream, From: from, To: to, Has: has, Newest: q.Newest})
+	v, err := pin(ctx, r.Layers, Selection{Kind: market.KindTrade, Stream: &q.Stream, From: from, To: to, Has: has, Newest: q.Newest, Reads: persistence.ReadsOf(ctx)})
 	if err != nil {
 		return nil, err
 	}

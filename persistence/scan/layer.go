@@ -20,6 +20,8 @@ type Selection struct {
 	Has part.Projection
 	// Newest reads in descending order.
 	Newest bool
+	// Reads counts what is read; it may be nil.
+	Reads *persistence.Reads
 }
 
 // Layer is a place that has rows. It is safe for concurrent use.

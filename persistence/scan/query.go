@@ -68,7 +68,7 @@ func (r *Reader) Query(ctx context.Context, q persistence.Query) (persistence.Ro
 	if out.origin, err = originFilter(ctx, r.Layers, q.Origin, persistence.OriginAll, q.Kind, q.Stream); err != nil {
 		return nil, err
 	}
-	if out.views, err = pin(ctx, r.Layers, Selection{Kind: q.Kind, Stream: q.Stream, From: from, To: to, Has: has, Newest: q.Newest}); err != nil {
+	if out.views, err = pin(ctx, r.Layers, Selection{Kind: q.Kind, Stream: q.Stream, From: from, To: to, Has: has, Newest: q.Newest, Reads: persistence.ReadsOf(ctx)}); err != nil {
 		return nil, err
 	}
 	out.spans = out.views.open(q.Stream)
