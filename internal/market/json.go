@@ -11,7 +11,11 @@ import (
 type JSON struct {
 	// Numbers writes decimals as JSON numbers.
 	Numbers bool
+	// Only is what is written of a record, all of it when nil. Records of one kind
+	// are written then: that of the selection. It is set before the first record.
+	Only *Selection
 
+	selecting
 	buf []byte
 	// Neighbours mostly share their instrument and the second of their times, so
 	// that the text of the last ones is kept.
@@ -31,13 +35,36 @@ const secondDigits = 10
 
 // Append appends r as one object, without a line end.
 func (j *JSON) Append(dst []byte, r Record) []byte {
-	j.buf = append(dst, `{"kind":"`...)
-	j.buf = append(j.buf, r.Kind().String()...)
-	j.buf = append(j.buf, '"')
+	if j.Only != nil {
+		return j.appendOnly(dst, r)
+	}
+	j.buf = appendKind(append(dst, '{'), r)
 	Visit(r, j)
 	out := append(j.buf, '}')
 	j.buf = nil
 	return out
+}
+
+func appendKind(dst []byte, r Record) []byte {
+	dst = append(dst, `"kind":"`...)
+	return append(append(dst, r.Kind().String()...), '"')
+}
+
+// appendOnly appends the selected fields of r.
+func (j *JSON) appendOnly(dst []byte, r Record) []byte {
+	j.selecting = selecting{only: j.Only}
+	j.buf = append(dst, '{')
+	first := len(j.buf)
+	if j.Only.names.kind {
+		j.buf = appendKind(j.buf, r)
+	}
+	Visit(r, j)
+	out := j.buf
+	j.buf = nil
+	if first < len(out) && out[first] == ',' { // each field begins with one
+		out = append(out[:first], out[first+1:]...)
+	}
+	return append(out, '}')
 }
 
 func (j *JSON) key(f *Field) {
@@ -64,22 +91,32 @@ func (j *JSON) number(f *Field, n int64) {
 // Instrument implements [Visitor].
 func (j *JSON) Instrument(v **Instrument) {
 	i := *v
-	if i == nil {
+	if j.skip() || i == nil {
 		return
 	}
 	if i != j.instrument {
 		j.instrument = i
-		j.names = AppendJSONString(append(j.names[:0], `,"exchange":`...), i.Exchange)
-		j.names = AppendJSONString(append(j.names, `,"market":`...), i.Market.String())
-		j.names = AppendJSONString(append(j.names, `,"symbol":`...), i.Symbol)
-		j.names = AppendJSONString(append(j.names, `,"native_symbol":`...), i.Native)
+		j.names = j.names[:0]
+		for _, n := range [...]struct {
+			key, text string
+			taken     bool
+		}{
+			{`,"exchange":`, i.Exchange, j.Only == nil || j.Only.names.exchange},
+			{`,"market":`, i.Market.String(), j.Only == nil || j.Only.names.market},
+			{`,"symbol":`, i.Symbol, j.Only == nil || j.Only.names.symbol},
+			{`,"native_symbol":`, i.Native, j.Only == nil || j.Only.names.native},
+		} {
+			if n.taken {
+				j.names = AppendJSONString(append(j.names, n.key...), n.text)
+			}
+		}
 	}
 	j.buf = append(j.buf, j.names...)
 }
 
 // Time implements [Visitor].
 func (j *JSON) Time(f *Field, v *int64) {
-	if *v == 0 || f.Name == "" {
+	if j.skip() || *v == 0 || f.Name == "" {
 		return
 	}
 	second, ns := *v/1e9, *v%1e9
@@ -102,21 +139,21 @@ func (j *JSON) Time(f *Field, v *int64) {
 
 // Count implements [Visitor].
 func (j *JSON) Count(f *Field, v *int64) {
-	if *v != 0 {
+	if !j.skip() && *v != 0 {
 		j.number(f, *v)
 	}
 }
 
 // Int implements [Visitor].
 func (j *JSON) Int(f *Field, v *OptInt) {
-	if v.OK {
+	if !j.skip() && v.OK {
 		j.number(f, v.V)
 	}
 }
 
 // Decimal implements [Visitor].
 func (j *JSON) Decimal(f *Field, v *Decimal) {
-	if !v.IsSet() {
+	if j.skip() || !v.IsSet() {
 		return
 	}
 	j.key(f)
@@ -133,7 +170,7 @@ func (j *JSON) decimal(v *Decimal) {
 
 // ID implements [Visitor].
 func (j *JSON) ID(f *Field, v *ID) {
-	if !v.set {
+	if j.skip() || !v.set {
 		return
 	}
 	if v.text != "" {
@@ -146,14 +183,14 @@ func (j *JSON) ID(f *Field, v *ID) {
 
 // Word implements [Visitor].
 func (j *JSON) Word(f *Field, v *string) {
-	if *v != "" {
+	if !j.skip() && *v != "" {
 		j.text(f, *v)
 	}
 }
 
 // Enum implements [Visitor].
 func (j *JSON) Enum(f *Field, v Enum) {
-	if f == FieldOrigin && v.Code() == uint8(Collected) {
+	if j.skip() || f == FieldOrigin && v.Code() == uint8(Collected) {
 		return
 	}
 	j.key(f)
@@ -162,12 +199,18 @@ func (j *JSON) Enum(f *Field, v Enum) {
 
 // Bool implements [Visitor].
 func (j *JSON) Bool(f *Field, v *bool) {
+	if j.skip() {
+		return
+	}
 	j.key(f)
 	j.buf = strconv.AppendBool(j.buf, *v)
 }
 
 // Levels implements [Visitor].
 func (j *JSON) Levels(f *Field, v *[]Level) {
+	if j.skip() {
+		return
+	}
 	j.key(f)
 	j.buf = append(j.buf, '[')
 	for i := range *v {
@@ -186,7 +229,7 @@ func (j *JSON) Levels(f *Field, v *[]Level) {
 
 // Flags implements [Visitor].
 func (j *JSON) Flags(v *Flags) {
-	if *v == 0 {
+	if j.skip() || *v == 0 {
 		return
 	}
 	j.key(FieldFlags)

@@ -38,6 +38,7 @@ type leaf struct {
 	optional bool
 	// bounded columns have minima and maxima in the page index.
 	bounded bool
+	node    parquet.Node
 }
 
 // orderedGroup is a group whose fields keep their order; parquet.Group sorts them.
@@ -64,13 +65,10 @@ func (n *namedNode) Value(base reflect.Value) reflect.Value {
 // values repeat; numbers plain, because zstd finds prices and amounts that come
 // again, which splitting their bytes would hide.
 func (s *Schema) buildParquet() {
-	g := &orderedGroup{Group: parquet.Group{}}
 	add := func(name string, col int, r role, node parquet.Node, bounded bool) {
-		l := leaf{name: name, col: col, role: r, optional: node.Optional(), bounded: bounded}
-		s.leaves = append(s.leaves, l)
-		node = parquet.Compressed(node, &parquet.Zstd)
-		g.Group[name] = node
-		g.fields = append(g.fields, &namedNode{node, name})
+		s.leaves = append(s.leaves, leaf{
+			name: name, col: col, role: r, optional: node.Optional(), bounded: bounded, node: parquet.Compressed(node, &parquet.Zstd),
+		})
 	}
 	for i := range s.Columns {
 		c := &s.Columns[i]
@@ -107,7 +105,27 @@ func (s *Schema) buildParquet() {
 			add(c.Name, i, roleFlags, dictionary(parquet.Int(32)), true)
 		}
 	}
-	s.parquet = parquet.NewSchema(s.Kind.Table(), g)
+	s.parquet = s.parquetOf(s.allLeaves())
+}
+
+// allLeaves are the indexes of all Parquet columns.
+func (s *Schema) allLeaves() []int {
+	all := make([]int, len(s.leaves))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// parquetOf is the Parquet schema of some of the leaves.
+func (s *Schema) parquetOf(leaves []int) *parquet.Schema {
+	g := &orderedGroup{Group: parquet.Group{}}
+	for _, i := range leaves {
+		l := &s.leaves[i]
+		g.Group[l.name] = l.node
+		g.fields = append(g.fields, &namedNode{l.node, l.name})
+	}
+	return parquet.NewSchema(s.Kind.Table(), g)
 }
 
 func dictionary(node parquet.Node) parquet.Node {
