@@ -106,6 +106,17 @@ func (s *Store) Oldest(number int) *Table {
 	return sh.sealed[0]
 }
 
+// After is the sealed table behind one of the same shard; nil when there is none.
+func (s *Store) After(t *Table) *Table {
+	sh := s.shard(t.Shard)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if i := slices.Index(sh.sealed, t); i >= 0 && i+1 < len(sh.sealed) {
+		return sh.sealed[i+1]
+	}
+	return nil
+}
+
 // Waiting counts the sealed tables of a shard.
 func (s *Store) Waiting(number int) int {
 	sh := s.shard(number)

@@ -187,90 +187,21 @@ func (e *Engine) columns(ctx context.Context, table string) ([]Column, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Column])
 }
 
-// wal is the state of a table's write-ahead log: whether it is suspended, the last
-// transaction that is shown, and the last that was taken.
-func (e *Engine) wal(ctx context.Context, table string) (suspended bool, shown, taken int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.RequestTimeout)
-	defer cancel()
-	err = e.admin.QueryRow(ctx, "SELECT suspended, writerTxn, sequencerTxn FROM wal_tables() WHERE name = $1", table).Scan(&suspended, &shown, &taken)
-	if errors.Is(err, pgx.ErrNoRows) {
-		e.prepared.Store(false)
-		err = nil // it has taken nothing
-	}
-	if err != nil {
-		return false, 0, 0, fmt.Errorf("asking for the state of table %s: %w", table, e.away(err))
-	}
-	return suspended, shown, taken, e.observe(table, taken)
-}
-
-// observe holds what the server has taken of a table against what it had.
-func (e *Engine) observe(table string, taken int64) error {
-	e.mu.Lock()
-	had := e.taken[table]
-	e.taken[table] = max(had, taken)
-	e.mu.Unlock()
-	if taken < had {
-		return e.setBack(table, had, taken)
-	}
-	return nil
-}
-
-// suspension is a table that the server has suspended, with its reason.
-type suspension struct {
-	Name      string
-	Suspended bool
-	Taken     int64
-	Message   *string
-}
-
-// lookAfter finds the tables that the server has suspended, which goes on taking
-// rows for them, and tries to resume them; and those that were set back.
+// lookAfter finds the tables that the server has suspended, and tries to resume
+// them; and those that were set back.
 // https://questdb.com/docs/query/sql/alter-table-resume-wal/
 func (e *Engine) lookAfter(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.RequestTimeout)
-	defer cancel()
-	rows, err := e.admin.Query(ctx, "SELECT name, suspended, sequencerTxn, errorMessage FROM wal_tables()")
+	found, err := e.states.get(ctx)
 	if err != nil {
-		return fmt.Errorf("looking for suspended tables: %w", e.away(err))
+		return fmt.Errorf("looking for suspended tables: %w", err)
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[suspension])
-	if err != nil {
-		return fmt.Errorf("looking for suspended tables: %w", e.away(err))
-	}
-	now := map[string]string{}
 	var errs []error
 	for _, t := range e.tables {
-		if t == nil {
-			continue
+		if t != nil && found[t.Name].Suspended {
+			errs = append(errs, e.Resume(ctx, t.Name))
 		}
-		i := slices.IndexFunc(found, func(s suspension) bool { return s.Name == t.Name })
-		if i < 0 {
-			e.prepared.Store(false)
-			errs = append(errs, e.observe(t.Name, 0))
-			continue
-		}
-		s := found[i]
-		errs = append(errs, e.observe(s.Name, s.Taken))
-		if !s.Suspended {
-			continue
-		}
-		reason := "suspended"
-		if s.Message != nil && *s.Message != "" {
-			reason = *s.Message
-		}
-		now[s.Name] = reason
-		e.log.Error("the server has suspended a table; it is resumed", zap.String("table", s.Name), zap.String("reason", reason))
-		errs = append(errs, e.Resume(ctx, s.Name))
 	}
-	e.suspensions(now)
 	return errors.Join(errs...)
-}
-
-func (e *Engine) suspensions(now map[string]string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.suspended = now
-	e.metrics.suspended.Set(float64(len(now)))
 }
 
 // Resume makes the server go on with a table that it has suspended.
@@ -285,24 +216,12 @@ func (e *Engine) Resume(ctx context.Context, table string) error {
 	return nil
 }
 
-// Suspended lists the tables that the server had suspended when Maintain last
-// looked, with what it said.
+// Suspended lists the tables that the server had suspended when it was last asked,
+// with what it said.
 func (e *Engine) Suspended() map[string]string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return maps.Clone(e.suspended)
-}
-
-// suspend notes that a table was met suspended.
-func (e *Engine) suspend(table string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.suspended[table] == "" {
-		now := maps.Clone(e.suspended)
-		now[table] = "suspended"
-		e.suspended = now
-	}
-	e.metrics.suspended.Set(float64(len(e.suspended)))
 }
 
 // Ailments implements [persistence.Inspector].

@@ -73,6 +73,7 @@ type Engine struct {
 	tables  [market.NumKinds]*Table
 	memory  *memtable.Store
 	writers [market.NumKinds]*writer
+	states  *states
 	reads   *pgxpool.Pool
 	admin   *pgxpool.Pool
 	scan.Reader
@@ -101,8 +102,9 @@ type progress struct {
 
 	// Guarded by Engine.mu.
 	saved persistence.Position
-	sent  []mark // behind saved, oldest first
-	lost  bool   // the server was set back
+	sent  []mark        // behind saved, oldest first
+	lost  bool          // the server was set back
+	next  chan struct{} // closed when the next is sealed
 }
 
 // mark is a position and when everything up to it was visible on the server.
@@ -164,6 +166,7 @@ func (e *Engine) open(ctx context.Context) (err error) {
 	if e.schemas, err = part.NewSchemas(); err != nil {
 		return err
 	}
+	e.states = newStates(e.askStates)
 	e.memory = memtable.New(memtable.Options{
 		Rows: e.cfg.FlushRows, Backlog: e.cfg.BacklogRows, Bytes: 32 << 20, Interval: e.cfg.FlushInterval, Now: e.with.Now, Names: e.with.Names, Schemas: e.schemas,
 	})
@@ -180,7 +183,7 @@ func (e *Engine) open(ctx context.Context) (err error) {
 		if e.tables[kind], err = NewTable(kind); err != nil {
 			return err
 		}
-		e.writers[kind] = &writer{e: e, kind: kind}
+		e.writers[kind] = newWriter(e, kind)
 	}
 	if err := e.prepare(ctx); errors.Is(err, persistence.ErrUnavailable) && ctx.Err() == nil {
 		e.log.Error("starting without the QuestDB server: the journal keeps what comes", zap.Error(err))
@@ -193,7 +196,9 @@ func (e *Engine) open(ctx context.Context) (err error) {
 			return fmt.Errorf("questdb: loading the position of shard %d: %w", shard, err)
 		}
 		p.Shard = shard
-		e.shards[shard] = &progress{shard: shard, saved: p, writing: memtable.NewWriting[struct{}](e.memory, shard)}
+		e.shards[shard] = &progress{
+			shard: shard, saved: p, writing: memtable.NewWriting[struct{}](e.memory, shard), next: make(chan struct{}),
+		}
 		e.memory.Restore(p)
 	}
 	e.Reader = scan.Reader{
@@ -270,10 +275,34 @@ func (e *Engine) Apply(shard int, seq uint64, batch *market.Batch) error {
 	return err
 }
 
-// Due implements [persistence.Writer]: while something is on its way, what comes
-// is collected, so that the more there is, the more goes at once.
+// Due implements [persistence.Writer]: while something is being sent, what comes is
+// collected, so that the more there is, the more goes at once. It is sealed when
+// what was sent only has to be shown.
 func (e *Engine) Due(shard int) bool {
-	return e.lost(shard) || e.memory.Due(shard) && e.memory.Waiting(shard) == 0
+	if e.lost(shard) {
+		return true
+	}
+	if !e.memory.Due(shard) {
+		return false
+	}
+	switch e.memory.Waiting(shard) {
+	case 0:
+		return true
+	case 1:
+		t := e.memory.Oldest(shard)
+		return t == nil || e.delivered(t)
+	}
+	return false
+}
+
+// delivered says whether the server has taken all of a sealed table.
+func (e *Engine) delivered(t *memtable.Table) bool {
+	for _, w := range e.writers {
+		if w != nil && w.wants(t) {
+			return false
+		}
+	}
+	return true
 }
 
 // Seal implements [persistence.Writer].
@@ -281,7 +310,23 @@ func (e *Engine) Seal(p persistence.Position) error {
 	if e.lost(p.Shard) {
 		return persistence.ErrRewind
 	}
-	return e.memory.Seal(p)
+	if err := e.memory.Seal(p); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if shard := e.shards[p.Shard]; shard != nil {
+		close(shard.next)
+		shard.next = make(chan struct{})
+	}
+	return nil
+}
+
+// sealing is closed when the next records of a shard are sealed.
+func (e *Engine) sealing(shard int) <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.shards[shard].next
 }
 
 func (e *Engine) lost(shard int) bool {
