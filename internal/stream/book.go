@@ -59,9 +59,11 @@ type books struct {
 	// pending are changes that the book does not hold yet, or that a snapshot on
 	// its way may need, in chain order.
 	pending []waiting
-	// asked: a snapshot was requested and not answered yet. refreshing: it is to
-	// replace the start of a live book, so that what is applied is kept for it.
+	// asked: a snapshot was requested and not answered yet; underWay: the exchange has
+	// been asked for it. refreshing: it is to replace the start of a live book, so that
+	// what is applied is kept for it.
 	asked      bool
+	underWay   bool
 	refreshing bool
 	// refreshed is when a refresh was asked for last, by the receive time of
 	// changes; applied counts the changes since the reach was looked at.
@@ -106,12 +108,21 @@ func (s *Stream) requestBook(out *Output) {
 	if s.books.asked {
 		return
 	}
-	s.books.asked = true
+	s.books.asked, s.books.underWay = true, false
 	kind := RequestSnapshot
 	if s.cfg.SnapshotsInBand {
 		kind = RequestResubscribe
 	}
 	out.Requests = append(out.Requests, Request{Kind: kind})
+}
+
+// SnapshotAsked says whether the exchange is being asked for the snapshot: what is
+// received from now on is kept until it is there. An owner who sets
+// [Config.MaxUnasked] says so before the call is made, and takes it back when the call
+// has failed and is to be made again later.
+func (s *Stream) SnapshotAsked(now bool) {
+	s.books.underWay = now
+	s.trimPending(s.channel(market.KindBookDelta))
 }
 
 // delta takes a change, or a snapshot that came on the channel.
@@ -261,10 +272,20 @@ func (s *Stream) await(c *channel, d *market.BookDelta, at int, out *Output) {
 
 func (s *Stream) trimPending(c *channel) {
 	b := &s.books
-	if over := len(b.pending) - s.cfg.MaxPending; over > 0 {
-		c.stats.Dropped += int64(over)
-		b.pending = slices.Delete(b.pending, 0, over)
+	limit := s.cfg.MaxPending
+	if b.asked && !b.underWay {
+		limit = s.cfg.MaxUnasked
 	}
+	over := len(b.pending) - limit
+	if over <= 0 {
+		return
+	}
+	for _, w := range b.pending[:over] {
+		if !w.emitted {
+			c.stats.Dropped++
+		}
+	}
+	b.pending = slices.Delete(b.pending, 0, over)
 }
 
 func clone(d *market.BookDelta) *market.BookDelta {
@@ -505,51 +526,4 @@ func (s *Stream) verify(c *channel, d *market.BookDelta, out *Output) bool {
 	b.state, b.untimed = Syncing, nil
 	s.requestBook(out)
 	return false
-}
-
-// top emits the best levels after an applied change.
-func (s *Stream) top(d *market.BookDelta, out *Output) {
-	rec := market.Add[market.BookTop](&out.own)
-	rec.Header = d.Header
-	rec.Flags = s.unproven(1)
-	if l, ok := s.books.book.BestBid(); ok {
-		rec.BidPrice, rec.BidAmount = l.Price, l.Amount
-	}
-	if l, ok := s.books.book.BestAsk(); ok {
-		rec.AskPrice, rec.AskAmount = l.Price, l.Amount
-	}
-	out.Records = append(out.Records, rec)
-}
-
-// unproven is the flag of a view of n levels a side that may lack some.
-func (s *Stream) unproven(n int) market.Flags {
-	if s.books.book.Narrow(n) {
-		return market.FlagUnverifiable
-	}
-	return 0
-}
-
-// cut emits the book_snapshot of the last boundary that lies between the book's
-// time and the change about to be applied.
-func (s *Stream) cut(d *market.BookDelta, out *Output) {
-	b := &s.books
-	step := s.cfg.BookInterval.Nanoseconds()
-	if step <= 0 || s.cfg.BookDepth <= 0 || b.time == 0 || d.ExchangeTime == 0 || b.state != Live {
-		return
-	}
-	boundary := d.ExchangeTime - d.ExchangeTime%step
-	if boundary <= b.time {
-		return
-	}
-	rec := market.Add[market.BookSnapshot](&out.own)
-	rec.Header = market.Header{
-		Instrument: s.cfg.Instrument, ExchangeTime: boundary, ReceiveTime: d.ReceiveTime, Seq: market.Int(b.seq),
-		Conn: d.Conn, Epoch: s.cfg.Epoch, Flags: s.unproven(s.cfg.BookDepth),
-	}
-	rec.Depth, rec.State = market.Int(int64(s.cfg.BookDepth)), Live.String()
-	out.levels[0] = b.book.AppendBids(out.levels[0][:0], s.cfg.BookDepth)
-	out.levels[1] = b.book.AppendAsks(out.levels[1][:0], s.cfg.BookDepth)
-	rec.Bids, rec.Asks = out.own.CopyLevels(out.levels[0]), out.own.CopyLevels(out.levels[1])
-	market.Stamp(rec)
-	s.emit(s.channel(market.KindBookSnapshot), rec, out)
 }

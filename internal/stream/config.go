@@ -77,7 +77,8 @@ type Config struct {
 	Refresh bool
 
 	// BookDepth and BookInterval make book_snapshot records: the best BookDepth
-	// levels at each multiple of BookInterval of the exchange's clock. 0 is none.
+	// levels once in every BookInterval of the exchange's clock, at a phase that is
+	// the instrument's own and always the same. 0 is none.
 	BookDepth    int
 	BookInterval time.Duration
 	// Tops emits a book_top after every applied change.
@@ -86,6 +87,11 @@ type Config struct {
 	// MaxPending bounds the book changes that wait for a snapshot; the oldest go
 	// first. 0 means [DefaultMaxPending].
 	MaxPending int
+	// MaxUnasked bounds them while the exchange has not been asked for the snapshot
+	// yet ([Stream.SnapshotAsked]): it will be newer than all of them but the last few
+	// that are on their way. 0 is for owners who do not say when they ask, and means
+	// MaxPending.
+	MaxUnasked int
 }
 
 // DefaultMaxPending is some minutes of the busiest books.

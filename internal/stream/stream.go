@@ -15,6 +15,7 @@ type Stream struct {
 
 	books  books
 	refuse refusal
+	phase  int64 // of the book_snapshot records, ns
 }
 
 // New makes a stream that knows nothing yet.
@@ -22,7 +23,10 @@ func New(cfg Config) *Stream {
 	if cfg.MaxPending == 0 {
 		cfg.MaxPending = DefaultMaxPending
 	}
-	s := &Stream{cfg: cfg}
+	if cfg.MaxUnasked == 0 || cfg.MaxUnasked > cfg.MaxPending {
+		cfg.MaxUnasked = cfg.MaxPending
+	}
+	s := &Stream{cfg: cfg, phase: phase(cfg.Instrument, cfg.BookInterval)}
 	s.books.checksums, _ = cfg.Rules.(Checksummer)
 	return s
 }
@@ -134,21 +138,13 @@ func (s *Stream) reach(c *channel, h *market.Header, missing market.OptInt, out 
 	}
 }
 
-// Backfilled takes trades that were fetched for a request. done says that no
-// more will come: what is still missing of the range is marked.
+// Backfilled takes trades that were fetched for a request, and what was fetched with
+// them. done says that no more will come: what is still missing of the range is
+// marked.
 func (s *Stream) Backfilled(req Request, in *market.Batch, done bool, now int64, out *Output) {
 	c := s.channel(market.KindTrade)
 	if in != nil {
-		for t := range market.Rows[market.Trade](in) {
-			id, ok := t.Number()
-			if !ok || !s.fill(c, id, now, out) {
-				continue
-			}
-			t.Epoch = s.cfg.Epoch
-			t.Flags |= market.FlagBackfilled
-			market.Stamp(t)
-			s.emit(c, t, out)
-		}
+		s.fillFrom(c, in, now, out)
 	}
 	if !done {
 		return
@@ -157,6 +153,38 @@ func (s *Stream) Backfilled(req Request, in *market.Batch, done bool, now int64,
 		if g := &c.holes[i].gap; g.FromSeq.V == req.From && g.ToSeq.V == req.To {
 			s.giveUp(c, i, now, out)
 		}
+	}
+}
+
+// fillFrom takes the trades that are missing. A liquidation that an exchange shows as
+// a trade stands behind that trade and has its number: it was missed with it, and
+// with it alone.
+func (s *Stream) fillFrom(c *channel, in *market.Batch, now int64, out *Output) {
+	missed, filled := int64(0), false
+	for r := range in.All() {
+		of := c
+		switch r := r.(type) {
+		case *market.Trade:
+			if missed, filled = r.Number(); filled {
+				filled = s.fill(c, missed, now, out)
+			}
+			if !filled {
+				continue
+			}
+		case *market.Liquidation:
+			if !filled || !r.Seq.OK || r.Seq.V != missed {
+				continue
+			}
+			of = s.channel(market.KindLiquidation)
+			of.stats.Received++
+		default:
+			continue
+		}
+		h := r.Head()
+		h.Epoch = s.cfg.Epoch
+		h.Flags |= market.FlagBackfilled
+		market.Stamp(r)
+		s.emit(of, r, out)
 	}
 }
 
