@@ -24,6 +24,7 @@ type decoder struct {
 	s       connectors.Scanner
 	ids     strings.Builder
 	objects objects
+	candles []running // of the present frame
 }
 
 // topic is what a channel's name says.
@@ -34,6 +35,7 @@ type topic struct {
 	instrument *market.Instrument
 	interval   string // of a chart
 	inverse    bool
+	candle     *market.Candle // the newest, of a chart; nil before there is one
 }
 
 func newDecoder(m market.Market, table []line, t *market.Instruments) *decoder {
@@ -56,11 +58,13 @@ func (d *decoder) Decode(frame []byte, rc connectors.Receipt, out *market.Batch)
 	note := d.envelope(message{frame: frame, rc: rc, out: out})
 	if err := d.s.Err(); err != nil {
 		out.Truncate(before)
+		d.candles = d.candles[:0]
 		return none(connectors.UnknownChannel), err
 	}
 	if note.Reason != connectors.Records {
 		out.Truncate(before)
 	}
+	d.keep()
 	return note, nil
 }
 

@@ -46,8 +46,14 @@
 //
 // # Candles
 //
-// Deribit does not say when a candle is final: the last record of an interval
-// holds its final values, and is not marked as closed.
+// Deribit does not say when a candle is final. It is once the next interval has begun
+// on the same connection: its last values are then given again, as closed. That of an
+// interval during which a connection was lost is never marked.
+//
+// # Liquidations
+//
+// A liquidation is what a trade says of itself. One that was missed comes back with
+// its trade, when that is fetched.
 //
 // Sources: https://docs.deribit.com/articles/notifications and the page of each
 // channel under https://docs.deribit.com/subscriptions

@@ -129,7 +129,7 @@ func (d *decoder) fastTrades(c *cursor, m *message) {
 			return
 		}
 		t.add(m, 0)
-		t.liquidations(m)
+		t.liquidations(m, 0)
 		some = true
 	}
 	if !some {

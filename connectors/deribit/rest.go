@@ -195,7 +195,8 @@ func (r *rest) Decode(req connectors.Request, body []byte, rc connectors.Receipt
 }
 
 // pastTrades reads {"result":{"trades":[…],"has_more":…}}, the trades in the order
-// of their numbers, up or down.
+// of their numbers, up or down. The forced orders that a trade filled stand behind it,
+// as they do on the channel.
 func (d *decoder) pastTrades(m *message, req connectors.Request) {
 	s := &d.s
 	at := d.result(m.frame, "trades")
@@ -219,6 +220,7 @@ func (d *decoder) pastTrades(m *message, req connectors.Request) {
 	for i := range list {
 		if t := &list[i]; t.seq >= req.FromID && (req.ToID == 0 || t.seq <= req.ToID) {
 			t.add(m, market.FlagBackfilled)
+			t.liquidations(m, market.FlagBackfilled)
 		}
 	}
 }

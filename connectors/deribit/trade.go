@@ -27,7 +27,7 @@ func (d *decoder) trades(m *message) (n int) {
 			return n
 		}
 		t.add(m, 0)
-		t.liquidations(m)
+		t.liquidations(m, 0)
 		n++
 	}
 	return n
@@ -123,18 +123,18 @@ func (t *aTrade) add(m *message, flags market.Flags) {
 
 // liquidations are the forced orders that the trade filled. A maker's is on the
 // other side.
-func (t *aTrade) liquidations(m *message) {
+func (t *aTrade) liquidations(m *message, flags market.Flags) {
 	if t.taker {
-		t.liquidation(m, t.side)
+		t.liquidation(m, t.side, flags)
 	}
 	if t.maker {
-		t.liquidation(m, market.Buy+market.Sell-t.side)
+		t.liquidation(m, market.Buy+market.Sell-t.side, flags)
 	}
 }
 
-func (t *aTrade) liquidation(m *message, forced market.Side) {
+func (t *aTrade) liquidation(m *message, forced market.Side, flags market.Flags) {
 	l := market.Add[market.Liquidation](m.out)
 	head(&l.Header, m)
-	l.ExchangeTime, l.Seq, l.Flags = t.at, market.Int(t.seq), market.FlagUnverifiable
+	l.ExchangeTime, l.Seq, l.Flags = t.at, market.Int(t.seq), flags|market.FlagUnverifiable
 	l.ID, l.Price, l.Amount, l.Side = t.id, t.price, t.amount, forced
 }
