@@ -86,6 +86,11 @@ const (
 	NeedPoll
 	// NeedVolumes: how much of each instrument is traded ([Ranked]).
 	NeedVolumes
+	// NeedHistory: records of a time that is over, as many as one call gives
+	// ([Historian]).
+	NeedHistory
+	// NeedTradeAt: which trade was the first at or after a time ([Historian]).
+	NeedTradeAt
 )
 
 // String is the need's word: "snapshot".
@@ -103,6 +108,10 @@ func (k NeedKind) String() string {
 		return "poll"
 	case NeedVolumes:
 		return "volumes"
+	case NeedHistory:
+		return "history"
+	case NeedTradeAt:
+		return "trade_at"
 	}
 	return "invalid"
 }
@@ -119,6 +128,11 @@ type Need struct {
 	FromID, ToID int64
 	// Part is which of the calls that the need takes this is, from 0 ([Parted]).
 	Part int
+	// History is the index in [Historian.Histories], for [NeedHistory].
+	History int
+	// From and To bound the time, Unix ns, From inclusive and To exclusive, for
+	// [NeedHistory]; [NeedTradeAt] has From alone. Records outside are not decoded.
+	From, To int64
 }
 
 // Request is one GET.

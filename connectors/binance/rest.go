@@ -79,6 +79,10 @@ func (r *rest) Request(n connectors.Need) (connectors.Request, error) {
 		if n.Channel >= 0 && n.Channel < len(r.lines) && r.lines[n.Channel].path != "" {
 			return r.poll(n, r.lines[n.Channel]), nil
 		}
+	case connectors.NeedHistory:
+		return r.history(n)
+	case connectors.NeedTradeAt:
+		return r.tradeAt(n), nil
 	}
 	return connectors.Request{}, fmt.Errorf("%s: %w", n.Kind, connectors.ErrUnsupported)
 }
@@ -175,6 +179,12 @@ func (r *rest) Decode(req connectors.Request, body []byte, rc connectors.Receipt
 		} else {
 			d.ratios(m, req, r.lines[req.Channel].ratioKind)
 		}
+	case connectors.NeedHistory:
+		p := r.pastOf(req.Need)
+		if p == nil {
+			return fmt.Errorf("records of %s %d: %w", req.Kind, req.History, connectors.ErrUnsupported)
+		}
+		p.read(d, m, req, p)
 	default:
 		return fmt.Errorf("records of %s: %w", req.Kind, connectors.ErrUnsupported)
 	}
@@ -313,9 +323,16 @@ func (d *decoder) ratios(m message, req connectors.Request, kind string) {
 		if s.Err() != nil {
 			return
 		}
+		flags := market.FlagUnverifiable
+		if req.Kind == connectors.NeedHistory {
+			if !req.Covers(at) {
+				continue
+			}
+			flags |= market.FlagBackfilled
+		}
 		l := market.Add[market.LongShortRatio](m.out)
 		head(&l.Header, req.Instrument, m)
-		l.ExchangeTime, l.Flags, l.RatioKind, l.Period = at, market.FlagUnverifiable, kind, ratioPeriod
+		l.ExchangeTime, l.Flags, l.RatioKind, l.Period = at, flags, kind, ratioPeriod
 		l.Long, l.Short, l.Ratio = long, short, ratio
 	}
 }

@@ -114,7 +114,7 @@ func (r *simREST) Answer(u *url.URL, v *simulator.View) simulator.Answer {
 }
 
 func (r *simREST) serves(path string) bool {
-	return strings.HasSuffix(path, "/klines") || strings.HasSuffix(path, "/aggTrades") || r.futures && (path == "/fapi/v1/openInterest" || strings.HasPrefix(path, "/futures/data/"))
+	return strings.HasSuffix(path, "/klines") || strings.HasSuffix(path, "/aggTrades") || r.futures && (path == "/fapi/v1/openInterest" || path == "/fapi/v1/fundingRate" || strings.HasPrefix(path, "/futures/data/"))
 }
 
 func (r *simREST) book(c connectors.ReplayCall, v *simulator.View) *connectors.ReplayBook {
@@ -163,7 +163,11 @@ func (r *simREST) derived(c connectors.ReplayCall, u *url.URL, v *simulator.View
 	q := u.Query()
 	switch {
 	case strings.HasSuffix(u.Path, "/klines"):
-		list, ok := v.Candles(c.Symbol, q.Get("interval"), min(page(c, 500), 1000))
+		n := min(page(c, 500), 1000)
+		list, ok := v.Candles(c.Symbol, q.Get("interval"), n)
+		if from, to, timed := span(q, v); timed {
+			list, ok = v.CandlesBetween(c.Symbol, q.Get("interval"), from, to, n)
+		}
 		if !ok || !slices.Contains(intervals, q.Get("interval")) {
 			return refuse(http.StatusBadRequest, -1120, "Invalid interval.")
 		}
@@ -176,8 +180,16 @@ func (r *simREST) derived(c connectors.ReplayCall, u *url.URL, v *simulator.View
 		}
 		body = rows
 	case strings.HasSuffix(u.Path, "/aggTrades"):
-		if q.Has("startTime") || q.Has("endTime") {
-			return refuse(http.StatusBadRequest, -1128, "Combination of optional parameters invalid.")
+		if from, _, timed := span(q, v); timed {
+			if q.Has("fromId") || q.Has("endTime") {
+				return refuse(http.StatusBadRequest, -1128, "Combination of optional parameters invalid.")
+			}
+			id, ok := v.TradeAt(c.Symbol, from)
+			if !ok {
+				return simulator.Answer{Status: http.StatusOK, Body: []byte("[]")}
+			}
+			list, _ := v.Trades(c.Symbol, id, id+int64(page(c, 500))-1)
+			return simulator.Answer{Status: http.StatusOK, Body: r.aggregates(list)}
 		}
 		c.Kind = connectors.NeedTradesFrom // from an id, or the last ones
 		return simulator.Answer{Status: http.StatusOK, Body: r.aggregates(r.trades(c, u, v))}
@@ -190,6 +202,10 @@ func (r *simREST) derived(c connectors.ReplayCall, u *url.URL, v *simulator.View
 		}{s.OpenInterest, c.Symbol, v.Now() / 1e6}
 	case r.futures && ratioKinds[u.Path] != "":
 		return r.ratios(ratioKinds[u.Path], c, q, v)
+	case r.futures && u.Path == "/futures/data/openInterestHist":
+		return r.interests(c, q, v)
+	case r.futures && u.Path == "/fapi/v1/fundingRate":
+		return r.fundings(c, q, v)
 	default:
 		return refuse(http.StatusNotFound, -5000, "Path "+u.Path+", Method GET is invalid")
 	}
@@ -235,10 +251,89 @@ var ratioKinds = map[string]string{
 	"/futures/data/topLongShortPositionRatio":   "top_positions",
 }
 
-func (r *simREST) ratios(kind string, c connectors.ReplayCall, q url.Values, v *simulator.View) simulator.Answer {
-	period, ok := simulator.IntervalLength(q.Get("period"))
+// span reads startTime and endTime, which are both in the time; timed says that there
+// is one of them.
+func span(q url.Values, v *simulator.View) (from, to int64, timed bool) {
+	to = v.Now() + 1
+	if n, err := strconv.ParseInt(q.Get("endTime"), 10, 64); err == nil {
+		to, timed = (n+1)*1e6, true
+	}
+	if n, err := strconv.ParseInt(q.Get("startTime"), 10, 64); err == nil {
+		from, timed = n*1e6, true
+	}
+	return from, to, timed
+}
+
+// periods are the ends of the periods that a call for statistics is about, ascending:
+// those of a time, or the last ones.
+func periods(c connectors.ReplayCall, q url.Values, v *simulator.View) (ends []int64, ok bool) {
+	length, ok := simulator.IntervalLength(q.Get("period"))
 	if !ok || !slices.Contains(intervals, q.Get("period")) {
-		return refuse(http.StatusBadRequest, -1130, "Data sent for parameter 'period' is not valid.")
+		return nil, false
+	}
+	n, period := 30, int64(length)
+	if c.Limit > 0 {
+		n = min(c.Limit, statisticsPage)
+	}
+	last := v.Now() / period * period
+	first := last - int64(n-1)*period
+	if from, to, timed := span(q, v); timed {
+		last = min(last, (to-1)/period*period)
+		first = max((from+period-1)/period*period, last-int64(n-1)*period)
+	}
+	for end := first; end <= last; end += period {
+		ends = append(ends, end)
+	}
+	return ends, true
+}
+
+var badPeriod = refuse(http.StatusBadRequest, -1130, "Data sent for parameter 'period' is not valid.")
+
+// interests answers openInterestHist.
+func (r *simREST) interests(c connectors.ReplayCall, q url.Values, v *simulator.View) simulator.Answer {
+	ends, ok := periods(c, q, v)
+	if !ok {
+		return badPeriod
+	}
+	type row struct {
+		Symbol string         `json:"symbol"`
+		Sum    market.Decimal `json:"sumOpenInterest"`
+		Value  market.Decimal `json:"sumOpenInterestValue"`
+		Time   int64          `json:"timestamp"`
+	}
+	rows := []row{}
+	for _, end := range ends {
+		if s, ok := v.StateAt(c.Symbol, end); ok {
+			rows = append(rows, row{c.Symbol, s.OpenInterest, s.OpenInterestQuote, end / 1e6})
+		}
+	}
+	return asJSON(rows)
+}
+
+// fundings answers fundingRate, the oldest of the time first.
+func (r *simREST) fundings(c connectors.ReplayCall, q url.Values, v *simulator.View) simulator.Answer {
+	type row struct {
+		Symbol string         `json:"symbol"`
+		Rate   market.Decimal `json:"fundingRate"`
+		Time   int64          `json:"fundingTime"`
+	}
+	rows := []row{}
+	from, to, timed := span(q, v)
+	paid, _ := v.FundingBetween(c.Symbol, from, to)
+	n := page(c, 100)
+	if !timed {
+		paid = paid[max(0, len(paid)-n):]
+	}
+	for _, p := range paid[:min(n, len(paid))] {
+		rows = append(rows, row{c.Symbol, p.Rate, p.Time / 1e6})
+	}
+	return asJSON(rows)
+}
+
+func (r *simREST) ratios(kind string, c connectors.ReplayCall, q url.Values, v *simulator.View) simulator.Answer {
+	ends, ok := periods(c, q, v)
+	if !ok {
+		return badPeriod
 	}
 	type row struct {
 		Symbol string         `json:"symbol"`
@@ -247,14 +342,8 @@ func (r *simREST) ratios(kind string, c connectors.ReplayCall, q url.Values, v *
 		Short  market.Decimal `json:"shortAccount"`
 		Time   int64          `json:"timestamp"`
 	}
-	n := 30
-	if c.Limit > 0 {
-		n = min(c.Limit, 500)
-	}
-	rows := make([]row, 0, n)
-	last := v.Now() / int64(period) * int64(period)
-	for i := n - 1; i >= 0; i-- {
-		end := last - int64(i)*int64(period)
+	rows := make([]row, 0, len(ends))
+	for _, end := range ends {
 		l, _ := v.Ratio(c.Symbol, kind, end)
 		rows = append(rows, row{c.Symbol, l.Ratio, l.Long, l.Short, end / 1e6})
 	}

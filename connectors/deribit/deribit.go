@@ -104,7 +104,7 @@ func (Exchange) Venue(m market.Market, cfg connectors.MarketConfig) (*connectors
 		Exchange: Name, Market: m, Hosts: hosts, Channels: channelsOf(table), Sequence: Sequence{},
 		NewDecoder: func(t *market.Instruments) connectors.Decoder { return newDecoder(m, table, t) },
 		Wire:       &wire{base: cfg.WSURL, lines: table, perConnection: cfg.RateLimits.StreamsPerConnection},
-		REST:       &rest{base: cfg.RESTURL, market: m},
+		REST:       &rest{base: cfg.RESTURL, market: m, lines: table},
 		Builtin:    func() *market.Instruments { return builtin(m) },
 		Limits:     within(cfg.RateLimits),
 	}, nil

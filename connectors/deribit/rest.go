@@ -43,6 +43,7 @@ var currencies = []string{"BTC", "ETH", "USDC", "USDT", "EURR"}
 type rest struct {
 	base   string
 	market market.Market
+	lines  []line
 }
 
 // kind is Deribit's word for what instruments of a market are.
@@ -94,6 +95,14 @@ func (r *rest) Request(n connectors.Need) (connectors.Request, error) {
 	case connectors.NeedRecentTrades, connectors.NeedTradesFrom:
 		if n.Instrument != nil {
 			return r.trades(n), nil
+		}
+	case connectors.NeedHistory:
+		if n.Instrument != nil {
+			return r.history(n)
+		}
+	case connectors.NeedTradeAt:
+		if n.Instrument != nil {
+			return r.tradeAt(n), nil
 		}
 	}
 	return connectors.Request{}, fmt.Errorf("%s: %w", n.Kind, connectors.ErrUnsupported)
@@ -180,13 +189,16 @@ func currencyPart(currency string) int {
 
 // Decode implements [connectors.REST].
 func (r *rest) Decode(req connectors.Request, body []byte, rc connectors.Receipt, out *market.Batch) error {
-	if req.Kind != connectors.NeedRecentTrades && req.Kind != connectors.NeedTradesFrom {
+	read := (*decoder).pastTrades
+	if p := r.pastOf(req.Need); req.Kind == connectors.NeedHistory && p != nil {
+		read = p.read
+	} else if req.Kind != connectors.NeedRecentTrades && req.Kind != connectors.NeedTradesFrom {
 		return fmt.Errorf("records of %s: %w", req.Kind, connectors.ErrUnsupported)
 	}
 	d := &decoder{market: r.market}
 	m := &message{frame: body, rc: rc, out: out, topic: &topic{instrument: req.Instrument, inverse: inverse(req.Instrument)}}
 	before := out.Len()
-	d.pastTrades(m, req)
+	read(d, m, req)
 	err := d.s.Err()
 	if err != nil {
 		out.Truncate(before)

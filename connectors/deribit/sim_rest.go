@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/connectors/simulator"
@@ -67,8 +68,13 @@ func (r simREST) Answer(u *url.URL, v *simulator.View) simulator.Answer {
 		w := simWriter{instrument: inst, first: true}
 		w.ticker(&simulator.Event{Instrument: inst, State: state})
 		return answered(w.dst, v)
-	case method == "get_tradingview_chart_data":
+	case u.Path == pathChart:
 		return r.chart(c, q, v)
+	case u.Path == pathTradesAt:
+		s.Trades = simTradesAt(q, v)
+		c.Kind, c.Limit = connectors.NeedRecentTrades, len(s.Trades)
+	case u.Path == pathFunding && inst.Market == market.Perpetual:
+		return simFunding(q, v)
 	default:
 		return badRequest(rpcNoMethod, "Method not found")
 	}
@@ -144,15 +150,74 @@ func (simREST) summary(q url.Values, v *simulator.View) simulator.Answer {
 	return answered(w.dst, v)
 }
 
+// simSpan reads start_timestamp and end_timestamp, ms, which are both in the time.
+func simSpan(q url.Values, v *simulator.View) (from, to int64) {
+	to = v.Now() + 1
+	if n, ok := number(q, "end_timestamp"); ok && n < never {
+		to = (n + 1) * 1e6
+	}
+	if n, ok := number(q, "start_timestamp"); ok {
+		from = n * 1e6
+	}
+	return from, to
+}
+
+// simTradesAt answers get_last_trades_by_instrument_and_time: from a time on, up to
+// the count asked for.
+func simTradesAt(q url.Values, v *simulator.View) []market.Trade {
+	from, to := simSpan(q, v)
+	n := int64(10)
+	if count, ok := number(q, "count"); ok && count > 0 {
+		n = min(count, tradesPage)
+	}
+	id, ok := v.TradeAt(q.Get("instrument_name"), from)
+	if !ok {
+		return nil
+	}
+	list, _ := v.Trades(q.Get("instrument_name"), id, id+n-1)
+	for len(list) > 0 && list[len(list)-1].ExchangeTime >= to {
+		list = list[:len(list)-1]
+	}
+	for i := range list {
+		list[i].ID = market.TextID(simTradeID(&list[i]))
+	}
+	return list
+}
+
+// simFunding answers get_funding_rate_history: each hour has the rate of its 8 hours.
+func simFunding(q url.Values, v *simulator.View) simulator.Answer {
+	from, to := simSpan(q, v)
+	const hour = int64(time.Hour)
+	w := simWriter{first: true}
+	w.open('[')
+	for at := (from + hour - 1) / hour * hour; at < min(to, v.Now()+1); at += hour {
+		s, ok := v.StateAt(q.Get("instrument_name"), at)
+		if !ok {
+			continue
+		}
+		if !w.first {
+			w.dst = append(w.dst, ',')
+		}
+		w.open('{')
+		w.int("timestamp", at/1e6)
+		w.number("interest_8h", s.Rate)
+		w.number("interest_1h", s.Rate)
+		w.number("index_price", s.Index)
+		w.number("prev_index_price", s.Index)
+		w.close('}')
+	}
+	w.close(']')
+	return answered(w.dst, v)
+}
+
 // chart answers get_tradingview_chart_data: a column for each number.
 func (simREST) chart(c connectors.ReplayCall, q url.Values, v *simulator.View) simulator.Answer {
 	at := resolution([]byte(q.Get("resolution")))
 	if at < 0 {
 		return badRequest(rpcParams, "Invalid params")
 	}
-	from, _ := number(q, "start_timestamp")
-	n := min(1000, 1+max(0, (v.Now()/1e6-from)/resolutions[at].length.Milliseconds()))
-	list, _ := v.Candles(c.Symbol, resolutions[at].interval, int(n))
+	from, to := simSpan(q, v)
+	list, _ := v.CandlesBetween(c.Symbol, resolutions[at].interval, from, to, chartPage)
 	w := simWriter{first: true}
 	w.open('{')
 	for _, column := range []struct {

@@ -104,6 +104,10 @@ func (r *rest) Request(n connectors.Need) (connectors.Request, error) {
 			// The last two periods: one is published some time after its end.
 			return r.call(n, r.lines[n.Channel].call, 0, "instId", id, "period", ratioPeriod, "limit", "2"), nil
 		}
+	case connectors.NeedHistory:
+		return r.history(n)
+	case connectors.NeedTradeAt:
+		return r.tradeAt(n), nil
 	}
 	return connectors.Request{}, fmt.Errorf("%s: %w", n.Kind, connectors.ErrUnsupported)
 }
@@ -162,6 +166,8 @@ func (r *rest) Decode(req connectors.Request, body []byte, rc connectors.Receipt
 	case req.Kind == connectors.NeedPoll && req.Channel >= 0 && req.Channel < len(r.lines) && r.lines[req.Channel].call != "":
 		kind := r.lines[req.Channel].ratioKind
 		read = func(d *decoder, m *message, _ connectors.Request) { d.ratio(m, kind) }
+	case req.Kind == connectors.NeedHistory && r.pastOf(req.Need) != nil:
+		read = r.pastOf(req.Need).decodePast
 	default:
 		return fmt.Errorf("records of %s: %w", req.Kind, connectors.ErrUnsupported)
 	}

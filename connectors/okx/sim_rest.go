@@ -74,6 +74,9 @@ func (r simREST) Answer(u *url.URL, v *simulator.View) simulator.Answer {
 		s.Book = &connectors.ReplayBook{Seq: seq, Time: at, Bids: bids, Asks: asks}
 	case connectors.NeedRecentTrades:
 		s.Trades, _ = v.LastTrades(c.Symbol, page(c))
+		if after, err := strconv.ParseInt(q.Get("after"), 10, 64); err == nil && q.Get("type") == "2" {
+			s.Trades = tradesBefore(c, after*1e6, v)
+		}
 	case connectors.NeedTradesFrom:
 		s.Trades, _ = v.Trades(c.Symbol, c.FromID, c.FromID+int64(page(c))-1)
 	default:
@@ -100,7 +103,7 @@ const (
 
 func (simREST) serves(path string) bool {
 	return strings.HasPrefix(path, pathRatios) ||
-		slices.Contains([]string{pathTicker, pathCandles, pathMark, pathFunding, pathOpen, pathBook, pathTrades, pathRecent}, path)
+		slices.Contains([]string{pathTicker, pathCandles, pathPastCandles, pathPastFunding, pathPastInterest, pathMark, pathFunding, pathOpen, pathBook, pathTrades, pathRecent}, path)
 }
 
 func (r simREST) derived(u *url.URL, c connectors.ReplayCall, i *market.Instrument, v *simulator.View) simulator.Answer {
@@ -108,8 +111,8 @@ func (r simREST) derived(u *url.URL, c connectors.ReplayCall, i *market.Instrume
 	switch {
 	case u.Path == pathTicker:
 		return list([][]byte{appendTicker(nil, i, s)})
-	case u.Path == pathCandles:
-		return r.candles(u.Query().Get("bar"), c, i, v)
+	case u.Path == pathCandles, u.Path == pathPastCandles:
+		return r.candles(u.Query(), c, i, v)
 	case i.Market == market.Spot:
 	case u.Path == pathMark:
 		return list([][]byte{price(instrument(nil, i), "markPx", s.Mark, s.Time)})
@@ -117,6 +120,10 @@ func (r simREST) derived(u *url.URL, c connectors.ReplayCall, i *market.Instrume
 		return list([][]byte{openInterest(nil, i, s)})
 	case u.Path == pathFunding && i.Market == market.Perpetual:
 		return list([][]byte{fundingRate(nil, i, s)})
+	case u.Path == pathPastFunding && i.Market == market.Perpetual:
+		return pastFundings(u.Query(), c, i, v)
+	case u.Path == pathPastInterest && i.Market != market.Option:
+		return pastInterests(u.Query(), c, i, v)
 	case strings.HasPrefix(u.Path, pathRatios) && i.Market != market.Option:
 		return r.ratios(u, c, i, v)
 	}
@@ -138,8 +145,33 @@ func (simREST) tickers(instType string, v *simulator.View) simulator.Answer {
 	return list(rows)
 }
 
+// tradesBefore are the last trades before a time.
+func tradesBefore(c connectors.ReplayCall, t int64, v *simulator.View) []market.Trade {
+	id, ok := v.TradeAt(c.Symbol, t)
+	if !ok {
+		list, _ := v.LastTrades(c.Symbol, page(c))
+		return list
+	}
+	list, _ := v.Trades(c.Symbol, id-int64(page(c)), id-1)
+	return list
+}
+
+// between reads the times that records are to lie between, ms, in the names that a
+// path has for them; neither is in it. ok says that there is one of them.
+func between(q url.Values, newer, older string, v *simulator.View) (from, to int64, ok bool) {
+	to = v.Now() + 1
+	if n, err := strconv.ParseInt(q.Get(older), 10, 64); err == nil {
+		to, ok = n*1e6, true
+	}
+	if n, err := strconv.ParseInt(q.Get(newer), 10, 64); err == nil {
+		from, ok = (n+1)*1e6, true
+	}
+	return from, to, ok
+}
+
 // candles answers with the newest first.
-func (simREST) candles(bar string, c connectors.ReplayCall, i *market.Instrument, v *simulator.View) simulator.Answer {
+func (simREST) candles(q url.Values, c connectors.ReplayCall, i *market.Instrument, v *simulator.View) simulator.Answer {
+	bar := q.Get("bar")
 	if bar == "" {
 		bar = "1m"
 	}
@@ -147,12 +179,66 @@ func (simREST) candles(bar string, c connectors.ReplayCall, i *market.Instrument
 	if at < 0 {
 		return wrong(http.StatusBadRequest, "51000", "Parameter bar error")
 	}
-	past, _ := v.Candles(i.Native, intervals[at].name, min(max(c.Limit, tradesPage), 3*tradesPage))
+	n := min(max(c.Limit, tradesPage), 3*tradesPage)
+	past, _ := v.Candles(i.Native, intervals[at].name, n)
+	if from, to, ok := between(q, "before", "after", v); ok {
+		length, _ := simulator.IntervalLength(intervals[at].name)
+		past, _ = v.CandlesBetween(i.Native, intervals[at].name, max(from, to-int64(n)*int64(length)), to, n)
+	}
 	var rows [][]byte
 	for n := len(past) - 1; n >= 0; n-- {
 		rows = append(rows, appendCandle(nil, i, &past[n]))
 	}
 	return list(rows)
+}
+
+// pastFundings answers with the rates that were paid, the newest first.
+func pastFundings(q url.Values, c connectors.ReplayCall, i *market.Instrument, v *simulator.View) simulator.Answer {
+	from, to, _ := between(q, "before", "after", v)
+	paid, _ := v.FundingBetween(i.Native, from, to)
+	var rows [][]byte
+	for n := len(paid) - 1; n >= 0 && len(rows) < min(page(c), 4*pastPage); n-- {
+		row := addNumber(instrument(nil, i), "fundingRate", paid[n].Rate)
+		row = addNumber(row, "realizedRate", paid[n].Rate)
+		row = append(strconv.AppendInt(append(row, `,"fundingTime":"`...), paid[n].Time/1e6, 10), `"}`...)
+		rows = append(rows, row)
+	}
+	return list(rows)
+}
+
+// pastInterests answers with [time,contracts,base,US dollars], the newest first.
+func pastInterests(q url.Values, c connectors.ReplayCall, i *market.Instrument, v *simulator.View) simulator.Answer {
+	var rows [][]byte
+	for _, end := range periods(q, c, 5*time.Minute, v) {
+		s, ok := v.StateAt(i.Native, end)
+		if !ok {
+			continue
+		}
+		dollars := s.OpenInterestQuote
+		if inverse(i) {
+			dollars = s.OpenInterest
+		}
+		row := strconv.AppendInt([]byte(`["`), end/1e6, 10)
+		for _, d := range []market.Decimal{contracts(i, s.OpenInterest), inBase(i, s.OpenInterest, s.Last), dollars} {
+			row = d.AppendText(append(row, `","`...))
+		}
+		rows = append(rows, append(row, `"]`...))
+	}
+	return list(rows)
+}
+
+// periods are the ends of the periods that a call for statistics is about, the newest
+// first.
+func periods(q url.Values, c connectors.ReplayCall, length time.Duration, v *simulator.View) (ends []int64) {
+	from, to, _ := between(q, "begin", "end", v)
+	n := c.Limit
+	if n == 0 {
+		n = pastPage
+	}
+	for end := (min(to, v.Now()+1) - 1) / int64(length) * int64(length); end >= max(from, 1) && len(ends) < min(n, pastPage); end -= int64(length) {
+		ends = append(ends, end)
+	}
+	return ends
 }
 
 // ratios answers with [time,ratio], the newest first.
@@ -170,14 +256,8 @@ func (simREST) ratios(u *url.URL, c connectors.ReplayCall, i *market.Instrument,
 	if kind == "" || !ok {
 		return wrong(http.StatusBadRequest, "51000", "Parameter period error")
 	}
-	n := c.Limit
-	if n == 0 {
-		n = tradesPage
-	}
 	var rows [][]byte
-	last := v.Now() / int64(period) * int64(period)
-	for k := range min(n, tradesPage) {
-		end := last - int64(k)*int64(period)
+	for _, end := range periods(u.Query(), c, period, v) {
 		l, _ := v.Ratio(i.Native, kind, end)
 		row := append(strconv.AppendInt([]byte(`["`), end/1e6, 10), `","`...)
 		rows = append(rows, append(l.Ratio.AppendText(row), `"]`...))
