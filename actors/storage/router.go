@@ -86,6 +86,8 @@ func (r *router) Receive(c *supervise.Context) {
 		r.answer(m.ctx, c, r.requests, "streams", func(context.Context) (any, error) { return engine.Streams(m.kind), nil })
 	case statusRequest:
 		r.answer(m.ctx, c, r.requests, "status", func(ctx context.Context) (any, error) { return r.h.status(ctx) })
+	case resumeTable:
+		r.answer(m.ctx, c, r.requests, "resume", func(ctx context.Context) (any, error) { return r.h.resume(ctx, m.kind) })
 	case write:
 		r.answer(m.ctx, c, r.writes, "write", func(ctx context.Context) (any, error) { return r.h.write(ctx, m.batch) })
 	}

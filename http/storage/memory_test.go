@@ -28,6 +28,7 @@ type memory struct {
 	away       error         // of the cold store
 	outcome    error         // of operations
 	hold       chan struct{} // when set, operations last until it is closed
+	suspended  suspended     // nil: no server
 	asked      []asking
 	ops        map[string]branch.Operation
 

@@ -62,6 +62,7 @@ type (
 		Inspector
 		Archiver
 		Joint
+		Resumer
 	}
 	// Recorders say how the ways into the journal are; *journal.Handle does.
 	Recorders interface {
@@ -112,7 +113,7 @@ func Register(s *chassis.Server, o Options) error {
 	f := &service{Options: o, batches: sync.Pool{New: func() any { return new(market.Batch) }}}
 	f.addChecks(s.Health())
 	var routes []chassis.Route
-	for _, group := range [][]chassis.Route{f.tradeRoutes(), f.tickerRoutes(), f.orderbookRoutes(), f.queryRoutes(), f.candleRoutes(), f.inspectRoutes(), f.journalRoutes(), f.tallyRoutes(), f.coldRoutes(), f.lifecycleRoutes(), laterRoutes()} {
+	for _, group := range [][]chassis.Route{f.tradeRoutes(), f.tickerRoutes(), f.orderbookRoutes(), f.queryRoutes(), f.candleRoutes(), f.inspectRoutes(), f.journalRoutes(), f.tallyRoutes(), f.coldRoutes(), f.lifecycleRoutes(), f.resumeRoutes()} {
 		routes = append(routes, group...)
 	}
 	for i := range routes {
@@ -159,13 +160,6 @@ func (e *retry) Unwrap() error { return e.error }
 
 // RetryAfter implements what the chassis asks for.
 func (e *retry) RetryAfter() time.Duration { return e.after }
-
-// laterRoutes are documented, and come with the engine that needs them.
-func laterRoutes() []chassis.Route {
-	return []chassis.Route{
-		facade.Later(http.MethodPost, base+"tables/{table}/resume", tagAdmin, "Resuming a suspended table"),
-	}
-}
 
 // find returns the instrument that a request is about. listed says whether an
 // exchange's table knows it.

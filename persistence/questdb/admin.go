@@ -198,20 +198,42 @@ func (e *Engine) lookAfter(ctx context.Context) error {
 	var errs []error
 	for _, t := range e.tables {
 		if t != nil && found[t.Name].Suspended {
-			errs = append(errs, e.Resume(ctx, t.Name))
+			errs = append(errs, e.resume(ctx, t))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// Resume makes the server go on with a table that it has suspended.
-func (e *Engine) Resume(ctx context.Context, table string) error {
-	kind, ok := market.ParseKind(table)
-	if !ok || kind.Table() != table {
-		return fmt.Errorf("no table %q", table)
+// Resume implements [persistence.Resumer].
+func (e *Engine) Resume(ctx context.Context, kind market.Kind) (reason string, err error) {
+	if err := e.gate.Enter(); err != nil {
+		return "", err
 	}
-	if _, err := e.admin.Exec(ctx, "ALTER TABLE "+table+" RESUME WAL"); err != nil {
-		return fmt.Errorf("resuming table %s: %w", table, e.away(err))
+	defer e.gate.Leave()
+	t := e.tables[kind]
+	if t == nil {
+		return "", fmt.Errorf("%w: %v has no table", persistence.ErrRecord, kind)
+	}
+	if err := e.prepare(ctx); err != nil {
+		return "", err
+	}
+	s, err := e.wal(ctx, t.Name)
+	if err != nil || !s.Suspended {
+		return "", err
+	}
+	if err := e.resume(ctx, t); err != nil {
+		return "", err
+	}
+	_, err = e.wal(ctx, t.Name) // so that the health knows
+	return s.reason(), err
+}
+
+// resume makes the server go on with a table that it has suspended.
+func (e *Engine) resume(ctx context.Context, t *Table) error {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.RequestTimeout)
+	defer cancel()
+	if _, err := e.admin.Exec(ctx, "ALTER TABLE "+t.Name+" RESUME WAL"); err != nil {
+		return fmt.Errorf("resuming table %s: %w", t.Name, e.away(err))
 	}
 	return nil
 }

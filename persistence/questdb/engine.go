@@ -127,7 +127,10 @@ func (p *progress) note(position persistence.Position, at time.Time, trail time.
 	p.sent = append(p.sent, m)
 }
 
-var _ persistence.Engine = (*Engine)(nil)
+var (
+	_ persistence.Engine  = (*Engine)(nil)
+	_ persistence.Resumer = (*Engine)(nil)
+)
 
 // Open makes an engine, loads its positions, and makes the tables that the server
 // lacks. A server that does not answer is no error: what is applied waits in memory

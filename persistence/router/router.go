@@ -53,7 +53,10 @@ type Engine struct {
 	shards  int
 }
 
-var _ persistence.Tiers = (*Engine)(nil)
+var (
+	_ persistence.Tiers   = (*Engine)(nil)
+	_ persistence.Resumer = (*Engine)(nil)
+)
 
 // New joins an engine that has a journal's shards with a cold store. Both are the
 // new one's to close, and share their names (part.Names).
@@ -106,6 +109,14 @@ func (e *Engine) Close() error { return errors.Join(e.Engine.Close(), e.cold.Clo
 
 // Archivable implements [persistence.Tiers].
 func (e *Engine) Archivable() bool { return e.move != nil }
+
+// Resume implements [persistence.Resumer], where the hot engine does.
+func (e *Engine) Resume(ctx context.Context, kind market.Kind) (reason string, err error) {
+	if r, ok := e.Engine.(persistence.Resumer); ok {
+		return r.Resume(ctx, kind)
+	}
+	return "", persistence.ErrNoServer
+}
 
 // Archive implements [persistence.Tiers].
 func (e *Engine) Archive(ctx context.Context, o persistence.ArchiveOptions) (persistence.ArchiveReport, error) {
