@@ -39,24 +39,23 @@ func ParseTier(s string) (Tier, bool) {
 // has. A query of [TierHot] alone does not need it.
 var ErrAway = errors.New("the cold store is out of reach")
 
-// ErrNotArchivable: the hot store cannot be archived.
-var ErrNotArchivable = errors.New("the hot store cannot be archived")
-
 // Tiers moves rows from the hot store to the cold one, and takes away what is too
 // old. Age counts from when rows arrived, never from the time that they are of. All
 // methods are safe for concurrent use.
 type Tiers interface {
-	// Archivable says whether the hot store can be archived at all.
-	Archivable() bool
 	// Archive copies what is old enough into the cold store, which lists it, unit by
 	// unit, each in one commit. It may be ended at any moment and goes on from there
-	// the next time; the report says what was listed. Errors: [ErrAway],
-	// [ErrNotArchivable], those of reading and writing.
+	// the next time; the report says what was listed. Errors: [ErrAway], those of reading
+	// and writing.
 	Archive(ctx context.Context, o ArchiveOptions) (ArchiveReport, error)
 	// Waiting counts the rows of the hot store that arrived before an instant and are
-	// not archived, and says when the oldest of them arrived; zero without any. No
-	// kinds means all.
-	Waiting(kinds []market.Kind, before time.Time) (rows int64, oldest time.Time)
+	// not archived. No kinds means all.
+	Waiting(ctx context.Context, kinds []market.Kind, before time.Time) (rows int64, err error)
+	// Since is when the oldest row arrived that is not archived, as far as it is known;
+	// zero without any. It asks nobody.
+	Since() time.Time
+	// Sizes says what the hot store takes on disk, by what can be removed at once.
+	Sizes(ctx context.Context) ([]Size, error)
 	// Forget removes rows from the hot store that arrived before an instant and,
 	// unless all is true, are archived; it returns how many.
 	Forget(ctx context.Context, kinds []market.Kind, before time.Time, all bool) (rows int64, err error)
@@ -70,6 +69,13 @@ type Tiers interface {
 	ColdStats() ColdStats
 	// ColdParts lists the archived files; ErrAway.
 	ColdParts() ([]PartInfo, error)
+}
+
+// Size is what some rows of a hot store take on disk.
+type Size struct {
+	Bytes int64
+	// Arrived is when the last of them had arrived.
+	Arrived time.Time
 }
 
 // ArchiveOptions say what to archive.

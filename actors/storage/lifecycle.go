@@ -17,6 +17,7 @@ type (
 	maintainDue struct{}
 	maintained  struct {
 		quarantined []persistence.Quarantined
+		bytes       int64
 		err         error
 	}
 	tended         struct{ err error }
@@ -63,7 +64,7 @@ func (l *lifecycle) Receive(c *supervise.Context) {
 		l.h.lifecycleAt.Store(&ref{c.System(), c.Self()})
 		l.maintain(c)
 		c.Every(l.h.options.Config.MaintainInterval, maintainDue{})
-		if l.h.archivable() {
+		if l.h.options.Tiers != nil {
 			c.After(min(firstRun, l.h.Policy().interval()), scheduleDue{})
 		}
 	case *actor.Stopping:
@@ -73,7 +74,7 @@ func (l *lifecycle) Receive(c *supervise.Context) {
 		l.tend(c)
 		l.watchSize(c)
 	case maintained:
-		l.h.lifecycle.set(time.Now(), m.quarantined, m.err)
+		l.h.lifecycle.set(time.Now(), m)
 		if m.err != nil {
 			c.Log().Error("maintenance of the store fails", zap.Error(m.err))
 		}
@@ -113,7 +114,11 @@ func (l *lifecycle) maintain(c *supervise.Context) {
 		if err != nil {
 			return maintained{err: err}
 		}
-		return maintained{quarantined: append([]persistence.Quarantined{}, st.Quarantined...)}
+		m := maintained{quarantined: append([]persistence.Quarantined{}, st.Quarantined...)}
+		for i := range st.Tables {
+			m.bytes += st.Tables[i].Bytes
+		}
+		return m
 	})
 	if began && count {
 		l.counted = time.Now()
@@ -148,7 +153,7 @@ func (l *lifecycle) schedule(c *supervise.Context) {
 // watchSize has the limits applied when the hot store is too large.
 func (l *lifecycle) watchSize(c *supervise.Context) {
 	limit := l.h.Policy().sizeLimit()
-	if l.h.archivable() && limit > 0 && hotBytes(l.h.options.Engine.Parts()) > limit {
+	if l.h.options.Tiers != nil && limit > 0 && l.h.hotBytes() > limit {
 		l.ask(c, work{job: JobRetention, scheduled: true})
 	}
 }

@@ -26,6 +26,7 @@ type movements struct {
 	oldest   time.Time
 	failing  error
 	cold     persistence.ColdStats
+	parts    []persistence.PartInfo // of the hot store
 }
 
 type forgotten struct {
@@ -62,9 +63,16 @@ func (m *movements) Archive(ctx context.Context, o persistence.ArchiveOptions) (
 	return report, m.failing
 }
 
-func (m *movements) Archivable() bool { return true }
+func (m *movements) Waiting(context.Context, []market.Kind, time.Time) (int64, error) { return 7, nil }
 
-func (m *movements) Waiting([]market.Kind, time.Time) (int64, time.Time) { return 7, m.oldest }
+func (m *movements) Since() time.Time { return m.oldest }
+
+func (m *movements) Sizes(context.Context) (list []persistence.Size, err error) {
+	for _, p := range m.parts {
+		list = append(list, persistence.Size{Bytes: p.Bytes, Arrived: p.Created})
+	}
+	return list, nil
+}
 
 func (m *movements) Forget(_ context.Context, _ []market.Kind, before time.Time, all bool) (int64, error) {
 	m.mu.Lock()
@@ -98,6 +106,7 @@ func (f filled) Stats(context.Context) (persistence.Stats, error) { return persi
 
 func lifecycleOf(t *testing.T, m *movements, p PolicyConfig, parts ...persistence.PartInfo) *Handle {
 	t.Helper()
+	m.parts = parts
 	h, err := New(Options{
 		Config: DefaultConfig(), Engine: filled{parts: parts}, Tiers: m, Policy: p, Shards: 1,
 		Journal: func(context.Context) (*journal.Journal, error) { return nil, errors.New("none") },

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,9 +39,12 @@ func (h *Handle) archive(ctx context.Context, o *operation) error {
 		late = h.flush(ctx)
 	}
 	before := time.Now().Add(-o.work.age)
-	total, _ := h.options.Tiers.Waiting(o.work.kinds, before)
+	total, err := h.options.Tiers.Waiting(ctx, o.work.kinds, before)
+	if err != nil {
+		return errors.Join(err, late)
+	}
 	o.set(func(s *Operation) { s.Cutoff, s.Total = before.UTC(), total })
-	_, err := h.options.Tiers.Archive(ctx, persistence.ArchiveOptions{Kinds: o.work.kinds, Before: before, Progress: o.progress})
+	_, err = h.options.Tiers.Archive(ctx, persistence.ArchiveOptions{Kinds: o.work.kinds, Before: before, Progress: o.progress})
 	return errors.Join(err, late)
 }
 
@@ -74,8 +76,8 @@ func (h *Handle) cleanup(ctx context.Context, o *operation) error {
 	p := h.Policy()
 	rows, err := h.forget(ctx, before, p)
 	kept := int64(0)
-	if p.Lifecycle.Archive {
-		kept, _ = h.options.Tiers.Waiting(nil, before)
+	if err == nil && p.Lifecycle.Archive {
+		kept, err = h.options.Tiers.Waiting(ctx, nil, before)
 	}
 	o.set(func(s *Operation) { s.Rows, s.Total, s.Kept = rows, rows, kept })
 	return err
@@ -114,20 +116,26 @@ func (h *Handle) shrink(ctx context.Context, p PolicyConfig) (rows int64, err er
 	if limit == 0 {
 		return 0, nil
 	}
-	parts := h.options.Engine.Parts()
-	over := hotBytes(parts) - limit
+	sizes, err := h.options.Tiers.Sizes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	over := -limit
+	for _, s := range sizes {
+		over += s.Bytes
+	}
 	if over <= 0 {
 		return 0, nil
 	}
 	over += limit / 10 // so that it is not done again at once
-	slices.SortFunc(parts, func(a, b persistence.PartInfo) int { return cmp.Compare(a.Created.UnixNano(), b.Created.UnixNano()) })
+	slices.SortFunc(sizes, func(a, b persistence.Size) int { return a.Arrived.Compare(b.Arrived) })
 	var before time.Time
-	for _, part := range parts {
+	for _, s := range sizes {
 		if over <= 0 {
 			break
 		}
-		over -= part.Bytes
-		before = part.Created.Add(time.Nanosecond)
+		over -= s.Bytes
+		before = s.Arrived.Add(time.Nanosecond)
 	}
 	if p.Lifecycle.Archive {
 		if _, err := h.options.Tiers.Archive(ctx, persistence.ArchiveOptions{Before: before}); err != nil {
@@ -139,25 +147,27 @@ func (h *Handle) shrink(ctx context.Context, p PolicyConfig) (rows int64, err er
 	return rows, err
 }
 
-func hotBytes(parts []persistence.PartInfo) (bytes int64) {
+// hotBytes is the size of the hot store on disk: of its files, or, where it has none of
+// its own, what was counted last.
+func (h *Handle) hotBytes() (bytes int64) {
+	parts := h.options.Engine.Parts()
+	if len(parts) == 0 {
+		return h.lifecycle.size()
+	}
 	for i := range parts {
 		bytes += parts[i].Bytes
 	}
 	return bytes
 }
 
-// archivable says whether rows can be moved here.
-func (h *Handle) archivable() bool { return h.options.Tiers != nil && h.options.Tiers.Archivable() }
-
 // Lag is how long ago the oldest row arrived that should be archived and is not; 0
 // without any, and where nothing is archived by itself.
 func (h *Handle) Lag() time.Duration {
-	if !h.archivable() || !h.Policy().Lifecycle.Archive {
+	if h.options.Tiers == nil || !h.Policy().Lifecycle.Archive {
 		return 0
 	}
-	now := time.Now()
-	if _, oldest := h.options.Tiers.Waiting(nil, now); !oldest.IsZero() {
-		return now.Sub(oldest)
+	if oldest := h.options.Tiers.Since(); !oldest.IsZero() {
+		return max(0, time.Since(oldest))
 	}
 	return 0
 }

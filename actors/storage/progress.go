@@ -157,6 +157,7 @@ type upkeep struct {
 	err         error // of the last run
 	at          time.Time
 	quarantined []persistence.Quarantined
+	bytes       int64 // of the hot store, when they were counted last
 	cold        error // why the cold store does not answer
 }
 
@@ -171,13 +172,20 @@ func (u *upkeep) setCold(err error, changed func(away bool)) {
 	}
 }
 
-func (u *upkeep) set(at time.Time, quarantined []persistence.Quarantined, err error) {
+func (u *upkeep) set(at time.Time, m maintained) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.at, u.err = at, err
-	if quarantined != nil {
-		u.quarantined = quarantined
+	u.at, u.err = at, m.err
+	if m.quarantined != nil { // it was counted
+		u.quarantined, u.bytes = m.quarantined, m.bytes
 	}
+}
+
+// size is what the hot store took on disk when that was counted last.
+func (u *upkeep) size() int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.bytes
 }
 
 func (u *upkeep) health() (failures, warnings []error) {

@@ -52,18 +52,20 @@ type Archiving struct {
 // operationsShown is how many operations a status has.
 const operationsShown = 20
 
-func (h *Handle) archiving() Archiving {
+func (h *Handle) archiving(ctx context.Context) (Archiving, error) {
 	p := h.Policy()
 	a := Archiving{
-		Cold: h.ColdStats(), Automatic: p.Lifecycle.Archive && h.archivable(), Interval: p.interval().Seconds(), After: p.archiveAfter().Seconds(),
+		Cold: h.ColdStats(), Automatic: p.Lifecycle.Archive && h.options.Tiers != nil, Interval: p.interval().Seconds(), After: p.archiveAfter().Seconds(),
 		Lag: h.Lag().Seconds(), HotTTL: p.ttl().Seconds(), HotLimit: p.sizeLimit(), ColdTTL: float64(p.ColdTTLDays) * 24 * 3600,
 		Operations: h.Operations(),
 	}
 	a.Operations = a.Operations[:min(len(a.Operations), operationsShown)]
-	if h.options.Tiers != nil {
-		a.Waiting, _ = h.options.Tiers.Waiting(nil, time.Now())
+	if h.options.Tiers == nil {
+		return a, nil
 	}
-	return a
+	var err error
+	a.Waiting, err = h.options.Tiers.Waiting(ctx, nil, time.Now())
+	return a, err
 }
 
 // ShardStatus is how far one shard is.
@@ -112,8 +114,7 @@ func (h *Handle) status(ctx context.Context) (Status, error) {
 	s := Status{
 		Leases: len(h.leases), MaxLeases: cap(h.leases),
 		Failures: []string{}, Warnings: []string{}, Quarantined: []persistence.Quarantined{},
-		Archiving: h.archiving(),
-		Writable:  h.options.Recorder != nil && h.options.Recorder.Accepting(),
+		Writable: h.options.Recorder != nil && h.options.Recorder.Accepting(),
 	}
 	failures, warnings := h.Health()
 	for _, err := range failures {
@@ -126,9 +127,13 @@ func (h *Handle) status(ctx context.Context) (Status, error) {
 	s.Maintained = h.lifecycle.at
 	s.Quarantined = append(s.Quarantined, h.lifecycle.quarantined...)
 	h.lifecycle.mu.Unlock()
-	// A journal that does not answer must not hide the rest.
+	// A store or a journal that does not answer must not hide the rest.
 	ask, cancel := context.WithTimeout(ctx, journalTimeout)
 	defer cancel()
+	archiving, waitingErr := h.archiving(ask)
+	if s.Archiving = archiving; waitingErr != nil {
+		s.Warnings = append(s.Warnings, waitingErr.Error())
+	}
 	var registry *journal.Registry
 	j, err := h.options.Journal(ask)
 	if err == nil {

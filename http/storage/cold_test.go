@@ -122,7 +122,7 @@ func TestOutcomes(t *testing.T) {
 		code   string
 	}{
 		{fmt.Errorf("putting: %w", persistence.ErrAway), 503, "cold_unavailable"},
-		{persistence.ErrNotArchivable, 409, "not_archivable"},
+		{fmt.Errorf("counting: %w", persistence.ErrUnavailable), 503, "store_unavailable"},
 		{errors.New("whatever"), 500, "internal"},
 	} {
 		s, m := serve(t)

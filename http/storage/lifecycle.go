@@ -225,8 +225,6 @@ func (f *service) await(w http.ResponseWriter, r *http.Request, o branch.Operati
 		return now, false, chassis.Unavailable(5*time.Second, "%s", now.Problem).WithCode("interrupted")
 	case errors.Is(now.Err, persistence.ErrAway):
 		return now, false, chassis.Unavailable(10*time.Second, "the cold store is out of reach; %d rows were archived before, and a later call goes on from there", now.Rows).WithCode("cold_unavailable").WithCause(now.Err)
-	case errors.Is(now.Err, persistence.ErrNotArchivable):
-		return now, false, chassis.Conflict("%s", now.Problem).WithCode("not_archivable")
 	case now.Err != nil:
 		return now, false, now.Err
 	}

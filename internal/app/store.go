@@ -13,7 +13,6 @@ import (
 	"github.com/marketprism/marketprism/persistence/cold"
 	"github.com/marketprism/marketprism/persistence/part"
 	"github.com/marketprism/marketprism/persistence/router"
-	"github.com/marketprism/marketprism/persistence/scan"
 )
 
 // coldPatience is how long a start waits for the cold store. One that does not
@@ -29,8 +28,7 @@ func (a *App) makeStorage(ctx context.Context) error {
 		return err
 	}
 	hot := opened.Hot
-	movable, _ := hot.(scan.Hot) // nil when it cannot be archived
-	tier, err = cold.NewTier(a.cfg.Storage.Storage.Cold, a.path("cold"), movable, cold.Surroundings{Log: a.log, Names: names, Scratch: a.path("cold-scratch")})
+	tier, err = cold.NewTier(a.cfg.Storage.Storage.Cold, a.path("cold"), hot, cold.Surroundings{Log: a.log, Names: names, Scratch: a.path("cold-scratch")})
 	if err != nil {
 		return errors.Join(err, hot.Close())
 	}

@@ -90,6 +90,9 @@ func (a *archive) unit(ctx context.Context, unit scan.Unit, meta part.Meta) erro
 			a.tell(done)
 		}
 	}
+	if err := unit.Confirm(ctx); err != nil {
+		return err
+	}
 	reach := Archived{Table: meta.Kind.Table(), Shard: meta.Shard, JournalID: meta.JournalID, Seq: meta.LastSeq}
 	var listed []Part
 	err := a.s.Commit(ctx, func() (*Record, error) {

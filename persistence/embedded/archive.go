@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/part"
 	"github.com/marketprism/marketprism/persistence/scan"
 )
@@ -77,19 +78,27 @@ func (u *unit) takes(p *stored) bool {
 }
 
 // Waiting implements [scan.Hot].
-func (e *Engine) Waiting(kind market.Kind, before time.Time) (rows int64, oldest time.Time) {
+func (e *Engine) Waiting(_ context.Context, kind market.Kind, before time.Time) (rows int64, err error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, p := range e.parts[kind] {
-		if p.meta.Created >= before.UnixNano() || e.isArchived(p.meta) {
-			continue
+		if p.meta.Created < before.UnixNano() && !e.isArchived(p.meta) {
+			rows += p.meta.Rows
 		}
-		rows += p.meta.Rows
-		if at := time.Unix(0, p.meta.Created); oldest.IsZero() || at.Before(oldest) {
+	}
+	return rows, nil
+}
+
+// Since implements [scan.Hot].
+func (e *Engine) Since(kind market.Kind) (oldest time.Time) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, p := range e.parts[kind] {
+		if at := time.Unix(0, p.meta.Created); !e.isArchived(p.meta) && (oldest.IsZero() || at.Before(oldest)) {
 			oldest = at
 		}
 	}
-	return rows, oldest
+	return oldest
 }
 
 // Meta implements [scan.Unit].
@@ -154,6 +163,19 @@ func (u *unit) closeScans() {
 	}
 	u.scans = nil
 }
+
+// Sizes implements [scan.Hot].
+func (e *Engine) Sizes(_ context.Context, kind market.Kind) (list []persistence.Size, err error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, p := range e.parts[kind] {
+		list = append(list, persistence.Size{Bytes: p.meta.Bytes, Arrived: time.Unix(0, p.meta.Created)})
+	}
+	return list, nil
+}
+
+// Confirm implements [scan.Unit]: parts do not change.
+func (u *unit) Confirm(context.Context) error { return nil }
 
 // Release implements [scan.Unit].
 func (u *unit) Release() {

@@ -44,6 +44,9 @@ func (e *Engine) prepare(ctx context.Context) error {
 	if err := e.migrate(ctx); err != nil {
 		return fmt.Errorf("making the tables: %w", e.away(err))
 	}
+	if err := e.loadArrivals(ctx); err != nil {
+		return fmt.Errorf("reading when rows arrived: %w", e.away(err))
+	}
 	e.prepared.Store(true)
 	return nil
 }
@@ -82,6 +85,9 @@ func (e *Engine) migrate(ctx context.Context) error {
 	}
 	if newest != nil && *newest > schemaVersion {
 		return fmt.Errorf("%w: they are of version %d, and this program knows %d: use a newer one", errSchema, *newest, schemaVersion)
+	}
+	if _, err := e.admin.Exec(ctx, createArrivals); err != nil {
+		return err
 	}
 	if err := e.migrateTables(ctx); err != nil {
 		return err

@@ -77,6 +77,7 @@ type Engine struct {
 	reads   *pgxpool.Pool
 	admin   *pgxpool.Pool
 	scan.Reader
+	moving
 
 	prepared  atomic.Bool   // the tables are there
 	preparing chan struct{} // a place for one who makes them
@@ -163,6 +164,7 @@ func Open(ctx context.Context, cfg Config, with Surroundings) (*Engine, error) {
 }
 
 func (e *Engine) open(ctx context.Context) (err error) {
+	e.moving = newMoving(e.with.Now())
 	if e.metrics, err = newMetrics(e.with.Registerer); err != nil {
 		return fmt.Errorf("questdb metrics: %w", err)
 	}
@@ -203,6 +205,11 @@ func (e *Engine) open(ctx context.Context) (err error) {
 			shard: shard, saved: p, writing: memtable.NewWriting[struct{}](e.memory, shard), next: make(chan struct{}),
 		}
 		e.memory.Restore(p)
+		if p.Seq > 0 { // what is stored had arrived by now
+			e.mu.Lock()
+			e.arrived(placeWord(p.JournalID, shard), p.Seq)
+			e.mu.Unlock()
+		}
 	}
 	e.Reader = scan.Reader{
 		Layers: []scan.Layer{scan.Memory{Store: e.memory}, (*serverLayer)(e)}, Schemas: e.schemas, Now: e.with.Now,

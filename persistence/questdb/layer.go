@@ -22,33 +22,45 @@ import (
 type serverLayer Engine
 
 // view is what one query sees of a table. The server fixes nothing for it: what
-// is written meanwhile may be met, and has the same keys.
+// is written meanwhile may be met, and has the same keys. What is hidden later is
+// read to the end, because nothing is removed that an open view may read.
 type view struct {
 	e       *Engine
 	s       scan.Selection
 	table   *Table
 	streams []market.StreamID
+	hidden  []bound // not read
 }
 
 // Pin implements [scan.Layer].
 func (l *serverLayer) Pin(ctx context.Context, s scan.Selection) (scan.View, error) {
-	v := &view{e: (*Engine)(l), s: s, table: l.tables[s.Kind]}
-	if err := v.e.prepare(ctx); err != nil {
+	e := (*Engine)(l)
+	if err := e.prepare(ctx); err != nil {
 		return nil, err
 	}
+	v := &view{e: e, s: s, table: e.tables[s.Kind]}
+	e.mu.Lock()
+	v.hidden = e.hiddenLocked(s.Kind)
+	e.views[v] = struct{}{}
+	e.mu.Unlock()
 	if s.Stream != nil {
 		v.streams = []market.StreamID{*s.Stream}
 		return v, nil
 	}
 	var err error
-	v.streams, err = v.list(ctx)
-	return v, err
+	if v.streams, err = v.list(ctx); err != nil {
+		v.Release()
+		return nil, err
+	}
+	return v, nil
 }
 
 // list asks for the streams that have rows.
 func (v *view) list(ctx context.Context) ([]market.StreamID, error) {
 	lo, hi := micros(v.s.From, v.s.To)
-	rows, err := v.e.reads.Query(ctx, "SELECT DISTINCT exchange, market, symbol FROM "+v.table.Name+" WHERE ts >= $1 AND ts <= $2", lo, hi)
+	var c condition
+	c.add("SELECT DISTINCT exchange, market, symbol FROM "+v.table.Name+" WHERE ts >= ? AND ts <= ?", lo, hi).beyond(v.hidden)
+	rows, err := v.e.reads.Query(ctx, c.String(), c.args...)
 	if err != nil {
 		return nil, fmt.Errorf("listing the streams of %s: %w", v.table.Name, v.e.away(err))
 	}
@@ -82,14 +94,15 @@ func (v *view) Sources(dst []part.Source, stream market.StreamID, access part.Ac
 	if access != part.OneStream {
 		size = sharedPageRows
 	}
-	s := &source{v: v, stream: stream, from: v.s.From, to: v.s.To, size: size}
-	s.has = v.e.schemas[v.s.Kind].WithKey(v.s.Has)
-	s.reader = newRowReader(v.table, s.has)
-	return append(dst, s)
+	return append(dst, newSource(v.e, v.s, stream, size, func(c *condition) { c.beyond(v.hidden) }))
 }
 
 // Release implements [scan.View].
-func (v *view) Release() {}
+func (v *view) Release() {
+	v.e.mu.Lock()
+	defer v.e.mu.Unlock()
+	delete(v.e.views, v)
+}
 
 // HasCollected implements [scan.Layer].
 func (l *serverLayer) HasCollected(ctx context.Context, kind market.Kind, stream market.StreamID) (bool, error) {
@@ -147,14 +160,26 @@ func micros(from, to int64) (lo, hi time.Time) {
 // source is one stream's rows, fetched page by page: no connection is held
 // between two pages. A page ends with all rows of a microsecond.
 type source struct {
-	v        *view
+	e        *Engine
+	s        scan.Selection
 	stream   market.StreamID
+	only     func(*condition) // appends which rows
 	from, to int64
 	size     int
 	has      part.Projection
 	reader   *rowReader
 	done     bool
 	block    *part.Block
+	read     int64 // rows of the selection
+}
+
+// newSource reads a stream's rows of a selection that fulfil a condition, size of
+// them at a time.
+func newSource(e *Engine, sel scan.Selection, stream market.StreamID, size int, only func(*condition)) *source {
+	s := &source{e: e, s: sel, stream: stream, only: only, from: sel.From, to: sel.To, size: size}
+	s.has = e.schemas[sel.Kind].WithKey(sel.Has)
+	s.reader = newRowReader(e.tables[sel.Kind], s.has)
+	return s
 }
 
 // Bounds implements [part.Source].
@@ -179,7 +204,7 @@ func (s *source) Next(ctx context.Context) (part.Span, error) {
 	for !s.done {
 		block, err := s.page(ctx)
 		if err != nil {
-			return part.Span{}, fmt.Errorf("reading %s of %s: %w", s.v.table.Name, s.stream, s.v.e.away(err))
+			return part.Span{}, fmt.Errorf("reading %s of %s: %w", s.s.Kind.Table(), s.stream, s.e.away(err))
 		}
 		if block.Len() > 0 {
 			s.block = block
@@ -207,7 +232,7 @@ func (s *source) page(ctx context.Context) (*part.Block, error) {
 				continue // all rows are of one microsecond
 			}
 			rows = rows[:n]
-			if s.v.s.Newest {
+			if s.s.Newest {
 				s.to = (last + 1) * 1000
 			} else {
 				s.from = last * 1000
@@ -223,13 +248,16 @@ func micro(ns int64) int64 { return ns / 1000 }
 // fetch asks for at most limit rows from the near end of what is left.
 func (s *source) fetch(ctx context.Context, limit int) ([]market.Record, error) {
 	lo, hi := micros(s.from, s.to)
-	order := ""
-	if s.v.s.Newest {
-		order = " DESC"
+	var c condition
+	c.add("SELECT "+strings.Join(s.reader.columns, ", ")+" FROM "+s.s.Kind.Table()+
+		" WHERE exchange = ? AND market = ? AND symbol = ? AND ts >= ? AND ts <= ?", s.stream.Exchange, s.stream.Market.String(), s.stream.Symbol, lo, hi)
+	s.only(&c)
+	c.add(" ORDER BY ts")
+	if s.s.Newest {
+		c.add(" DESC")
 	}
-	sql := fmt.Sprintf("SELECT %s FROM %s WHERE exchange = $1 AND market = $2 AND symbol = $3 AND ts >= $4 AND ts <= $5 ORDER BY ts%s LIMIT %d",
-		strings.Join(s.reader.columns, ", "), s.v.table.Name, order, limit)
-	rows, err := s.v.e.reads.Query(ctx, sql, s.stream.Exchange, s.stream.Market.String(), s.stream.Symbol, lo, hi)
+	c.add(fmt.Sprintf(" LIMIT %d", limit))
+	rows, err := s.e.reads.Query(ctx, c.String(), c.args...)
 	if err != nil {
 		return nil, err
 	}
@@ -253,12 +281,12 @@ func (s *source) fetch(ctx context.Context, limit int) ([]market.Record, error) 
 // sorted puts rows of the selection into a block in reading order; the server
 // orders by microseconds alone.
 func (s *source) sorted(rows []market.Record) (*part.Block, error) {
-	e := s.v.e
+	e := s.e
 	names := e.with.Names
-	fetched := part.NewBlock(e.schemas[s.v.s.Kind], names)
+	fetched := part.NewBlock(e.schemas[s.s.Kind], names)
 	var at []int
 	for _, r := range rows {
-		if ts := r.Head().TS; ts < s.v.s.From || ts >= s.v.s.To {
+		if ts := r.Head().TS; ts < s.s.From || ts >= s.s.To {
 			continue
 		}
 		fetched.Append(r, names.InstrumentCode(r.Head().Instrument), 0)
@@ -269,9 +297,10 @@ func (s *source) sorted(rows []market.Record) (*part.Block, error) {
 		keys[i] = fetched.AppendSortKey(nil, i)
 	}
 	slices.SortFunc(at, func(a, b int) int { return bytes.Compare(keys[a], keys[b]) })
-	out := part.NewBlock(e.schemas[s.v.s.Kind], names)
+	out := part.NewBlock(e.schemas[s.s.Kind], names)
 	for _, i := range at {
 		out.AppendRows(fetched, i, i+1)
 	}
+	s.read += int64(out.Len())
 	return out.Project(s.has), nil
 }

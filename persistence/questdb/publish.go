@@ -108,10 +108,12 @@ func (e *Engine) Commit(ctx context.Context, shard int) error {
 		e.metrics.BatchRows.Observe(float64(t.Rows()))
 		e.metrics.Flush.Observe(e.with.Now().Sub(began).Seconds())
 		e.metrics.Queue.Sub(float64(t.Rows()))
+		before := e.memory.Position(shard).Seq
 		e.memory.Drop(t)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		p.note(t.Position, e.with.Now(), e.cfg.Trail)
+		e.stored(t, before)
 		return nil
 	})
 	if err != nil {
@@ -200,8 +202,8 @@ func (e *Engine) Rewind(shard int) {
 }
 
 // Maintain implements [persistence.Engine]: it makes the tables if they are still
-// missing, looks for suspended ones, resumes them, and saves the positions that are
-// due.
+// missing, looks for suspended ones, resumes them, notes when rows arrived, and saves
+// the positions that are due.
 func (e *Engine) Maintain(ctx context.Context) error {
 	if err := e.gate.Enter(); err != nil {
 		return err
@@ -209,7 +211,7 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	defer e.gate.Leave()
 	err := e.prepare(ctx)
 	if err == nil {
-		err = e.lookAfter(ctx)
+		err = errors.Join(e.lookAfter(ctx), e.look(ctx), e.keepArrivals(ctx))
 	}
 	errs := []error{err}
 	for shard := range e.with.Shards {

@@ -23,10 +23,10 @@ import (
 	"github.com/marketprism/marketprism/persistence/scan"
 )
 
-// Hot is an engine that says how it answers queries. One that is a [scan.Hot] too
-// can be archived.
+// Hot is an engine that says how it answers queries, and can be archived.
 type Hot interface {
 	persistence.Engine
+	scan.Hot
 	Scan() scan.Reader
 }
 
@@ -49,7 +49,7 @@ type Engine struct {
 	persistence.Engine
 	readers [3]scan.Reader // by persistence.Tier
 	cold    Cold
-	move    scan.Hot // nil when the engine cannot be archived
+	move    scan.Hot
 	shards  int
 }
 
@@ -61,8 +61,7 @@ var (
 // New joins an engine that has a journal's shards with a cold store. Both are the
 // new one's to close, and share their names (part.Names).
 func New(hot Hot, older Cold, shards int) *Engine {
-	e := &Engine{Engine: hot, cold: older, shards: shards}
-	e.move, _ = hot.(scan.Hot)
+	e := &Engine{Engine: hot, move: hot, cold: older, shards: shards}
 	reader := hot.Scan()
 	layers := reader.Layers
 	for tier := range e.readers {
@@ -107,9 +106,6 @@ func (e *Engine) Streams(kind market.Kind) []market.StreamID {
 // Close implements [persistence.Engine].
 func (e *Engine) Close() error { return errors.Join(e.Engine.Close(), e.cold.Close()) }
 
-// Archivable implements [persistence.Tiers].
-func (e *Engine) Archivable() bool { return e.move != nil }
-
 // Resume implements [persistence.Resumer], where the hot engine does.
 func (e *Engine) Resume(ctx context.Context, kind market.Kind) (reason string, err error) {
 	if r, ok := e.Engine.(persistence.Resumer); ok {
@@ -120,9 +116,6 @@ func (e *Engine) Resume(ctx context.Context, kind market.Kind) (reason string, e
 
 // Archive implements [persistence.Tiers].
 func (e *Engine) Archive(ctx context.Context, o persistence.ArchiveOptions) (persistence.ArchiveReport, error) {
-	if e.move == nil {
-		return persistence.ArchiveReport{}, persistence.ErrNotArchivable
-	}
 	return e.cold.Archive(ctx, e.shards, o)
 }
 
@@ -135,25 +128,41 @@ func kindsOf(kinds []market.Kind) []market.Kind {
 }
 
 // Waiting implements [persistence.Tiers].
-func (e *Engine) Waiting(kinds []market.Kind, before time.Time) (rows int64, oldest time.Time) {
-	if e.move == nil {
-		return 0, oldest
-	}
+func (e *Engine) Waiting(ctx context.Context, kinds []market.Kind, before time.Time) (rows int64, err error) {
 	for _, kind := range kindsOf(kinds) {
-		n, at := e.move.Waiting(kind, before)
+		n, err := e.move.Waiting(ctx, kind, before)
 		rows += n
-		if !at.IsZero() && (oldest.IsZero() || at.Before(oldest)) {
+		if err != nil {
+			return rows, fmt.Errorf("counting rows of %s that are not archived: %w", kind.Table(), err)
+		}
+	}
+	return rows, nil
+}
+
+// Since implements [persistence.Tiers].
+func (e *Engine) Since() (oldest time.Time) {
+	for _, kind := range kindsOf(nil) {
+		if at := e.move.Since(kind); !at.IsZero() && (oldest.IsZero() || at.Before(oldest)) {
 			oldest = at
 		}
 	}
-	return rows, oldest
+	return oldest
+}
+
+// Sizes implements [persistence.Tiers].
+func (e *Engine) Sizes(ctx context.Context) (all []persistence.Size, err error) {
+	for _, kind := range kindsOf(nil) {
+		list, err := e.move.Sizes(ctx, kind)
+		if err != nil {
+			return nil, fmt.Errorf("measuring %s: %w", kind.Table(), err)
+		}
+		all = append(all, list...)
+	}
+	return all, nil
 }
 
 // Forget implements [persistence.Tiers].
 func (e *Engine) Forget(ctx context.Context, kinds []market.Kind, before time.Time, all bool) (rows int64, err error) {
-	if e.move == nil {
-		return 0, persistence.ErrNotArchivable
-	}
 	for _, kind := range kindsOf(kinds) {
 		n, err := e.move.Forget(ctx, kind, before, all)
 		rows += n

@@ -23,7 +23,7 @@ import (
 // aging is a store that archives and forgets whenever it is maintained.
 type aging struct {
 	*Engine
-	hot  *embedded.Engine
+	hot  Hot
 	now  func() time.Time
 	rand *rand.Rand
 	// moved counts rows: archived, and forgotten by the hot store.
@@ -93,15 +93,18 @@ func (a *aging) Stats(ctx context.Context) (persistence.Stats, error) {
 	return stats, nil
 }
 
+// checkMoved makes sure that a whole suite has moved rows.
+func checkMoved(t *testing.T, moved *[2]int64) {
+	if t.Logf("%d rows were archived, %d forgotten", moved[0], moved[1]); flag.Lookup("test.run").Value.String() == "" && (moved[0] == 0 || moved[1] == 0) {
+		t.Error("nothing has moved")
+	}
+}
+
 // TestSuite is what every engine passes, on a store whose rows move from hot to
 // cold all the time.
 func TestSuite(t *testing.T) {
 	var moved [2]int64
-	defer func() {
-		if t.Logf("%d rows were archived, %d forgotten", moved[0], moved[1]); flag.Lookup("test.run").Value.String() == "" && (moved[0] == 0 || moved[1] == 0) {
-			t.Error("nothing has moved")
-		}
-	}()
+	defer checkMoved(t, &moved)
 	persistencetest.Run(t, func(t *testing.T) persistencetest.Subject {
 		dir := t.TempDir()
 		var now atomic.Int64 // Unix ns
@@ -121,6 +124,11 @@ func open(ctx context.Context, dir string, clock func() time.Time, r *rand.Rand,
 	if err != nil {
 		return nil, err
 	}
+	return join(ctx, hot, names, dir, clock, r, moved)
+}
+
+// join puts a cold store behind an engine.
+func join(ctx context.Context, hot Hot, names *part.Names, dir string, clock func() time.Time, r *rand.Rand, moved *[2]int64) (persistence.Engine, error) {
 	store, err := cold.NewTier(cold.DefaultConfig(), filepath.Join(dir, "cold"), hot, cold.Surroundings{Now: clock, Names: names, Scratch: filepath.Join(dir, "scratch")})
 	if err == nil {
 		err = store.Open(ctx)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/part"
 )
 
@@ -20,10 +21,18 @@ type Hot interface {
 	// position of a journal: they need not be read here any more.
 	Archived(kind market.Kind, shard int, journalID string, seq uint64)
 	// Waiting counts the published rows of a table that arrived before an instant and
-	// are not archived, and says when the oldest arrived.
-	Waiting(kind market.Kind, before time.Time) (rows int64, oldest time.Time)
-	// Forget removes the rows of a table that arrived before an instant and, unless
-	// all is true, are archived; it returns how many. Those who read them go on.
+	// are not archived.
+	Waiting(ctx context.Context, kind market.Kind, before time.Time) (rows int64, err error)
+	// Since is when the oldest of them arrived, as far as it is known; zero without any.
+	// It asks nobody.
+	Since(kind market.Kind) time.Time
+	// Sizes says what the rows of a table take on disk, by what Forget can remove at
+	// once.
+	Sizes(ctx context.Context, kind market.Kind) ([]persistence.Size, error)
+	// Forget removes rows of a table that arrived before an instant and, unless all is
+	// true, are archived; it returns how many have left. A store may keep some of them,
+	// which are not read any more, until it can remove them with others. Those who read
+	// them go on.
 	Forget(ctx context.Context, kind market.Kind, before time.Time, all bool) (rows int64, err error)
 }
 
@@ -37,10 +46,14 @@ type Unit interface {
 	Meta() part.Meta
 	// Rows counts them, before equal keys are dropped.
 	Rows() int64
-	// Streams lists the streams with the lowest and the highest ts of each.
+	// Streams lists the streams with the lowest and the highest ts of each; one may come
+	// several times, for times that do not share a day (UTC).
 	Streams() []Extent
 	// Merge reads a stream's rows with ts in [from, to), each key once.
 	Merge(stream market.StreamID, from, to int64) *part.Merge
+	// Confirm is asked when all is read, before it counts. Its error says that what was
+	// read may not have been all.
+	Confirm(ctx context.Context) error
 	// Release ends the unit and its merges.
 	Release()
 }

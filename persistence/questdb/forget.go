@@ -1,0 +1,189 @@
+package questdb
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
+)
+
+// forgetAtOnce is how many partitions are dropped by one statement, while the table's
+// writer waits.
+const forgetAtOnce = 24
+
+// Forget implements [scan.Hot]. The server removes rows by partitions, an hour of their
+// time each: one goes when none of its rows is needed any more. Until then those that
+// are forgotten are there and not read.
+func (e *Engine) Forget(ctx context.Context, kind market.Kind, before time.Time, all bool) (rows int64, err error) {
+	if err := e.gate.Enter(); err != nil {
+		return 0, err
+	}
+	defer e.gate.Leave()
+	journals, err := e.places(ctx, kind)
+	if err != nil {
+		return 0, err
+	}
+	var limits []bound
+	for _, journal := range journals {
+		limits = append(limits, bound{journal, e.reach(journal, before)})
+	}
+	if all {
+		e.mu.Lock()
+		for _, b := range limits {
+			e.hide(e.forgotten[kind], b.journal, b.seq)
+		}
+		e.mu.Unlock()
+	}
+	gone := e.unread(kind, limits)
+	if len(gone) == 0 {
+		return 0, nil
+	}
+	list, err := e.partitions(ctx, kind)
+	if err != nil {
+		return 0, err
+	}
+	var hours []time.Time
+	for _, p := range list {
+		hours = append(hours, p.hour)
+	}
+	hours, err = e.idle(ctx, kind, hours, gone)
+	for len(hours) > 0 && err == nil {
+		n := min(len(hours), forgetAtOnce)
+		var dropped int64
+		dropped, err = e.drop(ctx, kind, hours[:n], gone)
+		rows += dropped
+		hours = hours[n:]
+	}
+	if rows > 0 {
+		e.log.Info("rows left the server", zap.String("table", kind.Table()), zap.Int64("rows", rows), zap.Bool("archived", !all))
+	}
+	return rows, err
+}
+
+// partition is an hour of a table.
+type partition struct {
+	hour  time.Time
+	bytes int64
+}
+
+// partitions lists the hours that a table has rows of.
+func (e *Engine) partitions(ctx context.Context, kind market.Kind) ([]partition, error) {
+	// The function wants a constant; the name is one of ours.
+	rows, err := e.admin.Query(ctx, fmt.Sprintf("SELECT minTimestamp, diskSize FROM table_partitions('%s') WHERE numRows > 0 ORDER BY minTimestamp", kind.Table()))
+	if err != nil {
+		return nil, fmt.Errorf("listing the partitions of %s: %w", kind.Table(), e.away(err))
+	}
+	defer rows.Close()
+	var list []partition
+	for rows.Next() {
+		var first time.Time
+		var bytes int64
+		if err := rows.Scan(&first, &bytes); err != nil {
+			return nil, fmt.Errorf("listing the partitions of %s: %w", kind.Table(), e.away(err))
+		}
+		hour := first.UTC().Truncate(time.Hour)
+		if n := len(list); n > 0 && list[n-1].hour.Equal(hour) { // the server has split it
+			list[n-1].bytes += bytes
+			continue
+		}
+		list = append(list, partition{hour, bytes})
+	}
+	return list, e.away(rows.Err())
+}
+
+// Sizes implements [scan.Hot].
+func (e *Engine) Sizes(ctx context.Context, kind market.Kind) (list []persistence.Size, err error) {
+	if err := e.gate.Enter(); err != nil {
+		return nil, err
+	}
+	defer e.gate.Leave()
+	if err := e.prepare(ctx); err != nil {
+		return nil, err
+	}
+	hours, err := e.partitions(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range hours {
+		at, err := e.lastArrival(ctx, kind, h.hour)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, persistence.Size{Bytes: h.bytes, Arrived: at})
+	}
+	return list, nil
+}
+
+// lastArrival is when the last row of an hour had arrived.
+func (e *Engine) lastArrival(ctx context.Context, kind market.Kind, hour time.Time) (last time.Time, err error) {
+	rows, err := e.admin.Query(ctx, "SELECT journal, max(journal_seq) FROM "+kind.Table()+" WHERE ts >= $1 AND ts < $2 AND journal IS NOT NULL GROUP BY journal",
+		hour, hour.Add(time.Hour))
+	if err != nil {
+		return last, fmt.Errorf("looking into a partition of %s: %w", kind.Table(), e.away(err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var journal string
+		var seq int64
+		if err := rows.Scan(&journal, &seq); err != nil {
+			return last, fmt.Errorf("looking into a partition of %s: %w", kind.Table(), e.away(err))
+		}
+		if at := e.arrivalOf(journal, uint64(seq)); at.After(last) {
+			last = at
+		}
+	}
+	return last, e.away(rows.Err())
+}
+
+// idle keeps the hours that have no row beyond the bounds.
+func (e *Engine) idle(ctx context.Context, kind market.Kind, hours []time.Time, gone []bound) ([]time.Time, error) {
+	var list []time.Time
+	for _, h := range hours {
+		var c condition
+		c.add("SELECT count() FROM (SELECT ts FROM "+kind.Table()+" WHERE ts >= ? AND ts < ?", h, h.Add(time.Hour)).beyond(gone).add(" LIMIT 1)")
+		var needed int64
+		if err := e.admin.QueryRow(ctx, c.String(), c.args...).Scan(&needed); err != nil {
+			return nil, fmt.Errorf("looking into a partition of %s: %w", kind.Table(), e.away(err))
+		}
+		if needed == 0 {
+			list = append(list, h)
+		}
+	}
+	return list, nil
+}
+
+// drop drops the partitions of those hours that still have no row beyond the bounds,
+// and counts their rows. The table's writer waits meanwhile, so that no row joins
+// them unseen; one that is on its way nevertheless is in memory, and is sent again.
+func (e *Engine) drop(ctx context.Context, kind market.Kind, hours []time.Time, gone []bound) (rows int64, err error) {
+	w := e.writers[kind]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, err := e.settled(ctx, kind); err != nil {
+		return 0, err
+	}
+	if hours, err = e.idle(ctx, kind, hours, gone); err != nil || len(hours) == 0 {
+		return 0, err
+	}
+	var names []string
+	for _, h := range hours {
+		var n int64
+		err := e.admin.QueryRow(ctx, "SELECT count() FROM "+kind.Table()+" WHERE ts >= $1 AND ts < $2", h, h.Add(time.Hour)).Scan(&n)
+		if err != nil {
+			return 0, fmt.Errorf("counting rows of %s: %w", kind.Table(), e.away(err))
+		}
+		rows += n
+		names = append(names, "'"+h.Format("2006-01-02T15")+"'")
+	}
+	// https://questdb.com/docs/query/sql/alter-table-drop-partition/
+	if _, err := e.admin.Exec(ctx, "ALTER TABLE "+kind.Table()+" DROP PARTITION LIST "+strings.Join(names, ", ")); err != nil {
+		return 0, fmt.Errorf("removing %d partitions of %s: %w", len(names), kind.Table(), e.away(err))
+	}
+	_, err = e.settled(ctx, kind)
+	return rows, err
+}

@@ -1,0 +1,134 @@
+package questdb
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// bound says which rows of a table are not read here any more: those that came by a
+// shard of a journal up to a sequence. The cold store has them, or they are too old.
+type bound struct {
+	journal string // with the shard
+	seq     uint64
+}
+
+// moving is what an engine knows of rows that leave it; guarded by Engine.mu.
+type moving struct {
+	started time.Time
+	// By table and journal (with the shard): up to where the cold store has the rows,
+	// up to where they are too old to be read, and the lowest sequence that is not
+	// archived, as far as it is known.
+	archived, forgotten, first [market.NumKinds]map[string]uint64
+	// unlooked are the tables of which that is not known.
+	unlooked [market.NumKinds]bool
+	views    map[*view]struct{} // open ones
+	arrivals map[string]*arrivals
+	// arrivalsKnown: those of earlier processes are read.
+	arrivalsKnown bool
+}
+
+func newMoving(now time.Time) moving {
+	m := moving{started: now, views: map[*view]struct{}{}, arrivals: map[string]*arrivals{}}
+	for kind := range m.archived {
+		m.archived[kind], m.forgotten[kind], m.first[kind] = map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
+		m.unlooked[kind] = true
+	}
+	return m
+}
+
+// hide makes rows of a table that came by a shard of a journal unread from now on.
+// Queries that are under way go on reading them.
+func (*moving) hide(at map[string]uint64, journal string, seq uint64) {
+	if seq > at[journal] {
+		at[journal] = seq
+	}
+}
+
+// hidden is what a query that begins now does not read, by journal.
+func (e *Engine) hidden(kind market.Kind) []bound {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.hiddenLocked(kind)
+}
+
+func (e *Engine) hiddenLocked(kind market.Kind) []bound {
+	var list []bound
+	for journal, seq := range e.archived[kind] {
+		list = append(list, bound{journal, max(seq, e.forgotten[kind][journal])})
+	}
+	for journal, seq := range e.forgotten[kind] {
+		if _, ok := e.archived[kind][journal]; !ok {
+			list = append(list, bound{journal, seq})
+		}
+	}
+	return list
+}
+
+// unread is what no query reads, of a table whose rows up to limits may go: a query
+// under way reads what was not hidden when it began.
+func (e *Engine) unread(kind market.Kind, limits []bound) []bound {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := map[string]uint64{}
+	for _, b := range e.hiddenLocked(kind) {
+		now[b.journal] = b.seq
+	}
+	for v := range e.views {
+		if v.s.Kind != kind {
+			continue
+		}
+		for journal, seq := range now {
+			now[journal] = min(seq, seqOf(v.hidden, journal))
+		}
+	}
+	var list []bound
+	for _, b := range limits {
+		if seq := min(b.seq, now[b.journal]); seq > 0 {
+			list = append(list, bound{b.journal, seq})
+		}
+	}
+	return list
+}
+
+func seqOf(list []bound, journal string) uint64 {
+	for _, b := range list {
+		if b.journal == journal {
+			return b.seq
+		}
+	}
+	return 0
+}
+
+// condition puts SQL together: text with a place for each value.
+type condition struct {
+	text strings.Builder
+	args []any
+}
+
+// add appends text, in which every ? stands for the next of the values.
+func (c *condition) add(text string, values ...any) *condition {
+	for _, v := range values {
+		before, after, _ := strings.Cut(text, "?")
+		c.args = append(c.args, v)
+		fmt.Fprintf(&c.text, "%s$%d", before, len(c.args))
+		text = after
+	}
+	c.text.WriteString(text)
+	return c
+}
+
+// beyond appends that a row is not within the bounds.
+func (c *condition) beyond(bounds []bound) *condition {
+	for _, b := range bounds {
+		c.add(" AND (journal IS NULL OR journal != ? OR journal_seq > ?)", b.journal, int64(min(b.seq, maxSeq)))
+	}
+	return c
+}
+
+// maxSeq is the highest sequence that a LONG holds.
+const maxSeq = 1<<63 - 1
+
+func (c *condition) String() string { return c.text.String() }
