@@ -40,6 +40,8 @@ type Client struct {
 	used    int       // weight used in it, by us or by others at our address
 	blocked time.Time // the exchange wants no call before
 
+	limit atomic.Pointer[Rate] // of weight
+
 	// What others read of it:
 	budget atomic.Pointer[budget]
 	clock  serverClock
@@ -54,7 +56,7 @@ type budget struct {
 // Remaining is how much of the REST budget of the present window is left, from 0
 // to 1; ok is false where there is no budget.
 func (c *Client) Remaining() (ratio float64, ok bool) {
-	limit := c.o.Venue.Limits.Weight
+	limit := c.Limit()
 	if limit.N <= 0 {
 		return 0, false
 	}
@@ -84,8 +86,17 @@ func NewClient(o ClientOptions) *Client {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Client{o: o, turn: make(chan struct{}, 1)}
+	c := &Client{o: o, turn: make(chan struct{}, 1)}
+	c.SetLimit(o.Venue.Limits.Weight)
+	return c
 }
+
+// SetLimit makes another budget the one in force, from the next call on. That of the
+// venue is where a client begins.
+func (c *Client) SetLimit(weight Rate) { c.limit.Store(&weight) }
+
+// Limit is the budget in force.
+func (c *Client) Limit() Rate { return *c.limit.Load() }
 
 // Response is what a call gave.
 type Response struct {
@@ -216,7 +227,7 @@ func (c *Client) afford(ctx context.Context, weight int) error {
 	if err := sleep(ctx, time.Until(c.blocked)); err != nil {
 		return err
 	}
-	limit := c.o.Venue.Limits.Weight
+	limit := c.Limit()
 	if limit.N <= 0 {
 		return ctx.Err()
 	}

@@ -214,12 +214,6 @@ func (s *Session) takeRenewed() {
 	}
 }
 
-// remind asks again for subscriptions that have fallen silent. They are not ended
-// first: one that was only quiet loses nothing.
-func (s *Session) remind(l *link, subs []Subscription) {
-	s.demand(l, s.distinct(subs), remind, traits{})
-}
-
 // hear acts on a frame that concerns the connection.
 func (s *Session) hear(ctx context.Context, e linkEvent) {
 	if e.l != s.cur && e.l != s.next {

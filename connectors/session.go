@@ -60,6 +60,7 @@ type Session struct {
 	want    subscriptionSet
 	renewed subscriptionSet // to be ended and asked for anew
 	status  status
+	shown   []Subscription     // see Silent
 	cancel  context.CancelFunc // of Run; nil before
 	stopped bool
 
@@ -73,6 +74,7 @@ type Session struct {
 	dialing   bool
 	failures  int // attempts in a row that came to nothing
 	lastID    int64
+	silent    map[Subscription]*silence
 }
 
 type dialResult struct {
@@ -106,7 +108,7 @@ func NewSession(o SessionOptions) (*Session, error) {
 	s := &Session{
 		o: o, began: time.Now(), monotonic: now != now.Round(0),
 		changed: make(chan struct{}, 1), events: make(chan linkEvent, 64),
-		dialed: make(chan dialResult, 1), done: make(chan struct{}),
+		dialed: make(chan dialResult, 1), done: make(chan struct{}), silent: map[Subscription]*silence{},
 	}
 	s.want.add(o.Connection.Subs)
 	s.pool.New = func() any { return &Delivery{pool: &s.pool} }
@@ -282,8 +284,8 @@ func (s *Session) serve(ctx context.Context) (err error) {
 			s.align(s.next)
 			s.takeRenewed()
 		case <-tick.C:
-			s.check(s.cur)
-			s.check(s.next)
+			s.check(ctx, s.cur)
+			s.check(ctx, s.next)
 		case <-doneOf(s.next):
 			cause := s.lose(s.next, false)
 			s.next = nil
@@ -349,6 +351,10 @@ func (s *Session) lose(l *link, replaced bool) error {
 		cause = nil
 	default:
 		s.count.lost.Add(1)
+	}
+	if !replaced && l == s.cur {
+		clear(s.silent) // the next connection is a remedy for all
+		s.showSilent()
 	}
 	s.report(Event{Kind: Disconnected, Conn: l.conn, Replaced: replaced, Subs: s.Subscriptions(), Cause: cause})
 	return l.err

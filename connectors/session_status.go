@@ -19,6 +19,7 @@ type counters struct {
 	sent, pongs, unacknowledged, silences      atomic.Uint64
 	last                                       atomic.Int64
 	notes                                      [NumReasons]atomic.Uint64
+	remedies                                   [NumRemedies]atomic.Uint64
 }
 
 // SessionStats is a session at an instant; the counts are since it was made.
@@ -44,6 +45,8 @@ type SessionStats struct {
 	// Unacknowledged are demands that were not answered in time, Silences channels
 	// that fell silent.
 	Unacknowledged, Silences uint64
+	// Remedies counts what was done about silences, by subscription.
+	Remedies [NumRemedies]uint64
 	// LastFrame is when the last frame came; zero for never.
 	LastFrame time.Time
 }
@@ -61,6 +64,9 @@ func (s *Session) Stats() SessionStats {
 	st.Unacknowledged, st.Silences = c.unacknowledged.Load(), c.silences.Load()
 	for i := range c.notes {
 		st.Notes[i] = c.notes[i].Load()
+	}
+	for i := range c.remedies {
+		st.Remedies[i] = c.remedies[i].Load()
 	}
 	if last := c.last.Load(); last != 0 {
 		st.LastFrame = time.Unix(0, last)

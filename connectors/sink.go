@@ -98,8 +98,11 @@ const (
 	// Disconnected: connection Conn is gone, and nothing more will come from it.
 	// Replaced says that another has taken over, so that nothing is missing.
 	Disconnected
-	// Silent: Subscription has given nothing for longer than its channel allows.
+	// Silent: Subs have given nothing for longer than their channel allows.
 	Silent
+	// Heard: Subs were silent, and speak again on the same connection or its
+	// replacement.
+	Heard
 	// SubscriptionRefused: the exchange said no to Subs.
 	SubscriptionRefused
 	// Malformed: a frame of connection Conn could not be decoded, and its records,
@@ -118,6 +121,8 @@ func (k EventKind) String() string {
 		return "disconnected"
 	case Silent:
 		return "silent"
+	case Heard:
+		return "heard"
 	case SubscriptionRefused:
 		return "subscription_refused"
 	case Malformed:

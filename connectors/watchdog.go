@@ -1,6 +1,7 @@
 package connectors
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -9,7 +10,7 @@ import (
 // slot is what the watchdog knows of one subscription on one link.
 type slot struct {
 	heard atomic.Int64 // when it spoke last, or was asked for: Session.elapsed
-	told  int64        // heard, when its silence was reported; 0 for not
+	begun int64        // when it was asked for
 }
 
 // SilenceError says that a connection is open and dead.
@@ -51,7 +52,7 @@ func (l *link) watch(add, drop []Subscription, now int64) {
 		delete(slots, sub)
 	}
 	for _, sub := range add {
-		slots[sub] = &slot{}
+		slots[sub] = &slot{begun: now}
 		slots[sub].heard.Store(now)
 	}
 	l.slots.Store(&slots)
@@ -77,7 +78,7 @@ func (s *Session) tickEvery() time.Duration {
 
 // check looks at a link's deadlines: answers, signs of life, and each channel's
 // silence.
-func (s *Session) check(l *link) {
+func (s *Session) check(ctx context.Context, l *link) {
 	if l == nil || l.ctx.Err() != nil {
 		return
 	}
@@ -91,40 +92,5 @@ func (s *Session) check(l *link) {
 			return
 		}
 	}
-	s.silences(l, s.elapsed(now))
-}
-
-// silences reports the subscriptions that have been silent for too long and asks
-// for them anew. When all that are watched are silent the connection is dead.
-func (s *Session) silences(l *link, now int64) {
-	watched, silent, longest := 0, 0, int64(0)
-	var fresh []Subscription
-	for sub, w := range *l.slots.Load() {
-		limit := s.o.Venue.Channels[sub.Channel].Silence
-		if limit == 0 {
-			continue
-		}
-		watched++
-		heard := w.heard.Load()
-		quiet := now - heard
-		if quiet <= int64(limit) {
-			continue
-		}
-		silent++
-		longest = max(longest, quiet)
-		if w.told != heard {
-			w.told = heard
-			fresh = append(fresh, sub)
-		}
-	}
-	if len(fresh) > 0 {
-		s.count.silences.Add(uint64(len(fresh)))
-		s.report(Event{Kind: Silent, Conn: l.conn, Subs: fresh})
-	}
-	switch {
-	case watched > 0 && silent == watched:
-		l.fail(&SilenceError{Conn: l.conn, For: time.Duration(longest)})
-	case len(fresh) > 0:
-		s.remind(l, fresh)
-	}
+	s.silences(ctx, l, s.elapsed(now))
 }

@@ -1,0 +1,34 @@
+package connectors_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/marketprism/marketprism/connectors"
+)
+
+// A rate that is set while turns are taken holds from the turn after the next on, which
+// is given already.
+func TestPacerSetRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := connectors.NewPacer(connectors.Rate{N: 1, Per: time.Second})
+		begin := time.Now()
+		turn := func(want time.Duration) {
+			t.Helper()
+			if err := p.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := time.Since(begin); got != want {
+				t.Errorf("a turn after %v, want %v", got, want)
+			}
+		}
+		turn(0)
+		turn(time.Second)
+		p.SetRate(connectors.Rate{N: 10, Per: time.Second})
+		turn(2 * time.Second)
+		turn(2100 * time.Millisecond)
+		p.SetRate(connectors.Rate{})
+		turn(2100 * time.Millisecond)
+	})
+}
