@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 )
@@ -48,8 +49,9 @@ func NewLines(w http.ResponseWriter, r *http.Request) *Stream {
 	return newStream(w, r, []string{MediaNDJSON})
 }
 
-// NewText starts an answer of lines of any text, such as CSV. The rows are
-// written by WriteRaw or WriteFunc, without their line ends.
+// NewText starts an answer of lines of any text, such as CSV, whose rows are written
+// by WriteRaw or WriteFunc, without their line ends; or of any bytes, which go through
+// Writer.
 func NewText(w http.ResponseWriter, r *http.Request, media string) *Stream {
 	return newStream(w, r, []string{media})
 }
@@ -139,6 +141,42 @@ func (s *Stream) WriteFunc(appendTo func([]byte) ([]byte, error)) error {
 
 // Rows is the number of rows added.
 func (s *Stream) Rows() int { return s.rows }
+
+// Writer takes bytes of the answer from what writes to an io.Writer. They are no rows.
+func (s *Stream) Writer() io.Writer { return (*streamWriter)(s) }
+
+type streamWriter Stream
+
+// Write implements io.Writer.
+func (w *streamWriter) Write(p []byte) (n int, err error) {
+	s := (*Stream)(w)
+	for n < len(p) && s.err == nil {
+		room := max(1, streamBuffer-s.buf.Len())
+		k, _ := s.buf.Write(p[n:min(len(p), n+room)]) // a buffer takes everything
+		n += k
+		if s.buf.Len() >= streamBuffer {
+			err = s.send()
+		}
+	}
+	return n, errors.Join(err, s.err)
+}
+
+// Late sets a header of the answer: a header while those are not out yet, else a
+// trailer. It is called before Close.
+func (s *Stream) Late(name, value string) {
+	s.join()
+	if s.begun {
+		name = http.TrailerPrefix + name
+	}
+	s.w.Header().Set(name, value)
+}
+
+// Trailer sets a trailer of the answer, which a client gets only when it has got
+// everything before. It is called before Close.
+func (s *Stream) Trailer(name, value string) {
+	s.join()
+	s.w.Header().Set(http.TrailerPrefix+name, value)
+}
 
 func (s *Stream) separate() {
 	if s.array && s.rows > 0 {

@@ -55,13 +55,34 @@ func (f *service) candleRoutes() []chassis.Route {
 		Description: "`from` and `to` bound the open time. Candles are computed from collected trades where there are any, else from POSTed ones; " +
 			"an interval without a trade has no candle.",
 		Params: params(facade.PathParams(), facade.MarketParam(),
-			chassis.Param{Name: "interval", Enum: intervalWords(), Default: "1m", Doc: "In UTC; weeks begin on Monday."},
+			chassis.Param{Name: "interval", Default: "1m", Example: "15m", Doc: intervalDoc},
 			chassis.Param{Name: "source", Enum: []string{"trades", "exchange"}, Default: "trades"},
 			chassis.Param{Name: "order", Enum: []string{"asc", "desc"}, Default: "desc", Doc: "By open time."},
 			paramLimit(500, maxCandles), paramFrom, paramTo, paramCursor, paramOrigin, paramNumbers),
 		Responses: []chassis.Response{{Body: candleList{}}},
 		Handler:   f.candles,
 	}}
+}
+
+const intervalDoc = "A whole number up to 10000 (months: 1200) and s, m, h, d, w or M: 1s, 15m, 4h, 1d, 1w, 1M. Counted from the Unix epoch in UTC; weeks from a Monday, months from January of year 0."
+
+// intervalOf reads ?interval=.
+func intervalOf(q *chassis.Query) market.Interval {
+	each, ok := market.ParseInterval(q.Text("interval", "1m"))
+	if !ok {
+		q.Refuse("interval", "must be a whole number and one of s, m, h, d, w, M, such as 1s, 15m, 4h, 1d, 1w or 1M")
+		each, _ = market.ParseInterval("1m")
+	}
+	return each
+}
+
+// opening is the first open time at or after t, Unix ns, so that a range of trades
+// that begins and ends there makes whole candles; 0 for the zero time.
+func opening(each market.Interval, t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return each.Next(t.UnixNano())
 }
 
 // candleQuery is what a request for candles asks.
@@ -74,16 +95,16 @@ type candleQuery struct {
 
 func (f *service) candles(w http.ResponseWriter, r *http.Request) error {
 	f.reads.Add(1)
-	ctx, q := r.Context(), chassis.QueryOf(r)
+	ctx, q := watched(r.Context()), chassis.QueryOf(r)
 	asked, err := facade.AskedOf(r, q)
 	if err != nil {
 		return err
 	}
 	var c candleQuery
 	c.from, c.to = q.Range("from", "to")
-	each := parseInterval(q.OneOf("interval", "1m", intervalWords()...))
+	each := intervalOf(q)
 	c.CandleQuery = persistence.CandleQuery{
-		Interval: each.word, From: nanos(each.next(c.from)), To: nanos(each.next(c.to)),
+		Interval: each.String(), From: opening(each, c.from), To: opening(each, c.to),
 		Limit: q.Limit(500, maxCandles), Newest: q.OneOf("order", "desc", "asc", "desc") == "desc", Origin: originOf(q),
 	}
 	c.source = q.OneOf("source", "trades", "trades", "exchange")
@@ -119,6 +140,7 @@ func (f *service) candles(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	watchOf(ctx).tell(s, s.Rows())
 	return f.closeList(s, scope, cursor)
 }
 
@@ -149,7 +171,7 @@ func (f *service) exchangeCandles(ctx context.Context, q *chassis.Query, scope s
 	query := persistence.Query{Kind: market.KindCandle, Stream: &c.Stream, From: nanos(c.from), To: nanos(c.to), Newest: c.Newest, Origin: c.Origin}
 	var after string
 	if q.Cursor(scope, &after) {
-		t, err := time.Parse(time.RFC3339Nano, after)
+		t, err := chassis.ParseTime(after)
 		switch {
 		case err != nil:
 			return "", fmt.Errorf("%w: %w", persistence.ErrCursor, err)

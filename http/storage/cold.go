@@ -13,6 +13,8 @@ import (
 // maxCold is the largest limit of cold/trades.
 const maxCold = 100_000
 
+const day = 24 * time.Hour
+
 // paramTier documents ?tier=.
 var paramTier = chassis.Param{
 	Name: "tier", Enum: []string{"all", "hot", "cold"}, Default: "all",

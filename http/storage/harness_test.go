@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/http/chassis/chassistest"
 	"github.com/marketprism/marketprism/http/storage"
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence/part"
 )
 
 // now is the time of all answers.
@@ -26,9 +29,20 @@ func serveWith(t testing.TB, ways recorders) (*chassis.Server, *memory) {
 	t.Helper()
 	m := newMemory(t)
 	s := chassistest.Serve(t, "data-storage-service", func(s *chassis.Server) error {
-		return storage.Register(s, storage.Options{Branch: m, Recorders: ways, Catalogue: binance(), Now: func() time.Time { return now }})
+		return storage.Register(s, storage.Options{
+			Branch: m, Recorders: ways, Catalogue: binance(), Now: func() time.Time { return now }, Files: files, Patience: 2 * time.Second,
+		})
 	})
 	return s, m
+}
+
+// files makes Parquet as the program does.
+func files(w io.Writer, kind market.Kind, fields []string) (storage.FileWriter, error) {
+	schema, err := part.NewSchema(kind)
+	if err != nil {
+		return nil, err
+	}
+	return part.NewExport(w, schema, fields)
 }
 
 // answer is what came back.

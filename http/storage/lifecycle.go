@@ -23,6 +23,9 @@ const (
 	maxHours         = 876_000
 )
 
+// maxOperations is how many operations are known.
+const maxOperations = 200
+
 // archiveRequest is the body of cold/archive.
 type archiveRequest struct {
 	DataType string   `json:"data_type" doc:"trades, tickers, orderbooks, any other kind or table, several with commas, or all" example:"all"`
@@ -108,12 +111,13 @@ func (f *service) lifecycleRoutes() []chassis.Route {
 		},
 		{
 			Method: http.MethodGet, Path: base + "operations/{id}", ID: "operation", Tag: tagCold,
-			Summary: "How an operation is", Description: "Operations are known until the process ends; one that it interrupted is gone on with by the next.",
+			Summary: "How an operation is", Description: "The last 200 operations are known, over any restart. One that somebody asked for and the end of the process interrupted " +
+				"is queued again by the next process, under the same id, at most three times: `resumed` counts them.",
 			Responses: []chassis.Response{{Body: operationAnswer{}}}, Handler: f.operation,
 		},
 		{
 			Method: http.MethodGet, Path: base + "operations", ID: "operations", Tag: tagCold,
-			Summary: "The last operations", Responses: []chassis.Response{{Body: operationList{}}}, Handler: f.operationList,
+			Summary: "The last operations", Params: []chassis.Param{paramLimit(50, maxOperations)}, Responses: []chassis.Response{{Body: operationList{}}}, Handler: f.operationList,
 		},
 	}
 }
@@ -254,7 +258,7 @@ func (f *service) operation(w http.ResponseWriter, r *http.Request) error {
 	}
 	o, err := f.Branch.Operation(id)
 	if errors.Is(err, branch.ErrNoOperation) {
-		return chassis.NotFound("there is no operation %q; those of a process are forgotten when it ends, and what one left undone the next goes on with", clip(id)).WithCode("unknown_operation")
+		return chassis.NotFound("there is no operation %q; the last %d are known", clip(id), maxOperations).WithCode("unknown_operation")
 	}
 	if err != nil {
 		return err
@@ -263,12 +267,18 @@ func (f *service) operation(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (f *service) operationList(w http.ResponseWriter, r *http.Request) error {
+	q := chassis.QueryOf(r)
+	limit := q.Limit(50, maxOperations)
+	if err := q.Err(); err != nil {
+		return err
+	}
 	s, err := chassis.NewArray(w, r, succeeded, "data")
 	if err != nil {
 		return err
 	}
 	defer s.Release()
-	for _, o := range f.Branch.Operations() {
+	all := f.Branch.Operations()
+	for _, o := range all[:min(limit, len(all))] {
 		if err := s.Write(o); err != nil {
 			return err
 		}

@@ -41,6 +41,8 @@ type memory struct {
 	failing            error                    // of every read
 	open               int                      // views
 	chunks             int                      // that views returned
+	breakAfter         int                      // chunks, after which a view fails; 0: never
+	stall              bool                     // instead of failing it finds nothing any more
 	forget             bool                     // store nothing
 	ready              map[bool][]market.Record // by Newest; see preload
 	failures, warnings []error                  // of Health
@@ -367,6 +369,13 @@ const viewChunk = 512
 func (v *view) Next(ctx context.Context, into *market.Batch) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
+	}
+	if v.m.breakAfter > 0 && v.at/viewChunk >= v.m.breakAfter {
+		if v.m.stall {
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}
+		return 0, errors.New("the disk is gone")
 	}
 	n := min(viewChunk, v.left, len(v.from))
 	if n == 0 {

@@ -25,9 +25,9 @@ func fill(m *memory, n int) {
 	const start = 1_723_118_400_000_000_000
 	for k := range n {
 		t := market.Add[market.Trade](&b)
-		t.Instrument, t.ExchangeTime, t.ReceiveTime = i, start+int64(k)*1e6, start+int64(k)*1e6+2_345_678
+		t.Instrument, t.ExchangeTime, t.ReceiveTime = i, start+int64(k)*1e6, start+int64(k)*1e6+2_345_678+int64(k)*0x85EBCA6B%1_000_003
 		t.Seq, t.ID, t.Conn, t.Epoch = market.Int(int64(4_000_000_000+k)), market.NumID(int64(4_000_000_000+k)), 3, 12
-		t.Price, t.Amount = market.NewDecimal(6_183_763_000_000+int64(k%1000)*1_000_000, 8), market.NewDecimal(1_250_000+int64(k%77), 8)
+		t.Price, t.Amount = market.NewDecimal(6_183_763_000_000+int64(k%1000)*1_000_000, 8), market.NewDecimal(1_250_000+int64(k)*0x9E3779B1%1_000_003_000, 8)
 		t.Side = market.Side(1 + k%2)
 		market.Stamp(t)
 	}

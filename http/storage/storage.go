@@ -77,8 +77,13 @@ type Options struct {
 	Recorders Recorders
 	// Catalogue resolves symbols.
 	Catalogue facade.Catalogue
+	// Files makes Parquet of records; nil answers that with 501.
+	Files Files
 	// Now stamps POSTed records and answers; nil is time.Now.
 	Now func() time.Time
+	// Patience is how long the store may look for the next rows of an answer; 0 is a
+	// minute.
+	Patience time.Duration
 }
 
 // service is the façade. Its only state are counters of what it was asked.
@@ -109,6 +114,9 @@ func Register(s *chassis.Server, o Options) error {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Patience <= 0 {
+		o.Patience = patience
 	}
 	f := &service{Options: o, batches: sync.Pool{New: func() any { return new(market.Batch) }}}
 	f.addChecks(s.Health())
@@ -191,7 +199,7 @@ func (f *service) hasHot(ctx context.Context, kind market.Kind, id market.Stream
 	defer release(ctx, rows)
 	b := f.batch()
 	defer f.recycle(b)
-	n, err := next(ctx, rows, b)
+	n, err := f.next(ctx, rows, b)
 	return n > 0, err
 }
 

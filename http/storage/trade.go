@@ -135,7 +135,7 @@ type askedTrades struct {
 
 // giveTrades answers with a list of trades.
 func (f *service) giveTrades(w http.ResponseWriter, r *http.Request, l askedTrades) error {
-	ctx := r.Context()
+	ctx := watched(r.Context())
 	i, _, err := f.find(ctx, l.asked, market.KindTrade)
 	if err != nil {
 		return err
@@ -156,5 +156,6 @@ func (f *service) giveTrades(w http.ResponseWriter, r *http.Request, l askedTrad
 	if err != nil {
 		return err
 	}
+	watchOf(ctx).tell(s, s.Rows())
 	return l.end(s, scope, view.Cursor())
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 
 	"github.com/marketprism/marketprism/cluster"
@@ -12,6 +13,7 @@ import (
 	"github.com/marketprism/marketprism/http/monitoring"
 	"github.com/marketprism/marketprism/http/storage"
 	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence/part"
 )
 
 // about describes the services in their documentation.
@@ -70,7 +72,16 @@ func (a *App) actorsCheck(context.Context) chassis.CheckResult {
 }
 
 func (a *App) registerStorage(s *chassis.Server) error {
-	return storage.Register(s, storage.Options{Branch: a.store, Recorders: a.recorders, Catalogue: newCatalogue(a)})
+	schemas, err := part.NewSchemas()
+	if err != nil {
+		return err
+	}
+	return storage.Register(s, storage.Options{
+		Branch: a.store, Recorders: a.recorders, Catalogue: newCatalogue(a),
+		Files: func(w io.Writer, kind market.Kind, fields []string) (storage.FileWriter, error) {
+			return part.NewExport(w, schemas[kind], fields)
+		},
+	})
 }
 
 // catalogue is what the exchanges list: the collector's tables where it runs,
