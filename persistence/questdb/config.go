@@ -29,9 +29,9 @@ type Config struct {
 	RequestRows int `yaml:"request_rows" doc:"Most rows in one request."`
 	// RequestTimeout bounds one request.
 	RequestTimeout time.Duration `yaml:"request_timeout" doc:"Bounds one request to the server."`
-	// VisibleWithin is how long rows that were sent may stay invisible before that
-	// is a failure.
-	VisibleWithin time.Duration `yaml:"visible_within" doc:"How long rows may stay invisible after the server has taken them before that counts as a failure; queries answer from memory meanwhile."`
+	// VisibleWithin is how long the server may show nothing more of what it has taken
+	// before that is a failure.
+	VisibleWithin time.Duration `yaml:"visible_within" doc:"How long the server may show nothing more of the rows that it has taken before that counts as a failure; queries answer from memory meanwhile."`
 	// Trail is how long the saved journal position stays behind what was sent: the
 	// server answers before its disk has the rows.
 	Trail time.Duration `yaml:"trail" doc:"How far the saved journal position stays behind what was sent, because the server answers before its disk has the rows."`
