@@ -105,7 +105,7 @@ type extentKey struct {
 }
 
 func (e *Engine) oldest(ctx context.Context, kind market.Kind, shard int, journal string, before time.Time) (*unit, error) {
-	taken, err := e.settled(ctx, kind)
+	taken, err := e.settled(ctx, kind.Table())
 	if err != nil {
 		return nil, err
 	}
@@ -134,21 +134,21 @@ func (e *Engine) oldest(ctx context.Context, kind market.Kind, shard int, journa
 // settled waits until the server shows all that it has taken of a table, and returns
 // the number of its transactions. After a crash of the machine it applies again what
 // had been shown before.
-func (e *Engine) settled(ctx context.Context, kind market.Kind) (int64, error) {
+func (e *Engine) settled(ctx context.Context, table string) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.VisibleWithin)
 	defer cancel()
-	s, err := e.wal(ctx, kind.Table())
+	s, err := e.wal(ctx, table)
 	taken := s.Taken
 	for pause := firstLook; err == nil && s.Shown < taken; pause = min(2*pause, lastLook) {
 		if s.Suspended {
-			return 0, fmt.Errorf("%w: table %s is suspended: %s", errInvisible, kind.Table(), s.reason())
+			return 0, fmt.Errorf("%w: table %s is suspended: %s", errInvisible, table, s.reason())
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
-			s, err = e.wal(ctx, kind.Table())
+			s, err = e.wal(ctx, table)
 		case <-ctx.Done():
-			err = fmt.Errorf("%w: table %s shows transaction %d of %d: %w", errInvisible, kind.Table(), s.Shown, taken, ctx.Err())
+			err = fmt.Errorf("%w: table %s shows transaction %d of %d: %w", errInvisible, table, s.Shown, taken, ctx.Err())
 		}
 		timer.Stop()
 	}
@@ -279,7 +279,7 @@ func (u *unit) Confirm(ctx context.Context) error {
 	for _, s := range u.sources {
 		read += s.read
 	}
-	taken, err := e.settled(ctx, u.kind)
+	taken, err := e.settled(ctx, u.kind.Table())
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
 )
 
 // arrivalTable keeps when the rows up to a sequence of a journal had arrived: one row
@@ -137,6 +138,9 @@ func (e *Engine) arrivalOf(journal string, seq uint64) time.Time {
 
 // loadArrivals reads what was noted before the program started.
 func (e *Engine) loadArrivals(ctx context.Context) error {
+	if _, err := e.settled(ctx, arrivalTable); err != nil {
+		e.log.Warn("rows may be taken for younger than they are: the server does not show all that was noted of their arrival", zap.Error(err))
+	}
 	rows, err := e.admin.Query(ctx, "SELECT ts, journal, seq FROM "+arrivalTable+" ORDER BY ts")
 	if err != nil {
 		return err

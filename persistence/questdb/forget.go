@@ -164,7 +164,7 @@ func (e *Engine) drop(ctx context.Context, kind market.Kind, hours []time.Time, 
 	w := e.writers[kind]
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, err := e.settled(ctx, kind); err != nil {
+	if _, err := e.settled(ctx, kind.Table()); err != nil {
 		return 0, err
 	}
 	if hours, err = e.idle(ctx, kind, hours, gone); err != nil || len(hours) == 0 {
@@ -184,6 +184,6 @@ func (e *Engine) drop(ctx context.Context, kind market.Kind, hours []time.Time, 
 	if _, err := e.admin.Exec(ctx, "ALTER TABLE "+kind.Table()+" DROP PARTITION LIST "+strings.Join(names, ", ")); err != nil {
 		return 0, fmt.Errorf("removing %d partitions of %s: %w", len(names), kind.Table(), e.away(err))
 	}
-	_, err = e.settled(ctx, kind)
+	_, err = e.settled(ctx, kind.Table())
 	return rows, err
 }
