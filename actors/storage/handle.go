@@ -28,7 +28,8 @@ type Options struct {
 	Journal func(ctx context.Context) (*journal.Journal, error)
 	// Shards is the journal's number of shards.
 	Shards int
-	// Dir is where files of an adoption stand; "" is the working directory.
+	// Dir is where files of an adoption stand, and the operations are noted; "" is the
+	// working directory, and notes no operations.
 	Dir string
 	// ReaderID is this store's name in the journal's registry, the same at every
 	// start: 1 to 64 letters, digits, - and _.
@@ -83,6 +84,7 @@ func New(o Options) (*Handle, error) {
 		return nil, fmt.Errorf("storage of %d shards, allowed 1 to %d", o.Shards, journal.MaxShards)
 	}
 	h := &Handle{options: o, lifecycle: &upkeep{}, leases: make(chan struct{}, o.Config.MaxLeases)}
+	h.operations.load(o.Dir)
 	for k := range o.Shards {
 		h.shards = append(h.shards, newProgress(k))
 	}

@@ -61,6 +61,7 @@ func (l *lifecycle) Receive(c *supervise.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		l.h.operations.interrupt() // of an incarnation before
+		l.resume(c)
 		l.h.lifecycleAt.Store(&ref{c.System(), c.Self()})
 		l.maintain(c)
 		c.Every(l.h.options.Config.MaintainInterval, maintainDue{})
@@ -198,7 +199,8 @@ func (l *lifecycle) next(c *supervise.Context) {
 		}()
 		err = l.h.run(ctx, o)
 		over = true
-		o.finish(err)
+		o.finish(err, l.h.operations.save)
+		l.h.operations.save() // if this ends the process, the next one counts it
 		l.h.metrics.operation(o.get())
 		now := o.get()
 		if now.Job == JobArchive {
@@ -221,6 +223,20 @@ func (l *lifecycle) next(c *supervise.Context) {
 func (l *lifecycle) over(c *supervise.Context, failed bool) {
 	// What failed of the schedule is tried again soon.
 	if w := l.current.work; failed && w.scheduled && w.job == JobArchive && l.h.Policy().interval() > 3*firstRun {
+// resume takes up again what a process before has left undone.
+func (l *lifecycle) resume(c *supervise.Context) {
+	for _, o := range l.h.operations.resume() {
+		if l.h.options.Tiers == nil {
+			o.finish(ErrNoTiers)
+			continue
+		}
+		now := o.get()
+		c.Log().Info("an operation that a process before left undone goes on", zap.String("job", string(now.Job)), zap.String("operation", now.ID), zap.Int("resumed", now.Resumed))
+		l.queue = append(l.queue, o)
+	}
+	l.next(c)
+}
+
 		c.After(firstRun, operationAgain{w})
 	}
 	l.current = nil

@@ -35,8 +35,9 @@ const (
 	OperationRunning   = "running"
 	OperationSucceeded = "succeeded"
 	OperationFailed    = "failed"
-	// OperationInterrupted was ended by the end of the process; the next one of its
-	// sort goes on from there.
+	// OperationInterrupted was ended by the end of the process. The next process takes
+	// up again what somebody has asked for, under the same id, and it is queued again;
+	// what was scheduled, the next one of its sort goes on with.
 	OperationInterrupted = "interrupted"
 )
 
@@ -69,6 +70,8 @@ type Operation struct {
 	// Problem is why it failed.
 	Problem string `json:"problem,omitempty"`
 	// Err is the error behind Problem.
+	// Resumed counts the processes that took it up again.
+	Resumed int `json:"resumed,omitempty"`
 	Err error `json:"-"`
 }
 
@@ -104,6 +107,9 @@ type operation struct {
 
 	mu  sync.Mutex
 	now Operation
+	// left: a process before has left it, and it waits to be taken up again; guarded
+	// by operations.mu.
+	left bool
 }
 
 func (o *operation) get() Operation {
@@ -130,12 +136,24 @@ func (o *operation) progress(r persistence.ArchiveReport) {
 	})
 }
 
-// finish ends it; an operation ends once.
-func (o *operation) finish(err error) {
+// finish ends it; an operation ends once. It is noted before those who wait for it
+// are told.
+func (o *operation) finish(err error, note ...func()) {
+	if !o.settle(err) {
+		return
+	}
+	for _, n := range note {
+		n()
+	}
+	close(o.done)
+}
+
+// settle says how it ended; false when it had ended before.
+func (o *operation) settle(err error) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.now.Over() {
-		return
+		return false
 	}
 	o.now.State, o.now.Finished = OperationSucceeded, time.Now().UTC()
 	if o.now.ByTable == nil {
@@ -144,20 +162,29 @@ func (o *operation) finish(err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, context.Canceled), errors.Is(err, persistence.ErrClosed):
-		o.now.State, o.now.Problem, o.now.Err = OperationInterrupted, "the service was stopped; the next operation goes on from there", err
+		o.now.State, o.now.Err = OperationInterrupted, err
+		o.now.Problem = "the service was stopped; once it runs again, the operation goes on"
+		if o.now.Scheduled {
+			o.now.Problem = "the service was stopped; the next operation goes on from there"
+		}
 	default:
 		o.now.State, o.now.Problem, o.now.Err = OperationFailed, err.Error(), err
 	}
-	close(o.done)
+	return true
 }
 
 // operationsKept is how many operations that are over can be asked about.
 const operationsKept = 200
 
-// operations are those that can be asked about. They outlive the actor.
+// operations are those that can be asked about. They outlive the actor, and the last
+// of them the process: see ledger.go.
 type operations struct {
-	mu  sync.Mutex
-	all []*operation // oldest first
+	file   string // "" notes nothing
+	saving sync.Mutex
+
+	mu    sync.Mutex
+	all   []*operation // oldest first
+	fault error        // why the file is not up to date
 }
 
 func (s *operations) add(w work) (*operation, error) {
@@ -211,11 +238,13 @@ func (s *operations) interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.all {
-		o.finish(context.Canceled)
+		if !o.left {
+			o.finish(context.Canceled)
+		}
 	}
 }
 
-// ErrNoOperation: there is none of that id. Those of a process end with it.
+// ErrNoOperation: there is none of that id. The last 200 are known.
 var ErrNoOperation = errors.New("no such operation")
 
 // ErrNoTiers: this node has no cold store.
@@ -244,6 +273,9 @@ func (h *Handle) begin(ctx context.Context, w work) (Operation, bool, error) {
 	return b.now, b.joined, err
 }
 
+	if err == nil && !b.joined { // who is told of it finds it after a crash too
+		h.operations.save()
+	}
 // Operation is how an operation is; ErrNoOperation.
 func (h *Handle) Operation(id string) (Operation, error) {
 	o := h.operations.find(id)
@@ -268,5 +300,6 @@ func (h *Handle) Await(ctx context.Context, id string) (Operation, error) {
 	}
 }
 
-// Operations lists the operations of this process, newest first.
+// Operations lists the last operations, of this process and of those before, newest
+// first.
 func (h *Handle) Operations() []Operation { return h.operations.list() }

@@ -210,6 +210,9 @@ func (h *Handle) Health() (failures, warnings []error) {
 	warnings = append(warnings, h.options.Engine.Ailments()...)
 	f, w := h.lifecycle.health()
 	failures, warnings = append(failures, f...), append(warnings, w...)
+	if err := h.operations.health(); err != nil {
+		warnings = append(warnings, err)
+	}
 	f, w = h.tiersHealth()
 	return append(failures, f...), append(warnings, w...)
 }
