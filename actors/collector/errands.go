@@ -39,6 +39,25 @@ type fetched struct {
 	err    error // given up
 }
 
+// bookAsked: the exchange is being asked for a book, or, after a call that failed,
+// will be again later.
+type bookAsked struct {
+	errand *errand
+	now    bool
+}
+
+// maxUnasked is how many changes a book keeps whose snapshot waits for its turn,
+// which takes minutes where thousands do. The snapshot will be newer than any of them:
+// they are kept so that one that comes late may still find its place.
+const maxUnasked = 64
+
+// bookAsked makes the stream keep what comes from now on, or keep little again.
+func (s *streamActor) bookAsked(m bookAsked) {
+	if m.errand.born == s.born && m.errand == s.errands.book && s.phase == stepping {
+		s.stream.SnapshotAsked(m.now)
+	}
+}
+
 // restBack: the rest actor has restarted and knows of no errand.
 type restBack struct{}
 

@@ -28,6 +28,7 @@ type exchange struct {
 	clients map[*client]bool
 	made    int  // connections
 	broken  bool // REST answers 503
+	noBooks bool // REST answers 503 when asked for a book
 	deaf    bool // WebSocket handshakes are refused
 	asked   []string
 	inBand  bool // books come with their snapshots on the channel
@@ -95,7 +96,7 @@ func (x *exchange) rest(answer func(*http.Request) any) http.HandlerFunc {
 		defer x.mu.Unlock()
 		defer x.poke()
 		x.asked = append(x.asked, r.URL.Path)
-		if x.broken {
+		if x.broken || x.noBooks && r.URL.Path == "/api/v3/depth" {
 			http.Error(w, "down", http.StatusServiceUnavailable)
 			return
 		}

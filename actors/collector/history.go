@@ -9,11 +9,13 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 )
 
-// bucketLength is the resolution of coverage, bucketsKept how far it reaches
-// back: a week.
+// Coverage is kept by the quarter of an hour for a day, and by the hour for a week:
+// thousands of streams remember theirs.
 const (
 	bucketLength = 15 * time.Minute
-	bucketsKept  = 7 * 24 * 4
+	bucketsKept  = 24 * 4
+	hourLength   = time.Hour
+	hoursKept    = 7 * 24
 )
 
 // history is what a stream remembers of itself for questions: the newest trades,
@@ -23,13 +25,15 @@ type history struct {
 	trades  tape
 	gaps    ring[market.Gap]
 	buckets tape
+	hours   tape
 	now     bucket // begun
+	hour    bucket // begun: the whole quarters of it
 	ticked  int64  // last beat, Unix ns
 
 	begun atomic.Int64 // when the first stored record was received, Unix ns; 0 unknown
 }
 
-// bucket is a quarter of an hour of the clock.
+// bucket is a quarter of an hour of the clock, or an hour.
 type bucket struct {
 	start int64 // Unix ns
 	// seen is how long the stream existed in it, live how long it was live; ns.
@@ -42,6 +46,7 @@ func newHistory(c Config) *history {
 	return &history{
 		trades: tape{limit: c.RecentTrades}, gaps: ring[market.Gap]{limit: c.RecentGaps},
 		buckets: tape{limit: bucketsKept - 1}, // and the one begun
+		hours:   tape{limit: hoursKept - 1},
 	}
 }
 
@@ -78,10 +83,7 @@ func (h *history) beat(now int64, live bool, records, verified, gaps int64) {
 	h.ticked = now
 	start := now - now%int64(bucketLength)
 	if h.now.start != start {
-		if h.now.start != 0 {
-			row := packBucket(&h.now)
-			h.buckets.push(&row, nil)
-		}
+		h.turn()
 		h.now = bucket{start: start}
 	}
 	b := &h.now
@@ -94,6 +96,24 @@ func (h *history) beat(now int64, live bool, records, verified, gaps int64) {
 	b.gaps += gaps
 }
 
+// turn keeps the quarter that is over, and the hour when another begins.
+func (h *history) turn() {
+	if h.now.start == 0 {
+		return
+	}
+	row := packBucket(&h.now)
+	h.buckets.push(&row, nil)
+	start := h.now.start - h.now.start%int64(hourLength)
+	if h.hour.start != start {
+		if h.hour.start != 0 {
+			row := packBucket(&h.hour)
+			h.hours.push(&row, nil)
+		}
+		h.hour = bucket{start: start}
+	}
+	h.hour.add(h.now)
+}
+
 // newest are the trades that are remembered, oldest first, as those of i.
 func (h *history) newest(i *market.Instrument) []market.Trade {
 	h.mu.Lock()
@@ -103,14 +123,16 @@ func (h *history) newest(i *market.Instrument) []market.Trade {
 	return trades
 }
 
-func (h *history) read() (gaps []market.Gap, buckets []bucket) {
+// read gives the ledger, and coverage in order of time: whole hours, then quarters.
+func (h *history) read() (gaps []market.Gap, hours, quarters []bucket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.buckets.each(func(row *tapeRow, _ []byte) { buckets = append(buckets, unpackBucket(row)) })
+	h.hours.each(func(row *tapeRow, _ []byte) { hours = append(hours, unpackBucket(row)) })
+	h.buckets.each(func(row *tapeRow, _ []byte) { quarters = append(quarters, unpackBucket(row)) })
 	if h.now.start != 0 {
-		buckets = append(buckets, h.now)
+		quarters = append(quarters, h.now)
 	}
-	return h.gaps.all(), buckets
+	return h.gaps.all(), hours, quarters
 }
 
 // ring keeps the last items, up to limit.

@@ -3,6 +3,7 @@ package collector
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/catalogue"
 	"github.com/marketprism/marketprism/internal/stream"
 )
@@ -17,6 +18,7 @@ type metrics struct {
 	up, last, messages, published, gaps, resyncs, duplicates, checksums, refused, unrecorded catalogue.Reading
 	clock, budget                                                                            catalogue.Reading
 	reconnects, bytes, parseErrors, unrouted, sessions, builtin                              catalogue.Reading
+	silences, silent, remedies                                                               catalogue.Reading
 }
 
 func newMetrics(c *Collector, r prometheus.Registerer) (*metrics, error) {
@@ -41,6 +43,9 @@ func newMetrics(c *Collector, r prometheus.Registerer) (*metrics, error) {
 		unrouted:    catalogue.NewReading(catalogue.StreamUnrouted),
 		sessions:    catalogue.NewReading(catalogue.StreamSessions),
 		builtin:     catalogue.NewReading(catalogue.StreamBuiltin),
+		silences:    catalogue.NewReading(catalogue.StreamSilences),
+		silent:      catalogue.NewReading(catalogue.StreamSilent),
+		remedies:    catalogue.NewReading(catalogue.StreamRemedies),
 		clock:       catalogue.NewReading(catalogue.StreamClockOffset),
 		budget:      catalogue.NewReading(catalogue.StreamRateLimit),
 	}
@@ -72,6 +77,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	catalogue.Describe(ch,
 		m.up, m.last, m.messages, m.published, m.gaps, m.resyncs, m.duplicates, m.checksums, m.refused, m.unrecorded,
 		m.reconnects, m.bytes, m.parseErrors, m.unrouted, m.sessions, m.builtin, m.clock, m.budget,
+		m.silences, m.silent, m.remedies,
 	)
 }
 
@@ -155,12 +161,12 @@ func (m *metrics) emit(ch chan<- prometheus.Metric, r row, labels ...string) {
 }
 
 func (m *metrics) emitVenue(ch chan<- prometheus.Metric, v *venue) {
-	lost, bytes, malformed := float64(v.gone.lost.Load()), float64(v.gone.bytes.Load()), float64(v.gone.malformed.Load())
-	var live, builtin float64
+	lost, met := v.gone.read()
+	var live, builtin, silent float64
 	for _, s := range v.sockets() {
-		lost += float64(s.disconnects.Load())
-		b, bad := s.traffic()
-		bytes, malformed = bytes+float64(b), malformed+float64(bad)
+		lost += s.disconnects.Load()
+		met.add(s.traffic())
+		silent += float64(len(s.status().Silent))
 		if s.live() {
 			live++
 		}
@@ -169,9 +175,14 @@ func (m *metrics) emitVenue(ch chan<- prometheus.Metric, v *venue) {
 		builtin = 1
 	}
 	labels := []string{v.exchange, v.market.String()}
-	m.reconnects.Send(ch, lost, labels...)
-	m.bytes.Send(ch, bytes, labels...)
-	m.parseErrors.Send(ch, malformed, labels...)
+	m.reconnects.Send(ch, float64(lost), labels...)
+	m.bytes.Send(ch, float64(met.bytes), labels...)
+	m.parseErrors.Send(ch, float64(met.malformed), labels...)
+	m.silences.Send(ch, float64(met.silences), labels...)
+	m.silent.Send(ch, silent, labels...)
+	for r, n := range met.remedies {
+		m.remedies.Send(ch, float64(n), v.exchange, v.market.String(), connectors.Remedy(r).String())
+	}
 	m.unrouted.Send(ch, float64(v.unrouted.Load()), labels...)
 	m.sessions.Send(ch, live, labels...)
 	m.builtin.Send(ch, builtin, labels...)

@@ -91,6 +91,47 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
+// A week of coverage is a week of hours, the last day of it by quarters: nothing is
+// counted twice, and nothing left out.
+func TestCoverageOfAWeek(t *testing.T) {
+	h := newHistory(DefaultConfig())
+	start := time.Date(2026, 11, 1, 9, 30, 0, 0, time.UTC).UnixNano()
+	const quarters = 9*24*4 + 3
+	for k := range int64(quarters) {
+		h.beat(start+k*int64(bucketLength), k%4 != 0, 100, 50, 1)
+	}
+	r := &route{history: h}
+	r.figures.Store(&figures{})
+	q := r.quality(0)
+	end := start + quarters*int64(bucketLength)
+	next := q.From
+	records := int64(0)
+	for _, b := range q.Buckets {
+		if b.Start != next {
+			t.Fatalf("a bucket begins at %v, want %v", time.Unix(0, b.Start).UTC(), time.Unix(0, next).UTC())
+		}
+		next, records = b.Start+int64(b.Length), records+b.Records
+		if want := int64(b.Length/bucketLength) * 100; b.Records != want || b.Gaps != want/100 || b.Verified != 50 {
+			t.Errorf("%+v, want %d records", b, want)
+		}
+	}
+	if next != end {
+		t.Errorf("buckets end at %v, want %v", time.Unix(0, next).UTC(), time.Unix(0, end).UTC())
+	}
+	if span := time.Duration(end - q.From); span < 7*24*time.Hour-time.Hour || span > 8*24*time.Hour+12*time.Hour {
+		t.Errorf("coverage reaches back %v", span)
+	}
+	if q.Coverage < 74.5 || q.Coverage > 75.5 || q.Verified != 50 || records*int64(bucketLength) != 100*(end-q.From) {
+		t.Errorf("coverage %v, verified %v, %d records in %v", q.Coverage, q.Verified, records, time.Duration(end-q.From))
+	}
+	days := r.quality(24 * time.Hour).Buckets
+	for i, d := range days {
+		if d.Length != 24*time.Hour || i > 0 && d.Start <= days[i-1].Start && d.Length == days[i-1].Length && d.Start < days[i-1].Start {
+			t.Errorf("day %d: %+v", i, d)
+		}
+	}
+}
+
 func TestRingKeepsTheNewest(t *testing.T) {
 	r := ring[int]{limit: 3}
 	for i := range 8 {

@@ -54,8 +54,8 @@ type QualityBucket struct {
 }
 
 // Quality tells of one stream. bucket is the resolution, at least 15 minutes and
-// rounded down to a multiple of that; 0 is 15 minutes. Errors as
-// [Collector.OrderBook], [ErrNoBook] excepted.
+// rounded down to a multiple of that; 0 is 15 minutes. What is more than a day old is
+// known by the hour alone. Errors as [Collector.OrderBook], [ErrNoBook] excepted.
 func (c *Collector) Quality(_ context.Context, exchange, marketWord, symbol string, bucket time.Duration) (Quality, error) {
 	r, err := c.route(exchange, marketWord, symbol)
 	if err != nil {
@@ -82,7 +82,8 @@ func (c *Collector) AllQuality(context.Context) []Quality {
 
 func (r *route) quality(width time.Duration) Quality {
 	f := r.figures.Load()
-	gaps, buckets := r.history.read()
+	gaps, hours, quarters := r.history.read()
+	hours, quarters = splice(hours, quarters)
 	slices.Reverse(gaps)
 	q := Quality{
 		Instrument: r.instrument, Live: f.live, Gaps: gaps, Coverage: -1, Verified: -1,
@@ -102,15 +103,27 @@ func (r *route) quality(width time.Duration) Quality {
 		})
 	}
 	var sum bucket
-	for _, b := range buckets {
+	for _, b := range slices.Concat(hours, quarters) {
+		if q.From == 0 {
+			q.From = b.start
+		}
 		sum.add(b)
 	}
-	if len(buckets) > 0 {
-		q.From = buckets[0].start
-	}
 	q.Coverage, q.Verified = percent(sum.live, sum.seen), percent(sum.verified, sum.records)
-	q.Buckets = merge(buckets, width)
+	q.Buckets = append(merge(hours, width, hourLength), merge(quarters, width, bucketLength)...)
 	return q
+}
+
+// splice leaves of the hours those before the quarters, and of the quarters those
+// after the hours.
+func splice(hours, quarters []bucket) (before, after []bucket) {
+	if len(hours) == 0 || len(quarters) == 0 || hours[0].start >= quarters[0].start-quarters[0].start%int64(hourLength) {
+		return nil, quarters // there is nothing before
+	}
+	whole := quarters[0].start + int64(hourLength) - 1
+	whole -= whole % int64(hourLength) // the first hour of which no quarter is missing
+	hours = slices.DeleteFunc(hours, func(b bucket) bool { return b.start >= whole })
+	return hours, slices.DeleteFunc(quarters, func(b bucket) bool { return b.start < whole })
 }
 
 func (b *bucket) add(o bucket) {
@@ -128,9 +141,9 @@ func percent(part, whole int64) float64 {
 	return 100 * float64(part) / float64(whole)
 }
 
-// merge puts buckets together into wider ones.
-func merge(buckets []bucket, width time.Duration) []QualityBucket {
-	width = max(bucketLength, width-width%bucketLength)
+// merge puts buckets of a length together into wider ones.
+func merge(buckets []bucket, width, length time.Duration) []QualityBucket {
+	width = max(length, width-width%length)
 	var sums []bucket
 	for _, b := range buckets {
 		start := b.start - b.start%int64(width)

@@ -17,8 +17,8 @@ import (
 // Streams and sessions that stay are not touched.
 //
 // What changes at once: whether an exchange or a market is enabled, its symbols,
-// data types and top; and all settings of a market that was or becomes disabled.
-// Every other setting of a market that stays enabled needs a restart, and the
+// data types and top, how much REST weight and how many connection attempts it may
+// cost; and all settings of a market that was or becomes disabled. Every other setting of a market that stays enabled needs a restart, and the
 // collector goes on with the old one; disabling and enabling the market does it
 // too. Paths are those of the configuration: "exchanges.binance.markets.spot.depth".
 //
@@ -124,6 +124,9 @@ func (v *venue) reconfigure(exchange bool, cfg connectors.MarketConfig) (reconfi
 	if stays { // what needs a restart stays as it is
 		r.settings.market = old.market
 		r.settings.market.Symbols, r.settings.market.DataTypes, r.settings.market.Top = cfg.Symbols, cfg.DataTypes, cfg.Top
+		if err := r.limit(old.market.RateLimits, cfg.RateLimits); err != nil {
+			return r, err
+		}
 	}
 	w, err := v.wishOf(next.enabled(), cfg)
 	if err != nil {
@@ -140,9 +143,29 @@ func (v *venue) reconfigure(exchange bool, cfg connectors.MarketConfig) (reconfi
 	return r, nil
 }
 
+// limit takes those rate limits up that can change at once. How many frames a
+// connection may send and how many subscriptions it has are what it was made with.
+func (r *reconfiguration) limit(old, next connectors.RateLimits) error {
+	had := old
+	old.RESTWeightPerMinute, old.WSConnectsPer5Minutes = next.RESTWeightPerMinute, next.WSConnectsPer5Minutes
+	if old == had {
+		return nil
+	}
+	v := r.venue
+	r.settings.market.RateLimits = old
+	table, err := v.of.Venue(v.market, r.settings.market) // the exchange says what it allows
+	if err != nil {
+		return fmt.Errorf("%s: %w", v.name, err)
+	}
+	r.message.limits = &table.Limits
+	return nil
+}
+
 // atOnce reports whether a setting of an enabled market changes at once.
 func atOnce(key string) bool {
-	return slices.Contains([]string{"enabled", "symbols", "data_types", "top"}, key)
+	return slices.Contains([]string{
+		"enabled", "symbols", "data_types", "top", "rate_limits.rest_weight_per_minute", "rate_limits.ws_connects_per_5_minutes",
+	}, key)
 }
 
 // differences lists the keys, in the configuration's words, by which two values

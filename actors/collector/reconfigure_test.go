@@ -207,3 +207,40 @@ func TestAddedDataTypesAreResumed(t *testing.T) {
 	}
 	w.sameBook("BTCUSDT")
 }
+
+// Two of the rate limits change while everything runs; the other two, and what the
+// exchange does not allow, do not.
+func TestReconfigureRateLimits(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.ready("BTCUSDT")
+	before := w.with(func(*connectors.MarketConfig) {})[0].Config.Markets["spot"].RateLimits.RESTWeightPerMinute
+	const path = "exchanges.binance.markets.spot.rate_limits."
+	taken, restart := w.reconfigure(func(m *connectors.MarketConfig) {
+		m.RateLimits.RESTWeightPerMinute /= 2
+		m.RateLimits.WSConnectsPer5Minutes = 100
+		m.RateLimits.StreamsPerConnection = 7
+		m.RateLimits.WSMessagesPerSecond = 1
+	})
+	if want := []string{path + "rest_weight_per_minute", path + "ws_connects_per_5_minutes"}; !slices.Equal(taken, want) {
+		t.Errorf("taken %v, want %v", taken, want)
+	}
+	if want := []string{path + "streams_per_connection", path + "ws_messages_per_second"}; !slices.Equal(restart, want) {
+		t.Errorf("needing a restart %v, want %v", restart, want)
+	}
+	w.await(t, "the new budget", func() bool {
+		if w.stats().RESTWeight == before/2 {
+			return true
+		}
+		w.exchange.trade("BTCUSDT", false) // what it causes sets off the next look
+		return false
+	})
+	if _, _, err := w.collector.Reconfigure(t.Context(), w.with(func(m *connectors.MarketConfig) {
+		m.RateLimits.RESTWeightPerMinute = 1 << 30
+	})); err == nil {
+		t.Error("a budget beyond the exchange's own is taken")
+	}
+	if got, want := w.stats().RESTWeight, before/2; got != want {
+		t.Errorf("a weight of %d a minute is in force after settings that are wrong, want %d", got, want)
+	}
+}

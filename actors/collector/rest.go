@@ -247,6 +247,9 @@ func (r *rest) again(e *errand, err error) bool {
 		return false
 	}
 	r.venue.retries.Add(1)
+	if e.kind == connectors.NeedSnapshot {
+		e.route.answer(bookAsked{e, false})
+	}
 	if e.tries == 0 {
 		r.c.Log().Warn("the exchange's REST interface fails, trying again", zap.String("for", e.kind.String()),
 			zap.String("symbol", e.route.instrument.Symbol), zap.Error(err))
@@ -371,6 +374,7 @@ func (v *venue) fetchRanking(ctx context.Context, listed []*market.Instrument) (
 }
 
 func (v *venue) fetchBook(ctx context.Context, e *errand) errandDone {
+	e.route.answer(bookAsked{e, true})
 	b := new(market.Batch)
 	err := v.fetch(ctx, connectors.Need{Kind: connectors.NeedSnapshot, Instrument: e.route.instrument}, b)
 	return errandDone{errand: e, batch: b, done: err == nil, err: err}

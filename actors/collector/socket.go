@@ -36,7 +36,7 @@ type socket struct {
 	conn    int64
 	since   time.Time
 	fault   string
-	before  struct{ bytes, malformed uint64 } // of earlier incarnations
+	before  traffic // of earlier incarnations
 
 	connects, disconnects, refused atomic.Uint64
 }
@@ -77,9 +77,7 @@ func (s *socket) begin() (*connectors.Session, error) {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
 	if s.session != nil {
-		st := s.session.Stats()
-		s.before.bytes += st.Bytes
-		s.before.malformed += st.Malformed
+		s.before.add(trafficOf(s.session))
 	}
 	s.session, s.denied = session, nil
 	return session, nil
@@ -149,12 +147,13 @@ func (s *socket) resubscribe(sub connectors.Subscription) {
 // clear unsubscribes everything: the session is about to go.
 func (s *socket) clear() { s.unsubscribe(s.subscriptions()) }
 
-// fits reports whether the session can take all of a connection's subscriptions.
+// fits reports whether the session can take all of a connection's subscriptions: the
+// exchange's own plan puts them on one connection with those that it has. What counts
+// towards its limits (topics that several share, books) is the exchange's business.
 func (s *socket) fits(c connectors.Connection) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit := s.venue.table().Limits.StreamsPerConnection
-	if s.url != c.URL || s.group != c.Group || limit > 0 && len(s.subs)+len(c.Subs) > limit {
+	if s.url != c.URL || s.group != c.Group || len(s.venue.table().Wire.Plan(slices.Concat(s.subs, c.Subs))) != 1 {
 		return false
 	}
 	for _, sub := range c.Subs {
@@ -260,6 +259,8 @@ func (s *socket) Report(e connectors.Event) {
 		}
 	case connectors.Silent:
 		s.tellInterruption(e.Subs, market.CauseSilence, e.Time)
+	case connectors.Heard:
+		s.tellArrival(e.Subs)
 	case connectors.Malformed:
 		s.tellInterruption(subs, market.CauseMalformed, e.Time)
 	}
@@ -311,6 +312,12 @@ func (s *socket) status() SessionStatus {
 	out := SessionStatus{
 		Name: s.name, URL: s.url, State: s.state.String(), Connection: s.conn, Subscriptions: len(s.subs),
 		Connects: s.connects.Load(), Disconnects: s.disconnects.Load(), Refused: s.refused.Load(), LastError: s.fault,
+		Silent: []string{},
+	}
+	if s.session != nil {
+		for _, sub := range s.session.Silent() {
+			out.Silent = append(out.Silent, s.venue.table().Channels[sub.Channel].Name+" "+sub.Instrument.Symbol)
+		}
 	}
 	if !s.since.IsZero() {
 		t := s.since.UTC()
@@ -319,17 +326,36 @@ func (s *socket) status() SessionStatus {
 	return out
 }
 
-// traffic is what the socket has received: bytes, and frames that could not be
-// decoded.
-func (s *socket) traffic() (bytes, malformed uint64) {
+// traffic counts what sessions have met: bytes received, frames that could not be
+// decoded, subscriptions that fell silent, and what was done about those.
+type traffic struct {
+	bytes, malformed, silences uint64
+	remedies                   [connectors.NumRemedies]uint64
+}
+
+func trafficOf(k *connectors.Session) traffic {
+	st := k.Stats()
+	return traffic{st.Bytes, st.Malformed, st.Silences, st.Remedies}
+}
+
+func (t *traffic) add(o traffic) {
+	t.bytes += o.bytes
+	t.malformed += o.malformed
+	t.silences += o.silences
+	for i, n := range o.remedies {
+		t.remedies[i] += n
+	}
+}
+
+// traffic is that of the socket, over all incarnations of its session.
+func (s *socket) traffic() traffic {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	bytes, malformed = s.before.bytes, s.before.malformed
+	t := s.before
 	if s.session != nil {
-		st := s.session.Stats()
-		bytes, malformed = bytes+st.Bytes, malformed+st.Malformed
+		t.add(trafficOf(s.session))
 	}
-	return bytes, malformed
+	return t
 }
 
 func (s *socket) live() bool {

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/marketprism/marketprism/actors/collector/live"
@@ -77,10 +78,12 @@ type MarketStats struct {
 	RefusedDeliveries uint64 `json:"refused_deliveries"`
 	Unrouted          uint64 `json:"unrouted_deliveries"`
 	// UnrecordedRecords were refused by the journal.
-	UnrecordedRecords uint64   `json:"unrecorded_records"`
-	RESTRetries       uint64   `json:"rest_retries"`
-	RESTFailures      uint64   `json:"rest_failures"`
-	UnknownSymbols    []string `json:"unknown_symbols"`
+	UnrecordedRecords uint64 `json:"unrecorded_records"`
+	RESTRetries       uint64 `json:"rest_retries"`
+	// RESTWeight is the budget in force, 0 for a market that was never enabled.
+	RESTWeight     int      `json:"rest_weight_per_minute"`
+	RESTFailures   uint64   `json:"rest_failures"`
+	UnknownSymbols []string `json:"unknown_symbols"`
 	// TopSymbols are those collected for their volume, the most traded first.
 	TopSymbols []string `json:"top_symbols"`
 	// Origins counts the streams by why they are there: configured, top, run_time.
@@ -98,7 +101,10 @@ type SessionStatus struct {
 	Connects      uint64     `json:"connects"`
 	Disconnects   uint64     `json:"disconnects"`
 	Refused       uint64     `json:"refused_subscriptions"`
-	LastError     string     `json:"last_error,omitempty"`
+	// Silent are the subscriptions, "trade BTC-USDT", that give nothing while others on
+	// the socket do, although they were asked for again.
+	Silent    []string `json:"silent_subscriptions"`
+	LastError string   `json:"last_error,omitempty"`
 }
 
 // Check is one entry of /health.
@@ -352,6 +358,9 @@ func (v *venue) stats() MarketStats {
 	for _, k := range v.sockets() {
 		s.Sessions = append(s.Sessions, k.status())
 	}
+	if made := v.made.Load(); made != nil {
+		s.RESTWeight = made.client.Limit().N
+	}
 	return s
 }
 
@@ -380,8 +389,12 @@ func (v *venue) check() Check {
 		}
 	}
 	for _, k := range v.sockets() {
-		if k.status().State == connectors.Backoff.String() {
+		st := k.status()
+		if st.State == connectors.Backoff.String() {
 			return Check{Status: "warn", Detail: "not connected"}
+		}
+		if n := len(st.Silent); n > 0 {
+			return Check{Status: "warn", Detail: fmt.Sprintf("silent, though asked for again: %s (%d on %s)", st.Silent[0], n, st.Name)}
 		}
 	}
 	return Check{Status: "pass"}

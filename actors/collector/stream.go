@@ -93,7 +93,7 @@ func newStreamActor(r *route, timings []latencies) *streamActor {
 	c := v.opts.Config
 	s.config = feed.StreamConfig(v.table(), r.instrument, feed.Options{
 		Epoch: v.opts.Epoch, Depth: v.made.Load().cfg.Depth, Refresh: true,
-		BookDepth: c.BookDepth, BookInterval: c.BookInterval, Tops: c.BookTops,
+		BookDepth: c.BookDepth, BookInterval: c.BookInterval, Tops: c.BookTops, MaxUnasked: maxUnasked,
 	})
 	for k, p := range s.config.Proofs {
 		if p == stream.Contiguous || p == stream.Chained {
@@ -145,6 +145,8 @@ func (s *streamActor) handle(message any) {
 		s.widen(m.kinds)
 	case *journalRefusal:
 		s.journalRefused(m)
+	case bookAsked:
+		s.bookAsked(m)
 	case *fetched:
 		s.fetched(m)
 	case renewDue:

@@ -24,10 +24,12 @@ type (
 	loadDue struct{}
 
 	// settings is a new configuration; setup is nil unless the market is being
-	// enabled. The answer, once it is taken, is settingsTaken.
+	// enabled, limits unless those of one that is have changed. The answer, once it is
+	// taken, is settingsTaken.
 	settings struct {
-		wish  *wish
-		setup *setup
+		wish   *wish
+		setup  *setup
+		limits *connectors.Limits
 	}
 	settingsTaken struct{}
 
@@ -227,6 +229,11 @@ func (s *subscriptions) configure(m settings) {
 	if m.setup != nil {
 		v.made.Store(m.setup)
 	}
+	if m.limits != nil {
+		made := v.made.Load()
+		made.client.SetLimit(m.limits.Weight)
+		made.pacer.SetRate(m.limits.Connects)
+	}
 	v.wish.Store(m.wish)
 	s.dirty = true
 	if m.setup != nil || m.wish.top > 0 && had.top != m.wish.top {
@@ -393,10 +400,7 @@ func (s *subscriptions) childDone(m supervise.ChildReply) {
 	}
 	if k, ok := s.closing[m.Name]; ok {
 		delete(s.closing, m.Name)
-		bytes, malformed := k.traffic()
-		s.venue.gone.lost.Add(k.disconnects.Load())
-		s.venue.gone.bytes.Add(bytes)
-		s.venue.gone.malformed.Add(malformed)
+		s.venue.gone.take(k)
 		s.venue.dropSocket(k)
 	}
 }
@@ -463,8 +467,9 @@ func (s *subscriptions) add(want map[connectors.Subscription]bool) {
 		}
 		return a.Channel - b.Channel
 	})
+	there := v.sockets() // what one plan has put on two connections does not fit on one
 	for _, conn := range v.table().Wire.Plan(subs) {
-		if k := s.roomFor(conn); k != nil {
+		if k := s.roomFor(conn, there); k != nil {
 			k.subscribe(conn.Subs)
 			continue
 		}
@@ -476,9 +481,10 @@ func (s *subscriptions) add(want map[connectors.Subscription]bool) {
 	}
 }
 
-// roomFor finds a session that may take all of a connection's subscriptions.
-func (s *subscriptions) roomFor(conn connectors.Connection) *socket {
-	for _, k := range s.venue.sockets() {
+// roomFor finds a session, of those given, that may take all of a connection's
+// subscriptions.
+func (s *subscriptions) roomFor(conn connectors.Connection, among []*socket) *socket {
+	for _, k := range among {
 		if s.closing[k.name] == nil && k.fits(conn) {
 			return k
 		}

@@ -78,7 +78,7 @@ func TestTapeGivesBackBuckets(t *testing.T) {
 	for k := range 3 * int64(bucketsKept) {
 		h.beat((1000+k)*int64(bucketLength), k%3 != 0, 1000+k%17, 1000, k%2)
 	}
-	_, got := h.read()
+	_, _, got := h.read()
 	if len(got) != bucketsKept {
 		t.Fatalf("%d buckets, want %d", len(got), bucketsKept)
 	}
@@ -109,18 +109,18 @@ func TestAllocTape(t *testing.T) {
 	for _, b := range h.trades.blocks {
 		size += cap(b.text)
 	}
-	for k := range int64(2 * bucketsKept) { // two weeks of a busy stream
+	for k := range int64(2 * 4 * hoursKept) { // two weeks of a busy stream
 		h.beat((1000+k)*int64(bucketLength)+k*k*7919%1e9, true, 50_000+k*7919%20_000, 40_000+k*104_729%10_000, 0)
 	}
 	week := 0
-	for _, b := range h.buckets.blocks {
+	for _, b := range append(h.buckets.blocks, h.hours.blocks...) {
 		week += cap(b.text)
 	}
 	t.Logf("%d trades are remembered in %d bytes, a week in %d", h.trades.len(), size, week)
 	if limit := 32 * h.trades.limit; size > limit {
 		t.Errorf("%d bytes for %d trades, want at most %d", size, h.trades.limit, limit)
 	}
-	if week > 7<<10 {
+	if week > 3<<10 {
 		t.Errorf("%d bytes for a week", week)
 	}
 }

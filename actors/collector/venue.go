@@ -41,8 +41,7 @@ type venue struct {
 	mu       sync.Mutex
 	sessions []*socket
 
-	// gone counts for sessions that are no more.
-	gone     struct{ lost, bytes, malformed atomic.Uint64 }
+	gone     gone
 	unrouted atomic.Uint64 // frames of instruments without a stream
 	failures atomic.Uint64 // REST calls given up
 	retries  atomic.Uint64 // REST calls tried again
@@ -51,6 +50,26 @@ type venue struct {
 
 	parts   sync.Pool
 	entries sync.Pool
+}
+
+// gone counts for sessions that are no more.
+type gone struct {
+	mu   sync.Mutex
+	lost uint64
+	traffic
+}
+
+func (g *gone) take(s *socket) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lost += s.disconnects.Load()
+	g.add(s.traffic())
+}
+
+func (g *gone) read() (lost uint64, t traffic) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lost, g.traffic
 }
 
 // wish is what is to be collected, by configuration: all that may change while

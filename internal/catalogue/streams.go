@@ -19,6 +19,9 @@ const (
 	StreamUnrouted          Name = "mp_stream_unrouted_total"
 	StreamSessions          Name = "mp_stream_sessions"
 	StreamBuiltin           Name = "mp_stream_builtin_instruments"
+	StreamSilences          Name = "mp_stream_silences_total"
+	StreamSilent            Name = "mp_stream_silent_subscriptions"
+	StreamRemedies          Name = "mp_stream_silence_remedies_total"
 	StreamClockOffset       Name = "mp_stream_clock_offset_seconds"
 	StreamRateLimit         Name = "mp_stream_rate_limit_remaining_ratio"
 	StreamExchangeToReceive Name = "mp_stream_exchange_to_receive_seconds"
@@ -48,6 +51,9 @@ func streams() Area {
 			counter(StreamUnrouted, Number, "Frames of instruments that have no stream.", exchange, market),
 			gauge(StreamSessions, Number, "Sockets that are subscribed.", exchange, market),
 			gauge(StreamBuiltin, Flag, "1 while the instrument table is the built-in one.", exchange, market),
+			counter(StreamSilences, Number, "Subscriptions that fell silent.", exchange, market),
+			gauge(StreamSilent, Number, "Subscriptions that are silent, though they were asked for again.", exchange, market),
+			counter(StreamRemedies, Number, "What was done about silent subscriptions, counted by subscription: `reminded`, `resubscribed`, `replaced` (the socket).", exchange, market, outcome),
 			gauge(StreamClockOffset, Seconds, "How far the exchange's clock is ahead of ours, by the Date of its REST responses.", exchange, market),
 			gauge(StreamRateLimit, Ratio, "What is left of the REST budget of the present window.", exchange, market),
 			histogram(StreamExchangeToReceive, Seconds, Latency,

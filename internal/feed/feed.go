@@ -25,6 +25,9 @@ type Options struct {
 	BookInterval time.Duration
 	// Tops asks for a book_top after every applied change.
 	Tops bool
+	// MaxUnasked is for callers who say when they ask for a book's snapshot: see
+	// [stream.Config].
+	MaxUnasked int
 	// NoBook leaves books out: changes pass through, unproven.
 	NoBook bool
 }
@@ -34,6 +37,7 @@ func StreamConfig(v *connectors.Venue, i *market.Instrument, o Options) stream.C
 	cfg := stream.Config{
 		Instrument: i, Epoch: o.Epoch, Proofs: proofs(v), Rules: v.Sequence, Backfills: v.REST != nil,
 		SnapshotLimit: o.Depth, Refresh: o.Refresh, BookDepth: o.BookDepth, BookInterval: o.BookInterval, Tops: o.Tops,
+		MaxUnasked: o.MaxUnasked,
 	}
 	cfg.SnapshotsInBand = slices.ContainsFunc(v.Channels, func(c connectors.Channel) bool {
 		return c.Snapshot == connectors.SnapshotInStream
