@@ -38,6 +38,9 @@ type Config struct {
 	BackfillTrades int `yaml:"backfill_trades" doc:"How many missed trades are fetched for one gap, the newest; older ones are marked."`
 	// BackfillPatience is how long a backfill is tried before the gap is marked.
 	BackfillPatience time.Duration `yaml:"backfill_patience" doc:"How long a backfill is tried before the gap is marked."`
+	// BackfillShare is how much of an exchange's REST budget of a window may be used
+	// before a backfill that was asked for waits for the next one; above 0, up to 1.
+	BackfillShare float64 `yaml:"backfill_share" doc:"How much of the REST budget may be used before a backfill that was asked for waits; the rest is for what is live. Above 0, up to 1."`
 	// InstrumentsEvery is how often the instrument table is fetched again.
 	InstrumentsEvery time.Duration `yaml:"instruments_every" doc:"Time between two fetches of the instrument table."`
 	// ShutdownTimeout bounds the drain of a stream.
@@ -56,7 +59,7 @@ func DefaultConfig() Config {
 		StreamMailbox: 2048, MailboxWait: 250 * time.Millisecond, HoldRecords: 16_384, ResumeTimeout: 30 * time.Second,
 		RecentTrades: 128, RecentGaps: 64,
 		RetryFirst: 500 * time.Millisecond, RetryLast: 30 * time.Second,
-		BackfillTrades: 200_000, BackfillPatience: 30 * time.Minute, InstrumentsEvery: time.Hour,
+		BackfillTrades: 200_000, BackfillPatience: 30 * time.Minute, BackfillShare: .5, InstrumentsEvery: time.Hour,
 		ShutdownTimeout: 10 * time.Second, MetricStreams: 500,
 		Restart: supervise.DefaultStrategy(),
 	}
@@ -92,6 +95,9 @@ func (c Config) Validate() error {
 		if f.have <= 0 {
 			errs = append(errs, fmt.Errorf("%s: %v is not above zero", f.key, f.have))
 		}
+	}
+	if !(c.BackfillShare > 0 && c.BackfillShare <= 1) {
+		errs = append(errs, fmt.Errorf("backfill_share: %v is not above 0 and up to 1", c.BackfillShare))
 	}
 	if c.MailboxWait < 0 || c.MailboxWait > 5*time.Second {
 		errs = append(errs, fmt.Errorf("mailbox_wait: %v is not between 0s and 5s", c.MailboxWait))

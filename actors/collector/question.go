@@ -74,18 +74,6 @@ func (c *Collector) Trades(_ context.Context, exchange, marketWord, symbol strin
 	return trades, nil
 }
 
-// Backfill makes a stream ask again for every missed trade that is still open in
-// its ledger, and returns how many gaps that are. Errors as
-// [Collector.OrderBook].
-func (c *Collector) Backfill(ctx context.Context, exchange, marketWord, symbol string) (gaps int, err error) {
-	r, err := c.route(exchange, marketWord, symbol)
-	if err != nil {
-		return 0, err
-	}
-	answer, err := supervise.Ask[refetched](ctx, c.opts.System, r.pid.Load(), refetch{})
-	return answer.gaps, err
-}
-
 // Subscription is a request to change what is collected, at run time.
 type Subscription struct {
 	Exchange string

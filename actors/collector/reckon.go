@@ -257,34 +257,69 @@ func overlap(all []stretch, from, to int64) (n int64) {
 	return n
 }
 
-// firstReceived is when the first stored record of the stream was received, Unix ns;
-// 0 when there is none. Once known it is not asked for again.
+// firstReceived is when the first record of the stream that was not fetched later was
+// received, Unix ns; 0 when there is none. Once known it is not asked for again.
 func (r *route) firstReceived(ctx context.Context) (int64, error) {
 	if t := r.history.begun.Load(); t != 0 {
 		return t, nil
 	}
-	id, first := r.instrument.ID(), int64(0)
+	first := int64(0)
+	var later []market.Kind // that begin with what was fetched later
 	for _, k := range r.storedKinds().list() {
-		rows, err := r.venue.opts.Reader.Query(ctx, persistence.Query{Kind: k, Stream: &id, Limit: 1, Origin: persistence.OriginCollected})
+		t, backfilled, err := r.firstOf(ctx, k, 1)
 		if err != nil {
-			return 0, fmt.Errorf("looking for the first %s of %v: %w", k, id, err)
-		}
-		var b market.Batch
-		_, err = rows.Next(ctx, &b)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return 0, errors.Join(fmt.Errorf("looking for the first %s of %v: %w", k, id, err), rows.Close())
-		}
-		if err := rows.Close(); err != nil {
 			return 0, err
 		}
-		if b.Len() > 0 {
-			if t := b.At(0).Head().ReceiveTime; first == 0 || t < first {
-				first = t
-			}
+		if backfilled {
+			later = append(later, k)
+		} else if t != 0 && (first == 0 || t < first) {
+			first = t
+		}
+	}
+	// What begins with its past is read through to its present where nothing else
+	// tells when that began.
+	for _, k := range later {
+		if first != 0 {
+			break
+		}
+		var err error
+		if first, _, err = r.firstOf(ctx, k, 0); err != nil {
+			return 0, err
 		}
 	}
 	r.history.begun.Store(first)
 	return first, nil
+}
+
+// firstOf is when the first record of a kind was received that was not fetched later,
+// of the first limit ones, 0 for none; backfilled says that there are others.
+func (r *route) firstOf(ctx context.Context, k market.Kind, limit int) (first int64, backfilled bool, err error) {
+	id := r.instrument.ID()
+	rows, err := r.venue.opts.Reader.Query(ctx, persistence.Query{
+		Kind: k, Stream: &id, Limit: limit, Origin: persistence.OriginCollected,
+		Columns: []string{market.FieldReceiveTime.Column, market.FieldFlags.Column},
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("looking for the first %s of %v: %w", k, id, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var b market.Batch
+	for {
+		b.Reset()
+		n, err := rows.Next(ctx, &b)
+		for rec := range b.All() {
+			if !rec.Head().Flags.Has(market.FlagBackfilled) {
+				return rec.Head().ReceiveTime, backfilled, nil
+			}
+			backfilled = true
+		}
+		if errors.Is(err, io.EOF) || err == nil && n == 0 {
+			return 0, backfilled, nil
+		}
+		if err != nil {
+			return 0, false, fmt.Errorf("looking for the first %s of %v: %w", k, id, err)
+		}
+	}
 }
 
 // storedKinds are what is subscribed and stored as the exchange sent it.

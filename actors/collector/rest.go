@@ -135,6 +135,7 @@ func (r *rest) tellSubscriptions(message any) {
 
 // work starts calls, the most urgent first.
 func (r *rest) work() {
+	defer func() { r.venue.precedence.set(len(r.books) + len(r.trades)) }()
 	for i := range r.calls {
 		if r.calls[i].Busy() {
 			continue

@@ -51,6 +51,10 @@ func (v *venue) spec(m *metrics) supervise.Spec {
 			New:     func() supervise.Actor { return newSubscriptions(v, m) },
 			Mailbox: supervise.Mailbox{Capacity: controlMailbox},
 		},
+		supervise.Spec{
+			Name: backfillName, Kind: "backfill", Exchange: v.exchange,
+			New: func() supervise.Actor { return &backfiller{venue: v} },
+		},
 	)
 	s.Exchange = v.exchange
 	return s

@@ -1,6 +1,7 @@
 package collector_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -158,9 +159,27 @@ func less(a, b market.Record) bool {
 
 // Query implements persistence.Reader, for one stream.
 func (l *ledger) Query(_ context.Context, q persistence.Query) (persistence.Rows, error) {
-	found := l.all(*q.Stream, q.Kind)
-	slices.Reverse(found)
+	found := slices.DeleteFunc(l.all(*q.Stream, q.Kind), func(r market.Record) bool {
+		at := r.Head().TS
+		return at < q.From || q.To > 0 && at >= q.To
+	})
+	slices.SortStableFunc(found, func(a, b market.Record) int {
+		return cmp.Or(cmp.Compare(a.Head().TS, b.Head().TS), cmp.Compare(a.Head().Seq.V, b.Head().Seq.V))
+	})
+	if q.Newest {
+		slices.Reverse(found)
+	}
+	if q.Limit > 0 {
+		found = found[:min(q.Limit, len(found))]
+	}
 	return &rows{found}, nil
+}
+
+// drop forgets records.
+func (l *ledger) drop(id market.StreamID, which func(market.Record) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.records[id] = slices.DeleteFunc(l.records[id], which)
 }
 
 // Candles implements persistence.Reader.

@@ -48,6 +48,9 @@ type venue struct {
 	unknown  atomic.Pointer[[]string]
 	overlay  atomic.Pointer[Overlay] // nil before it is loaded
 
+	backfills  backfills
+	precedence precedence // of live calls over those of backfills
+
 	parts   sync.Pool
 	entries sync.Pool
 }

@@ -37,7 +37,6 @@ type (
 		AllQuality(ctx context.Context) []branch.Quality
 		Coverage(ctx context.Context, exchange, marketWord, symbol string, from, to time.Time, bucket time.Duration, count bool) (branch.Coverage, error)
 		AllCoverage(ctx context.Context, from, to time.Time) ([]branch.Coverage, error)
-		Backfill(ctx context.Context, exchange, marketWord, symbol string) (gaps int, err error)
 	}
 	// Subscriptions change what is collected.
 	Subscriptions interface {
@@ -50,6 +49,7 @@ type (
 		Figures
 		Books
 		Proof
+		Past
 		Subscriptions
 	}
 )
@@ -91,7 +91,7 @@ func Register(s *chassis.Server, o Options) error {
 	f := &service{o}
 	f.addHealth(s.Health())
 	var routes []chassis.Route
-	for _, group := range [][]chassis.Route{f.statusRoutes(), f.subscribeRoutes(), f.bookRoutes(), f.tradeRoutes(), f.qualityRoutes(), f.liveRoutes()} {
+	for _, group := range [][]chassis.Route{f.statusRoutes(), f.subscribeRoutes(), f.bookRoutes(), f.tradeRoutes(), f.qualityRoutes(), f.backfillRoutes(), f.liveRoutes()} {
 		routes = append(routes, group...)
 	}
 	for i := range routes {

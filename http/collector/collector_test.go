@@ -154,10 +154,6 @@ func (f *fixed) AllQuality(context.Context) []branch.Quality {
 	return []branch.Quality{f.quality(), eth}
 }
 
-func (f *fixed) Backfill(_ context.Context, exchange, word, symbol string) (int, error) {
-	return 3, f.symbol(exchange, word, symbol)
-}
-
 func (f *fixed) Subscribe(_ context.Context, s branch.Subscription) (branch.Subscribed, error) {
 	f.asked, f.add = s, true
 	return f.changed(s)
@@ -242,7 +238,6 @@ func TestGolden(t *testing.T) {
 			strings.NewReplacer("61837.6300", `"61837.6300"`, "0.50", `"0.50"`).Replace(trade) + `],"count":1,"timestamp":` + at + `}`},
 		{name: "quality", path: "quality", want: `{"streams":[{` + stream + `,"source":"memory"},{"exchange":"binance","market":"spot","symbol":"ETH-USDT","coverage_percent":null,"verified_percent":null,"from":null,"live":false,"book_state":"syncing","resyncs":0,"channels":[],"gaps":[],"source":"memory"}],"count":2,"timestamp":` + at + `}`},
 		{name: "quality of one", path: "quality/binance/BTCUSDT?bucket=1h", want: `{` + stream + `,"buckets":[{"start":` + at + `,"seconds":3600,"coverage_percent":null,"verified_percent":99.9,"records":3,"gaps":1}],"source":"memory","source_reason":"nobody there"}`},
-		{name: "backfill", method: "POST", path: "quality/binance/BTCUSDT/backfill", want: `{"success":true,"gaps":3,"timestamp":` + at + `}`},
 		{name: "subscriptions", path: "subscriptions", want: `{"service":"market-data-collector","markets":[{"exchange":"binance","market":"spot","loaded":true,"changes":[` +
 			`{"action":"subscribe","symbol":"SOL-USDT","data_types":["trade"]},{"action":"unsubscribe","symbol":"*-EUR","data_types":["book_delta"]}]},` +
 			`{"exchange":"binance","market":"perpetual","loaded":false,"changes":[]}],"timestamp":` + at + `}`},

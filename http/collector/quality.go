@@ -79,13 +79,6 @@ type qualityList struct {
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }
 
-// backfilled is the answer of backfill.
-type backfilled struct {
-	Success   bool      `json:"success" required:"true"`
-	Gaps      int       `json:"gaps" required:"true" doc:"that are being fetched"`
-	Timestamp time.Time `json:"timestamp" required:"true"`
-}
-
 func (f *service) qualityRoutes() []chassis.Route {
 	return []chassis.Route{
 		{Method: http.MethodGet, Path: base + "quality", ID: "qualities", Tag: tagQuality, Summary: "How complete every stream is",
@@ -99,9 +92,6 @@ func (f *service) qualityRoutes() []chassis.Route {
 			Params: instrumentParams(chassis.Param{Name: "bucket", Default: "15m", Example: "1h", Doc: "Resolution: 15m or a multiple, at most 168h."},
 				paramDay, paramFrom, paramTo, chassis.Param{Name: "count", Type: false, Default: true, Doc: "Whether stored records are counted, which reads them all."}),
 			Responses: []chassis.Response{{Body: quality{}}}, Handler: f.quality},
-		{Method: http.MethodPost, Path: base + "quality/{exchange}/{symbol}/backfill", ID: "backfill", Tag: tagQuality,
-			Summary: "Ask again for every missed trade that is still open", Params: instrumentParams(),
-			Responses: []chassis.Response{{Body: backfilled{}}}, Handler: f.backfill},
 	}
 }
 
@@ -228,22 +218,6 @@ func stretches(all []branch.CoverageBucket) (out []bucket) {
 		out = append(out, one)
 	}
 	return out
-}
-
-func (f *service) backfill(w http.ResponseWriter, r *http.Request) error {
-	q := chassis.QueryOf(r)
-	t, err := targetOf(r, q)
-	if err != nil {
-		return err
-	}
-	if err := q.Err(); err != nil {
-		return err
-	}
-	gaps, err := f.Branch.Backfill(r.Context(), t.exchange, t.word, t.Symbol)
-	if err != nil {
-		return err
-	}
-	return chassis.WriteJSON(w, r, http.StatusOK, backfilled{true, gaps, f.Now()})
 }
 
 func qualityOf(q *branch.Quality) quality {

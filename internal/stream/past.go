@@ -103,6 +103,9 @@ func (p *Past) Take(in *market.Batch, out *Output) (taken int) {
 	return taken
 }
 
+// Range is the first and the last number.
+func (p *Past) Range() (from, to int64) { return p.hole.gap.FromSeq.V, p.hole.gap.ToSeq.V }
+
 // Left is how many numbers are still missing.
 func (p *Past) Left() (n int64) {
 	for _, m := range p.hole.missing {

@@ -18,7 +18,7 @@ import (
 
 // collectorPaths are those that clients know.
 var collectorPaths = []string{
-	"/api/v1/exchanges", "/api/v1/exchanges/{exchange}/stats", "/api/v1/exchanges/{exchange}/subscribe", "/api/v1/health",
+	"/api/v1/backfills", "/api/v1/backfills/{id}", "/api/v1/exchanges", "/api/v1/exchanges/{exchange}/stats", "/api/v1/exchanges/{exchange}/subscribe", "/api/v1/health",
 	"/api/v1/orderbook/exchanges", "/api/v1/orderbook/health", "/api/v1/orderbook/stats", "/api/v1/orderbook/symbols/{exchange}",
 	"/api/v1/orderbook/{exchange}/{symbol}", "/api/v1/orderbook/{exchange}/{symbol}/refresh", "/api/v1/quality",
 	"/api/v1/quality/{exchange}/{symbol}", "/api/v1/quality/{exchange}/{symbol}/backfill", "/api/v1/status", "/api/v1/stream",
@@ -252,10 +252,18 @@ func quality(c *client) {
 				c.t.Errorf("%s: from %v: %v", path, o["source"], o["source_reason"])
 			}
 		}
-		has(c.t, "backfill", c.ask(200, "POST", "/api/v1/quality/"+strings.SplitN(path, "?", 2)[0]+"/backfill", ""), "success:b", "gaps:n", "timestamp:t")
+		begun := c.ask(202, "POST", "/api/v1/quality/"+strings.SplitN(path, "?", 2)[0]+"/backfill", "")
+		has(c.t, "backfill", begun, "success:b", "operation:o", "timestamp:t")
+		id := fmt.Sprint(begun["operation"].(object)["operation_id"])
+		has(c.t, "backfill, awaited", c.ask(200, "GET", "/api/v1/backfills/"+id+"?wait=30s", ""),
+			"operation_id:s", "state:s", "parts:a", "progress:n", "records:n", "gaps_found:n")
+		has(c.t, "backfill, ended", c.ask(200, "DELETE", "/api/v1/backfills/"+id, ""), "operation_id:s", "state:s")
+		has(c.t, "backfills", c.ask(200, "GET", "/api/v1/backfills", ""), "operations:a", "count:n", "timestamp:t")
 	}
 	c.refused(404, "unknown_symbol", "GET", "/api/v1/quality/binance/NO-SUCH", "", "")
 	c.refused(404, "unknown_symbol", "POST", "/api/v1/quality/binance/NO-SUCH/backfill", "", "")
+	c.refused(404, "unknown_backfill", "GET", "/api/v1/backfills/none", "", "")
+	c.refused(422, "invalid_field", "POST", "/api/v1/quality/binance/BTC-USDT/backfill", "application/json", `{"from":"long ago"}`)
 	for _, wrong := range []string{"bucket=1s", "day=soon", "day=2024-08-08&from=2024-08-08T00:00:00Z", "from=2024-08-09T00:00:00Z&to=2024-08-08T00:00:00Z"} {
 		c.refused(422, "invalid_field", "GET", "/api/v1/quality/binance/BTC-USDT?"+wrong, "", "")
 	}
