@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/marketprism/marketprism/actors/broker"
+	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/collector/live"
 	recorder "github.com/marketprism/marketprism/actors/journal"
@@ -83,8 +84,9 @@ type Log struct {
 
 // BrokerService is the message-broker-service.
 type BrokerService struct {
-	Port int           `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
-	NATS broker.Config `yaml:"nats" doc:"The NATS server behind it."`
+	Port  int           `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	NATS  broker.Config `yaml:"nats" doc:"The NATS server behind it."`
+	Tasks tasks.Config  `yaml:"tasks" doc:"Tasks that clients submit and workers claim."`
 }
 
 // StorageService is the data-storage-service.
@@ -156,8 +158,9 @@ func Default() Config {
 		Log:     Log{Level: "info", Format: "auto"},
 		HTTP:    chassis.DefaultConfig(),
 		Broker: BrokerService{
-			Port: 8085,
-			NATS: broker.DefaultConfig(),
+			Port:  8085,
+			NATS:  broker.DefaultConfig(),
+			Tasks: tasks.DefaultConfig(),
 		},
 		Storage: StorageService{
 			Port:     8080,

@@ -82,6 +82,21 @@ func connect(t *testing.T, h *broker.Handle) (*nats.Conn, jetstream.JetStream) {
 	return nc, js
 }
 
+// connectClients is connect in the account of the clients.
+func connectClients(t *testing.T, h *broker.Handle) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	nc, err := h.ConnectClients(testContext(t), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nc, js
+}
+
 // load publishes numbered messages until stopped and keeps the acknowledged ones.
 type load struct {
 	acked  []string
@@ -156,7 +171,7 @@ func wantStored(t *testing.T, js jetstream.JetStream, stream string, bodies []st
 
 func TestServerThatSwitchesJetStreamOffIsRestartedUnderLoad(t *testing.T) {
 	h, _ := start(t, testConfig(t))
-	_, js := connect(t, h)
+	_, js := connectClients(t, h)
 	l := publishUntilStopped(t, js, "system.load")
 	for round := range 3 {
 		l.flows(t)
@@ -184,7 +199,7 @@ func TestServerThatSwitchesJetStreamOffIsRestartedUnderLoad(t *testing.T) {
 
 func TestRestartOfTheActorKeepsConnectionsAndData(t *testing.T) {
 	h, sys := start(t, testConfig(t))
-	_, js := connect(t, h)
+	_, js := connectClients(t, h)
 	l := publishUntilStopped(t, js, "market.load")
 	for range 2 {
 		l.flows(t)
@@ -251,7 +266,7 @@ func TestStatus(t *testing.T) {
 	c := testConfig(t)
 	c.Port = -1
 	h, _ := start(t, c)
-	nc, js := connect(t, h)
+	nc, js := connectClients(t, h)
 	if _, err := js.Publish(testContext(t), "market.x", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -281,15 +296,13 @@ func TestStatus(t *testing.T) {
 func TestExternal(t *testing.T) {
 	c := testConfig(t)
 	c.Port = -1
-	c.Username, c.Password = "node", "secret"
+	c.Username, c.Password = "node", "of-a-test"
 	server, servers := start(t, c)
-	client := testConfig(t)
-	client.Mode, client.URL = broker.External, server.ClientURL()
-	client.Username, client.Password = c.Username, c.Password
+	client := c.ElsewhereAt(server.ClientURL())
 	client.Streams = client.Streams[:1]
 	client.Streams[0].Name, client.Streams[0].Subjects = "OTHER", []string{"other.>"}
 	h, _ := start(t, client)
-	_, js := connect(t, h)
+	_, js := connectClients(t, h)
 	if _, err := js.Publish(testContext(t), "other.x", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -424,7 +437,7 @@ func TestFullDisk(t *testing.T) {
 	c.StoreDir = filepath.Join(dir, "store")
 	c.RestartFreeBytes = 16 << 20
 	h, _ := start(t, c)
-	_, js := connect(t, h)
+	_, js := connectClients(t, h)
 	var acked []string
 	first := h.Running()
 	pad := strings.Repeat("x", 512<<10)

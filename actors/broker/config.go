@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,6 +27,19 @@ type Config struct {
 	// node of a cluster); empty takes a random password.
 	Username string `yaml:"username" doc:"User name: at an external server ours, at the embedded one that of the program and its nodes; empty is none."`
 	Password string `yaml:"password" secret:"true" doc:"Password that belongs to username; empty is none, and at the embedded server a random one."`
+	// ClientsUsername and ClientsPassword are those of the account at an external
+	// server in which clients' streams are; empty: the account of Username. The
+	// embedded server has that account too: of Username with ".clients" behind it,
+	// with the same password.
+	ClientsUsername string `yaml:"clients_username" doc:"External: user name in the account that holds the streams of clients; empty is the account of username."`
+	ClientsPassword string `yaml:"clients_password" secret:"true" doc:"Password that belongs to clients_username."`
+	// Anonymous lets clients in that show no credentials. It must be off where the
+	// embedded server listens beyond loopback.
+	Anonymous bool `yaml:"anonymous" doc:"Embedded: clients need no credentials; only possible where the server listens on loopback."`
+	// Users are clients with credentials of their own.
+	Users []UserConfig `yaml:"users" doc:"Embedded: clients with credentials, and the subjects that each may use."`
+	// TLS of the server, or of the way to an external one.
+	TLS TLSConfig `yaml:"tls" doc:"TLS of the embedded server, or of the connection to an external one."`
 	// Host is the address that the embedded server listens on.
 	Host string `yaml:"host" doc:"Address that the embedded server listens on."`
 	// Port of the embedded server: 0 does not listen (connections are in process
@@ -52,6 +66,29 @@ type Config struct {
 	Streams []StreamConfig `yaml:"streams" doc:"Streams that are made at the start, beside those that clients make themselves."`
 }
 
+// UserConfig is a client with credentials.
+type UserConfig struct {
+	// Name is what the client shows, without spaces.
+	Name string `yaml:"name" doc:"User name that the client shows."`
+	// Password that belongs to it, at least 8 characters.
+	Password string `yaml:"password" secret:"true" doc:"Password that belongs to it, at least 8 characters."`
+	// Publish and Subscribe are the subjects that the client may publish to, and read,
+	// from streams too. Without either, these are all that clients may; with one, what
+	// the other does not list is refused.
+	Publish   []string `yaml:"publish" doc:"Subjects that it may publish to; without this and subscribe, all that clients may."`
+	Subscribe []string `yaml:"subscribe" doc:"Subjects that it may read, from streams too; without this and publish, all that clients may."`
+}
+
+// TLSConfig names PEM files; empty ones switch TLS off.
+type TLSConfig struct {
+	CertFile string `yaml:"cert_file" doc:"Certificate, PEM: of the embedded server, or the one to show to an external server."`
+	KeyFile  string `yaml:"key_file" doc:"Private key of the certificate, PEM."`
+	CAFile   string `yaml:"ca_file" doc:"Certificates that the other side's is signed with, PEM. At the embedded server: clients have to show one."`
+}
+
+// on reports whether anything is configured.
+func (t TLSConfig) on() bool { return t != TLSConfig{} }
+
 // StreamConfig describes one JetStream stream for clients.
 type StreamConfig struct {
 	// Name is letters, digits, - and _.
@@ -71,9 +108,6 @@ type StreamConfig struct {
 	Replicas int `yaml:"replicas" doc:"Copies of each message in a cluster: 1, 3 or 5."`
 }
 
-// Subjects that clients can neither publish to nor put into a stream of theirs.
-var reserved = []string{"journal.", "md.", "$"}
-
 // minPayload is the journal's largest message.
 const minPayload = 8 << 20
 
@@ -92,6 +126,8 @@ func DefaultConfig() Config {
 		Host:             "127.0.0.1",
 		Port:             4222,
 		ServerName:       "marketprism",
+		Anonymous:        true,
+		Users:            []UserConfig{},
 		MaxMemory:        256 << 20,
 		MaxFileStore:     16 << 30,
 		MaxPayload:       minPayload,
@@ -120,6 +156,9 @@ func (c Config) Validate() error {
 	case External:
 		if c.URL == "" {
 			bad("url", "is needed when mode is external, such as nats://127.0.0.1:4222")
+		}
+		if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+			bad("tls", "cert_file and key_file belong together")
 		}
 	default:
 		bad("mode", "%q, allowed embedded, external", c.Mode)
@@ -172,6 +211,37 @@ func (c Config) validateEmbedded(bad func(key, format string, args ...any)) {
 	if c.RestartFreeBytes < 0 {
 		bad("restart_free_bytes", "%d, at least 0", c.RestartFreeBytes)
 	}
+	c.validateAccess(bad)
+}
+
+func (c Config) validateAccess(bad func(key, format string, args ...any)) {
+	if c.Anonymous && c.Port != 0 && !loopback(c.Host) {
+		bad("anonymous", "must be false where the server listens on %s: whoever reaches it could publish and read", c.Host)
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") || c.TLS.on() && c.TLS.CertFile == "" {
+		bad("tls", "an embedded server needs cert_file and key_file")
+	}
+	names := map[string]bool{clientUser: true, c.Username: true, c.Username + clientsSuffix: true}
+	for i, u := range c.Users {
+		key := fmt.Sprintf("users[%d]", i)
+		if u.Name == "" || strings.ContainsAny(u.Name, " \t\n\x00") || names[u.Name] {
+			bad(key, "name: %q is empty, taken, or holds a space", u.Name)
+		}
+		names[u.Name] = true
+		if len(u.Password) < 8 {
+			bad(key, "password: needs at least 8 characters")
+		}
+		for _, subject := range append(slices.Clone(u.Publish), u.Subscribe...) {
+			if err := checkTokens(subject, true); err != nil {
+				bad(key, "%v", err)
+			}
+		}
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Validate returns all errors at once, each beginning with its key.
@@ -188,18 +258,15 @@ func (s StreamConfig) Validate() error {
 		}
 		bad(key, "%q, allowed %s", got, strings.Join(allowed, ", "))
 	}
-	if s.Name == "" || strings.ContainsAny(s.Name, " .*>/\\\t\n") {
-		bad("name", "%q, want a name without spaces, dots, slashes and wildcards", s.Name)
-	}
-	if strings.HasPrefix(s.Name, "JOURNAL_") || strings.HasPrefix(s.Name, "KV_") {
-		bad("name", "%q is one of the program's own", s.Name)
+	if err := CheckName(s.Name); err != nil {
+		bad("name", "%v", err)
 	}
 	if len(s.Subjects) == 0 {
 		bad("subjects", "none")
 	}
 	for _, subject := range s.Subjects {
-		if IsReserved(subject) {
-			bad("subjects", "%q is one of the program's own", subject)
+		if err := CheckKept(subject); err != nil {
+			bad("subjects", "%v", err)
 		}
 	}
 	oneOf("retention", s.Retention, "limits", "workqueue", "interest")
@@ -215,19 +282,4 @@ func (s StreamConfig) Validate() error {
 		bad("replicas", "%d, allowed 1, 3, 5", s.Replicas)
 	}
 	return errors.Join(errs...)
-}
-
-// IsReserved says whether a subject or filter reaches what only the program
-// itself publishes: the journal, the live plane, and the server's own.
-func IsReserved(subject string) bool {
-	first, _, _ := strings.Cut(subject, ".")
-	if first == "*" || first == ">" || first == "" {
-		return true
-	}
-	for _, r := range reserved {
-		if strings.HasPrefix(subject, r) || subject == strings.TrimSuffix(r, ".") {
-			return true
-		}
-	}
-	return false
 }

@@ -23,10 +23,20 @@ func startServer(ctx context.Context, c Config, log *zap.Logger) (*server.Server
 	if err := os.MkdirAll(c.StoreDir, 0o750); err != nil {
 		return nil, fmt.Errorf("making the broker's directory: %w", err)
 	}
-	srv, err := server.NewServer(c.serverOptions())
+	g := newGate(c)
+	options, err := c.serverOptions(g)
+	if err != nil {
+		return nil, err
+	}
+	srv, err := server.NewServer(options)
 	if err != nil {
 		return nil, fmt.Errorf("making the NATS server: %w", err)
 	}
+	both, err := openAccounts(srv)
+	if err != nil {
+		return nil, err
+	}
+	g.admitTo(both)
 	bridge := &logBridge{log: log.Named("nats"), fatal: make(chan error, 1)}
 	srv.SetLoggerV2(bridge, false, false, false)
 	started := make(chan struct{})
@@ -34,7 +44,11 @@ func startServer(ctx context.Context, c Config, log *zap.Logger) (*server.Server
 		defer close(started)
 		srv.Start()
 	}()
-	if err := awaitReady(ctx, srv, started, bridge.fatal); err != nil {
+	err = awaitReady(ctx, srv, started, bridge.fatal)
+	if err == nil {
+		err = both.recover()
+	}
+	if err != nil {
 		srv.Shutdown()
 		<-started
 		srv.WaitForShutdown()
@@ -69,32 +83,44 @@ func awaitReady(ctx context.Context, srv *server.Server, started <-chan struct{}
 	return nil
 }
 
-func (c Config) serverOptions() *server.Options {
+func (c Config) serverOptions(g *gate) (*server.Options, error) {
 	o := &server.Options{
-		ServerName:             c.ServerName,
-		Host:                   c.Host,
-		Port:                   c.Port,
-		DontListen:             c.Port == 0,
-		NoSigs:                 true,
-		MaxPayload:             int32(c.MaxPayload),
-		MaxPending:             c.MaxPending,
-		JetStream:              true,
-		JetStreamMaxMemory:     c.MaxMemory,
-		JetStreamMaxStore:      c.MaxFileStore,
-		StoreDir:               c.StoreDir,
-		SyncAlways:             true, // an acknowledgement means that the message is on disk
-		DisableJetStreamBanner: true,
-		// The gate decides; that clients need no credentials, the server tells them
-		// only if it knows a user for them.
-		CustomClientAuthentication: newGate(c.Username, c.Password),
-		Users:                      []*server.User{{Username: clientUser}},
-		NoAuthUser:                 clientUser,
+		ServerName:                 c.ServerName,
+		Host:                       c.Host,
+		Port:                       c.Port,
+		DontListen:                 c.Port == 0,
+		NoSigs:                     true,
+		MaxPayload:                 int32(c.MaxPayload),
+		MaxPending:                 c.MaxPending,
+		JetStream:                  true,
+		JetStreamMaxMemory:         c.MaxMemory,
+		JetStreamMaxStore:          c.MaxFileStore,
+		StoreDir:                   c.StoreDir,
+		SyncAlways:                 true, // an acknowledgement means that the message is on disk
+		DisableJetStreamBanner:     true,
+		CustomClientAuthentication: g,
+	}
+	if c.Anonymous { // the gate decides; the server tells clients only if it knows a user for them
+		o.Users, o.NoAuthUser = []*server.User{{Username: clientUser}}, clientUser
 	}
 	if c.Port == -1 {
 		o.Port = server.RANDOM_PORT
 	}
-	return o
+	if c.TLS.on() {
+		var err error
+		o.TLSConfig, err = server.GenTLSConfig(&server.TLSConfigOpts{
+			CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, CaFile: c.TLS.CAFile, Verify: c.TLS.CAFile != "",
+		})
+		if err != nil {
+			return nil, fmt.Errorf("reading the broker's certificates: %w", err)
+		}
+		o.TLS, o.TLSTimeout = true, tlsTimeout.Seconds()
+	}
+	return o, nil
 }
+
+// tlsTimeout bounds the handshake of a connection to the embedded server.
+const tlsTimeout = 5 * time.Second
 
 // stopServer ends a server and waits for it.
 func stopServer(srv *server.Server) {

@@ -7,37 +7,57 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// clientUser is who connects without credentials. He may publish and read, and
-// consume streams; what the program itself keeps in JetStream, and how streams are
-// made, is not his: streams are made over HTTP, which knows which are whose.
-const clientUser = "client"
+// clientUser is who connects without credentials; clientsSuffix makes the program's
+// user into its own in the clients' account, with the same password.
+const (
+	clientUser    = "client"
+	clientsSuffix = ".clients"
+)
 
-var denied = []string{
-	"journal.>", "md.>", "$KV.>", "$O.>",
-	"$JS.API.STREAM.CREATE.>", "$JS.API.STREAM.UPDATE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.PURGE.>",
-	"$JS.API.STREAM.MSG.DELETE.>", "$JS.API.STREAM.RESTORE.>", "$JS.API.STREAM.SNAPSHOT.>",
-	"$JS.API.STREAM.LEADER.>", "$JS.API.STREAM.PEER.>", "$JS.API.META.>", "$JS.API.SERVER.>", "$JS.API.ACCOUNT.PURGE.>",
-}
-
-// gate decides who a connection is: the program, by its name and password, or a
-// client, who shows nothing. The server's own table of users would do the same,
-// but takes every password in it for one that was written into a file, and warns
-// of it at each start; a hash there would cost each connection its computation and
-// protect nothing, for this password is in this process anyhow.
+// gate decides who a connection is: the program, in either account, by its name and
+// password; a client by his; or a client who shows nothing. The server's own table
+// of users would do the same, but takes every password in it for one that was
+// written into a file, and warns of it at each start; a hash there would cost each
+// connection its computation and protect nothing, for these passwords are in this
+// process anyhow.
 type gate struct {
-	secret          [sha256.Size]byte // of the program's name and password
-	program, client *server.User
+	known     []entry
+	anonymous *server.User // nil: everyone shows credentials
 }
 
-// newGate makes the gate of a server whose program shows these credentials.
-func newGate(username, password string) *gate {
-	return &gate{
-		secret:  digest(username, password),
-		program: &server.User{Username: username},
-		client: &server.User{
-			Username:    clientUser,
-			Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: denied}},
-		},
+// entry is one user and what he shows.
+type entry struct {
+	secret  [sha256.Size]byte // of name and password
+	user    *server.User
+	program bool // in the program's account, else in the clients'
+}
+
+// newGate makes the gate of a server; [gate.admitTo] opens it.
+func newGate(c Config) *gate {
+	own := c.Username + clientsSuffix
+	g := &gate{known: []entry{
+		{digest(c.Username, c.Password), &server.User{Username: c.Username}, true},
+		{digest(own, c.Password), &server.User{Username: own}, false},
+	}}
+	for _, u := range c.Users {
+		g.known = append(g.known, entry{digest(u.Name, u.Password), &server.User{Username: u.Name, Permissions: u.rights()}, false})
+	}
+	if c.Anonymous {
+		g.anonymous = &server.User{Username: clientUser, Permissions: UserConfig{}.rights()}
+	}
+	return g
+}
+
+// admitTo puts the users into their accounts, before the server takes connections.
+func (g *gate) admitTo(a accounts) {
+	for _, e := range g.known {
+		e.user.Account = a.clients
+		if e.program {
+			e.user.Account = a.program
+		}
+	}
+	if g.anonymous != nil {
+		g.anonymous.Account = a.clients
 	}
 }
 
@@ -45,14 +65,23 @@ func newGate(username, password string) *gate {
 func (g *gate) Check(c server.ClientAuthentication) bool {
 	shown := c.GetOpts()
 	if shown.Username == "" && shown.Password == "" && shown.Token == "" && shown.Nkey == "" && shown.JWT == "" {
-		c.RegisterUser(g.client)
+		if g.anonymous == nil {
+			return false
+		}
+		c.RegisterUser(g.anonymous)
 		return true
 	}
 	got := digest(shown.Username, shown.Password)
-	if subtle.ConstantTimeCompare(got[:], g.secret[:]) != 1 {
+	var found *server.User
+	for _, e := range g.known { // all of them, however soon one matches
+		if subtle.ConstantTimeCompare(got[:], e.secret[:]) == 1 {
+			found = e.user
+		}
+	}
+	if found == nil {
 		return false
 	}
-	c.RegisterUser(g.program)
+	c.RegisterUser(found)
 	return true
 }
 

@@ -80,24 +80,65 @@ func New(cfg Config, o Options) (*Handle, error) {
 	return h, nil
 }
 
-// Spec is the branch "broker". It is ready when the server runs and the configured
-// streams exist.
-func (h *Handle) Spec() supervise.Spec {
-	return supervise.Branch("broker", supervise.DefaultStrategy(), supervise.Spec{
+// Spec is the branch "broker", with those that stand on the server behind it. The
+// server is ready when it runs and the configured streams exist.
+func (h *Handle) Spec(behind ...supervise.Spec) supervise.Spec {
+	return supervise.Branch("broker", supervise.DefaultStrategy(), append([]supervise.Spec{{
 		Name:            "server",
 		Kind:            "broker_server",
 		New:             func() supervise.Actor { return newServerActor(h) },
 		AwaitReady:      true,
 		StartTimeout:    2 * time.Minute, // a large store takes its time to recover
 		ShutdownTimeout: 30 * time.Second,
-	})
+	}}, behind...)...)
 }
 
-// Connect makes a connection to the broker, which is then the caller's to close.
-// It waits for the server as long as ctx lasts. The connection reconnects for
-// ever, also to a server that was started anew, and buffers nothing meanwhile;
-// opts are applied last.
+// Connect makes a connection in the program's account, where the journal and the
+// buckets are. It is then the caller's to close. It waits for the server as long as
+// ctx lasts. The connection reconnects for ever, also to a server that was started
+// anew, and buffers nothing meanwhile; opts are applied last.
 func (h *Handle) Connect(ctx context.Context, name string, opts ...nats.Option) (*nats.Conn, error) {
+	return h.dial(ctx, name, nats.UserInfo(h.cfg.Username, h.cfg.Password), opts)
+}
+
+// ConnectClients is Connect to the account of the clients, with all rights there.
+// At an external server without clients_username it is the same account.
+func (h *Handle) ConnectClients(ctx context.Context, name string, opts ...nats.Option) (*nats.Conn, error) {
+	username, password := h.clientsCredentials()
+	return h.dial(ctx, name, nats.UserInfo(username, password), opts)
+}
+
+func (h *Handle) clientsCredentials() (username, password string) {
+	switch {
+	case h.cfg.Mode == Embedded:
+		return h.cfg.Username + clientsSuffix, h.cfg.Password
+	case h.cfg.ClientsUsername != "":
+		return h.cfg.ClientsUsername, h.cfg.ClientsPassword
+	}
+	return h.cfg.Username, h.cfg.Password
+}
+
+// oneAccount reports whether clients have no account of their own.
+func (h *Handle) oneAccount() bool {
+	username, _ := h.clientsCredentials()
+	return username == h.cfg.Username
+}
+
+// ElsewhereAt makes of the configuration of an embedded server that of a process
+// that reaches it at url.
+func (c Config) ElsewhereAt(url string) Config {
+	c.Mode, c.URL = External, url
+	if c.Username != "" {
+		c.ClientsUsername, c.ClientsPassword = c.Username+clientsSuffix, c.Password
+	}
+	c.TLS.CertFile, c.TLS.KeyFile = "", "" // the server's
+	return c
+}
+
+// Config is the broker's configuration.
+func (h *Handle) Config() Config { return h.cfg }
+
+func (h *Handle) dial(ctx context.Context, name string, as nats.Option, opts []nats.Option) (*nats.Conn, error) {
 	all := append([]nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
@@ -110,7 +151,7 @@ func (h *Handle) Connect(ctx context.Context, name string, opts ...nats.Option) 
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			h.log.Warn("broker connection", zap.String("connection", name), zap.Error(err))
 		}),
-	}, h.address()...)
+	}, h.address(as)...)
 	all = append(all, opts...)
 	for {
 		changed := h.watch()
@@ -127,13 +168,19 @@ func (h *Handle) Connect(ctx context.Context, name string, opts ...nats.Option) 
 	}
 }
 
-func (h *Handle) address() []nats.Option {
-	var options []nats.Option
+func (h *Handle) address(as nats.Option) []nats.Option {
 	if h.cfg.Mode == Embedded {
-		options = append(options, nats.InProcessServer(h))
+		return []nats.Option{nats.InProcessServer(h), as}
 	}
-	if h.cfg.Username != "" {
-		options = append(options, nats.UserInfo(h.cfg.Username, h.cfg.Password))
+	var options []nats.Option
+	if h.cfg.Username != "" || h.cfg.ClientsUsername != "" {
+		options = append(options, as)
+	}
+	if h.cfg.TLS.CAFile != "" {
+		options = append(options, nats.RootCAs(h.cfg.TLS.CAFile))
+	}
+	if h.cfg.TLS.CertFile != "" {
+		options = append(options, nats.ClientCert(h.cfg.TLS.CertFile, h.cfg.TLS.KeyFile))
 	}
 	return options
 }

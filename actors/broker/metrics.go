@@ -18,6 +18,8 @@ type metrics struct {
 	store, limit                                  catalogue.Reading
 	streamMessages, streamBytes, streamLimit      catalogue.Reading
 	consumerPending, consumerWaiting, redelivered catalogue.Reading
+	accepted, pending, memory, reserved           catalogue.Reading
+	requests, streams, consumers                  catalogue.Reading
 }
 
 func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
@@ -38,6 +40,13 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 		consumerPending: catalogue.NewReading(catalogue.BrokerConsumerPending),
 		consumerWaiting: catalogue.NewReading(catalogue.BrokerConsumerUnacknowledged),
 		redelivered:     catalogue.NewReading(catalogue.BrokerConsumerRedelivered),
+		accepted:        catalogue.NewReading(catalogue.BrokerConnectionsTotal),
+		pending:         catalogue.NewReading(catalogue.BrokerPendingBytes),
+		memory:          catalogue.NewReading(catalogue.BrokerMemory),
+		reserved:        catalogue.NewReading(catalogue.BrokerStoreReserved),
+		requests:        catalogue.NewReading(catalogue.BrokerAPIRequests),
+		streams:         catalogue.NewReading(catalogue.BrokerStreams),
+		consumers:       catalogue.NewReading(catalogue.BrokerConsumers),
 	}
 	return m, catalogue.Register(reg, m.restarts, m)
 }
@@ -47,6 +56,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	catalogue.Describe(ch,
 		m.up, m.connections, m.subscriptions, m.messages, m.bytes, m.slow, m.store, m.limit,
 		m.streamMessages, m.streamBytes, m.streamLimit, m.consumerPending, m.consumerWaiting, m.redelivered,
+		m.accepted, m.pending, m.memory, m.reserved, m.requests, m.streams, m.consumers,
 	)
 }
 
@@ -69,19 +79,40 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		m.bytes.Send(ch, float64(v.InBytes), "published")
 		m.bytes.Send(ch, float64(v.OutBytes), "consumed")
 		m.slow.Send(ch, float64(v.SlowConsumers))
+		m.accepted.Send(ch, float64(v.TotalConnections))
 	}
-	info, err := srv.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Consumer: true, Config: true, Limit: 1})
+	if c, err := srv.Connz(&server.ConnzOptions{Sort: server.ByPending, Limit: 1}); err == nil {
+		slowest := 0
+		for _, one := range c.Conns {
+			slowest = one.Pending
+		}
+		m.pending.Send(ch, float64(slowest))
+	}
+	info, err := srv.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Consumer: true, Config: true, Limit: maxAccounts})
 	if err != nil { // JetStream is off: up says so
 		return
 	}
 	m.store.Send(ch, float64(info.Store))
 	m.limit.Send(ch, float64(info.Config.MaxStore))
+	m.memory.Send(ch, float64(info.Memory))
+	m.reserved.Send(ch, float64(info.ReservedStore))
+	m.requests.Send(ch, float64(info.API.Total), "accepted")
+	m.requests.Send(ch, float64(info.API.Errors), "refused")
+	m.streams.Send(ch, float64(info.Streams))
+	m.consumers.Send(ch, float64(info.Consumers))
+	seen := map[string]bool{} // a name is unique in its account
 	for _, account := range info.AccountDetails {
 		for i := range account.Streams {
-			m.stream(&account.Streams[i], ch)
+			if s := &account.Streams[i]; !seen[s.Name] {
+				seen[s.Name] = true
+				m.stream(s, ch)
+			}
 		}
 	}
 }
+
+// maxAccounts is more than a server of ours has.
+const maxAccounts = 16
 
 // stream collects one stream. Consumers without a durable name come and go with
 // random names: they are left out.

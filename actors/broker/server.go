@@ -70,7 +70,8 @@ type (
 type run struct {
 	release chan struct{} // closed to end it
 	nc      *nats.Conn
-	js      jetstream.JetStream
+	js      jetstream.JetStream // of the program's account
+	clients jetstream.JetStream // of the clients'; the same at a server with one account
 
 	// The actor's: what the first probe found unwell, which a restart has not
 	// cured, and how many probes in a row found more.
@@ -265,21 +266,28 @@ func (h *Handle) live(ctx context.Context, c *supervise.Context, r *run, offBefo
 	return h.link(ctx, c, r)
 }
 
-// link connects, makes the streams, and holds the connection.
+// link connects to both accounts, makes the streams, and holds the connections.
 func (h *Handle) link(ctx context.Context, c *supervise.Context, r *run) error {
-	nc, err := h.Connect(ctx, "marketprism broker")
+	nc, js, err := h.open(ctx, h.Connect)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("opening JetStream: %w", err)
+	r.nc, r.js, r.clients = nc, js, js
+	if !h.oneAccount() {
+		own, clients, err := h.open(ctx, h.ConnectClients)
+		if err != nil {
+			return err
+		}
+		defer own.Close()
+		r.clients = clients
+		if err := dropLeftovers(ctx, js, h.cfg.Streams, c.Log()); err != nil {
+			return err
+		}
 	}
-	if err := ensureStreams(ctx, js, h.cfg.Streams, c.Log()); err != nil {
+	if err := ensureStreams(ctx, r.clients, h.cfg.Streams, c.Log()); err != nil {
 		return err
 	}
-	r.nc, r.js = nc, js
 	c.After(0, started{r})
 	select {
 	case <-ctx.Done():
@@ -287,6 +295,19 @@ func (h *Handle) link(ctx context.Context, c *supervise.Context, r *run) error {
 	case <-r.release:
 		return nil
 	}
+}
+
+func (h *Handle) open(ctx context.Context, connect func(context.Context, string, ...nats.Option) (*nats.Conn, error)) (*nats.Conn, jetstream.JetStream, error) {
+	nc, err := connect(ctx, "marketprism broker")
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, nil, fmt.Errorf("opening JetStream: %w", err)
+	}
+	return nc, js, nil
 }
 
 // probe looks at a run.

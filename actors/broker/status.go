@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -79,7 +81,10 @@ type StreamStatus struct {
 	Consumers int       `json:"consumer_count"`
 	Retention string    `json:"retention"`
 	Storage   string    `json:"storage"`
+	Discard   string    `json:"discard"`
+	MaxAge    float64   `json:"max_age_seconds"` // 0: messages do not age
 	Replicas  int       `json:"replicas"`
+	Created   time.Time `json:"created_at"`
 	// Internal streams are the program's own; clients cannot write to them.
 	Internal bool `json:"internal"`
 }
@@ -107,15 +112,12 @@ func (h *Handle) status(ctx context.Context, r *run) (Status, error) {
 func (h *Handle) describe(ctx context.Context, r *run, s *Status) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	account, err := r.js.AccountInfo(ctx)
-	if err != nil {
-		return fmt.Errorf("asking for the use of JetStream: %w", err)
-	}
-	s.JetStream = JetStreamStatus{
-		Memory: account.Memory, Store: account.Store, Reserved: account.ReservedStore,
-		MaxMemory: account.Limits.MaxMemory, MaxStore: account.Limits.MaxStore,
-		Streams: account.Streams, Consumers: account.Consumers,
-		APIRequests: account.API.Total, APIErrors: account.API.Errors,
+	for _, js := range r.accounts() {
+		account, err := js.AccountInfo(ctx)
+		if err != nil {
+			return fmt.Errorf("asking for the use of JetStream: %w", err)
+		}
+		s.JetStream.add(account)
 	}
 	if srv := h.running(); srv != nil {
 		return describeServer(srv, h.ClientURL(), s)
@@ -130,6 +132,22 @@ func (h *Handle) describe(ctx context.Context, r *run, s *Status) error {
 		Errors: s.JetStream.APIErrors,
 	}
 	return nil
+}
+
+// accounts are the JetStream of each account, once.
+func (r *run) accounts() []jetstream.JetStream {
+	if r.js == r.clients {
+		return []jetstream.JetStream{r.js}
+	}
+	return []jetstream.JetStream{r.js, r.clients}
+}
+
+// add adds what an account uses.
+func (s *JetStreamStatus) add(a *jetstream.AccountInfo) {
+	s.Memory, s.Store, s.Reserved = s.Memory+a.Memory, s.Store+a.Store, s.Reserved+a.ReservedStore
+	s.MaxMemory, s.MaxStore = a.Limits.MaxMemory, a.Limits.MaxStore
+	s.Streams, s.Consumers = s.Streams+a.Streams, s.Consumers+a.Consumers
+	s.APIRequests, s.APIErrors = s.APIRequests+a.API.Total, s.APIErrors+a.API.Errors
 }
 
 func describeServer(srv *server.Server, url string, s *Status) error {
@@ -160,32 +178,39 @@ func listStreams(ctx context.Context, r *run) ([]StreamStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	all := []StreamStatus{}
-	lister := r.js.ListStreams(ctx)
-	for info := range lister.Info() {
-		all = append(all, streamStatus(info))
+	for _, js := range r.accounts() {
+		lister := js.ListStreams(ctx)
+		for info := range lister.Info() {
+			s := Describe(info)
+			s.Internal = s.Internal || js != r.clients
+			all = append(all, s)
+		}
+		if err := lister.Err(); err != nil {
+			return nil, fmt.Errorf("listing streams: %w", err)
+		}
 	}
-	if err := lister.Err(); err != nil {
-		return nil, fmt.Errorf("listing streams: %w", err)
-	}
+	slices.SortFunc(all, func(a, b StreamStatus) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
 
-func streamStatus(i *jetstream.StreamInfo) StreamStatus {
+// Describe is the status of a stream of the clients' account.
+func Describe(i *jetstream.StreamInfo) StreamStatus {
 	s := StreamStatus{
 		Name: i.Config.Name, Subjects: i.Config.Subjects,
 		Messages: i.State.Msgs, Bytes: i.State.Bytes, MaxBytes: i.Config.MaxBytes,
 		FirstSeq: i.State.FirstSeq, LastSeq: i.State.LastSeq, LastTime: i.State.LastTime,
 		Consumers: i.State.Consumers, Replicas: i.Config.Replicas,
-		Retention: retentionWord(i.Config.Retention), Storage: "file",
+		Retention: retentionWord(i.Config.Retention), Storage: "file", Created: i.Created, Internal: IsInternal(i.Config.Name),
+		Discard: "old", MaxAge: i.Config.MaxAge.Seconds(),
+	}
+	if i.Config.Discard == jetstream.DiscardNew {
+		s.Discard = "new"
 	}
 	if i.Config.Storage == jetstream.MemoryStorage {
 		s.Storage = "memory"
 	}
 	if s.Subjects == nil {
 		s.Subjects = []string{}
-	}
-	for _, subject := range s.Subjects {
-		s.Internal = s.Internal || IsReserved(subject)
 	}
 	return s
 }

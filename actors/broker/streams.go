@@ -30,8 +30,7 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, s StreamConfig, l
 	defer cancel()
 	existing, err := js.Stream(ctx, s.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		cfg := jetstream.StreamConfig{Name: s.Name, Retention: s.retention(), Storage: s.storage()}
-		if _, err = js.CreateStream(ctx, s.apply(cfg)); err != nil {
+		if _, err = js.CreateStream(ctx, s.JetStream()); err != nil {
 			return fmt.Errorf("making it: %w", err)
 		}
 		return nil
@@ -48,6 +47,35 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, s StreamConfig, l
 		return fmt.Errorf("updating it: %w", err)
 	}
 	return nil
+}
+
+// dropLeftovers removes the configured streams from the program's account, where
+// they stood before clients had one of their own. One that holds messages stays.
+func dropLeftovers(ctx context.Context, js jetstream.JetStream, streams []StreamConfig, log *zap.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	for _, s := range streams {
+		left, err := js.Stream(ctx, s.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("looking for stream %s in the program's account: %w", s.Name, err)
+		}
+		if n := left.CachedInfo().State.Msgs; n > 0 {
+			log.Warn("stream stands in the program's account and holds messages, which clients cannot reach", zap.String("stream", s.Name), zap.Uint64("messages", n))
+			continue
+		}
+		if err := js.DeleteStream(ctx, s.Name); err != nil {
+			return fmt.Errorf("removing stream %s from the program's account: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// JetStream is the configuration of a new stream.
+func (s StreamConfig) JetStream() jetstream.StreamConfig {
+	return s.apply(jetstream.StreamConfig{Name: s.Name, Retention: s.retention(), Storage: s.storage()})
 }
 
 // apply sets what can change.

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/broker"
+	"github.com/marketprism/marketprism/actors/broker/deadletters"
+	"github.com/marketprism/marketprism/actors/broker/messages"
+	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/http/chassis/facade"
@@ -23,6 +27,13 @@ type Branch interface {
 // Options are what the façade stands on.
 type Options struct {
 	Branch Branch
+	// Desk, Tasks and Letters are what clients use. Without a Desk only the figures are
+	// served.
+	Desk    *messages.Desk
+	Tasks   *tasks.Queues
+	Letters *deadletters.Box
+	// MaxMessage is the largest message that the broker takes, in bytes.
+	MaxMessage int
 	// Now is the time of answers; nil is time.Now.
 	Now func() time.Time
 }
@@ -50,7 +61,13 @@ func Register(s *chassis.Server, o Options) error {
 	var routes []chassis.Route
 	for _, prefix := range []string{"/api/v1/", "/api/v1/broker/"} {
 		routes = append(routes, f.routes(prefix)...)
-		routes = append(routes, later(prefix)...)
+		if f.Desk != nil {
+			routes = slices.Concat(routes, f.publishRoutes(prefix), f.followRoutes(prefix), f.streamRoutes(prefix), f.consumerRoutes(prefix),
+				f.taskRoutes(prefix), f.workerRoutes(prefix), f.letterRoutes(prefix))
+		}
+	}
+	if f.Desk != nil {
+		routes = append(routes, f.socketRoute())
 	}
 	for i := range routes {
 		routes[i].Handler = answered(routes[i].Handler)
@@ -66,22 +83,8 @@ func (f *service) routes(prefix string) []chassis.Route {
 			Responses: []chassis.Response{{Body: streamList{}}}, Handler: f.streams},
 		{Method: http.MethodGet, Path: prefix + "nats/info", Tag: tag, Summary: "The NATS server",
 			Responses: []chassis.Response{{Body: info{}}}, Handler: f.info},
-	}
-}
-
-// later are the routes that come with clients of the broker.
-func later(prefix string) []chassis.Route {
-	return []chassis.Route{
-		facade.Later(http.MethodPost, prefix+"streams", tag, "Making a stream"),
-		facade.Later(http.MethodDelete, prefix+"streams/{name}", tag, "Removing a stream"),
-		facade.Later(http.MethodPost, prefix+"publish", tag, "Publishing a message"),
-		facade.Later(http.MethodPost, prefix+"publish/{subject}", tag, "Publishing a message as it is"),
-		facade.Later(http.MethodPost, prefix+"request/{subject}", tag, "Asking for a reply"),
-		facade.Later(http.MethodGet, prefix+"subscribe", tag, "Following a subject"),
-		facade.Later(http.MethodPost, prefix+"tasks", tag, "Queuing a task"),
-		facade.Later(http.MethodGet, prefix+"dlq", tag, "Listing dead letters"),
-		facade.Later(http.MethodPost, prefix+"dlq/{id}/replay", tag, "Replaying a dead letter"),
-		facade.Later(http.MethodGet, prefix+"stats", tag, "Counting messages by stream"),
+		{Method: http.MethodGet, Path: prefix + "stats", Tag: tag, Summary: "Messages, streams and their consumers in figures",
+			Responses: []chassis.Response{{Body: stats{}}}, Handler: f.stats},
 	}
 }
 
@@ -89,7 +92,10 @@ func later(prefix string) []chassis.Route {
 func answered(h chassis.Handler) chassis.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		err := h(w, r)
+		var refused *messages.Refusal
 		switch {
+		case errors.As(err, &refused):
+			return refusal(refused, err)
 		case errors.Is(err, branch.ErrNotRunning):
 			return chassis.Unavailable(time.Second, "the message broker is not running at the moment").WithCode("restarting").WithCause(err)
 		case errors.Is(err, branch.ErrBusy):
@@ -97,6 +103,43 @@ func answered(h chassis.Handler) chassis.Handler {
 		}
 		return err
 	}
+}
+
+// refusals are the answers to what the branch refuses.
+var refusals = map[messages.Why]struct {
+	status int
+	code   string
+}{
+	messages.Malformed: {http.StatusBadRequest, "bad_request"},
+	messages.Forbidden: {http.StatusForbidden, "forbidden"},
+	messages.Unknown:   {http.StatusNotFound, "not_found"},
+	messages.Conflict:  {http.StatusConflict, "conflict"},
+	messages.TooLarge:  {http.StatusRequestEntityTooLarge, "too_large"},
+	messages.Nobody:    {http.StatusNotFound, "no_responders"},
+}
+
+func refusal(r *messages.Refusal, err error) error {
+	if r.Why == messages.Full {
+		return chassis.Unavailable(5*time.Second, "%s", r.Text).WithCode("full").WithCause(err)
+	}
+	a := refusals[r.Why]
+	answer := chassis.NewError(a.status, a.code, "%s", r.Text)
+	if r.Err != nil {
+		answer = answer.WithCause(r.Err)
+	}
+	if r.Field != "" {
+		answer = answer.WithFields(chassis.Field("/"+r.Field, "%s", r.Text))
+	}
+	return answer
+}
+
+// malformed makes a 422 the 400 that the contract names.
+func malformed(err error) error {
+	var e *chassis.Error
+	if errors.As(err, &e) && e.HTTPStatus() == http.StatusUnprocessableEntity {
+		return chassis.BadRequest("%s", e.ProblemDetail()).WithFields(e.Fields()...)
+	}
+	return err
 }
 
 // check passes while the broker can be used.

@@ -55,7 +55,7 @@ var running = branch.Status{
 }
 
 const (
-	goldenStreams = `[{"name":"MARKET_DATA","subjects":["market.>"],"messages":3,"bytes":99,"max_bytes":0,"first_seq":1,"last_seq":3,"last_time":"2024-08-08T12:00:05Z","consumer_count":2,"retention":"limits","storage":"file","replicas":1,"internal":false}]`
+	goldenStreams = `[{"name":"MARKET_DATA","subjects":["market.>"],"messages":3,"bytes":99,"max_bytes":0,"first_seq":1,"last_seq":3,"last_time":"2024-08-08T12:00:05Z","consumer_count":2,"retention":"limits","storage":"file","discard":"","max_age_seconds":0,"replicas":1,"created_at":"0001-01-01T00:00:00Z","internal":false}]`
 	goldenServer  = `{"id":"N1","name":"marketprism","version":"2.15.2","url":"nats://127.0.0.1:4222","host":"127.0.0.1","port":4222,"max_payload":8388608,"started":"2024-08-08T12:00:05Z","connections":0,"subscriptions":0,"slow_consumers":0}`
 	goldenStore   = `{"memory":0,"storage":0,"max_memory":-1,"max_storage":1073741824,"reserved_storage":0,"streams":1,"consumers":0,"api_requests_total":0,"api_errors_total":0}`
 )
@@ -115,16 +115,6 @@ func TestDown(t *testing.T) {
 func TestHostile(t *testing.T) {
 	s := serve(t, &fixed{status: running}, nil)
 	chassistest.Run(t, s.URL(), chassistest.Described(t, s.URL()))
-}
-
-func TestLater(t *testing.T) {
-	s := serve(t, &fixed{status: running}, nil)
-	for _, route := range []string{"POST publish", "POST streams", "DELETE streams/x", "GET dlq", "GET subscribe"} {
-		method, path, _ := strings.Cut(route, " ")
-		if code, body, _ := call(t, s, method, "/api/v1/broker/"+path); code != 501 || !strings.Contains(body, "not_implemented") {
-			t.Errorf("%s: %d %s", route, code, body)
-		}
-	}
 }
 
 // The real branch, with a real server.

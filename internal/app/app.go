@@ -28,6 +28,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +36,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/actors/broker"
+	"github.com/marketprism/marketprism/actors/broker/deadletters"
+	"github.com/marketprism/marketprism/actors/broker/messages"
+	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/collector"
 	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/storage"
@@ -69,6 +73,9 @@ type App struct {
 
 	system    *supervise.System
 	broker    *broker.Handle
+	letters   *deadletters.Box // this and those below: nil where the broker's service does not run
+	desk      *messages.Desk
+	tasks     atomic.Pointer[tasks.Queues]
 	opener    *recorder.Opener
 	recorders *recorder.Handle
 	hot       router.Hot     // nil when another process has the store

@@ -7,7 +7,6 @@ import (
 	"maps"
 
 	"github.com/marketprism/marketprism/cluster"
-	"github.com/marketprism/marketprism/http/broker"
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/http/collector"
 	"github.com/marketprism/marketprism/http/monitoring"
@@ -29,7 +28,7 @@ var about = map[string]string{
 // startServers makes every service's server listen; none is ready yet.
 func (a *App) startServers(ctx context.Context) error {
 	register := map[string]func(*chassis.Server) error{
-		cluster.Broker: func(s *chassis.Server) error { return broker.Register(s, broker.Options{Branch: a.broker}) },
+		cluster.Broker: a.registerBroker,
 		cluster.Monitoring: func(s *chassis.Server) error {
 			return monitoring.Register(s, monitoring.Options{Tree: a.system.Tree()})
 		},

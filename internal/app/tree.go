@@ -28,8 +28,8 @@ func (a *App) startTree(ctx context.Context) error {
 		return err
 	}
 	// The store may keep its positions at the broker.
-	if err := a.system.Start(ctx, a.broker.Spec()); err != nil {
-		return fmt.Errorf("starting the broker: %w", err)
+	if err := a.startBroker(ctx); err != nil {
+		return err
 	}
 	var specs []supervise.Spec
 	if a.runs(cluster.Storage) || a.runs(cluster.Collector) {
@@ -87,10 +87,11 @@ func (a *App) catchUp(ctx context.Context) {
 func (a *App) makeBroker() error {
 	cfg := a.cfg.Broker.NATS
 	if cfg.Mode == broker.Embedded && !a.runs(cluster.Broker) {
-		cfg.Mode = broker.External
-		if cfg.URL == "" {
-			cfg.URL = fmt.Sprintf("nats://%s:%d", cfg.Host, cfg.Port)
+		url := cfg.URL
+		if url == "" {
+			url = fmt.Sprintf("nats://%s:%d", cfg.Host, cfg.Port)
 		}
+		cfg = cfg.ElsewhereAt(url)
 	}
 	if cfg.StoreDir == "" {
 		cfg.StoreDir = a.path("broker")

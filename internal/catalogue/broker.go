@@ -16,6 +16,16 @@ const (
 	BrokerStreamLimit            Name = "mp_broker_stream_limit_bytes"
 	BrokerConsumerPending        Name = "mp_broker_consumer_pending_messages"
 	BrokerConsumerUnacknowledged Name = "mp_broker_consumer_unacknowledged_messages"
+	BrokerDeadLetters            Name = "mp_broker_dead_letters_total"
+	BrokerTasks                  Name = "mp_broker_tasks_total"
+	BrokerFollowers              Name = "mp_broker_followers"
+	BrokerConnectionsTotal       Name = "mp_broker_connections_total"
+	BrokerPendingBytes           Name = "mp_broker_connection_pending_bytes"
+	BrokerMemory                 Name = "mp_broker_memory_bytes"
+	BrokerStoreReserved          Name = "mp_broker_store_reserved_bytes"
+	BrokerAPIRequests            Name = "mp_broker_api_requests_total"
+	BrokerStreams                Name = "mp_broker_streams"
+	BrokerConsumers              Name = "mp_broker_consumers"
 	BrokerConsumerRedelivered    Name = "mp_broker_consumer_redelivered_messages"
 )
 
@@ -31,6 +41,16 @@ func broker() Area {
 			counter(BrokerMessages, Number, "Messages into (published) and out of (consumed) the embedded server.", outcome),
 			counter(BrokerBytes, Bytes, "Bytes into (published) and out of (consumed) the embedded server.", outcome),
 			counter(BrokerSlowConsumers, Number, "Connections that were closed because they were too slow."),
+			counter(BrokerConnectionsTotal, Number, "Connections that the embedded server has accepted."),
+			gauge(BrokerPendingBytes, Bytes, "Bytes that wait for the slowest connection of the embedded server."),
+			gauge(BrokerMemory, Bytes, "Memory that JetStream's memory streams take."),
+			gauge(BrokerStoreReserved, Bytes, "Disk space that streams have reserved."),
+			counter(BrokerAPIRequests, Number, "Requests to JetStream's API, all (accepted) and those of them that it refused (refused).", outcome),
+			gauge(BrokerStreams, Number, "Streams of all accounts."),
+			gauge(BrokerConsumers, Number, "Consumers of all accounts."),
+			counter(BrokerDeadLetters, Number, "Messages of a stream that became dead letters: delivered too often (exceeded), or given up (terminated).", stream, outcome),
+			counter(BrokerTasks, Number, "Tasks by what became of them: submitted, succeeded, retried, dead, cancelled.", outcome),
+			gauge(BrokerFollowers, Number, "Clients that follow a subject over HTTP."),
 			gauge(BrokerStore, Bytes, "Bytes that JetStream has on disk."),
 			gauge(BrokerStoreLimit, Bytes, "Bytes that JetStream may have on disk."),
 			gauge(BrokerStreamMessages, Number, "Messages stored.", stream),
