@@ -117,8 +117,9 @@ type Inspector interface {
 	// Parts lists the files that hold the published records. A file stays readable
 	// for at least ten minutes after it has left the list.
 	Parts() []PartInfo
-	// Streams lists the streams that have records of a kind.
-	Streams(kind market.Kind) []market.StreamID
+	// Streams lists the streams that have records of a kind, all of them: ErrAway and
+	// [ErrUnavailable] when a place that may have more does not answer.
+	Streams(ctx context.Context, kind market.Kind) ([]market.StreamID, error)
 	// Ailments are what is wrong with the place where records are kept, as far as it
 	// is known; it asks nobody.
 	Ailments() []error
@@ -217,6 +218,9 @@ type PartInfo struct {
 	// Archived says that the cold store lists every row of the file too, which is in
 	// the hot one.
 	Archived bool `json:"archived,omitempty"`
+	// Damaged says that the file is listed and not read, because its bytes are not what
+	// they were, or gone.
+	Damaged bool `json:"damaged,omitempty"`
 	// Path is absolute; of a file in a bucket it is its URL.
 	Path  string `json:"path"`
 	Bytes int64  `json:"bytes"`

@@ -43,6 +43,7 @@ var ErrAway = errors.New("the cold store is out of reach")
 // old. Age counts from when rows arrived, never from the time that they are of. All
 // methods are safe for concurrent use.
 type Tiers interface {
+	Upkeeper
 	// Archive copies what is old enough into the cold store, which lists it, unit by
 	// unit, each in one commit. It may be ended at any moment and goes on from there
 	// the next time; the report says what was listed. Errors: [ErrAway], those of reading
@@ -109,9 +110,11 @@ type ColdStats struct {
 	Problem string `json:"problem,omitempty"`
 	// Corrupt says that the problem is damage, which time does not heal.
 	Corrupt bool `json:"corrupt"`
-	// Tables has a row for each table that has files. Rows counts those of each file:
-	// a key that is in two files counts twice.
+	// Tables has a row for each table that has files. Rows counts keys; when Exact is
+	// false, files have come since those were compared, and a key of theirs that another
+	// file has too counts twice.
 	Tables []TableStats `json:"tables"`
+	Exact  bool         `json:"exact"`
 	// Archived says up to where each table has the journal.
 	Archived []ArchivedTo `json:"archived"`
 	// Damaged are files that a query, or the check of one, has found damaged.

@@ -239,7 +239,11 @@ func (h *Handle) alive(ctx context.Context, k int) (channels []market.Gap, newes
 		if kind.Table() == "" || kind == market.KindGap {
 			continue
 		}
-		for _, id := range e.Streams(kind) {
+		streams, err := e.Streams(ctx, kind)
+		if err != nil {
+			return nil, 0, fmt.Errorf("listing the streams of %s: %w", kind.Table(), err)
+		}
+		for _, id := range streams {
 			if journal.Shard(id.Exchange, id.Market.String(), id.Symbol, len(h.shards)) != k {
 				continue
 			}

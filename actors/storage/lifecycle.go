@@ -149,6 +149,9 @@ func (l *lifecycle) schedule(c *supervise.Context) {
 		l.ask(c, work{job: JobArchive, age: p.archiveAfter(), scheduled: true})
 	}
 	l.ask(c, work{job: JobRetention, scheduled: true})
+	if l.h.options.Tiers.ColdStats().Problem == "" {
+		l.ask(c, work{job: JobUpkeep, scheduled: true})
+	}
 }
 
 // watchSize has the limits applied when the hot store is too large.
@@ -197,10 +200,10 @@ func (l *lifecycle) next(c *supervise.Context) {
 				o.finish(context.Canceled)
 			}
 		}()
+		l.h.operations.save() // if this ends the process, the next one counts it
 		err = l.h.run(ctx, o)
 		over = true
 		o.finish(err, l.h.operations.save)
-		l.h.operations.save() // if this ends the process, the next one counts it
 		l.h.metrics.operation(o.get())
 		now := o.get()
 		if now.Job == JobArchive {
@@ -220,9 +223,6 @@ func (l *lifecycle) next(c *supervise.Context) {
 	}
 }
 
-func (l *lifecycle) over(c *supervise.Context, failed bool) {
-	// What failed of the schedule is tried again soon.
-	if w := l.current.work; failed && w.scheduled && w.job == JobArchive && l.h.Policy().interval() > 3*firstRun {
 // resume takes up again what a process before has left undone.
 func (l *lifecycle) resume(c *supervise.Context) {
 	for _, o := range l.h.operations.resume() {
@@ -237,6 +237,9 @@ func (l *lifecycle) resume(c *supervise.Context) {
 	l.next(c)
 }
 
+func (l *lifecycle) over(c *supervise.Context, failed bool) {
+	// What failed of the schedule is tried again soon.
+	if w := l.current.work; failed && w.scheduled && w.job == JobArchive && l.h.Policy().interval() > 3*firstRun {
 		c.After(firstRun, operationAgain{w})
 	}
 	l.current = nil

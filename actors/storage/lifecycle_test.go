@@ -88,7 +88,10 @@ func (m *movements) Retain(_ context.Context, age time.Duration) (int64, error) 
 	return 2, nil
 }
 
-func (m *movements) Tend(context.Context) error                 { return nil }
+func (m *movements) Tend(context.Context) error { return nil }
+func (m *movements) Upkeep(context.Context, func(persistence.UpkeepReport)) (persistence.UpkeepReport, error) {
+	return persistence.UpkeepReport{}, nil
+}
 func (m *movements) ColdStats() persistence.ColdStats           { return m.cold }
 func (m *movements) ColdParts() ([]persistence.PartInfo, error) { return nil, nil }
 

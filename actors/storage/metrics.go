@@ -61,7 +61,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 	if err := catalogue.Register(reg, m.messages, m.records, m.waits, m.publishFailures, m.delay, m.requests, m.writes, m.operations, m.operationSeconds, m.archived, m.forgotten, m.deleted, m); err != nil {
 		return nil, err
 	}
-	for _, job := range []Job{JobArchive, JobCleanup, JobRetention} { // from 0 on, so that a first failure is a rise
+	for _, job := range []Job{JobArchive, JobCleanup, JobRetention, JobUpkeep} { // from 0 on, so that a first failure is a rise
 		m.operationSeconds.WithLabelValues(string(job))
 		for _, state := range []string{OperationSucceeded, OperationFailed, OperationInterrupted} {
 			m.operations.WithLabelValues(string(job), state)

@@ -28,6 +28,8 @@ func (h *Handle) run(ctx context.Context, o *operation) error {
 		return h.archive(ctx, o)
 	case JobCleanup:
 		return h.cleanup(ctx, o)
+	case JobUpkeep:
+		return h.upkeep(ctx, o)
 	default:
 		return h.retain(ctx, o)
 	}

@@ -27,6 +27,9 @@ const (
 	// JobRetention applies the limits of the configuration: age and size of the hot
 	// store, age of the cold one.
 	JobRetention Job = "retention"
+	// JobUpkeep joins small files of the cold store, removes those that nothing lists,
+	// and compares the checksums of some.
+	JobUpkeep Job = "upkeep"
 )
 
 // The states of an operation: queued → running → succeeded, failed or interrupted.
@@ -67,11 +70,11 @@ type Operation struct {
 	ByTable map[string]int64 `json:"by_table"`
 	// Kept counts the rows that a cleanup left, because they are not archived.
 	Kept int64 `json:"rows_kept"`
+	// Resumed counts the processes that took it up again.
+	Resumed int `json:"resumed,omitempty"`
 	// Problem is why it failed.
 	Problem string `json:"problem,omitempty"`
 	// Err is the error behind Problem.
-	// Resumed counts the processes that took it up again.
-	Resumed int `json:"resumed,omitempty"`
 	Err error `json:"-"`
 }
 
@@ -88,7 +91,7 @@ type work struct {
 
 // covers reports whether who asks for other gets it with w.
 func (w work) covers(other work) bool {
-	if w.job != other.job || w.job == JobRetention {
+	if w.job != other.job || w.job == JobRetention || w.job == JobUpkeep {
 		return w.job == other.job
 	}
 	if w.age > other.age {
@@ -104,12 +107,12 @@ func (w work) covers(other work) bool {
 type operation struct {
 	work work
 	done chan struct{}
-
-	mu  sync.Mutex
-	now Operation
 	// left: a process before has left it, and it waits to be taken up again; guarded
 	// by operations.mu.
 	left bool
+
+	mu  sync.Mutex
+	now Operation
 }
 
 func (o *operation) get() Operation {
@@ -270,12 +273,12 @@ func (h *Handle) begin(ctx context.Context, w work) (Operation, bool, error) {
 		return Operation{}, false, ErrNoTiers
 	}
 	b, err := askAt[begunOperation](ctx, h.lifecycleAt.Load(), beginOperation{w})
-	return b.now, b.joined, err
-}
-
 	if err == nil && !b.joined { // who is told of it finds it after a crash too
 		h.operations.save()
 	}
+	return b.now, b.joined, err
+}
+
 // Operation is how an operation is; ErrNoOperation.
 func (h *Handle) Operation(id string) (Operation, error) {
 	o := h.operations.find(id)

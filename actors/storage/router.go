@@ -83,7 +83,7 @@ func (r *router) Receive(c *supervise.Context) {
 	case parts:
 		r.answer(m.ctx, c, r.requests, "parts", func(context.Context) (any, error) { return engine.Parts(), nil })
 	case streams:
-		r.answer(m.ctx, c, r.requests, "streams", func(context.Context) (any, error) { return engine.Streams(m.kind), nil })
+		r.answer(m.ctx, c, r.requests, "streams", func(ctx context.Context) (any, error) { return engine.Streams(ctx, m.kind) })
 	case statusRequest:
 		r.answer(m.ctx, c, r.requests, "status", func(ctx context.Context) (any, error) { return r.h.status(ctx) })
 	case resumeTable:

@@ -2,6 +2,7 @@ package cold
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -62,7 +63,11 @@ func (a *archive) shard(ctx context.Context, kind market.Kind, shard int) error 
 			return err
 		}
 		meta := unit.Meta()
-		err = a.unit(ctx, unit, meta)
+		for tries := 0; ; tries++ {
+			if err = a.unit(ctx, unit, meta); tries == 2 || !errors.Is(err, errRetired) {
+				break
+			}
+		}
 		unit.Release()
 		if err != nil {
 			return err
@@ -152,9 +157,12 @@ func (s *Store) Retain(ctx context.Context, age time.Duration) (rows int64, err 
 		rows = 0
 		r := &Record{}
 		for _, p := range s.Parts() {
+			if _, damaged := s.manifest.state.damaged[p.File]; damaged {
+				continue // it is somebody's to look at
+			}
 			// Age counts from arrival: a replay of 2021 is as young as its replay. The
 			// last row of a file may have arrived that much later than the first.
-			if p.Created+arrivalSpan < limit && p.MaxTime < limit {
+			if p.arrived() < limit && p.MaxTime < limit {
 				r.Remove = append(r.Remove, p.File)
 				rows += p.Rows
 			}

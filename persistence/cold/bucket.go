@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/marketprism/marketprism/persistence/part"
 )
@@ -23,12 +24,24 @@ type Bucket interface {
 	Get(ctx context.Context, name string) ([]byte, error)
 	// Open reads an object in pieces; [ErrNotFound]. The reads obey ctx.
 	Open(ctx context.Context, name string) (content part.Content, size int64, err error)
-	// List names the objects whose names begin with prefix, in order.
-	List(ctx context.Context, prefix string) ([]string, error)
+	// List tells the objects whose names begin with prefix, by name.
+	List(ctx context.Context, prefix string) ([]Object, error)
 	// Delete removes an object; one that is gone is no error.
 	Delete(ctx context.Context, name string) error
+	// Tidy removes what interrupted writes that began before an instant have left and
+	// List does not show; it returns how many.
+	Tidy(ctx context.Context, before time.Time) (int, error)
 	// String names the bucket in logs and errors: a path or a URL, without secrets.
 	String() string
+}
+
+// Object is one object of a bucket.
+type Object struct {
+	Name string
+	// Size is in bytes.
+	Size int64
+	// Modified is when it was written, by the clock of the medium.
+	Modified time.Time
 }
 
 // Errors of every bucket.

@@ -16,6 +16,18 @@ type Config struct {
 	// CheckpointEvery is the number of manifest records after which they are summed
 	// up in one.
 	CheckpointEvery int `yaml:"checkpoint_every" doc:"Manifest records after which they are summed up in one object."`
+	// JoinFiles is how many files of a stream and day become one, at least; 0 leaves
+	// them. JoinRows is how many rows such a file has at most.
+	JoinFiles int   `yaml:"join_files" doc:"Files of one stream and day that are joined to one, at least so many; 0 leaves them as they are."`
+	JoinRows  int64 `yaml:"join_rows" doc:"Rows that a joined file has at most."`
+	// SweepAfter is the age at which a file that nothing lists is removed: an archiver
+	// that is about to list it may take so long.
+	SweepAfter time.Duration `yaml:"sweep_after" doc:"Age at which a file is removed that an interrupted archive has left; an archive must list a file within it."`
+	// VerifyBytes is how much of a directory each turn of upkeep reads to compare
+	// checksums; 0 is nothing. The objects of an S3 service are that service's to check.
+	VerifyBytes int64 `yaml:"verify_bytes" doc:"Bytes that each upkeep reads of a directory to compare checksums, file after file; 0 compares none. Not with s3, whose service does it."`
+	// OpenFiles is how many files stay open when nobody reads them.
+	OpenFiles int `yaml:"open_files" doc:"Files that stay open when nobody reads them."`
 	// Grace is how long a file stays after it has left the manifest.
 	Grace time.Duration `yaml:"grace" doc:"How long a file stays readable after it has left the manifest."`
 }
@@ -36,7 +48,7 @@ func (c S3Config) Used() bool { return c.Endpoint != "" }
 
 // DefaultConfig is a directory.
 func DefaultConfig() Config {
-	return Config{S3: S3Config{TLS: true}, CheckpointEvery: 256, Grace: 10 * time.Minute}
+	return Config{S3: S3Config{TLS: true}, CheckpointEvery: 256, JoinFiles: 4, JoinRows: 4_000_000, SweepAfter: 24 * time.Hour, VerifyBytes: 1 << 30, OpenFiles: 256, Grace: 10 * time.Minute}
 }
 
 // Validate reports every setting that cannot be.
@@ -47,6 +59,21 @@ func (c Config) Validate() error {
 	}
 	if c.CheckpointEvery < 2 {
 		errs = append(errs, fmt.Errorf("checkpoint_every: %d is below 2", c.CheckpointEvery))
+	}
+	if c.JoinFiles < 0 || c.JoinFiles == 1 || c.JoinFiles > joinFiles {
+		errs = append(errs, fmt.Errorf("join_files: %d, allowed 0 or 2 to %d", c.JoinFiles, joinFiles))
+	}
+	if c.JoinRows < 1 {
+		errs = append(errs, fmt.Errorf("join_rows: %d is below 1", c.JoinRows))
+	}
+	if c.SweepAfter < c.Grace {
+		errs = append(errs, fmt.Errorf("sweep_after: %v is below grace (%v)", c.SweepAfter, c.Grace))
+	}
+	if c.VerifyBytes < 0 {
+		errs = append(errs, fmt.Errorf("verify_bytes: %d is below 0", c.VerifyBytes))
+	}
+	if c.OpenFiles < 0 {
+		errs = append(errs, fmt.Errorf("open_files: %d is below 0", c.OpenFiles))
 	}
 	if c.Grace < 0 {
 		errs = append(errs, fmt.Errorf("grace: %v is below zero", c.Grace))

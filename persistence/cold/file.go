@@ -21,12 +21,14 @@ type file struct {
 	part  Part
 	meta  *part.Meta
 	// pins counts the readers.
-	pins    atomic.Int64
-	removed time.Time // when it left the manifest
+	pins atomic.Int64
+	// removed is when it left the manifest.
+	removed time.Time
 
 	mu      sync.Mutex
 	open    *part.File
 	content *watched // of open
+	used    time.Time
 }
 
 func (f *file) stream() market.StreamID { return f.meta.Ranges[0].Stream }
@@ -35,31 +37,45 @@ func (f *file) stream() market.StreamID { return f.meta.Ranges[0].Stream }
 func (f *file) get() (*part.File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.used = f.store.now()
 	if f.open != nil {
 		return f.open, nil
 	}
-	s := f.store
-	content, size, err := s.bucket.Open(s.life, f.meta.File)
-	path := s.bucket.String() + "/" + f.meta.File
+	var err error
+	f.open, f.content, err = f.store.open(f.store.life, f.meta)
+	return f.open, err
+}
+
+// open opens the file that m describes.
+func (s *Store) open(ctx context.Context, m *part.Meta) (*part.File, *watched, error) {
+	path := s.pathOf(m.File)
+	content, size, err := s.bucket.Open(ctx, m.File)
 	if errors.Is(err, ErrNotFound) {
-		return nil, &persistence.CorruptError{Path: path, Reason: "the file is missing"}
+		return nil, nil, missing(path)
 	}
 	if err != nil {
-		return nil, away(err)
+		return nil, nil, away(err)
 	}
-	watched := &watched{Content: content}
-	open, err := part.OpenContent(watched, path, size, f.meta, s.schemas[f.meta.Kind], s.names)
+	from := &watched{Content: content, path: path}
+	f, err := part.OpenContent(from, path, size, m, s.schemas[m.Kind], s.names)
 	if err != nil {
-		return nil, watched.judge(err)
+		return nil, nil, from.judge(err)
 	}
-	f.open, f.content = open, watched
-	return open, nil
+	return f, from, nil
+}
+
+// pathOf is what a file is called outside of the bucket.
+func (s *Store) pathOf(name string) string { return s.bucket.String() + "/" + name }
+
+func missing(path string) error {
+	return &persistence.CorruptError{Path: path, Reason: "the file is missing"}
 }
 
 // watched is content that remembers whether the medium has failed, which the
 // decoder of files takes for damage.
 type watched struct {
 	part.Content
+	path   string
 	failed atomic.Pointer[error]
 }
 
@@ -77,6 +93,9 @@ func (w *watched) judge(err error) error {
 	cause := w.failed.Swap(nil)
 	if err == nil || cause == nil || errors.Is(err, io.EOF) {
 		return err
+	}
+	if errors.Is(*cause, ErrNotFound) {
+		return missing(w.path)
 	}
 	return away(*cause)
 }
@@ -125,7 +144,13 @@ func (s *Store) Pin(_ context.Context, sel scan.Selection) (scan.View, error) {
 			pin(id)
 		}
 	}
-	sel.Reads.Of(persistence.TierCold).Add(persistence.ReadStats{FilesPruned: pruned})
+	lacking := int64(0)
+	for _, f := range s.aside {
+		if f.meta.Kind == sel.Kind && f.meta.MaxTime >= sel.From && f.meta.MinTime < sel.To && (sel.Stream == nil || *sel.Stream == f.stream()) {
+			lacking++
+		}
+	}
+	sel.Reads.Of(persistence.TierCold).Add(persistence.ReadStats{FilesPruned: pruned, FilesMissing: lacking})
 	return v, nil
 }
 
@@ -133,12 +158,13 @@ func (s *Store) Pin(_ context.Context, sel scan.Selection) (scan.View, error) {
 func (s *Store) HasCollected(_ context.Context, kind market.Kind, stream market.StreamID) (bool, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	for _, f := range s.aside { // so that damage changes no filter
+		if f.meta.Kind == kind && f.stream() == stream && f.part.Collected > 0 {
+			return true, nil
+		}
+	}
 	return slices.ContainsFunc(s.byKind[kind][stream], func(f *file) bool { return f.part.Collected > 0 }), nil
 }
-
-// Failed implements [scan.Layer]. A damaged file stays listed: what it held is
-// named until somebody deals with it.
-func (s *Store) Failed(err error) error { return err }
 
 // Streams implements [scan.View].
 func (v *view) Streams() []market.StreamID {

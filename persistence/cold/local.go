@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/part"
@@ -179,12 +180,37 @@ func (l *local) readError(name string, err error) error {
 }
 
 // List implements [Bucket].
-func (l *local) List(ctx context.Context, prefix string) ([]string, error) {
+func (l *local) List(ctx context.Context, prefix string) ([]Object, error) {
+	var found []Object
+	err := l.walk(ctx, prefix, func(o Object) error {
+		if !strings.HasSuffix(o.Name, tempSuffix) {
+			found = append(found, o)
+		}
+		return nil
+	})
+	slices.SortFunc(found, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
+	return found, err
+}
+
+// Tidy implements [Bucket]: files under temporary names, which nobody else uses.
+func (l *local) Tidy(ctx context.Context, before time.Time) (n int, err error) {
+	err = l.walk(ctx, "", func(o Object) error {
+		if !strings.HasSuffix(o.Name, tempSuffix) || !o.Modified.Before(before) {
+			return nil
+		}
+		n++
+		return l.Delete(ctx, o.Name)
+	})
+	return n, err
+}
+
+// walk meets the files whose names begin with prefix, those under temporary names
+// too.
+func (l *local) walk(ctx context.Context, prefix string, meet func(Object) error) error {
 	dir := l.root
 	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 		dir = l.path(prefix[:i])
 	}
-	var names []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // it has just gone, or was never there
@@ -200,16 +226,23 @@ func (l *local) List(ctx context.Context, prefix string) ([]string, error) {
 			return err
 		}
 		name := filepath.ToSlash(rel)
-		if d.Type().IsRegular() && strings.HasPrefix(name, prefix) && !strings.HasSuffix(name, tempSuffix) {
-			names = append(names, name)
+		if !d.Type().IsRegular() || !strings.HasPrefix(name, prefix) {
+			return nil
 		}
-		return nil
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return meet(Object{Name: name, Size: info.Size(), Modified: info.ModTime()})
 	})
-	if err != nil {
-		return nil, &persistence.IOError{Op: "list files", Path: dir, Err: err}
+	var known *persistence.IOError
+	if err != nil && !errors.As(err, &known) {
+		err = &persistence.IOError{Op: "list files", Path: dir, Err: err}
 	}
-	slices.Sort(names)
-	return names, nil
+	return err
 }
 
 // Delete implements [Bucket].

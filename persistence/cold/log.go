@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,8 @@ type manifest struct {
 	state state
 	// since is how many records there are behind the newest checkpoint.
 	since int
+	// damaged are checkpoints that could not be used.
+	damaged []*persistence.CorruptError
 }
 
 // state is what the records add up to.
@@ -45,6 +48,7 @@ type state struct {
 	parts    map[string]Part
 	archived map[tableShard]Archived
 	removed  map[string]time.Time // files that are still to be deleted, and since when
+	damaged  map[string]Damaged   // listed files that are not read
 }
 
 // tableShard is one table of one shard of a journal: the positions of one journal
@@ -56,7 +60,7 @@ type tableShard struct {
 }
 
 func newState() state {
-	return state{parts: map[string]Part{}, archived: map[tableShard]Archived{}, removed: map[string]time.Time{}}
+	return state{parts: map[string]Part{}, archived: map[tableShard]Archived{}, removed: map[string]time.Time{}, damaged: map[string]Damaged{}}
 }
 
 // apply adds a record up; an error means that it does not fit what was before.
@@ -69,6 +73,13 @@ func (s *state) apply(r *Record) error {
 			return fmt.Errorf("record %d removes %s, which is not listed", r.N, name)
 		}
 		delete(s.parts, name)
+		delete(s.damaged, name)
+		s.removed[name] = r.Time
+	}
+	for _, name := range r.Swept {
+		if _, ok := s.parts[name]; ok {
+			return fmt.Errorf("record %d sweeps %s, which is listed", r.N, name)
+		}
 		s.removed[name] = r.Time
 	}
 	for _, name := range r.Deleted {
@@ -83,6 +94,15 @@ func (s *state) apply(r *Record) error {
 		}
 		s.parts[p.File] = p
 		delete(s.removed, p.File) // the same rows once more
+	}
+	for _, d := range r.Damaged {
+		if _, ok := s.parts[d.File]; !ok {
+			return fmt.Errorf("record %d marks %s, which is not listed", r.N, d.File)
+		}
+		s.damaged[d.File] = d
+	}
+	for _, name := range r.Mended {
+		delete(s.damaged, name)
 	}
 	for _, a := range r.Archived {
 		s.archived[tableShard{a.Table, a.Shard, a.JournalID}] = a
@@ -103,21 +123,33 @@ func openManifest(ctx context.Context, b Bucket, now func() time.Time) (*manifes
 	return m, m.catchUp(ctx)
 }
 
-// loadCheckpoint begins with the newest checkpoint, if there is one.
+// loadCheckpoint begins with the newest checkpoint, if there is one. One that is
+// damaged is not needed: the one before it and the records, which stay, say the same.
 func (m *manifest) loadCheckpoint(ctx context.Context) error {
-	names, err := m.bucket.List(ctx, checkpointPrefix)
-	if err != nil || len(names) == 0 {
+	found, err := m.bucket.List(ctx, checkpointPrefix)
+	if err != nil {
 		return err
 	}
-	name := names[len(names)-1]
-	r, err := m.read(ctx, name)
+	for _, o := range slices.Backward(found) {
+		err := m.loadFrom(ctx, o.Name)
+		var damage *persistence.CorruptError
+		if !errors.As(err, &damage) {
+			return err
+		}
+		m.damaged = append(m.damaged, damage)
+	}
+	return nil
+}
+
+func (m *manifest) loadFrom(ctx context.Context, checkpoint string) error {
+	r, err := m.read(ctx, checkpoint)
 	if err != nil {
 		return err
 	}
 	s := newState()
 	s.n = r.N - 1
 	if err := s.apply(r); err != nil {
-		return m.corrupt(name, err)
+		return m.corrupt(checkpoint, err)
 	}
 	m.state = s
 	return nil
@@ -164,17 +196,17 @@ func (m *manifest) catchUp(ctx context.Context) error {
 // noHole makes sure that the next record is missing because there is none behind
 // it.
 func (m *manifest) noHole(ctx context.Context) error {
-	names, err := m.bucket.List(ctx, recordPrefix)
+	found, err := m.bucket.List(ctx, recordPrefix)
 	if err != nil {
 		return fmt.Errorf("cold manifest: %w", err)
 	}
-	if len(names) == 0 || names[len(names)-1] <= recordName(m.state.n) {
+	if len(found) == 0 || found[len(found)-1].Name <= recordName(m.state.n) {
 		return nil
 	}
 	if _, err := m.bucket.Get(ctx, recordName(m.state.n+1)); err == nil {
 		return m.catchUp(ctx) // it has just been made
 	}
-	return m.corrupt(names[len(names)-1], fmt.Errorf("record %d before it is missing", m.state.n+1))
+	return m.corrupt(found[len(found)-1].Name, fmt.Errorf("record %d before it is missing", m.state.n+1))
 }
 
 // errBehind says that another writer has made the record first; the manifest has
@@ -215,7 +247,7 @@ func (m *manifest) append(ctx context.Context, r *Record) error {
 }
 
 func (s *state) clone() state {
-	return state{n: s.n, parts: maps.Clone(s.parts), archived: maps.Clone(s.archived), removed: maps.Clone(s.removed)}
+	return state{n: s.n, parts: maps.Clone(s.parts), archived: maps.Clone(s.archived), removed: maps.Clone(s.removed), damaged: maps.Clone(s.damaged)}
 }
 
 // checkpoint sums the records up in one object.
@@ -230,6 +262,9 @@ func (m *manifest) checkpoint(ctx context.Context) error {
 	for name, at := range m.state.removed {
 		r.Removed = append(r.Removed, Removed{File: name, At: at})
 	}
+	for _, d := range m.state.damaged {
+		r.Damaged = append(r.Damaged, d)
+	}
 	r.sort()
 	data, err := r.encode()
 	if err != nil {
@@ -239,6 +274,6 @@ func (m *manifest) checkpoint(ctx context.Context) error {
 	if err := m.bucket.Create(ctx, checkpointName(r.N), data); err != nil && !errors.Is(err, ErrExists) {
 		return fmt.Errorf("cold manifest: %w", err)
 	}
-	m.since = 0
+	m.since, m.damaged = 0, nil // by now nobody needs an older one
 	return nil
 }

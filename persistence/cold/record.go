@@ -34,6 +34,12 @@ type Record struct {
 	Archived []Archived `json:"archived,omitempty"`
 	// Deleted names files that were removed before and are gone from the bucket.
 	Deleted []string `json:"deleted,omitempty"`
+	// Swept names objects that no record lists; they are deleted as removed files are.
+	Swept []string `json:"swept,omitempty"`
+	// Damaged are listed files that are not read any more; Mended names those that
+	// are whole again.
+	Damaged []Damaged `json:"damaged,omitempty"`
+	Mended  []string  `json:"mended,omitempty"`
 	// Removed are the files that are still to be deleted; in a checkpoint only.
 	Removed []Removed `json:"removed,omitempty"`
 }
@@ -42,6 +48,14 @@ type Record struct {
 type Removed struct {
 	File string    `json:"file"`
 	At   time.Time `json:"at"`
+}
+
+// Damaged is a listed file that is not read, because its bytes are not those that were
+// written, or are gone. Nobody deletes it.
+type Damaged struct {
+	File   string    `json:"file"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
 }
 
 // Part is one file as the manifest lists it: rows of one stream of one table and
@@ -68,13 +82,21 @@ type Part struct {
 	LastSeq   uint64 `json:"last_seq"`
 	// Created is when the oldest of the rows arrived, Unix ns.
 	Created int64 `json:"created_ns"`
+	// Youngest is Created of the youngest of the files that were joined to this one; 0
+	// in one that was not.
+	Youngest int64 `json:"youngest_ns,omitempty"`
 }
+
+// arrived is the instant, Unix ns, at which every row had arrived.
+func (p *Part) arrived() int64 { return max(p.Created, p.Youngest) + arrivalSpan }
 
 // Archived says that the store has every row of a table and shard up to a
 // position of a journal.
 type Archived = persistence.ArchivedTo
 
-const recordVersion = 1
+// Version 2 can sweep, mark and join. A program that does not know it must not write
+// beside one that does.
+const recordVersion = 2
 
 // A record is stored as a line with the checksum of what follows, and JSON.
 const recordMark = "marketprism cold manifest crc32c="
@@ -104,7 +126,7 @@ func decodeRecord(data []byte) (*Record, error) {
 	if err := json.Unmarshal(body, r); err != nil {
 		return nil, err
 	}
-	if r.Version != recordVersion {
+	if r.Version < 1 || r.Version > recordVersion {
 		return nil, fmt.Errorf("version %d of the manifest, which this program does not know", r.Version)
 	}
 	for i := range r.Add {
@@ -153,5 +175,6 @@ func (r *Record) sort() {
 	slices.SortFunc(r.Archived, func(a, b Archived) int {
 		return cmp.Or(strings.Compare(a.Table, b.Table), a.Shard-b.Shard, strings.Compare(a.JournalID, b.JournalID))
 	})
+	slices.SortFunc(r.Damaged, func(a, b Damaged) int { return strings.Compare(a.File, b.File) })
 	slices.SortFunc(r.Removed, func(a, b Removed) int { return strings.Compare(a.File, b.File) })
 }

@@ -137,22 +137,48 @@ func (o *object) ReadAt(b []byte, at int64) (int, error) {
 func (o *object) Close() error { return nil }
 
 // List implements [Bucket].
-func (s *s3) List(ctx context.Context, prefix string) ([]string, error) {
+func (s *s3) List(ctx context.Context, prefix string) ([]Object, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the listing that an error leaves
 	key := s.key(prefix)
-	if strings.HasSuffix(prefix, "/") {
-		key += "/"
+	if key != "" && (prefix == "" || strings.HasSuffix(prefix, "/")) {
+		key += "/" // which the join has taken
 	}
-	var names []string
+	var found []Object
 	for o := range s.client.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: key, Recursive: true}) {
 		if o.Err != nil {
 			return nil, s.fail("list", prefix, o.Err)
 		}
-		names = append(names, strings.TrimPrefix(strings.TrimPrefix(o.Key, s.prefix), "/"))
+		found = append(found, Object{Name: strings.TrimPrefix(strings.TrimPrefix(o.Key, s.prefix), "/"), Size: o.Size, Modified: o.LastModified})
 	}
-	slices.Sort(names)
-	return names, nil
+	slices.SortFunc(found, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
+	return found, nil
+}
+
+// Tidy implements [Bucket]: uploads in pieces that nobody has completed, which cost as
+// much as objects.
+func (s *s3) Tidy(ctx context.Context, before time.Time) (n int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the listing that an error leaves
+	below := s.key("")
+	if below != "" {
+		below += "/"
+	}
+	for up := range s.client.ListIncompleteUploads(ctx, s.bucket, below, true) {
+		if up.Err != nil {
+			return n, s.fail("list uploads", "", up.Err)
+		}
+		if !up.Initiated.Before(before) {
+			continue
+		}
+		name := strings.TrimPrefix(strings.TrimPrefix(up.Key, s.prefix), "/")
+		core := minio.Core{Client: s.client}
+		if err := s.fail("abort upload", name, core.AbortMultipartUpload(ctx, s.bucket, up.Key, up.UploadID)); err != nil && !errors.Is(err, ErrNotFound) {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // Delete implements [Bucket].

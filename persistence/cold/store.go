@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +54,21 @@ type Store struct {
 	listed  [market.NumKinds]int64                       // files in byKind
 	removed []*file
 	archive map[tableShard]Archived
+	record  uint64 // of the manifest, that the lists are of
+	// repeats is what the files have twice, when it was counted.
+	repeats *repeated
+	counted part.Counted
+	// retired are names that are about to be deleted and never listed again.
+	retired map[string]time.Time
+	// suspects are listed files that something has failed to read, and why: they are
+	// not read until they have been examined.
+	suspects map[string]string
+	marked   map[string]Damaged // by the manifest
+	aside    map[string]*file   // suspects and marked files
+	examined time.Time          // when those were examined last
+	verified string             // the file whose checksum was compared last
+	// passedOver are damaged checkpoints that were not needed.
+	passedOver []*persistence.CorruptError
 }
 
 // Open opens the store in a bucket; an empty bucket is an empty store. Errors: the
@@ -63,7 +79,7 @@ func Open(ctx context.Context, b Bucket, cfg Config, with Surroundings) (*Store,
 	}
 	s := &Store{
 		bucket: b, cfg: cfg, now: with.Now, log: with.Log, names: with.Names, scratch: with.Scratch,
-		files: map[string]*file{}, archive: map[tableShard]Archived{},
+		files: map[string]*file{}, archive: map[tableShard]Archived{}, suspects: map[string]string{}, aside: map[string]*file{},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -117,13 +133,9 @@ func (s *Store) adopt() {
 			continue
 		}
 		delete(s.files, name)
-		s.listed[f.meta.Kind]--
-		streams := s.byKind[f.meta.Kind]
-		id := f.stream()
-		streams[id] = slices.DeleteFunc(slices.Clone(streams[id]), func(o *file) bool { return o == f })
-		if len(streams[id]) == 0 {
-			delete(streams, id)
-		}
+		delete(s.suspects, name)
+		s.hide(f)
+		delete(s.aside, name)
 		f.removed = now
 		s.removed = append(s.removed, f)
 	}
@@ -138,17 +150,39 @@ func (s *Store) adopt() {
 		}
 		f := &file{store: s, part: p, meta: m}
 		s.files[name] = f
-		s.listed[m.Kind]++
-		list := append(slices.Clone(s.byKind[m.Kind][f.stream()]), f)
-		slices.SortFunc(list, func(a, b *file) int {
-			return cmp.Or(cmp.Compare(a.meta.MinTime, b.meta.MinTime), strings.Compare(a.meta.File, b.meta.File))
-		})
-		s.byKind[m.Kind][f.stream()] = list
+		s.show(f)
 	}
+	s.marked, s.passedOver = maps.Clone(s.manifest.state.damaged), slices.Clone(s.manifest.damaged)
+	s.sift()
+	s.record = s.manifest.state.n
+	s.retired = maps.Clone(s.manifest.state.removed)
 	s.archive = make(map[tableShard]Archived, len(s.manifest.state.archived))
 	for k, v := range s.manifest.state.archived {
 		s.archive[k] = v
 	}
+}
+
+// show has a file read, hide does not any more. s.mu is locked.
+func (s *Store) show(f *file) {
+	streams, id := s.byKind[f.meta.Kind], f.stream()
+	list := append(slices.Clone(streams[id]), f)
+	slices.SortFunc(list, func(a, b *file) int {
+		return cmp.Or(cmp.Compare(a.meta.MinTime, b.meta.MinTime), strings.Compare(a.meta.File, b.meta.File))
+	})
+	streams[id] = list
+	s.listed[f.meta.Kind]++
+}
+
+func (s *Store) hide(f *file) {
+	streams, id := s.byKind[f.meta.Kind], f.stream()
+	if !slices.Contains(streams[id], f) {
+		return
+	}
+	streams[id] = slices.DeleteFunc(slices.Clone(streams[id]), func(o *file) bool { return o == f })
+	if len(streams[id]) == 0 {
+		delete(streams, id)
+	}
+	s.listed[f.meta.Kind]--
 }
 
 // Archived is the position of a journal up to which the store has a table of a
@@ -180,8 +214,13 @@ func (s *Store) Streams(kind market.Kind) []market.StreamID {
 	for id := range s.byKind[kind] {
 		list = append(list, id)
 	}
+	for _, f := range s.aside {
+		if f.meta.Kind == kind {
+			list = append(list, f.stream())
+		}
+	}
 	slices.SortFunc(list, part.CompareStreams)
-	return list
+	return slices.Compact(list)
 }
 
 // away marks an error of the medium: what is stored is there, and cannot be had.
@@ -194,6 +233,10 @@ func away(err error) error {
 
 // String names where the store is.
 func (s *Store) String() string { return s.bucket.String() }
+
+// errRetired: a file has a name that is about to be deleted. It is to be written under
+// another one.
+var errRetired = errors.New("a file of that name has left the manifest, and is about to be deleted")
 
 // Commit makes a change that plan proposes for the present manifest. When another
 // writer was first, plan is asked again. A nil record changes nothing. After an
@@ -209,6 +252,11 @@ func (s *Store) Commit(ctx context.Context, plan func() (*Record, error)) error 
 		r, err := plan()
 		if err != nil || r == nil {
 			return err
+		}
+		for _, p := range r.Add {
+			if _, gone := s.manifest.state.removed[p.File]; gone {
+				return errRetired
+			}
 		}
 		err = s.manifest.append(ctx, r)
 		s.adopt()

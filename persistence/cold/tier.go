@@ -32,7 +32,6 @@ type Tier struct {
 	store   *Store // nil until it is open
 	closed  bool
 	problem error // why it is not open, or did not answer last
-	damaged map[string]persistence.Quarantined
 }
 
 // NewTier is a cold store that is not open yet, where cfg says; dir is the directory
@@ -44,7 +43,7 @@ func NewTier(cfg Config, dir string, hot scan.Hot, with Surroundings) (*Tier, er
 	if with.Log == nil {
 		with.Log = zap.NewNop()
 	}
-	t := &Tier{cfg: cfg, with: with, hot: hot, problem: errors.New("it has not been opened yet"), damaged: map[string]persistence.Quarantined{}}
+	t := &Tier{cfg: cfg, with: with, hot: hot, problem: errors.New("it has not been opened yet")}
 	switch {
 	case cfg.S3.Used():
 		t.place = strings.TrimSuffix("s3://"+cfg.S3.Endpoint+"/"+cfg.S3.Bucket+"/"+strings.Trim(cfg.S3.Prefix, "/"), "/")
@@ -141,8 +140,49 @@ func (t *Tier) Tend(ctx context.Context) error {
 		if t.hot != nil {
 			s.Keep(t.hot)
 		}
-		err = s.Clean(ctx)
+		err = errors.Join(s.Examine(ctx), s.Clean(ctx), s.CloseIdle())
 	}
+	t.note(err)
+	return err
+}
+
+// Upkeep joins small files, removes files that nothing lists, and compares the
+// checksums of some. It ends with ctx, and goes on from there the next time; told is
+// told what is done so far.
+func (t *Tier) Upkeep(ctx context.Context, told func(persistence.UpkeepReport)) (persistence.UpkeepReport, error) {
+	var r persistence.UpkeepReport
+	s, err := t.get()
+	if err != nil {
+		return r, err
+	}
+	if told == nil {
+		told = func(persistence.UpkeepReport) {}
+	}
+	swept, err := s.Sweep(ctx)
+	r.Swept, r.Leftovers = swept.Files, swept.Leftovers
+	told(r)
+	if !errors.Is(err, persistence.ErrAway) {
+		joined, joinErr := s.Join(ctx, func(j Joined) {
+			r.Joined, r.Made, r.Rows, r.Bytes, r.Dropped = j.Files, j.Made, j.Rows, j.Bytes, j.Dropped
+			told(r)
+		})
+		r.Joined, r.Made, r.Rows, r.Bytes, r.Dropped = joined.Files, joined.Made, joined.Rows, joined.Bytes, joined.Dropped
+		var verifyErr error
+		r.Verified, verifyErr = s.Verify(ctx)
+		err = errors.Join(err, joinErr, verifyErr, s.Examine(ctx), s.Count(ctx))
+	}
+	told(r)
+	t.note(err)
+	return r, err
+}
+
+// Count makes the counts of Stats those of keys; see [Store.Count].
+func (t *Tier) Count(ctx context.Context) error {
+	s, err := t.get()
+	if err != nil {
+		return err
+	}
+	err = s.Count(ctx)
 	t.note(err)
 	return err
 }
@@ -187,35 +227,27 @@ func (t *Tier) HasCollected(ctx context.Context, kind market.Kind, stream market
 	return s.HasCollected(ctx, kind, stream)
 }
 
-// Failed implements [scan.Layer]. A damaged file stays listed, and the queries that
-// meet it fail: what it held is named until somebody deals with it.
+// Failed implements [scan.Layer]: the query that meets a damaged file fails, and those
+// after it do without; see [Store.Failed].
 func (t *Tier) Failed(err error) error {
-	var corrupt *persistence.CorruptError
 	s, openErr := t.get()
-	switch {
-	case openErr != nil:
-	case errors.Is(err, persistence.ErrAway):
+	if openErr != nil {
+		return err
+	}
+	var replaced *replacedError
+	if err = s.Failed(err); errors.Is(err, persistence.ErrAway) && !errors.As(err, &replaced) {
 		t.note(err)
-	case errors.As(err, &corrupt):
-		for _, p := range s.Parts() {
-			if path := s.String() + "/" + p.File; path == corrupt.Path {
-				t.mu.Lock()
-				t.damaged[path] = persistence.Quarantined{Part: t.info(s, &p), Path: path, Reason: corrupt.Reason}
-				t.mu.Unlock()
-				t.with.Log.Error("a file of the cold store is damaged", zap.String("file", path), zap.String("reason", corrupt.Reason))
-			}
-		}
 	}
 	return err
 }
 
-// Streams lists the streams that have rows of a kind; none while the store is away.
-func (t *Tier) Streams(kind market.Kind) []market.StreamID {
+// Streams lists the streams that have rows of a kind; persistence.ErrAway.
+func (t *Tier) Streams(kind market.Kind) ([]market.StreamID, error) {
 	s, err := t.get()
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return s.Streams(kind)
+	return s.Streams(kind), nil
 }
 
 // Parts lists the files.
@@ -224,10 +256,11 @@ func (t *Tier) Parts() ([]persistence.PartInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts := s.Parts()
+	parts, aside := s.Parts(), s.asideNames()
 	list := make([]persistence.PartInfo, len(parts))
 	for i := range parts {
 		list[i] = t.info(s, &parts[i])
+		list[i].Damaged = aside[parts[i].File]
 	}
 	return list, nil
 }
@@ -247,24 +280,29 @@ func (t *Tier) Stats() persistence.ColdStats {
 	if t.problem != nil {
 		st.Problem, st.Corrupt = t.problem.Error(), errors.Is(t.problem, persistence.ErrCorrupt)
 	}
-	for _, d := range t.damaged {
-		st.Damaged = append(st.Damaged, d)
-	}
 	t.mu.RUnlock()
-	slices.SortFunc(st.Damaged, func(a, b persistence.Quarantined) int { return strings.Compare(a.Path, b.Path) })
 	s, err := t.get()
 	if err != nil {
 		return st
 	}
 	st.Open = true
-	at := map[string]int{}
-	for _, p := range s.Parts() {
+	repeats, exact := s.Repeated()
+	st.Exact = exact
+	at, parts := map[string]int{}, s.Parts()
+	for _, d := range s.Damaged() {
+		q := persistence.Quarantined{Path: s.pathOf(d.File), Reason: d.Reason}
+		if i := slices.IndexFunc(parts, func(p Part) bool { return p.File == d.File }); i >= 0 {
+			q.Part = t.info(s, &parts[i])
+		}
+		st.Damaged = append(st.Damaged, q)
+	}
+	for _, p := range parts {
 		i, ok := at[p.Table]
 		if !ok {
 			kind, _ := market.ParseKind(p.Table)
 			i = len(st.Tables)
 			at[p.Table] = i
-			st.Tables = append(st.Tables, persistence.TableStats{Table: p.Table, Kind: kind})
+			st.Tables = append(st.Tables, persistence.TableStats{Table: p.Table, Kind: kind, Rows: -repeats[p.Table]})
 		}
 		row := &st.Tables[i]
 		row.Rows, row.Bytes, row.Parts = row.Rows+p.Rows, row.Bytes+p.Bytes, row.Parts+1

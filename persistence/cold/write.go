@@ -50,7 +50,7 @@ func (s *Store) Write(ctx context.Context, meta part.Meta, stream market.StreamI
 	if err != nil || made.Rows == 0 {
 		return Part{}, err
 	}
-	made.File = path.Join(folder(made.Kind, stream, date), fmt.Sprintf("part-%d-%d-%016x.parquet", made.MinTime, made.MaxTime, made.Checksum))
+	made.File = s.nameOf(&made, stream, date)
 	if err := s.bucket.Put(ctx, made.File, temp, made.Bytes); err != nil {
 		return Part{}, away(fmt.Errorf("writing %s: %w", made.File, err))
 	}
@@ -58,6 +58,27 @@ func (s *Store) Write(ctx context.Context, meta part.Meta, stream market.StreamI
 		return Part{}, away(fmt.Errorf("verifying %s: %w", made.File, err))
 	}
 	return partOf(made, date), nil
+}
+
+// The names of files.
+const (
+	partPrefix = "part-"
+	partSuffix = ".parquet"
+)
+
+// nameOf is made of a file's content. A name that was listed once and is about to be
+// deleted does not come back: it gets a number.
+func (s *Store) nameOf(m *part.Meta, stream market.StreamID, date string) string {
+	stem := path.Join(folder(m.Kind, stream, date), fmt.Sprintf("%s%d-%d-%016x", partPrefix, m.MinTime, m.MaxTime, m.Checksum))
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	name := stem + partSuffix
+	for n := 2; ; n++ {
+		if _, gone := s.retired[name]; !gone {
+			return name
+		}
+		name = fmt.Sprintf("%s-%d%s", stem, n, partSuffix)
+	}
 }
 
 func (s *Store) encode(ctx context.Context, to *os.File, meta part.Meta, stream market.StreamID, rows *part.Merge, sum *digest) (part.Meta, error) {
@@ -87,20 +108,15 @@ func (s *Store) encode(ctx context.Context, to *os.File, meta part.Meta, stream 
 
 // verify reads a file back from the bucket.
 func (s *Store) verify(ctx context.Context, m *part.Meta, written digest) error {
-	content, size, err := s.bucket.Open(ctx, m.File)
-	if err != nil {
-		return err
-	}
-	from := &watched{Content: content}
-	return from.judge(s.compare(ctx, from, size, m, written))
-}
-
-func (s *Store) compare(ctx context.Context, from part.Content, size int64, m *part.Meta, written digest) error {
-	f, err := part.OpenContent(from, s.bucket.String()+"/"+m.File, size, m, s.schemas[m.Kind], s.names)
+	f, from, err := s.open(ctx, m)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }() // only read from
+	return from.judge(s.compare(ctx, f, m, written))
+}
+
+func (s *Store) compare(ctx context.Context, f *part.File, m *part.Meta, written digest) error {
 	if err := f.Verify(); err != nil {
 		return err
 	}
@@ -122,7 +138,7 @@ func (s *Store) compare(ctx context.Context, from part.Content, size int64, m *p
 		}
 	}
 	if read.rows != written.rows || read.sum != written.sum {
-		return &persistence.CorruptError{Path: s.bucket.String() + "/" + m.File, Reason: fmt.Sprintf(
+		return &persistence.CorruptError{Path: s.pathOf(m.File), Reason: fmt.Sprintf(
 			"%d rows with sum %016x were written, %d with sum %016x are read", written.rows, written.sum, read.rows, read.sum)}
 	}
 	return nil

@@ -78,7 +78,7 @@ type Engine struct {
 
 	nextFile atomic.Uint64
 	failures atomic.Int64
-	counted  overlapCounts
+	counted  part.Counted
 }
 
 var _ persistence.Engine = (*Engine)(nil)

@@ -198,7 +198,7 @@ func TestShards(t *testing.T) {
 	if a, b := e.Position(0), e.Position(1); a.Seq != 0 || b.Seq != 50 || b.Shard != 1 || b.Epochs[instruments[1].ID().String()] != 1 {
 		t.Errorf("positions %+v and %+v", a, b)
 	}
-	if got := e.Streams(market.KindTrade); fmt.Sprint(got) != fmt.Sprint([]market.StreamID{instruments[1].ID()}) {
+	if got, err := e.Streams(t.Context(), market.KindTrade); err != nil || fmt.Sprint(got) != fmt.Sprint([]market.StreamID{instruments[1].ID()}) {
 		t.Errorf("streams %v", got)
 	}
 	write(0, 1)
@@ -250,9 +250,9 @@ func TestManyStreams(t *testing.T) {
 	if n != streams*each {
 		t.Errorf("read %d trades, want %d", n, streams*each)
 	}
-	ids := e.Streams(market.KindTrade)
-	if len(ids) != streams {
-		t.Fatalf("%d streams", len(ids))
+	ids, err := e.Streams(t.Context(), market.KindTrade)
+	if err != nil || len(ids) != streams {
+		t.Fatalf("%d streams, %v", len(ids), err)
 	}
 	for _, id := range ids[:20] {
 		if n := readAll(t, e, persistence.Query{Kind: market.KindTrade, Stream: &id}); n != each {

@@ -2,17 +2,11 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
@@ -47,19 +41,15 @@ func (e *Engine) info(m *part.Meta) persistence.PartInfo {
 func (e *Engine) Ailments() []error { return nil }
 
 // Streams implements [persistence.Inspector].
-func (e *Engine) Streams(kind market.Kind) []market.StreamID {
+func (e *Engine) Streams(ctx context.Context, kind market.Kind) ([]market.StreamID, error) {
 	if !kind.Valid() {
-		return nil
+		return nil, nil
 	}
-	if e.gate.Enter() != nil {
-		return nil
+	if err := e.gate.Enter(); err != nil {
+		return nil, err
 	}
 	defer e.gate.Leave()
-	list, err := scan.Streams(context.Background(), e.Layers, kind)
-	if err != nil { // neither memory nor the list of parts fails
-		e.log.Error("listing streams", zap.Error(err))
-	}
-	return list
+	return scan.Streams(ctx, e.Layers, kind)
 }
 
 // Stats implements [persistence.Inspector]. Rows are summed from the manifest and
@@ -130,8 +120,8 @@ func (v *view) countStream(ctx context.Context, stream market.StreamID, memory *
 		t.MemoryRows += int64(b.Len())
 		extents = append(extents, extent{lo: b.TS(0), hi: b.TS(b.Len() - 1), block: b, priority: priority})
 	})
-	for _, w := range overlaps(extents) {
-		n, err := v.duplicates(ctx, stream, w)
+	for _, w := range part.Overlaps(extents, extent.bounds) {
+		n, err := v.duplicates(ctx, stream, window(w))
 		if err != nil {
 			return err
 		}
@@ -150,114 +140,46 @@ type extent struct {
 	priority uint64
 }
 
-// window is a time that several sources cover.
-type window struct {
-	lo, hi int64
-	in     []extent
-}
+func (x extent) bounds() (lo, hi int64) { return x.lo, x.hi }
 
-// overlaps returns the times that at least two extents cover, joined where they
-// touch.
-func overlaps(extents []extent) []window {
-	slices.SortFunc(extents, func(a, b extent) int {
-		switch {
-		case a.lo < b.lo:
-			return -1
-		case a.lo > b.lo:
-			return 1
-		}
-		return 0
-	})
-	var windows []window
-	reach := int64(math.MinInt64) // highest ts of those before
-	for i, x := range extents {
-		if i > 0 && x.lo <= reach {
-			hi := min(reach, x.hi)
-			if n := len(windows); n > 0 && x.lo <= windows[n-1].hi {
-				windows[n-1].hi = max(windows[n-1].hi, hi)
-			} else {
-				windows = append(windows, window{lo: x.lo, hi: hi})
-			}
-		}
-		reach = max(reach, x.hi)
-	}
-	for i := range windows {
-		w := &windows[i]
-		for _, x := range extents {
-			if x.lo <= w.hi && x.hi >= w.lo {
-				w.in = append(w.in, x)
-			}
-		}
-	}
-	return windows
-}
+// window is a time that several sources cover.
+type window part.Overlap[extent]
 
 // duplicates counts the rows of a window that another row replaces.
 func (v *view) duplicates(ctx context.Context, stream market.StreamID, w window) (int64, error) {
 	name := w.name(stream)
-	if n, ok := v.e.counted.get(name); ok {
+	if n, ok := v.e.counted.Get(name); ok {
 		return n, nil
 	}
 	var sources []part.Source
-	for _, x := range w.in {
+	for _, x := range w.In {
 		if x.block != nil {
-			lo := x.block.TimesFrom(w.lo, 0, x.block.Len())
-			hi := x.block.TimesFrom(w.hi+1, lo, x.block.Len())
+			lo := x.block.TimesFrom(w.Lo, 0, x.block.Len())
+			hi := x.block.TimesFrom(w.Hi+1, lo, x.block.Len())
 			if lo < hi {
 				sources = append(sources, part.NewBlockSource(x.block.Project(v.s.Has), lo, hi, x.priority))
 			}
 			continue
 		}
-		sources = append(sources, &lateSource{part: x.part, rng: x.rng, scanOf: v.scanner(part.Interleaved), from: w.lo, to: w.hi + 1})
+		sources = append(sources, &lateSource{part: x.part, rng: x.rng, scanOf: v.scanner(part.Interleaved), from: w.Lo, to: w.Hi + 1})
 	}
-	m := part.NewMerge(sources, false)
-	for {
-		if _, err := m.Next(ctx); errors.Is(err, io.EOF) {
-			v.e.counted.put(name, m.Dropped)
-			return m.Dropped, nil
-		} else if err != nil {
-			return 0, err
-		}
+	n, err := part.CountDropped(ctx, part.NewMerge(sources, false))
+	if err != nil {
+		return 0, err
 	}
+	v.e.counted.Put(name, n)
+	return n, nil
 }
 
 // name identifies a window of parts; "" when memory is in it, which changes.
 func (w *window) name(stream market.StreamID) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s|%d|%d", stream, w.lo, w.hi)
-	for _, x := range w.in {
+	fmt.Fprintf(&b, "%s|%d|%d", stream, w.Lo, w.Hi)
+	for _, x := range w.In {
 		if x.name == "" {
 			return ""
 		}
 		b.WriteString("|" + x.name)
 	}
 	return b.String()
-}
-
-// overlapCounts remembers what windows of parts, which never change, had in
-// duplicates.
-type overlapCounts struct {
-	mu sync.Mutex
-	m  map[string]int64
-}
-
-const overlapCountsKept = 100_000
-
-func (o *overlapCounts) get(name string) (int64, bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	n, ok := o.m[name]
-	return n, ok && name != ""
-}
-
-func (o *overlapCounts) put(name string, n int64) {
-	if name == "" {
-		return
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.m == nil || len(o.m) >= overlapCountsKept {
-		o.m = map[string]int64{}
-	}
-	o.m[name] = n
 }

@@ -7,8 +7,6 @@ import (
 	"io"
 	"math"
 
-	"go.uber.org/zap"
-
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/memtable"
@@ -19,21 +17,18 @@ import (
 // Parts implements [persistence.Inspector]: the server's files are its own.
 func (e *Engine) Parts() []persistence.PartInfo { return nil }
 
-// Streams implements [persistence.Inspector]. A server that does not answer is
-// logged, and the streams in memory are listed.
-func (e *Engine) Streams(kind market.Kind) []market.StreamID {
-	if kind.Table() == "" || e.gate.Enter() != nil {
-		return nil
+// Streams implements [persistence.Inspector].
+func (e *Engine) Streams(ctx context.Context, kind market.Kind) ([]market.StreamID, error) {
+	if kind.Table() == "" {
+		return nil, nil
+	}
+	if err := e.gate.Enter(); err != nil {
+		return nil, err
 	}
 	defer e.gate.Leave()
-	ctx, cancel := context.WithTimeout(context.Background(), e.cfg.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.RequestTimeout)
 	defer cancel()
-	list, err := scan.Streams(ctx, e.Layers, kind)
-	if err != nil {
-		e.log.Error("listing streams", zap.Error(err))
-		list, _ = scan.Streams(ctx, e.Layers[:1], kind) // memory does not fail
-	}
-	return list
+	return scan.Streams(ctx, e.Layers, kind)
 }
 
 // Stats implements [persistence.Inspector]. What is on its way to the server just

@@ -34,10 +34,13 @@ type Hot interface {
 type Cold interface {
 	scan.Layer
 	// Streams lists the streams that have rows of a kind.
-	Streams(kind market.Kind) []market.StreamID
+	Streams(kind market.Kind) ([]market.StreamID, error)
 	Archive(ctx context.Context, shards int, o persistence.ArchiveOptions) (persistence.ArchiveReport, error)
 	Retain(ctx context.Context, age time.Duration) (rows int64, err error)
 	Tend(ctx context.Context) error
+	persistence.Upkeeper
+	// Count makes the counts of Stats those of keys.
+	Count(ctx context.Context) error
 	Stats() persistence.ColdStats
 	Parts() ([]persistence.PartInfo, error)
 	Close() error
@@ -95,12 +98,20 @@ func (e *Engine) Last(ctx context.Context, kind market.Kind, stream market.Strea
 	return e.readers[persistence.TierAll].Last(ctx, kind, stream, origin, into)
 }
 
-// Streams implements [persistence.Inspector]; while the cold store is away they are
-// the hot one's.
-func (e *Engine) Streams(kind market.Kind) []market.StreamID {
-	list := append(slices.Clone(e.Engine.Streams(kind)), e.cold.Streams(kind)...)
+// Streams implements [persistence.Inspector]. The hot store is asked first: what is
+// archived meanwhile is in both.
+func (e *Engine) Streams(ctx context.Context, kind market.Kind) ([]market.StreamID, error) {
+	hot, err := e.Engine.Streams(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	cold, err := e.cold.Streams(kind)
+	if err != nil {
+		return nil, err
+	}
+	list := append(slices.Clone(hot), cold...)
 	slices.SortFunc(list, part.CompareStreams)
-	return slices.Compact(list)
+	return slices.Compact(list), nil
 }
 
 // Close implements [persistence.Engine].
@@ -176,6 +187,21 @@ func (e *Engine) Forget(ctx context.Context, kinds []market.Kind, before time.Ti
 // Retain implements [persistence.Tiers].
 func (e *Engine) Retain(ctx context.Context, age time.Duration) (int64, error) {
 	return e.cold.Retain(ctx, age)
+}
+
+// Upkeep implements [persistence.Upkeeper].
+func (e *Engine) Upkeep(ctx context.Context, told func(persistence.UpkeepReport)) (persistence.UpkeepReport, error) {
+	return e.cold.Upkeep(ctx, told)
+}
+
+// Stats implements [persistence.Inspector]: of the hot store. The keys of the cold one
+// are counted too, for ColdStats; when they cannot be, that says so.
+func (e *Engine) Stats(ctx context.Context) (persistence.Stats, error) {
+	stats, err := e.Engine.Stats(ctx)
+	if err == nil && e.cold.Count(ctx) != nil {
+		err = ctx.Err()
+	}
+	return stats, err
 }
 
 // Tend implements [persistence.Tiers].
