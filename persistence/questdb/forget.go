@@ -3,6 +3,7 @@ package questdb
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,20 +45,18 @@ func (e *Engine) Forget(ctx context.Context, kind market.Kind, before time.Time,
 		return 0, nil
 	}
 	list, err := e.partitions(ctx, kind)
-	if err != nil {
-		return 0, err
-	}
-	var hours []time.Time
-	for _, p := range list {
-		hours = append(hours, p.hour)
-	}
-	hours, err = e.idle(ctx, kind, hours, gone)
-	for len(hours) > 0 && err == nil {
-		n := min(len(hours), forgetAtOnce)
+	for len(list) > 0 && err == nil {
+		var hours []time.Time
+		for _, p := range list[:min(len(list), forgetAtOnce)] {
+			hours = append(hours, p.hour)
+		}
+		list = list[len(hours):]
+		if hours, _, err = e.idle(ctx, kind, hours, gone); err != nil || len(hours) == 0 {
+			continue
+		}
 		var dropped int64
-		dropped, err = e.drop(ctx, kind, hours[:n], gone)
+		dropped, err = e.drop(ctx, kind, hours, gone)
 		rows += dropped
-		hours = hours[n:]
 	}
 	if rows > 0 {
 		e.log.Info("rows left the server", zap.String("table", kind.Table()), zap.Int64("rows", rows), zap.Bool("archived", !all))
@@ -140,21 +139,29 @@ func (e *Engine) lastArrival(ctx context.Context, kind market.Kind, hour time.Ti
 	return last, e.away(rows.Err())
 }
 
-// idle keeps the hours that have no row beyond the bounds.
-func (e *Engine) idle(ctx context.Context, kind market.Kind, hours []time.Time, gone []bound) ([]time.Time, error) {
-	var list []time.Time
-	for _, h := range hours {
-		var c condition
-		c.add("SELECT count() FROM (SELECT ts FROM "+kind.Table()+" WHERE ts >= ? AND ts < ?", h, h.Add(time.Hour)).beyond(gone).add(" LIMIT 1)")
-		var needed int64
-		if err := e.admin.QueryRow(ctx, c.String(), c.args...).Scan(&needed); err != nil {
-			return nil, fmt.Errorf("looking into a partition of %s: %w", kind.Table(), e.away(err))
+// idle lists the hours, of a few in their order, that have no row beyond the bounds,
+// and counts their rows.
+func (e *Engine) idle(ctx context.Context, kind market.Kind, hours []time.Time, gone []bound) (list []time.Time, count int64, err error) {
+	var c condition
+	c.add("SELECT timestamp_floor('h', ts) AS hour, count(), sum(CASE WHEN true").beyond(gone).add(" THEN 1 ELSE 0 END)")
+	c.add(" FROM "+kind.Table()+" WHERE ts >= ? AND ts < ? GROUP BY hour ORDER BY hour", hours[0], hours[len(hours)-1].Add(time.Hour))
+	rows, err := e.admin.Query(ctx, c.String(), c.args...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("looking into partitions of %s: %w", kind.Table(), e.away(err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var hour time.Time
+		var n, needed int64
+		if err := rows.Scan(&hour, &n, &needed); err != nil {
+			return nil, 0, fmt.Errorf("looking into partitions of %s: %w", kind.Table(), e.away(err))
 		}
-		if needed == 0 {
-			list = append(list, h)
+		if needed == 0 && slices.ContainsFunc(hours, hour.Equal) {
+			list = append(list, hour.UTC())
+			count += n
 		}
 	}
-	return list, nil
+	return list, count, e.away(rows.Err())
 }
 
 // drop drops the partitions of those hours that still have no row beyond the bounds,
@@ -167,17 +174,11 @@ func (e *Engine) drop(ctx context.Context, kind market.Kind, hours []time.Time, 
 	if _, err := e.settled(ctx, kind.Table()); err != nil {
 		return 0, err
 	}
-	if hours, err = e.idle(ctx, kind, hours, gone); err != nil || len(hours) == 0 {
+	if hours, rows, err = e.idle(ctx, kind, hours, gone); err != nil || len(hours) == 0 {
 		return 0, err
 	}
 	var names []string
 	for _, h := range hours {
-		var n int64
-		err := e.admin.QueryRow(ctx, "SELECT count() FROM "+kind.Table()+" WHERE ts >= $1 AND ts < $2", h, h.Add(time.Hour)).Scan(&n)
-		if err != nil {
-			return 0, fmt.Errorf("counting rows of %s: %w", kind.Table(), e.away(err))
-		}
-		rows += n
 		names = append(names, "'"+h.Format("2006-01-02T15")+"'")
 	}
 	// https://questdb.com/docs/query/sql/alter-table-drop-partition/

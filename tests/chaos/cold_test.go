@@ -181,7 +181,11 @@ func lastJanuary() time.Time {
 // cleanups by age and at once. All counts are exact.
 func TestColdReadable(t *testing.T) {
 	t.Parallel()
-	n := harness.Start(t, t.TempDir(), resting())
+	coldReadable(t, resting())
+}
+
+func coldReadable(t *testing.T, s harness.Settings) {
+	n := harness.Start(t, t.TempDir(), s)
 	const rows = 5000 // into the next day
 	all := map[string]map[string]bool{}
 	for symbol, from := range map[string]time.Time{"JAN-USDT": lastJanuary(), "OLD-USDT": time.Date(2021, 5, 19, 12, 0, 0, 0, time.UTC)} {
@@ -251,7 +255,7 @@ func TestColdReadable(t *testing.T) {
 	for _, w := range watchers {
 		w.end()
 	}
-	n = harness.Start(t, n.Data, resting())
+	n = harness.Start(t, n.Data, s)
 	for symbol, ids := range all {
 		records, err := n.Query(t.Context(), "trade", "lab", symbol)
 		if text := compare(ids, records, err); text != "" {

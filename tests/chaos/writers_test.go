@@ -22,7 +22,9 @@ import (
 type client struct {
 	name   string
 	symbol string
-	node   atomic.Pointer[harness.Node]
+	// at is the event time of a trade by its id; nil is the same moment for all.
+	at   func(id string) int64
+	node atomic.Pointer[harness.Node]
 
 	mu       sync.Mutex
 	sent     map[string]bool // whatever was sent at all
@@ -58,18 +60,23 @@ func (c *client) end() {
 	c.done.Wait()
 }
 
-// writeOne sends an array of new trades until it is acknowledged or ctx ends.
-func (c *client) writeOne(ctx context.Context, batch int) {
-	ids := make([]string, batch)
+// fresh is an array of new trades.
+func (c *client) fresh(batch int) (ids []string, body []byte) {
+	ids = make([]string, batch)
 	for i := range ids {
 		ids[i] = c.name + "-" + strconv.FormatInt(c.next.Add(1), 10)
 	}
-	body := c.body(ids)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, id := range ids {
 		c.sent[id] = true
 	}
-	c.mu.Unlock()
+	return ids, c.body(ids)
+}
+
+// writeOne sends an array of new trades until it is acknowledged or ctx ends.
+func (c *client) writeOne(ctx context.Context, batch int) {
+	ids, body := c.fresh(batch)
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
 	for ctx.Err() == nil {
@@ -120,7 +127,11 @@ func (c *client) body(ids []string) []byte {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"timestamp":%d,"symbol":%q,"exchange":"lab","price":"%s","amount":"1","side":"buy","trade_id":%q}`, int64(moment), c.symbol, priceOf(id), id)
+		at := int64(moment)
+		if c.at != nil {
+			at = c.at(id)
+		}
+		fmt.Fprintf(&b, `{"timestamp":%d,"symbol":%q,"exchange":"lab","price":"%s","amount":"1","side":"buy","trade_id":%q}`, at, c.symbol, priceOf(id), id)
 	}
 	b.WriteByte(']')
 	return b.Bytes()
