@@ -114,6 +114,14 @@ func Running(dataDir, service string) (pid int, url string, ok bool) {
 	return p.PID, p.URL, syscall.Kill(p.PID, 0) == nil
 }
 
+// Ended says whether a process that ran a service on a data directory has ended
+// without stopping in order.
+func Ended(dataDir, service string) bool {
+	_, err := os.Stat(pidPath(dataDir, service))
+	_, _, runs := Running(dataDir, service)
+	return err == nil && !runs
+}
+
 // startOf is when a process started, in the kernel's own count; "" where that
 // cannot be told.
 func startOf(pid int) string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/http/chassis"
@@ -81,42 +80,4 @@ func (a *App) registerStorage(s *chassis.Server) error {
 			return part.NewExport(w, schemas[kind], fields)
 		},
 	})
-}
-
-// catalogue is what the exchanges list: the collector's tables where it runs,
-// else those that are built in.
-type catalogue struct {
-	app     *App
-	builtin map[string]map[market.Market]*market.Instruments
-}
-
-func newCatalogue(a *App) catalogue {
-	c := catalogue{app: a, builtin: map[string]map[market.Market]*market.Instruments{}}
-	for _, x := range a.options.Exchanges {
-		tables := map[market.Market]*market.Instruments{}
-		defaults := x.DefaultConfig()
-		for _, m := range market.Markets() {
-			cfg, ok := defaults.Markets[m.String()]
-			if !ok {
-				continue
-			}
-			if v, err := x.Venue(m, cfg); err == nil && v.Builtin != nil {
-				tables[m] = v.Builtin()
-			}
-		}
-		c.builtin[x.Name()] = tables
-	}
-	return c
-}
-
-// Tables implements [facade.Catalogue].
-func (c catalogue) Tables(exchange string) map[market.Market]*market.Instruments {
-	tables := c.builtin[exchange]
-	if c.app.collector == nil {
-		return tables
-	}
-	// A market that the collector does not run is known from the built-in table.
-	all := maps.Clone(tables)
-	maps.Copy(all, c.app.collector.Tables(exchange))
-	return all
 }

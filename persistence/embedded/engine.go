@@ -49,9 +49,11 @@ type Engine struct {
 	metrics *metrics
 	disk    part.Disk
 	lock    *os.File
-	names   *part.Names
-	schemas *part.Schemas
-	memory  *memtable.Store
+	// readOnly: nothing in the directory is changed; see Reading.
+	readOnly bool
+	names    *part.Names
+	schemas  *part.Schemas
+	memory   *memtable.Store
 	scan.Reader
 
 	gate      scan.Gate // of Publish, Maintain and reads

@@ -81,6 +81,9 @@ func (e *Engine) report(p *stored, err error) error {
 	if !errors.As(err, &corrupt) {
 		return err
 	}
+	if e.readOnly {
+		return nil
+	}
 	return e.quarantine(p, corrupt.Reason)
 }
 
