@@ -270,6 +270,7 @@ func (s *Store) Commit(ctx context.Context, plan func() (*Record, error)) error 
 			if err := s.manifest.checkpoint(ctx); err != nil {
 				s.log.Warn("the manifest could not be summed up; it is tried again", zap.Error(err))
 			}
+			s.adopt()
 		}
 		return nil
 	}
