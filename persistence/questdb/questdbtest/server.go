@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -38,7 +39,13 @@ const startWithin = 90 * time.Second
 // MARKETPRISM_REQUIRE_SERVERS is 1.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s, err := New(t.Context(), t.TempDir())
+	return StartIn(t, t.TempDir())
+}
+
+// StartIn is Start with the server's data in a directory.
+func StartIn(t testing.TB, root string) *Server {
+	t.Helper()
+	s, err := New(t.Context(), root)
 	if err != nil {
 		if os.Getenv("MARKETPRISM_REQUIRE_SERVERS") == "1" {
 			t.Fatalf("no QuestDB server: %v", err)
@@ -179,6 +186,30 @@ func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill() // it may have ended already
 	<-s.exited
 	s.cmd = nil
+}
+
+// Freeze stops the server in the middle of whatever it does, as a machine that
+// swaps, or a collection of garbage, would; its sockets stay open. Kill ends it all
+// the same.
+func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
+
+// Thaw has a frozen server go on.
+func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(which syscall.Signal) {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Signal(which) // it may have ended
+	}
+}
+
+// Ended says whether the server has ended by itself.
+func (s *Server) Ended() bool {
+	select {
+	case <-s.exited:
+		return true
+	default:
+		return false
+	}
 }
 
 // free finds loopback addresses for a program that binds them a moment later.
