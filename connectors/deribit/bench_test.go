@@ -1,73 +1,13 @@
 package deribit
 
 import (
-	"errors"
-	"io"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/connectors/connectorstest"
 	"github.com/marketprism/marketprism/internal/market"
 )
-
-// venue is a market with its default settings.
-func venue(t testing.TB, m market.Market) *connectors.Venue {
-	t.Helper()
-	v, err := New().Venue(m, New().DefaultConfig().Markets[m.String()])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// recorded are the frames of a capture, and the instruments of its lists.
-func recorded(t testing.TB, v *connectors.Venue, path string) (frames [][]byte, table *market.Instruments) {
-	t.Helper()
-	f := connectorstest.Open(t, path)
-	defer f.Close()
-	r, err := connectors.NewCaptureReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []*market.Instrument
-	for {
-		rec, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return frames, market.NewInstruments(list)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch {
-		case rec.Dir == connectors.CaptureIn:
-			frames = append(frames, append([]byte(nil), rec.Body...))
-		case rec.Dir == connectors.CaptureHTTP && strings.Contains(rec.URL, pathInstruments):
-			part, err := v.REST.Instruments(rec.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			list = append(list, part...)
-		}
-	}
-}
-
-// byKind sorts frames by the kind of their first record.
-func byKind(t testing.TB, v *connectors.Venue, table *market.Instruments, frames [][]byte) map[market.Kind][][]byte {
-	t.Helper()
-	dec := v.NewDecoder(table)
-	var batch market.Batch
-	out := map[market.Kind][][]byte{}
-	for _, f := range frames {
-		batch.Reset()
-		if _, err := dec.Decode(f, connectors.Receipt{}, &batch); err == nil && batch.Len() > 0 {
-			k := batch.At(0).Kind()
-			out[k] = append(out[k], f)
-		}
-	}
-	return out
-}
 
 // traffic is a minute's worth of frames of our own making: a trade a frame, a
 // book change of four levels, quotes.
@@ -94,48 +34,19 @@ func traffic() [][]byte {
 // BenchmarkDecode is whole frames to records: recorded ones of options, and ones
 // of our own making for what nobody recorded.
 func BenchmarkDecode(b *testing.B) {
-	option := venue(b, market.Option)
-	frames, table := recorded(b, option, "deribit/part1")
-	benchmark(b, "option", option, table, byKind(b, option, table, frames))
-	perpetual := venue(b, market.Perpetual)
-	benchmark(b, "perpetual", perpetual, perpetual.Builtin(), byKind(b, perpetual, perpetual.Builtin(), traffic()))
-}
-
-func benchmark(b *testing.B, name string, v *connectors.Venue, table *market.Instruments, frames map[market.Kind][][]byte) {
-	for _, k := range market.Kinds() {
-		list := frames[k]
-		if len(list) == 0 {
-			continue
-		}
-		b.Run(name+"/"+k.String(), func(b *testing.B) {
-			dec := v.NewDecoder(table)
-			var batch market.Batch
-			levels, bytes, i := 0, 0, 0
-			b.ReportAllocs()
-			for b.Loop() {
-				batch.Reset()
-				if _, err := dec.Decode(list[i], connectors.Receipt{}, &batch); err != nil {
-					b.Fatal(err)
-				}
-				levels += batch.LevelMark()
-				bytes += len(list[i])
-				if i++; i == len(list) {
-					i = 0
-				}
-			}
-			if levels > 0 {
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(levels), "ns/level")
-			}
-			b.SetBytes(int64(bytes / b.N))
-		})
-	}
+	option := connectorstest.Venue(b, New(), market.Option)
+	table, frames := connectorstest.Recorded(b, option, "deribit/part1")
+	connectorstest.BenchDecode(b, "option", option, table, connectorstest.ByKind(b, option, table, frames))
+	perpetual := connectorstest.Venue(b, New(), market.Perpetual)
+	table = perpetual.Builtin()
+	connectorstest.BenchDecode(b, "perpetual", perpetual, table, connectorstest.ByKind(b, perpetual, table, traffic()))
 }
 
 // TestFastPathIsTaken keeps the predicted forms in step with the exchange: if
 // they fit recorded frames no longer, decoding is right but slow.
 func TestFastPathIsTaken(t *testing.T) {
-	v := venue(t, market.Option)
-	frames, table := recorded(t, v, "deribit/part1")
+	v := connectorstest.Venue(t, New(), market.Option)
+	table, frames := connectorstest.Recorded(t, v, "deribit/part1")
 	d := v.NewDecoder(table).(*decoder)
 	var batch market.Batch
 	taken := 0
@@ -160,37 +71,25 @@ func TestFastPathIsTaken(t *testing.T) {
 
 // FuzzTwoWays: what the fast path takes, the slow one decodes alike.
 func FuzzTwoWays(f *testing.F) {
-	v := venue(f, market.Perpetual)
+	v := connectorstest.Venue(f, New(), market.Perpetual)
 	table := v.Builtin()
 	teach := traffic()[:5]
 	for _, frame := range append(connectorstest.Frames(f, "perpetual"), teach...) {
 		f.Add(frame)
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		var fast, slow market.Batch
+		var taught market.Batch
 		d := v.NewDecoder(table).(*decoder)
 		for _, one := range teach {
-			if _, err := d.Decode(one, connectors.Receipt{}, &slow); err != nil {
+			if _, err := d.Decode(one, connectors.Receipt{}, &taught); err != nil {
 				t.Fatal(err)
 			}
 		}
-		slow.Reset()
-		note, ok := d.fast(frame, connectors.Receipt{}, &fast)
-		if !ok {
-			return
-		}
-		again := d.envelope(message{frame: frame, out: &slow})
-		if err := d.s.Err(); err != nil || again != note || text(&fast) != text(&slow) {
-			t.Fatalf("frame %q\nfast %+v %s\nslow %+v %s %v", frame, note, text(&fast), again, text(&slow), err)
-		}
+		connectorstest.SameWay(t, frame, func(out *market.Batch) (connectors.Note, bool) {
+			return d.fast(frame, connectors.Receipt{}, out)
+		}, func(out *market.Batch) (connectors.Note, error) {
+			note := d.envelope(message{frame: frame, out: out})
+			return note, d.s.Err()
+		})
 	})
-}
-
-func text(b *market.Batch) string {
-	var form market.JSON
-	var out []byte
-	for r := range b.All() {
-		out = form.Append(out, r)
-	}
-	return string(out)
 }

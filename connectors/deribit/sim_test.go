@@ -1,11 +1,8 @@
 package deribit_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,54 +19,6 @@ import (
 
 func TestSimulated(t *testing.T) { connectorstest.Simulated(t, subject) }
 
-// shapes are the keys of JSON texts with the types of their values, by path:
-// whole numbers are told from others.
-type shapes map[string]map[string]bool
-
-func (s shapes) note(path, kind string) {
-	if s[path] == nil {
-		s[path] = map[string]bool{}
-	}
-	s[path][kind] = true
-}
-
-func (s shapes) add(t *testing.T, path string, text []byte) {
-	t.Helper()
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	s.walk(path, v)
-}
-
-func (s shapes) walk(path string, v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		s.note(path, "object")
-		for key, member := range v {
-			s.walk(path+"."+key, member)
-		}
-	case []any:
-		s.note(path, "array")
-		for i, e := range v {
-			if _, list := e.([]any); list || len(v) != 3 {
-				i = 0 // all alike
-			}
-			s.walk(fmt.Sprintf("%s[%d]", path, i), e)
-		}
-	case json.Number:
-		kind := "integer"
-		if strings.ContainsAny(v.String(), ".eE") {
-			kind = "fraction"
-		}
-		s.note(path, kind)
-	default:
-		s.note(path, fmt.Sprintf("%T", v))
-	}
-}
-
 // messageOf tells messages apart: "answer", "ticker", "book change".
 func messageOf(frame []byte) string {
 	f := readFrame(frame)
@@ -83,52 +32,29 @@ func messageOf(frame []byte) string {
 // TestSimulationLooksReal compares what the simulation says of options with what
 // the exchange said: the same keys, with values of the same types.
 func TestSimulationLooksReal(t *testing.T) {
-	real, listed := shapes{}, shapes{}
+	real, listed := connectorstest.Shapes{}, connectorstest.Shapes{}
 	for _, rec := range connectorstest.Traffic(t, connectorstest.Path(t, "deribit/part1")) {
 		switch {
 		case rec.Dir == connectors.CaptureIn:
-			real.add(t, messageOf(rec.Body), rec.Body)
+			real.Add(t, messageOf(rec.Body), rec.Body)
 		case rec.Dir == connectors.CaptureHTTP && strings.Contains(rec.URL, "=BTC"):
-			listed.add(t, "instruments", options(t, rec.Body))
+			listed.Add(t, "instruments", options(t, rec.Body))
 		}
 	}
-	made, list := shapes{}, shapes{}
+	made, list := connectorstest.Shapes{}, connectorstest.Shapes{}
 	cfg := subject.Exchange.DefaultConfig().Markets[market.Option.String()]
 	_, cfg = connectorstest.Simulate(t, subject, market.Option, cfg, simulator.Options{Seed: 3, Rate: 100})
 	offered := options(t, get(t, cfg.RESTURL+"/api/v2/public/get_instruments?currency=any&kind=option"))
-	list.add(t, "instruments", offered)
+	list.Add(t, "instruments", offered)
 	for _, frame := range converse(t, cfg.WSURL+"/ws/api/v2", offered) {
-		made.add(t, messageOf(frame), frame)
+		made.Add(t, messageOf(frame), frame)
 	}
 	// What the exchange has added since.
 	since := []string{"ticker.params.data.stats.volume_usd"}
-	compareShapes(t, real, made, since)
-	compareShapes(t, listed, list, []string{
+	connectorstest.CompareShapes(t, real, made, since)
+	connectorstest.CompareShapes(t, listed, list, []string{
 		"instruments[0].counter_currency", "instruments[0].settlement_currency", "instruments[0].price_index", "instruments[0].instrument_type",
 	})
-}
-
-func compareShapes(t *testing.T, want, got shapes, since []string) {
-	t.Helper()
-	if len(want) < 10 {
-		t.Fatalf("only %d keys to compare with", len(want))
-	}
-	for _, path := range slices.Sorted(maps.Keys(want)) {
-		if got[path] == nil {
-			t.Errorf("%s is missing: the exchange sends it", path)
-			continue
-		}
-		for kind := range got[path] {
-			if !want[path][kind] {
-				t.Errorf("%s: %s, the exchange sends %v", path, kind, want[path])
-			}
-		}
-	}
-	for _, path := range slices.Sorted(maps.Keys(got)) {
-		if want[path] == nil && !slices.Contains(since, path) {
-			t.Errorf("%s: the exchange does not send it", path)
-		}
-	}
 }
 
 // options are the options of a list of instruments.

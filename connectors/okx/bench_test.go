@@ -1,9 +1,8 @@
 package okx
 
 import (
-	"errors"
-	"io"
-	"net/url"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/marketprism/marketprism/connectors"
@@ -13,75 +12,20 @@ import (
 	"github.com/marketprism/marketprism/internal/stream"
 )
 
-// venue is a market with its default settings.
-func venue(t testing.TB, m market.Market) *connectors.Venue {
-	t.Helper()
-	v, err := New().Venue(m, New().DefaultConfig().Markets[m.String()])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// frames are those of a recording that give records, by the kind of the first.
-func frames(t testing.TB, v *connectors.Venue, path string) (*market.Instruments, map[market.Kind][][]byte) {
-	t.Helper()
-	f := connectorstest.Open(t, path)
-	defer f.Close()
-	r, err := connectors.NewCaptureReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	table := v.Builtin()
-	dec := v.NewDecoder(table)
-	var batch market.Batch
-	out := map[market.Kind][][]byte{}
-	for {
-		rec, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return table, out
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if u, _ := url.Parse(rec.URL); rec.Dir == connectors.CaptureHTTP {
-			if _, ours := v.REST.Recognise(u, table); ours {
-				list, err := v.REST.Instruments(rec.Body)
-				if err != nil {
-					t.Fatal(err)
-				}
-				table = market.NewInstruments(list)
-				dec = v.NewDecoder(table)
-			}
-		}
-		if rec.Dir != connectors.CaptureIn {
-			continue
-		}
-		batch.Reset()
-		if _, err := dec.Decode(rec.Body, connectors.Receipt{}, &batch); err != nil {
-			t.Fatal(err)
-		}
-		if batch.Len() > 0 {
-			k := batch.At(0).Kind()
-			out[k] = append(out[k], append([]byte(nil), rec.Body...))
-		}
-	}
-}
-
 // BenchmarkDecode is whole frames to records: those of a recording, and those of
 // today's form out of testdata.
 func BenchmarkDecode(b *testing.B) {
 	for _, m := range []market.Market{market.Spot, market.Future} {
-		v := venue(b, m)
-		table, byKind := frames(b, v, "okx/part1")
-		for _, k := range market.Kinds() {
-			decode(b, m.String()+"/"+k.String(), v, table, byKind[k])
-		}
+		v := connectorstest.Venue(b, New(), m)
+		table, frames := connectorstest.Recorded(b, v, "okx/part1")
+		connectorstest.BenchDecode(b, m.String(), v, table, connectorstest.ByKind(b, v, table, frames))
 	}
-	v := venue(b, market.Perpetual)
-	for name, frame := range today {
-		decode(b, "perpetual/today_"+name, v, v.Builtin(), [][]byte{[]byte(frame)})
+	v := connectorstest.Venue(b, New(), market.Perpetual)
+	var frames [][]byte
+	for _, name := range slices.Sorted(maps.Keys(today)) {
+		frames = append(frames, []byte(today[name]))
 	}
+	connectorstest.BenchDecode(b, "perpetual/today", v, v.Builtin(), connectorstest.ByKind(b, v, v.Builtin(), frames))
 }
 
 // today are frames in the form that OKX's documentation shows.
@@ -93,40 +37,12 @@ var today = map[string]string{
 	"open_interest": `{"arg":{"channel":"open-interest","instId":"BTC-USDT-SWAP"},"data":[{"instType":"SWAP","instId":"BTC-USDT-SWAP","oi":"2216113.01","oiCcy":"22161.1301","oiUsd":"1551279107.05","ts":"1790000000032"}]}`,
 }
 
-func decode(b *testing.B, name string, v *connectors.Venue, table *market.Instruments, frames [][]byte) {
-	if len(frames) == 0 {
-		return
-	}
-	b.Run(name, func(b *testing.B) {
-		dec := v.NewDecoder(table)
-		var batch market.Batch
-		levels, bytes, i := 0, 0, 0
-		b.ReportAllocs()
-		for b.Loop() {
-			batch.Reset()
-			if _, err := dec.Decode(frames[i], connectors.Receipt{}, &batch); err != nil {
-				b.Fatal(err)
-			}
-			levels += batch.LevelMark()
-			bytes += len(frames[i])
-			if i++; i == len(frames) {
-				i = 0
-			}
-		}
-		if levels > 0 {
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(levels), "ns/level")
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(bytes), "ns/B")
-		b.SetBytes(int64(bytes / b.N))
-	})
-}
-
 // BenchmarkLegacyBook is the recorded frames of a book through the stream, the
 // checksum taken after each.
 func BenchmarkLegacyBook(b *testing.B) {
-	v := venue(b, market.Spot)
-	table, byKind := frames(b, v, "okx/part1")
-	frames := byKind[market.KindBookDelta]
+	v := connectorstest.Venue(b, New(), market.Spot)
+	table, all := connectorstest.Recorded(b, v, "okx/part1")
+	frames := connectorstest.ByKind(b, v, table, all)[market.KindBookDelta]
 	f := feed.New(v, table, feed.Options{})
 	var out stream.Output
 	b.ReportAllocs()
@@ -147,15 +63,16 @@ func BenchmarkLegacyBook(b *testing.B) {
 func TestFastPathIsTaken(t *testing.T) {
 	var batch market.Batch
 	for _, name := range []string{"trade", "book_ticker", "book_delta"} {
-		v := venue(t, market.Perpetual)
+		v := connectorstest.Venue(t, New(), market.Perpetual)
 		batch.Reset()
 		if _, ok := v.NewDecoder(v.Builtin()).(*decoder).fast([]byte(today[name]), connectors.Receipt{}, &batch); !ok || batch.Len() != 1 {
 			t.Errorf("%s: not the predicted form: %s", name, today[name])
 		}
 	}
 	for _, m := range []market.Market{market.Spot, market.Perpetual, market.Future} {
-		v := venue(t, m)
-		table, byKind := frames(t, v, "okx/part1")
+		v := connectorstest.Venue(t, New(), m)
+		table, frames := connectorstest.Recorded(t, v, "okx/part1")
+		byKind := connectorstest.ByKind(t, v, table, frames)
 		d := v.NewDecoder(table).(*decoder)
 		for _, k := range []market.Kind{market.KindTrade, market.KindBookDelta} {
 			for _, f := range byKind[k] {
@@ -181,32 +98,20 @@ func FuzzTwoWays(f *testing.F) {
 	for _, frame := range today {
 		f.Add([]byte(frame), false)
 	}
-	venues := map[bool]*connectors.Venue{true: venue(f, market.Spot), false: venue(f, market.Perpetual)}
+	venues := map[bool]*connectors.Venue{
+		true: connectorstest.Venue(f, New(), market.Spot), false: connectorstest.Venue(f, New(), market.Perpetual),
+	}
 	tables := map[bool]*market.Instruments{true: venues[true].Builtin(), false: venues[false].Builtin()}
 	f.Fuzz(func(t *testing.T, frame []byte, spot bool) {
-		var fast, slow market.Batch
 		d := venues[spot].NewDecoder(tables[spot]).(*decoder)
-		note, ok := d.fast(frame, connectors.Receipt{}, &fast)
-		if !ok {
-			if fast.Len() != 0 {
-				t.Fatalf("%d records of a frame that was not taken: %q", fast.Len(), frame)
+		connectorstest.SameWay(t, frame, func(out *market.Batch) (connectors.Note, bool) {
+			note, ok := d.fast(frame, connectors.Receipt{}, out)
+			if !ok && out.Len() != 0 {
+				t.Fatalf("%d records of a frame that was not taken: %q", out.Len(), frame)
 			}
-			return
-		}
-		again, err := d.envelope(frame, connectors.Receipt{}, &slow)
-		if err != nil || again != note || text(&fast) != text(&slow) {
-			t.Fatalf("frame %q\nfast %+v %s\nslow %+v %s %v", frame, note, text(&fast), again, text(&slow), err)
-		}
+			return note, ok
+		}, func(out *market.Batch) (connectors.Note, error) { return d.envelope(frame, connectors.Receipt{}, out) })
 	})
-}
-
-func text(b *market.Batch) string {
-	var form market.JSON
-	var out []byte
-	for r := range b.All() {
-		out = append(form.Append(out, r), '\n')
-	}
-	return string(out)
 }
 
 // TestAmountsUndone: the number of contracts comes back digit by digit.

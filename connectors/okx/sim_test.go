@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,46 +118,6 @@ func TestLegacySimulation(t *testing.T) {
 	})
 }
 
-// shapes are the keys of JSON texts with the types of their values, by path. A text
-// that is a number is told from others.
-type shapes map[string]map[string]bool
-
-func (s shapes) add(t *testing.T, path string, text []byte) {
-	t.Helper()
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	s.walk(path, v)
-}
-
-func (s shapes) walk(path string, v any) {
-	kind := fmt.Sprintf("%T", v)
-	switch v := v.(type) {
-	case map[string]any:
-		for key, member := range v {
-			s.walk(path+"."+key, member)
-		}
-	case []any:
-		for i, e := range v {
-			if _, level := e.(string); !level {
-				i = 0 // all alike
-			}
-			s.walk(fmt.Sprintf("%s[%d]", path, i), e)
-		}
-	case string:
-		if _, err := market.ParseDecimal([]byte(v)); err == nil {
-			kind = "number in text"
-		}
-	}
-	if s[path] == nil {
-		s[path] = map[string]bool{}
-	}
-	s[path][kind] = true
-}
-
 // messageOf tells messages apart: "answer", "tickers", "books update".
 func messageOf(t *testing.T, frame []byte) string {
 	t.Helper()
@@ -179,18 +137,18 @@ func messageOf(t *testing.T, frame []byte) string {
 // TestSimulationLooksReal compares what the legacy simulation says with what the
 // exchange said then: the same keys, with values of the same types.
 func TestSimulationLooksReal(t *testing.T) {
-	real, listed := shapes{}, shapes{}
+	real, listed := connectorstest.Shapes{}, connectorstest.Shapes{}
 	for _, rec := range connectorstest.Traffic(t, connectorstest.Path(t, "okx/part1")) {
 		switch {
 		case rec.Dir == connectors.CaptureIn:
-			real.add(t, messageOf(t, rec.Body), rec.Body)
+			real.Add(t, messageOf(t, rec.Body), rec.Body)
 		case rec.Dir == connectors.CaptureHTTP && strings.Contains(rec.URL, "=SWAP"):
-			listed.add(t, "instruments", rec.Body)
+			listed.Add(t, "instruments", rec.Body)
 		}
 	}
 	o := simulator.Options{Seed: 3, Rate: 100, Symbols: 40, Profiles: map[string]string{"okx": "legacy"}}
 	c := dial(t, market.Perpetual, o)
-	made, said := shapes{}, map[string]int{}
+	made, said := connectorstest.Shapes{}, map[string]int{}
 	for _, i := range c.table.All()[:2] {
 		for _, channel := range []string{"books", "trades", "tickers"} {
 			c.say("subscribe", channel, i)
@@ -200,9 +158,9 @@ func TestSimulationLooksReal(t *testing.T) {
 		frame := c.hear()
 		kind := messageOf(t, frame)
 		said[kind]++
-		made.add(t, kind, frame)
+		made.Add(t, kind, frame)
 	}
-	compareShapes(t, real, made, []string{"answer.connId"})
+	connectorstest.CompareShapes(t, real, made, []string{"answer.connId"})
 	resp, err := http.Get(instrumentsURL(t, c.venue)) //nolint:noctx // loopback, at once
 	if err != nil {
 		t.Fatal(err)
@@ -212,9 +170,9 @@ func TestSimulationLooksReal(t *testing.T) {
 	if _, err := body.ReadFrom(resp.Body); err != nil {
 		t.Fatal(err)
 	}
-	list := shapes{}
-	list.add(t, "instruments", body.Bytes())
-	compareShapes(t, listed, list, []string{"instruments.msg", "instruments.data[0].instFamily"})
+	list := connectorstest.Shapes{}
+	list.Add(t, "instruments", body.Bytes())
+	connectorstest.CompareShapes(t, listed, list, []string{"instruments.msg", "instruments.data[0].instFamily"})
 }
 
 func instrumentsURL(t *testing.T, v *connectors.Venue) string {
@@ -224,27 +182,4 @@ func instrumentsURL(t *testing.T, v *connectors.Venue) string {
 		t.Fatal(err)
 	}
 	return req.URL
-}
-
-func compareShapes(t *testing.T, want, got shapes, since []string) {
-	t.Helper()
-	if len(want) < 10 {
-		t.Fatalf("only %d keys to compare with", len(want))
-	}
-	for _, path := range slices.Sorted(maps.Keys(want)) {
-		if got[path] == nil {
-			t.Errorf("%s is missing: the exchange sends it", path)
-			continue
-		}
-		for kind := range got[path] {
-			if !want[path][kind] {
-				t.Errorf("%s: %s, the exchange sends %v", path, kind, want[path])
-			}
-		}
-	}
-	for _, path := range slices.Sorted(maps.Keys(got)) {
-		if want[path] == nil && !slices.Contains(since, path) {
-			t.Errorf("%s: the exchange does not send it", path)
-		}
-	}
 }
