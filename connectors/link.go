@@ -216,6 +216,7 @@ func (l *link) handle(frame []byte, at, elapsed int64) {
 	}
 	l.markAll(note.Channel, &d.Batch, elapsed)
 	s.count.records.Add(uint64(n))
+	d.Memory = d.Batch.Memory()
 	if !s.o.Sink.Deliver(d) {
 		s.count.refused.Add(1)
 		d.Release()

@@ -26,15 +26,22 @@ type Delivery struct {
 	Batch market.Batch
 	Note  Note
 	Receipt
+	// Memory is what the batch keeps, in bytes ([market.Batch.Memory]).
+	Memory int64
 
 	pool *sync.Pool
 }
+
+// maxPooled bounds the memory of a delivery that is used again, in bytes: a batch keeps
+// the memory of the largest frame that it ever held, a whole book say, and thousands of
+// deliveries may be under way at once.
+const maxPooled = 32 << 10
 
 // Release gives the delivery back to its session.
 func (d *Delivery) Release() {
 	d.Batch.Reset()
 	d.Note = Note{}
-	if d.pool != nil {
+	if d.pool != nil && d.Memory <= maxPooled {
 		d.pool.Put(d)
 	}
 }

@@ -66,6 +66,8 @@ type Options struct {
 
 	hub   *live.Hub  // nil: nobody follows
 	desks *sync.Pool // of *desk
+	// backlog is what waits for all streams.
+	backlog *backlog
 }
 
 // Collector is the handle of the branch: the spec to start it with, and the
@@ -93,6 +95,7 @@ func New(o Options) (*Collector, error) {
 		o.Now = time.Now
 	}
 	o.desks = &sync.Pool{New: func() any { return new(desk) }}
+	o.backlog = newBacklog(o.Config.BacklogBytes)
 	c := &Collector{opts: &o, started: o.Now()}
 	if err := c.makeHub(); err != nil {
 		return nil, fmt.Errorf("collector: %w", err)

@@ -20,6 +20,9 @@ type Config struct {
 	BookTops bool `yaml:"book_tops" doc:"Whether the best levels are published after every change of a book."`
 	// StreamMailbox is how many deliveries may wait for one stream.
 	StreamMailbox int `yaml:"stream_mailbox" doc:"How many deliveries may wait for one stream."`
+	// BacklogBytes is the memory of the deliveries that may wait for all streams, and
+	// as much again of records that streams hold while they resume.
+	BacklogBytes int64 `yaml:"backlog_bytes" unit:"bytes" doc:"Memory of the deliveries that may wait for all streams, and as much again of what streams hold while they resume."`
 	// MailboxWait is how long a socket waits for room when a stream's mailbox is
 	// full, before the frame is lost and the gap recorded. 0 does not wait.
 	MailboxWait time.Duration `yaml:"mailbox_wait" doc:"How long a socket waits for room when a stream's mailbox is full, before the frame is lost and the gap recorded; 0 does not wait."`
@@ -56,7 +59,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		BookDepth: 20, BookInterval: time.Second,
-		StreamMailbox: 2048, MailboxWait: 250 * time.Millisecond, HoldRecords: 16_384, ResumeTimeout: 30 * time.Second,
+		StreamMailbox: 2048, BacklogBytes: 64 << 20, MailboxWait: 250 * time.Millisecond, HoldRecords: 16_384, ResumeTimeout: 30 * time.Second,
 		RecentTrades: 128, RecentGaps: 64,
 		RetryFirst: 500 * time.Millisecond, RetryLast: 30 * time.Second,
 		BackfillTrades: 200_000, BackfillPatience: 30 * time.Minute, BackfillShare: .5, InstrumentsEvery: time.Hour,
@@ -98,6 +101,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.BackfillShare > 0 && c.BackfillShare <= 1) {
 		errs = append(errs, fmt.Errorf("backfill_share: %v is not above 0 and up to 1", c.BackfillShare))
+	}
+	if c.BacklogBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("backlog_bytes: %d is below 1 MiB", c.BacklogBytes))
 	}
 	if c.MailboxWait < 0 || c.MailboxWait > 5*time.Second {
 		errs = append(errs, fmt.Errorf("mailbox_wait: %v is not between 0s and 5s", c.MailboxWait))

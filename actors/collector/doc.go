@@ -41,8 +41,10 @@
 //   - A stream's mailbox: the newest delivery is refused, counted, given back to
 //     the session, and becomes a gap: sequences show it by themselves, other
 //     channels are interrupted with cause no_credit.
+//   - All mailboxes together: [Config.BacklogBytes]; then as above.
 //   - Records that arrive while a stream resumes: held up to
-//     [Config.HoldRecords]; then as above.
+//     [Config.HoldRecords], and all streams together up to [Config.BacklogBytes];
+//     then as above.
 //   - What must not be lost (journal refusals, REST answers, a session's events
 //     that the mailbox refused) waits on the route's own lane. It is bounded by
 //     what the stream itself has begun.

@@ -19,3 +19,8 @@ func (c *Collector) DroppedChanges(symbol string) int64 {
 	}
 	return 0
 }
+
+// Backlog is what waits for all streams, in bytes.
+func (c *Collector) Backlog() int64 {
+	return c.opts.backlog.mailed.Load() + c.opts.backlog.held.Load()
+}

@@ -38,12 +38,13 @@ func (h *held) note(message any) {
 // hold keeps a record for later, or gives it up and counts it.
 func (s *streamActor) hold(r market.Record) {
 	h := s.holding()
-	if h.records.Len() >= s.opts.Config.HoldRecords {
+	if h.records.Len() >= s.opts.Config.HoldRecords || s.opts.backlog.holdFull() {
 		s.route.counts.overheld.Add(1)
 		h.lost |= kindsOf(r.Kind())
 		return
 	}
 	h.records.Copy(r)
+	s.route.holds(heldMemory(r))
 }
 
 // holding is where to hold something.
@@ -304,4 +305,5 @@ func (s *streamActor) replayHeld() {
 		s.apply(interruption{kinds: lost, cause: market.CauseNoCredit, time: s.venue.now()})
 	}
 	s.held = nil
+	s.route.giveBack(false)
 }

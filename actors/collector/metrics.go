@@ -18,7 +18,7 @@ type metrics struct {
 	up, last, messages, published, gaps, resyncs, duplicates, checksums, refused, unrecorded catalogue.Reading
 	clock, budget                                                                            catalogue.Reading
 	reconnects, bytes, parseErrors, unrouted, sessions, builtin                              catalogue.Reading
-	silences, silent, remedies                                                               catalogue.Reading
+	silences, silent, remedies, backlog                                                      catalogue.Reading
 }
 
 func newMetrics(c *Collector, r prometheus.Registerer) (*metrics, error) {
@@ -46,6 +46,7 @@ func newMetrics(c *Collector, r prometheus.Registerer) (*metrics, error) {
 		silences:    catalogue.NewReading(catalogue.StreamSilences),
 		silent:      catalogue.NewReading(catalogue.StreamSilent),
 		remedies:    catalogue.NewReading(catalogue.StreamRemedies),
+		backlog:     catalogue.NewReading(catalogue.StreamBacklog),
 		clock:       catalogue.NewReading(catalogue.StreamClockOffset),
 		budget:      catalogue.NewReading(catalogue.StreamRateLimit),
 	}
@@ -77,7 +78,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	catalogue.Describe(ch,
 		m.up, m.last, m.messages, m.published, m.gaps, m.resyncs, m.duplicates, m.checksums, m.refused, m.unrecorded,
 		m.reconnects, m.bytes, m.parseErrors, m.unrouted, m.sessions, m.builtin, m.clock, m.budget,
-		m.silences, m.silent, m.remedies,
+		m.silences, m.silent, m.remedies, m.backlog,
 	)
 }
 
@@ -126,6 +127,8 @@ func (s *row) add(o row) {
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	b := m.collector.opts.backlog
+	m.backlog.Send(ch, float64(b.mailed.Load()+b.held.Load()))
 	left := m.collector.opts.Config.MetricStreams
 	for _, v := range m.collector.venues {
 		if !v.enabled() {

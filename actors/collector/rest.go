@@ -342,7 +342,8 @@ func (r *rest) pollDone(m pollDone) {
 		return
 	}
 	if route != nil && r.polling[m.sub] != nil {
-		route.post(&polled{m.batch}, r.venue.kindsOfChannel(m.sub.Channel))
+		p := &polled{m.batch, m.batch.Memory()}
+		route.post(p, r.venue.kindsOfChannel(m.sub.Channel), p.memory)
 	}
 }
 

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -14,6 +15,11 @@ type room struct {
 	// stuck is the number of deliveries handled when a wait was in vain; progress
 	// since is what makes the next one worth while.
 	stuck atomic.Uint64
+}
+
+func (m *room) init() {
+	m.made = make(chan struct{}, 1)
+	m.stuck.Store(math.MaxUint64)
 }
 
 // roomLook bounds how long a missed signal can matter.

@@ -2,7 +2,6 @@ package collector
 
 import (
 	"errors"
-	"math"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -33,6 +32,7 @@ type route struct {
 	lane   lane
 	flight flight
 	room   room
+	share  share
 	// hungry: an entry is filling up, and is handed over when one comes back.
 	hungry atomic.Bool
 	// born counts incarnations, also over a restart of the whole branch.
@@ -73,8 +73,7 @@ type figures struct {
 
 func newRoute(v *venue, i *market.Instrument) *route {
 	r := &route{venue: v, instrument: i, history: newHistory(v.opts.Config)}
-	r.room.made = make(chan struct{}, 1)
-	r.room.stuck.Store(math.MaxUint64)
+	r.room.init()
 	r.figures.Store(&figures{resuming: true})
 	r.live = v.opts.hub.Open(i, func() {
 		if r.pid.Load() != nil { // else the actor looks when it starts
@@ -96,6 +95,7 @@ func (r *route) begin(c *supervise.Context) uint64 {
 	if c.Incarnation() == 1 {
 		r.handled.Store(r.posted.Load())
 	}
+	r.giveBack(c.Incarnation() == 1)
 	r.pid.Store(c.Self())
 	r.poked.Store(false)
 	r.hungry.Store(false)
@@ -106,6 +106,7 @@ func (r *route) begin(c *supervise.Context) uint64 {
 type part struct {
 	of         *shared
 	instrument *market.Instrument
+	memory     int64 // its share
 }
 
 // shared is a delivery that several streams read at once; the last one releases
@@ -127,21 +128,41 @@ func (r *route) crowded() bool {
 	return r.posted.Load()-r.handled.Load() >= capacity-capacity/8
 }
 
-// post puts a delivery, or a part of one, into the mailbox. False says that it
-// was refused, counted, and will show as a gap.
-func (r *route) post(message any, kinds kindSet) bool {
+// post puts a delivery, or a part of one, into the mailbox; memory is what it keeps,
+// in bytes. False says that it was refused, counted, and will show as a gap.
+func (r *route) post(message any, kinds kindSet, memory int64) bool {
+	o := r.venue.opts
 	if r.crowded() {
-		r.room.await(r.venue.opts.Config.MailboxWait, &r.handled, func() bool { return !r.crowded() })
+		r.room.await(o.Config.MailboxWait, &r.handled, func() bool { return !r.crowded() })
 	}
-	if err := r.venue.opts.System.Tell(r.pid.Load(), message); err != nil {
-		r.counts.refused.Add(1)
-		if errors.Is(err, supervise.ErrMailboxFull) && r.lost.Or(uint32(kinds))&uint32(kinds) != uint32(kinds) {
-			r.lane.put(r.posted.Load(), overflow{})
+	if o.backlog.full() {
+		o.backlog.room.await(o.Config.MailboxWait, &o.backlog.handled, func() bool { return !o.backlog.full() })
+		if o.backlog.full() {
+			r.overflow(kinds)
+			r.poke() // it may have nothing to handle that makes it look
+			return false
+		}
+	}
+	r.mailed(memory)
+	if err := o.System.Tell(r.pid.Load(), message); err != nil {
+		r.mailed(-memory)
+		if errors.Is(err, supervise.ErrMailboxFull) {
+			r.overflow(kinds)
+		} else {
+			r.counts.refused.Add(1)
 		}
 		return false
 	}
 	r.posted.Add(1)
 	return true
+}
+
+// overflow counts a delivery that is lost, and tells the stream of which kinds.
+func (r *route) overflow(kinds kindSet) {
+	r.counts.refused.Add(1)
+	if r.lost.Or(uint32(kinds))&uint32(kinds) != uint32(kinds) {
+		r.lane.put(r.posted.Load(), overflow{})
+	}
 }
 
 // tell sends what must not be lost, after the deliveries sent before.

@@ -182,7 +182,7 @@ func (s *socket) Deliver(d *connectors.Delivery) bool {
 		s.venue.unrouted.Add(1)
 		return false
 	}
-	return r.post(d, s.venue.kindsOfChannel(d.Note.Channel))
+	return r.post(d, s.venue.kindsOfChannel(d.Note.Channel), d.Memory)
 }
 
 // routeOf is where records of a channel and instrument go; nil for nowhere. A
@@ -213,8 +213,8 @@ func (s *socket) split(d *connectors.Delivery) {
 			continue
 		}
 		p := s.venue.parts.Get().(*part)
-		p.of, p.instrument = share, i
-		if !r.post(p, kinds) {
+		p.of, p.instrument, p.memory = share, i, d.Memory/int64(len(of))
+		if !r.post(p, kinds, p.memory) {
 			share.release()
 		}
 	}

@@ -39,7 +39,10 @@ type (
 	// widened: these kinds are wanted too, and nothing of them has come yet.
 	widened struct{ kinds kindSet }
 	// polled: records fetched by REST.
-	polled struct{ batch *market.Batch }
+	polled struct {
+		batch  *market.Batch
+		memory int64 // bytes
+	}
 	// beat comes once a second, retryJournal while the journal refuses.
 	beat         struct{}
 	retryJournal struct{}
@@ -136,8 +139,7 @@ func (s *streamActor) Receive(c *supervise.Context) {
 func (s *streamActor) handle(message any) {
 	switch m := message.(type) {
 	case *polled:
-		s.route.handled.Add(1)
-		s.route.room.signal()
+		s.handled(m.memory)
 		s.take(m.batch, nil)
 	case interruption, arrival, overflow:
 		s.happened(m)
@@ -204,7 +206,7 @@ func (s *streamActor) settle() {
 
 // deliver takes one frame's records.
 func (s *streamActor) deliver(d *connectors.Delivery) {
-	s.arrived(d)
+	s.arrived(d, d.Memory)
 	s.take(&d.Batch, nil)
 	s.timePublished(d)
 	d.Release()
@@ -212,7 +214,7 @@ func (s *streamActor) deliver(d *connectors.Delivery) {
 
 // deliverPart takes this stream's records of a frame.
 func (s *streamActor) deliverPart(p *part) {
-	s.arrived(p.of.delivery)
+	s.arrived(p.of.delivery, p.memory)
 	s.take(&p.of.delivery.Batch, p.instrument)
 	s.timePublished(p.of.delivery)
 	p.of.release()
@@ -220,9 +222,15 @@ func (s *streamActor) deliverPart(p *part) {
 	s.venue.parts.Put(p)
 }
 
-func (s *streamActor) arrived(d *connectors.Delivery) {
+// handled counts what was taken out of the mailbox, memory bytes of it.
+func (s *streamActor) handled(memory int64) {
 	s.route.handled.Add(1)
 	s.route.room.signal()
+	s.route.opened(memory)
+}
+
+func (s *streamActor) arrived(d *connectors.Delivery, memory int64) {
+	s.handled(memory)
 	n := &s.route.counts
 	n.deliveries.Add(1)
 	n.last.Store(d.Time)

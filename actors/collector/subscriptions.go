@@ -397,6 +397,7 @@ func (s *subscriptions) childDone(m supervise.ChildReply) {
 		delete(s.leaving, m.Name)
 		s.left = append(s.left, r)
 		r.live.Close()
+		r.giveBack(true)
 	}
 	if k, ok := s.closing[m.Name]; ok {
 		delete(s.closing, m.Name)

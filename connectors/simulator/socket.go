@@ -47,6 +47,7 @@ type socket struct {
 const (
 	maxClientFrame = 1 << 20
 	maxQueue       = 16 << 20
+	maxSpare       = 1 << 20
 	writeWithin    = 30 * time.Second
 	goodbye        = time.Second // the last words
 )
@@ -291,7 +292,9 @@ func (c *socket) write() {
 				last = true
 			}
 		}
-		spare = out
+		if spare = out; cap(spare) > maxSpare {
+			spare = nil // a burst; what follows is small
+		}
 		if last {
 			// The reader ends with it: a goodbye has been said, or there is none.
 			_ = c.net.Close()

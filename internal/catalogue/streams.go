@@ -22,6 +22,7 @@ const (
 	StreamSilences          Name = "mp_stream_silences_total"
 	StreamSilent            Name = "mp_stream_silent_subscriptions"
 	StreamRemedies          Name = "mp_stream_silence_remedies_total"
+	StreamBacklog           Name = "mp_stream_backlog_bytes"
 	StreamClockOffset       Name = "mp_stream_clock_offset_seconds"
 	StreamRateLimit         Name = "mp_stream_rate_limit_remaining_ratio"
 	StreamExchangeToReceive Name = "mp_stream_exchange_to_receive_seconds"
@@ -54,6 +55,7 @@ func streams() Area {
 			counter(StreamSilences, Number, "Subscriptions that fell silent.", exchange, market),
 			gauge(StreamSilent, Number, "Subscriptions that are silent, though they were asked for again.", exchange, market),
 			counter(StreamRemedies, Number, "What was done about silent subscriptions, counted by subscription: `reminded`, `resubscribed`, `replaced` (the socket).", exchange, market, outcome),
+			gauge(StreamBacklog, Bytes, "Memory of deliveries that wait for all streams, and of records that streams hold while they resume."),
 			gauge(StreamClockOffset, Seconds, "How far the exchange's clock is ahead of ours, by the Date of its REST responses.", exchange, market),
 			gauge(StreamRateLimit, Ratio, "What is left of the REST budget of the present window.", exchange, market),
 			histogram(StreamExchangeToReceive, Seconds, Latency,

@@ -1,0 +1,77 @@
+package collector
+
+import (
+	"sync/atomic"
+
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// backlog bounds the memory of what waits for all streams together: deliveries in
+// their mailboxes, and as much again of records that they hold while they resume. Each
+// stream is bounded by itself too; thousands of them would hold gigabytes where less is
+// handled than comes. A delivery that does not fit waits for a moment in its socket,
+// like one that finds a mailbox full, and is then lost, counted, and made a gap.
+type backlog struct {
+	limit   int64 // bytes
+	mailed  atomic.Int64
+	held    atomic.Int64
+	handled atomic.Uint64
+	room    room
+}
+
+func newBacklog(limit int64) *backlog {
+	b := &backlog{limit: limit}
+	b.room.init()
+	return b
+}
+
+func (b *backlog) full() bool     { return b.mailed.Load() >= b.limit }
+func (b *backlog) holdFull() bool { return b.held.Load() >= b.limit }
+
+// share is one stream's part of the backlog, in bytes. What it loses with its mailbox,
+// or by a panic, it gives back when it begins anew or ends.
+type share struct{ mailed, held atomic.Int64 }
+
+func (r *route) mailed(n int64) {
+	r.share.mailed.Add(n)
+	r.venue.opts.backlog.mailed.Add(n)
+}
+
+// opened gives back what was taken out of the mailbox.
+func (r *route) opened(n int64) {
+	r.mailed(-n)
+	b := r.venue.opts.backlog
+	b.handled.Add(1)
+	b.room.signal()
+}
+
+func (r *route) holds(n int64) {
+	r.share.held.Add(n)
+	r.venue.opts.backlog.held.Add(n)
+}
+
+// giveBack gives back what a mailbox that is no more held, and what was held beside it.
+func (r *route) giveBack(mailbox bool) {
+	b := r.venue.opts.backlog
+	b.held.Add(-r.share.held.Swap(0))
+	if mailbox {
+		b.mailed.Add(-r.share.mailed.Swap(0))
+		b.room.signal()
+	}
+}
+
+// Bytes that a record takes while it is held, about: itself, and each of its levels.
+const (
+	heldRecord = 384
+	heldLevel  = 48
+)
+
+func heldMemory(r market.Record) int64 {
+	switch r := r.(type) {
+	case *market.BookDelta:
+		return heldRecord + heldLevel*int64(len(r.Bids)+len(r.Asks))
+	case *market.BookSnapshot:
+		return heldRecord + heldLevel*int64(len(r.Bids)+len(r.Asks))
+	}
+	return heldRecord
+}
