@@ -12,6 +12,7 @@ import (
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/collector/live"
 	recorder "github.com/marketprism/marketprism/actors/journal"
+	"github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/connectors"
@@ -127,15 +128,10 @@ type CollectorService struct {
 	Live      live.Config      `yaml:"live" doc:"Those who follow streams over WebSocket and server-sent events."`
 }
 
-// SchedulerService is owned by package actors/scheduler.
+// SchedulerService is the scheduler-service.
 type SchedulerService struct {
-	Port      int       `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
-	Scheduler Scheduler `yaml:"scheduler" doc:"How tasks run."`
-}
-
-// Scheduler is owned by package actors/scheduler.
-type Scheduler struct {
-	MaxConcurrentTasks int `yaml:"max_concurrent_tasks" min:"1" max:"10000" doc:"Runs in flight on one node; more wait."`
+	Port      int              `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	Scheduler scheduler.Config `yaml:"scheduler" doc:"How tasks run."`
 }
 
 // GatewayService is owned by package actors/gateway.
@@ -173,7 +169,7 @@ func Default() Config {
 			Storage:  Tiers{Hot: policy.Hot, Cold: cold.DefaultConfig(), Lifecycle: policy.Lifecycle},
 		},
 		Collector:  CollectorService{Port: 8082, Exchanges: []string{"binance"}, Streams: collector.DefaultConfig(), Live: live.DefaultConfig()},
-		Scheduler:  SchedulerService{Port: 8081, Scheduler: Scheduler{MaxConcurrentTasks: 10}},
+		Scheduler:  SchedulerService{Port: 8081, Scheduler: scheduler.DefaultConfig()},
 		Gateway:    GatewayService{Port: 8083},
 		Monitoring: MonitoringService{Port: 8084},
 	}

@@ -4,7 +4,7 @@
 //
 // # Order
 //
-//	broker ─ journal ─ storage ─ collector       the tree, each branch ready before the next
+//	broker ─ journal ─ storage ─ scheduler ─ collector   the tree, each branch ready before the next
 //	   every server listens, then turns ready
 //
 // Stopping: the servers end first, each with its /readyz at 503 and its requests
@@ -41,6 +41,7 @@ import (
 	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/collector"
 	recorder "github.com/marketprism/marketprism/actors/journal"
+	"github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
@@ -83,10 +84,12 @@ type App struct {
 	store     *storage.Handle
 	far       *remote.Reader // the store of another process; nil when this one has it
 	collector *collector.Collector
+	scheduler *scheduler.Handle
 
-	servers map[string]*chassis.Server
-	closers []func() error // in order of making
-	failed  chan error
+	servers   map[string]*chassis.Server
+	listening chan struct{}  // closed once all do
+	closers   []func() error // in order of making
+	failed    chan error
 
 	ending   chan struct{} // closed by Stop
 	watchers sync.WaitGroup
@@ -103,7 +106,7 @@ func New(o Options) (*App, error) {
 	}
 	a := &App{
 		options: o, cfg: o.Config, services: services, log: o.Log, registry: prometheus.NewRegistry(),
-		servers: map[string]*chassis.Server{}, failed: make(chan error, 1), ending: make(chan struct{}),
+		servers: map[string]*chassis.Server{}, failed: make(chan error, 1), ending: make(chan struct{}), listening: make(chan struct{}),
 	}
 	for _, c := range []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -153,6 +156,7 @@ func (a *App) start(ctx context.Context) error {
 	if err := a.startServers(ctx); err != nil {
 		return err
 	}
+	close(a.listening)
 	urls := map[string]string{}
 	for name, s := range a.servers {
 		urls[name] = s.URL()

@@ -12,23 +12,6 @@ import (
 // laterRoutes are the documented calls of services whose branches are still to
 // come, as "METHOD path: what it will do".
 var laterRoutes = map[string][]string{
-	cluster.Scheduler: {
-		"GET status: The scheduler's figures",
-		"POST start: Starting the scheduler",
-		"POST stop: Stopping the scheduler",
-		"GET tasks: Listing tasks",
-		"POST tasks: Making a task",
-		"GET tasks/{id}: One task",
-		"PUT tasks/{id}: Changing a task",
-		"DELETE tasks/{id}: Removing a task",
-		"POST tasks/{id}/run: Running a task now",
-		"POST tasks/{id}/cancel: Cancelling a run",
-		"POST tasks/{id}/pause: Pausing a task",
-		"POST tasks/{id}/resume: Resuming a task",
-		"GET tasks/{id}/runs: The history of a task",
-		"GET upcoming: The runs to come",
-		"GET cron/explain: Explaining a cron expression",
-	},
 	cluster.Gateway: {
 		"GET status: The gateway's figures",
 		"GET services: Listing registered services",

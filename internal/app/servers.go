@@ -35,7 +35,7 @@ func (a *App) startServers(ctx context.Context) error {
 		cluster.Collector: func(s *chassis.Server) error {
 			return collector.Register(s, collector.Options{Branch: a.collector, Live: a.collector.Live()})
 		},
-		cluster.Scheduler: later(cluster.Scheduler, "/api/v1/scheduler/"),
+		cluster.Scheduler: a.registerScheduler,
 		cluster.Gateway:   later(cluster.Gateway, "/api/v1/gateway/"),
 	}
 	for _, name := range a.services {

@@ -49,6 +49,14 @@ func (a *App) startTree(ctx context.Context) error {
 		}
 	}
 	a.catchUp(ctx)
+	if a.runs(cluster.Scheduler) {
+		if err := a.makeScheduler(ctx); err != nil {
+			return err
+		}
+		if _, err := a.system.StartChild(ctx, rootID, a.scheduler.Spec()); err != nil {
+			return fmt.Errorf("starting the scheduler: %w", err)
+		}
+	}
 	if !a.runs(cluster.Collector) {
 		return nil
 	}
