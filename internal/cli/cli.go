@@ -98,7 +98,7 @@ what it should be.`,
 		return usage("%w; see `%s --help`", err, c.CommandPath())
 	})
 	root.AddCommand(
-		newDev(s), newStart(s), newStop(s), newStatus(s), newConfig(s), newJournal(s), newArchive(s),
+		newDev(s), newStart(s), newStop(s), newStatus(s), newConfig(s), newJournal(s), newArchive(s), newQuery(s), newTail(s),
 		newCapture(s), newReplay(s), newSimulate(s), newNormalize(s), newBench(s), newVersion(s),
 	)
 	for _, c := range root.Commands() {
