@@ -54,30 +54,14 @@ from there.`,
 
 // hours reads --before as an age in hours.
 func (o *archiveOptions) hours(now time.Time) (float64, error) {
-	text := o.before
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		var n float64
-		if _, err := fmt.Sscanf(days+" ", "%g ", &n); err == nil && n >= 0 && n <= 36500 {
-			return n * 24, nil
-		}
+	if o.before == "" {
+		return 0, usage("--before: want an age, a date or a time")
 	}
-	if d, err := time.ParseDuration(text); err == nil {
-		if d < 0 {
-			return 0, usage("--before %s: the age is below zero", text)
-		}
-		return d.Hours(), nil
+	t, err := pastTime("--before", o.before, now)
+	if err != nil {
+		return 0, err
 	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateTime} {
-		t, err := time.Parse(layout, text)
-		if err != nil {
-			continue
-		}
-		if t.After(now) {
-			return 0, usage("--before %s: it is in the future", text)
-		}
-		return now.Sub(t).Hours(), nil
-	}
-	return 0, usage("--before %q: want an age (30m, 36h, 7d), a date (2026-01-31) or a time (2026-01-31T12:00:00Z)", text)
+	return now.Sub(*t).Hours(), nil
 }
 
 func (o *archiveOptions) run(ctx context.Context, s streams) error {
@@ -235,11 +219,13 @@ func isTerminal(w io.Writer) bool {
 // sayEvery is the time between two lines.
 const sayEvery = 5 * time.Second
 
-func (p *progressLine) update(op storage.Operation) {
-	text := progressText(op, time.Now())
+func (p *progressLine) update(op storage.Operation) { p.draw(share(op), progressText(op, time.Now())) }
+
+// draw shows how much is done, 0 to 1, and what there is to say.
+func (p *progressLine) draw(done float64, text string) {
 	switch {
 	case p.terminal:
-		fmt.Fprintf(p.to, "\r\x1b[K%s %s", bar(op, 24), text)
+		fmt.Fprintf(p.to, "\r\x1b[K%s %s", bar(done, 24), text)
 		p.drawn = true
 	case time.Since(p.said) >= sayEvery:
 		fmt.Fprintln(p.to, text)
@@ -250,6 +236,7 @@ func (p *progressLine) update(op storage.Operation) {
 func (p *progressLine) end() {
 	if p.drawn {
 		fmt.Fprintln(p.to)
+		p.drawn = false
 	}
 }
 
@@ -264,8 +251,8 @@ func share(op storage.Operation) float64 {
 	return min(1, float64(op.Rows)/float64(op.Total))
 }
 
-func bar(op storage.Operation, width int) string {
-	full := int(share(op) * float64(width))
+func bar(done float64, width int) string {
+	full := int(done * float64(width))
 	return "[" + strings.Repeat("#", full) + strings.Repeat("-", width-full) + "]"
 }
 

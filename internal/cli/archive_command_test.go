@@ -67,11 +67,11 @@ func TestProgressText(t *testing.T) {
 	if got, want := progressText(op, now), " 25%  250 of 1000 rows, 2 files, 2.5 MB, 50 rows/s, 15s left"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got := bar(op, 8); got != "[##------]" {
+	if got := bar(share(op), 8); got != "[##------]" {
 		t.Errorf("%q", got)
 	}
 	op.State = storage.OperationSucceeded
-	if got := bar(op, 4); got != "[####]" {
+	if got := bar(share(op), 4); got != "[####]" {
 		t.Errorf("%q", got)
 	}
 }

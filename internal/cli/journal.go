@@ -197,6 +197,17 @@ func call(ctx context.Context, method, url string, body []byte, into any) error 
 	return send(req, into, http.StatusOK)
 }
 
+// statusError is an answer of another status than those wanted.
+type statusError struct {
+	url    string
+	status int
+	detail string // what the service says of it
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s answered %d: %s", e.url, e.status, e.detail)
+}
+
 // send does a request; an answer of another status than those wanted is an error.
 func send(req *http.Request, into any, wanted ...int) error {
 	url := req.URL.String()
@@ -216,7 +227,7 @@ func send(req *http.Request, into any, wanted ...int) error {
 		if json.Unmarshal(text, &p) != nil || p.Detail == "" {
 			p.Detail = http.StatusText(res.StatusCode)
 		}
-		return fmt.Errorf("%s answered %d: %s", url, res.StatusCode, p.Detail)
+		return &statusError{url, res.StatusCode, p.Detail}
 	}
 	if err := json.Unmarshal(text, into); err != nil {
 		return fmt.Errorf("reading %s: %w", url, err)

@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/config"
+	"github.com/marketprism/marketprism/connectors/all"
+	"github.com/marketprism/marketprism/internal/app"
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// backfillOptions are the flags of backfill.
+type backfillOptions struct {
+	settings
+	url, form, data  string
+	exchange, market string
+	symbols, kinds   []string
+	from, to         string
+	gaps, detach     bool
+}
+
+func newBackfill(s streams) *cobra.Command {
+	var o backfillOptions
+	c := &cobra.Command{
+		Use: "backfill", Short: "fetch what is missing, or a time that is over, from the exchange", Args: cobra.NoArgs,
+		Long: `backfill asks exchanges for the past: with --gaps for the trades that the gap ledger
+says are missing, with --from for a range of time of any listed symbol.
+
+A running collector does it, so that one rate limit holds: its live calls go first.
+Where none runs on the data directory, the program runs itself on it for as long as
+that takes, without collecting anything live.
+
+What is stored is not fetched again, and records have the keys of live ones. So the
+same command may be given twice, and goes on where the last one was ended: by
+Ctrl-C, kill -9 or a power cut.`,
+		Example: `  marketprism backfill --gaps
+  marketprism backfill --gaps --exchange binance --symbols BTC-USDT,ETH-USDT
+  marketprism backfill --exchange binance --market perpetual --symbols BTC-USDT --from 2026-01-01 --to 2026-02-01 --kinds trade,candle,funding
+  marketprism backfill --exchange okx --symbols BTC-USDT --from 36h`,
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), s) },
+	}
+	o.settings.flags(c)
+	f := c.Flags()
+	f.BoolVar(&o.gaps, "gaps", false, "fetch the trades that the gap ledger says are missing; without symbols, of every stream")
+	f.StringVar(&o.exchange, "exchange", "", "exchange")
+	f.StringVar(&o.market, "market", "", "spot, perpetual, future or option (default: spot where the symbol is listed there, else its only market)")
+	f.StringSliceVar(&o.symbols, "symbols", nil, "symbols, in any spelling")
+	f.StringSliceVar(&o.kinds, "kinds", nil, "kinds (default: those that are collected and that the exchange remembers)")
+	f.StringVar(&o.from, "from", "", "beginning: a date, RFC 3339 time, or age (36h, 7d)")
+	f.StringVar(&o.to, "to", "", "end, not in it (default: now)")
+	f.StringVar(&o.url, "url", "", "address of the market-data-collector (default: the one on the data directory, else the configured one)")
+	f.StringVar(&o.data, "data", "", "data directory (default: as configured)")
+	f.BoolVar(&o.detach, "detach", false, "print the operations' ids and do not follow them")
+	f.StringVarP(&o.form, "output", "o", "table", "table or json")
+	return c
+}
+
+// target is one stream to fetch the past of.
+type target struct{ Exchange, Market, Symbol string }
+
+func (t target) String() string {
+	return strings.Join(slices.DeleteFunc([]string{t.Exchange, t.Market, t.Symbol}, func(s string) bool { return s == "" }), " ")
+}
+
+// backfillBody is the request for each of them.
+type backfillBody struct {
+	Gaps  bool       `json:"gaps,omitempty"`
+	Kinds []string   `json:"kinds,omitempty"`
+	From  *time.Time `json:"from,omitempty"`
+	To    *time.Time `json:"to,omitempty"`
+}
+
+// body checks the flags before anything is asked or started.
+func (o *backfillOptions) body(now time.Time) (b backfillBody, err error) {
+	b = backfillBody{Gaps: o.gaps, Kinds: o.kinds}
+	switch {
+	case o.form != "table" && o.form != "json":
+		return b, usage("-o %q: want table or json", o.form)
+	case !o.gaps && o.from == "":
+		return b, usage("want --gaps, or --from (and --to) for a range of time")
+	case !o.gaps && (o.exchange == "" || len(o.symbols) == 0):
+		return b, usage("a range needs --exchange and --symbols")
+	case len(o.symbols) > 0 && o.exchange == "":
+		return b, usage("--symbols need --exchange")
+	}
+	if err := o.named(); err != nil {
+		return b, err
+	}
+	if b.From, err = pastTime("--from", o.from, now); err != nil {
+		return b, err
+	}
+	if b.To, err = pastTime("--to", o.to, now); err != nil {
+		return b, err
+	}
+	if b.From != nil && b.To != nil && !b.From.Before(*b.To) {
+		return b, usage("--from %s: it is not before --to", o.from)
+	}
+	return b, nil
+}
+
+// named checks exchange, market and kinds.
+func (o *backfillOptions) named() error {
+	var known []string
+	for _, x := range all.Exchanges() {
+		known = append(known, x.Name())
+	}
+	if o.exchange = strings.ToLower(o.exchange); o.exchange != "" && !slices.Contains(known, o.exchange) {
+		return usage("--exchange %q: there are %s", o.exchange, strings.Join(known, ", "))
+	}
+	if _, ok := market.ParseMarket(o.market); o.market != "" && !ok {
+		return usage("--market %q: want spot, perpetual, future or option", o.market)
+	}
+	for _, k := range o.kinds {
+		if kind, ok := market.ParseKind(k); !ok || kind.Table() == "" {
+			return usage("--kinds %q: no such kind is stored", k)
+		}
+	}
+	return nil
+}
+
+func (o *backfillOptions) run(ctx context.Context, s streams) error {
+	body, err := o.body(time.Now())
+	if err != nil {
+		return err
+	}
+	if o.url != "" {
+		return o.follow(ctx, s, strings.TrimSuffix(o.url, "/"), body, nil)
+	}
+	var own []config.Override
+	if o.data != "" {
+		own = append(own, config.Override{Path: "node.data_dir", Text: o.data, Name: "backfill"})
+	}
+	loaded, err := o.load(s, own...)
+	if err != nil {
+		return err
+	}
+	if _, url, ok := app.Running(loaded.Config.Node.DataDir, cluster.Collector); ok {
+		return o.follow(ctx, s, url, body, nil)
+	}
+	if o.data == "" {
+		// One on another directory, or machine.
+		found, err := app.StaticRegistry(&loaded.Config).Instances(ctx, cluster.Collector)
+		if err == nil && len(found) > 0 && isCollector(ctx, found[0].URL()) {
+			return o.follow(ctx, s, found[0].URL(), body, nil)
+		}
+	}
+	if o.detach {
+		return fmt.Errorf("no collector runs on %s: there is nothing to leave the work to", loaded.Config.Node.DataDir)
+	}
+	return o.alone(ctx, s, &loaded.Config, body)
+}
+
+// isCollector reports whether a collector answers at an address.
+func isCollector(ctx context.Context, url string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	var status struct {
+		Service string `json:"service"`
+	}
+	return call(ctx, "GET", url+"/api/v1/status", nil, &status) == nil && status.Service == cluster.Collector
+}
+
+// alone runs what is needed of the program on a data directory that nobody uses, with
+// nothing collected live, and follows the work there.
+func (o *backfillOptions) alone(ctx context.Context, s streams, cfg *config.Config, body backfillBody) error {
+	fmt.Fprintf(s.err, "no collector runs on %s: working on it alone\n", cfg.Node.DataDir)
+	var configured []target
+	for _, name := range cfg.Collector.Exchanges {
+		x := cfg.Exchanges[name]
+		for word, m := range x.Markets {
+			if x.Enabled && m.Enabled {
+				configured = append(configured, plain(name, word, m.Symbols)...)
+			}
+			m.Symbols, m.Top = nil, 0
+			x.Markets[word] = m
+		}
+	}
+	if cfg.Log.Level == "info" {
+		cfg.Log.Level = "warn"
+	}
+	cfg.Node.Listen = "127.0.0.1"
+	cfg.Broker.Port, cfg.Storage.Port, cfg.Collector.Port, cfg.Broker.NATS.Port = 0, 0, 0, 0
+	return run(ctx, s, cfg, []string{cluster.Broker, cluster.Storage, cluster.Collector}, nil, func(ctx context.Context, a *app.App) error {
+		return o.follow(ctx, s, a.URL(cluster.Collector), body, configured)
+	})
+}
+
+// plain are the symbols that are no patterns.
+func plain(exchange, word string, symbols []string) (out []target) {
+	for _, symbol := range symbols {
+		if !strings.ContainsAny(symbol, "*?[") {
+			out = append(out, target{exchange, word, symbol})
+		}
+	}
+	return out
+}
+
+// targets are the streams that are meant: those named, else those that the collector
+// collects, or would by its configuration.
+func (o *backfillOptions) targets(ctx context.Context, url string, configured []target) ([]target, error) {
+	var all []target
+	for _, symbol := range o.symbols {
+		all = append(all, target{o.exchange, o.market, symbol})
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	var have struct {
+		Streams []target `json:"streams"`
+	}
+	if configured == nil {
+		if err := call(ctx, "GET", url+"/api/v1/quality", nil, &have); err != nil {
+			return nil, fmt.Errorf("asking what is collected: %w", err)
+		}
+	}
+	for _, t := range append(have.Streams, configured...) {
+		if (o.exchange == "" || t.Exchange == o.exchange) && (o.market == "" || t.Market == o.market) {
+			all = append(all, t)
+		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no stream is collected there; name some with --exchange and --symbols")
+	}
+	return all, nil
+}
