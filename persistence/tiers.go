@@ -52,9 +52,9 @@ type Tiers interface {
 	// Waiting counts the rows of the hot store that arrived before an instant and are
 	// not archived. No kinds means all.
 	Waiting(ctx context.Context, kinds []market.Kind, before time.Time) (rows int64, err error)
-	// Since is when the oldest row arrived that is not archived, as far as it is known;
-	// zero without any. It asks nobody.
-	Since() time.Time
+	// Behind counts all that are not archived, and says when the oldest of them arrived
+	// (zero without any), as far as it is known, without asking anybody.
+	Behind() (rows int64, oldest time.Time)
 	// Sizes says what the hot store takes on disk, by what can be removed at once.
 	Sizes(ctx context.Context) ([]Size, error)
 	// Forget removes rows from the hot store that arrived before an instant and,

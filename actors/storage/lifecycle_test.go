@@ -65,7 +65,7 @@ func (m *movements) Archive(ctx context.Context, o persistence.ArchiveOptions) (
 
 func (m *movements) Waiting(context.Context, []market.Kind, time.Time) (int64, error) { return 7, nil }
 
-func (m *movements) Since() time.Time { return m.oldest }
+func (m *movements) Behind() (int64, time.Time) { return 7, m.oldest }
 
 func (m *movements) Sizes(context.Context) (list []persistence.Size, err error) {
 	for _, p := range m.parts {

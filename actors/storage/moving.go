@@ -168,7 +168,7 @@ func (h *Handle) Lag() time.Duration {
 	if h.options.Tiers == nil || !h.Policy().Lifecycle.Archive {
 		return 0
 	}
-	if oldest := h.options.Tiers.Since(); !oldest.IsZero() {
+	if _, oldest := h.options.Tiers.Behind(); !oldest.IsZero() {
 		return max(0, time.Since(oldest))
 	}
 	return 0

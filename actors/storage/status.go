@@ -52,7 +52,7 @@ type Archiving struct {
 // operationsShown is how many operations a status has.
 const operationsShown = 20
 
-func (h *Handle) archiving(ctx context.Context) (Archiving, error) {
+func (h *Handle) archiving() Archiving {
 	p := h.Policy()
 	a := Archiving{
 		Cold: h.ColdStats(), Automatic: p.Lifecycle.Archive && h.options.Tiers != nil, Interval: p.interval().Seconds(), After: p.archiveAfter().Seconds(),
@@ -60,12 +60,10 @@ func (h *Handle) archiving(ctx context.Context) (Archiving, error) {
 		Operations: h.Operations(),
 	}
 	a.Operations = a.Operations[:min(len(a.Operations), operationsShown)]
-	if h.options.Tiers == nil {
-		return a, nil
+	if h.options.Tiers != nil {
+		a.Waiting, _ = h.options.Tiers.Behind()
 	}
-	var err error
-	a.Waiting, err = h.options.Tiers.Waiting(ctx, nil, time.Now())
-	return a, err
+	return a
 }
 
 // ShardStatus is how far one shard is.
@@ -114,7 +112,8 @@ func (h *Handle) status(ctx context.Context) (Status, error) {
 	s := Status{
 		Leases: len(h.leases), MaxLeases: cap(h.leases),
 		Failures: []string{}, Warnings: []string{}, Quarantined: []persistence.Quarantined{},
-		Writable: h.options.Recorder != nil && h.options.Recorder.Accepting(),
+		Archiving: h.archiving(),
+		Writable:  h.options.Recorder != nil && h.options.Recorder.Accepting(),
 	}
 	failures, warnings := h.Health()
 	for _, err := range failures {
@@ -127,13 +126,9 @@ func (h *Handle) status(ctx context.Context) (Status, error) {
 	s.Maintained = h.lifecycle.at
 	s.Quarantined = append(s.Quarantined, h.lifecycle.quarantined...)
 	h.lifecycle.mu.Unlock()
-	// A store or a journal that does not answer must not hide the rest.
+	// A journal that does not answer must not hide the rest.
 	ask, cancel := context.WithTimeout(ctx, journalTimeout)
 	defer cancel()
-	archiving, waitingErr := h.archiving(ask)
-	if s.Archiving = archiving; waitingErr != nil {
-		s.Warnings = append(s.Warnings, waitingErr.Error())
-	}
 	var registry *journal.Registry
 	j, err := h.options.Journal(ask)
 	if err == nil {

@@ -89,16 +89,20 @@ func (e *Engine) Waiting(_ context.Context, kind market.Kind, before time.Time) 
 	return rows, nil
 }
 
-// Since implements [scan.Hot].
-func (e *Engine) Since(kind market.Kind) (oldest time.Time) {
+// Behind implements [scan.Hot].
+func (e *Engine) Behind(kind market.Kind) (rows int64, oldest time.Time) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, p := range e.parts[kind] {
-		if at := time.Unix(0, p.meta.Created); !e.isArchived(p.meta) && (oldest.IsZero() || at.Before(oldest)) {
+		if e.isArchived(p.meta) {
+			continue
+		}
+		rows += p.meta.Rows
+		if at := time.Unix(0, p.meta.Created); oldest.IsZero() || at.Before(oldest) {
 			oldest = at
 		}
 	}
-	return oldest
+	return rows, oldest
 }
 
 // Meta implements [scan.Unit].

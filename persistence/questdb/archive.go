@@ -10,11 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
-	"github.com/marketprism/marketprism/persistence/memtable"
 	"github.com/marketprism/marketprism/persistence/part"
 	"github.com/marketprism/marketprism/persistence/scan"
 )
@@ -48,23 +45,6 @@ func (e *Engine) Oldest(ctx context.Context, kind market.Kind, shard int, before
 func (e *Engine) journals(ctx context.Context, kind market.Kind, shard int) ([]string, error) {
 	all, err := e.places(ctx, kind)
 	return slices.DeleteFunc(all, func(journal string) bool { _, s := splitPlace(journal); return s != shard }), err
-}
-
-// places lists the journals, with the shard, that a table has rows of.
-func (e *Engine) places(ctx context.Context, kind market.Kind) ([]string, error) {
-	if err := e.prepare(ctx); err != nil {
-		return nil, err
-	}
-	rows, err := e.admin.Query(ctx, "SELECT DISTINCT journal FROM "+kind.Table()+" WHERE journal IS NOT NULL")
-	if err != nil {
-		return nil, fmt.Errorf("listing the journals of %s: %w", kind.Table(), e.away(err))
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("listing the journals of %s: %w", kind.Table(), e.away(err))
-	}
-	slices.Sort(list)
-	return list, nil
 }
 
 // reach is the sequence of a journal up to which the server shows every row that
@@ -110,25 +90,31 @@ func (e *Engine) oldest(ctx context.Context, kind market.Kind, shard int, journa
 		return nil, err
 	}
 	if e.lost(shard) {
-		return nil, fmt.Errorf("table %s: %w", kind.Table(), persistence.ErrRewind)
+		return nil, setBack(kind)
 	}
 	u := &unit{e: e, kind: kind, shard: shard, journal: journal, after: e.archivedTo(kind, journal), to: e.reach(journal, before), taken: taken, sources: map[extentKey]*source{}}
 	if u.to <= u.after {
 		return nil, nil
 	}
-	first, err := u.first(ctx)
+	waits, err := u.behind(ctx)
 	if err != nil {
 		return nil, err
 	}
-	e.since(kind, journal, first)
-	if first == 0 || first > u.to {
+	e.noteBacklog(kind, journal, waits)
+	if waits.rows == 0 || waits.first > u.to {
 		return nil, nil
 	}
-	u.created = e.arrivalOf(journal, first)
-	if err := u.shorten(ctx, first); err != nil {
+	u.created = e.arrivalOf(journal, waits.first)
+	if err := u.shorten(ctx, waits.first); err != nil {
 		return nil, err
 	}
 	return u, u.list(ctx)
+}
+
+// setBack says that the server has lost rows, which come again: there is nothing to
+// archive until they have.
+func setBack(kind market.Kind) error {
+	return fmt.Errorf("table %s: %w: %w", kind.Table(), persistence.ErrUnavailable, persistence.ErrRewind)
 }
 
 // settled waits until the server shows all that it has taken of a table, and returns
@@ -141,14 +127,14 @@ func (e *Engine) settled(ctx context.Context, table string) (int64, error) {
 	taken := s.Taken
 	for pause := firstLook; err == nil && s.Shown < taken; pause = min(2*pause, lastLook) {
 		if s.Suspended {
-			return 0, fmt.Errorf("%w: table %s is suspended: %s", errInvisible, table, s.reason())
+			return 0, fmt.Errorf("%w: %w: table %s is suspended: %s", persistence.ErrUnavailable, errInvisible, table, s.reason())
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 			s, err = e.wal(ctx, table)
 		case <-ctx.Done():
-			err = fmt.Errorf("%w: table %s shows transaction %d of %d: %w", errInvisible, table, s.Shown, taken, ctx.Err())
+			err = fmt.Errorf("%w: %w: table %s shows transaction %d of %d: %w", persistence.ErrUnavailable, errInvisible, table, s.Shown, taken, ctx.Err())
 		}
 		timer.Stop()
 	}
@@ -179,15 +165,20 @@ func (u *unit) count(ctx context.Context) (int64, error) {
 	return *n, nil
 }
 
-// first is the lowest sequence above those that are archived; 0 without any.
-func (u *unit) first(ctx context.Context) (uint64, error) {
+// behind is what is not archived, whatever the end of the unit.
+func (u *unit) behind(ctx context.Context) (b backlog, err error) {
 	open := *u
 	open.to = math.MaxInt64
-	n, err := open.ask(ctx, "min(journal_seq)")
-	if err != nil || n == nil {
-		return 0, err
+	var c condition
+	open.only(c.add("SELECT min(journal_seq), count() FROM " + u.kind.Table() + " WHERE true"))
+	var first *int64
+	if err := u.e.admin.QueryRow(ctx, c.String(), c.args...).Scan(&first, &b.rows); err != nil {
+		return b, fmt.Errorf("counting rows of %s that are not archived: %w", u.kind.Table(), u.e.away(err))
 	}
-	return uint64(*n), nil
+	if first != nil {
+		b.first = uint64(*first)
+	}
+	return b, nil
 }
 
 // shorten brings the unit to its span and to its size: any sequence may be its end.
@@ -284,7 +275,7 @@ func (u *unit) Confirm(ctx context.Context) error {
 		return err
 	}
 	if taken < u.taken || e.lost(u.shard) {
-		return fmt.Errorf("table %s: %w", u.kind.Table(), persistence.ErrRewind)
+		return setBack(u.kind)
 	}
 	left, err := u.count(ctx)
 	if err != nil {
@@ -306,87 +297,10 @@ func (e *Engine) Archived(kind market.Kind, shard int, journalID string, seq uin
 	defer e.mu.Unlock()
 	journal := placeWord(journalID, shard)
 	e.hide(e.archived[kind], journal, seq)
-	if first, ok := e.first[kind][journal]; ok && first <= seq {
-		delete(e.first[kind], journal)
+	if b, ok := e.backlogs[kind][journal]; ok && b.first <= seq {
+		delete(e.backlogs[kind], journal)
 		e.unlooked[kind] = true
 	}
-}
-
-// stored notes that the server shows what was sealed behind a sequence; e.mu is locked.
-func (e *Engine) stored(t *memtable.Table, after uint64) {
-	journal := placeWord(t.Position.JournalID, t.Shard)
-	e.arrived(journal, t.Position.Seq)
-	for _, kind := range market.Kinds() {
-		archived := e.archived[kind][journal]
-		if _, ok := e.first[kind][journal]; !ok && t.KindRows(kind) > 0 && t.Position.Seq > archived {
-			e.first[kind][journal] = max(after, archived) + 1
-		}
-	}
-}
-
-// look finds the oldest rows that are not archived, of the tables of which they are
-// not known.
-func (e *Engine) look(ctx context.Context) error {
-	for _, kind := range market.Kinds() {
-		e.mu.Lock()
-		due := e.tables[kind] != nil && e.unlooked[kind]
-		e.unlooked[kind] = false
-		e.mu.Unlock()
-		if !due {
-			continue
-		}
-		if err := e.lookAt(ctx, kind); err != nil {
-			e.mu.Lock()
-			e.unlooked[kind] = true
-			e.mu.Unlock()
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *Engine) lookAt(ctx context.Context, kind market.Kind) error {
-	journals, err := e.places(ctx, kind)
-	if err != nil {
-		return err
-	}
-	for _, journal := range journals {
-		u := &unit{e: e, kind: kind, journal: journal, after: e.archivedTo(kind, journal)}
-		first, err := u.first(ctx)
-		if err != nil {
-			return err
-		}
-		e.since(kind, journal, first)
-	}
-	return nil
-}
-
-// since notes the lowest sequence of rows of a table that are not archived; 0 for
-// none.
-func (e *Engine) since(kind market.Kind, journal string, seq uint64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if seq == 0 {
-		delete(e.first[kind], journal)
-		return
-	}
-	e.first[kind][journal] = seq
-}
-
-// Since implements [scan.Hot].
-func (e *Engine) Since(kind market.Kind) (oldest time.Time) {
-	e.mu.Lock()
-	first := map[string]uint64{}
-	for journal, seq := range e.first[kind] {
-		first[journal] = seq
-	}
-	e.mu.Unlock()
-	for journal, seq := range first {
-		if at := e.arrivalOf(journal, seq); oldest.IsZero() || at.Before(oldest) {
-			oldest = at
-		}
-	}
-	return oldest
 }
 
 // Waiting implements [scan.Hot].

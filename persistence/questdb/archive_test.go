@@ -202,8 +202,8 @@ func TestQuestDBArchivesAPrefix(t *testing.T) {
 	if f.oldest(later) != nil || f.waiting(later) != 0 {
 		t.Error("more waits to be archived")
 	}
-	if since := f.engine.Since(market.KindTrade); !since.IsZero() {
-		t.Errorf("since %v something waits", since)
+	if rows, since := f.engine.Behind(market.KindTrade); rows != 0 || !since.IsZero() {
+		t.Errorf("since %v %d rows wait", since, rows)
 	}
 	f.want("what is read hot", f.query(a), nil)
 	if n := f.forget(later, false); n != 25 {
@@ -237,8 +237,8 @@ func TestQuestDBAgesFromArrival(t *testing.T) {
 		if u == nil || u.Rows() != 10 || u.Meta().LastSeq != 1 {
 			t.Fatalf("%s: %+v", state, u)
 		}
-		if at := f.engine.Since(market.KindTrade); at.Before(began) || at.After(began.Add(arrivalStep)) {
-			t.Errorf("%s: the oldest row arrived at %v, not %v", state, at, began)
+		if rows, at := f.engine.Behind(market.KindTrade); rows != 17 || at.Before(began) || at.After(began.Add(arrivalStep)) {
+			t.Errorf("%s: %d rows wait, the oldest since %v, not %v", state, rows, at, began)
 		}
 		u.Release()
 		if err := f.engine.Maintain(t.Context()); err != nil {

@@ -13,9 +13,12 @@ import (
 	"github.com/marketprism/marketprism/persistence"
 )
 
-// forgetAtOnce is how many partitions are dropped by one statement, while the table's
-// writer waits.
-const forgetAtOnce = 24
+// lookAtOnce is how many partitions are looked into by one statement, dropAtOnce, how
+// many are looked into again and dropped while the table's writer waits.
+const (
+	lookAtOnce = 96
+	dropAtOnce = 24
+)
 
 // Forget implements [scan.Hot]. The server removes rows by partitions, an hour of their
 // time each: one goes when none of its rows is needed any more. Until then those that
@@ -45,18 +48,26 @@ func (e *Engine) Forget(ctx context.Context, kind market.Kind, before time.Time,
 		return 0, nil
 	}
 	list, err := e.partitions(ctx, kind)
-	for len(list) > 0 && err == nil {
-		var hours []time.Time
-		for _, p := range list[:min(len(list), forgetAtOnce)] {
-			hours = append(hours, p.hour)
+	if err != nil {
+		return 0, err
+	}
+	var idle []time.Time
+	for chunk := range slices.Chunk(list, lookAtOnce) {
+		hours := make([]time.Time, len(chunk))
+		for i := range chunk {
+			hours[i] = chunk[i].hour
 		}
-		list = list[len(hours):]
-		if hours, _, err = e.idle(ctx, kind, hours, gone); err != nil || len(hours) == 0 {
-			continue
+		if hours, _, err = e.idle(ctx, kind, hours, gone); err != nil {
+			return 0, err
 		}
-		var dropped int64
-		dropped, err = e.drop(ctx, kind, hours, gone)
-		rows += dropped
+		idle = append(idle, hours...)
+	}
+	for hours := range slices.Chunk(idle, dropAtOnce) {
+		n, dropErr := e.drop(ctx, kind, hours, gone)
+		if rows += n; dropErr != nil {
+			err = dropErr
+			break
+		}
 	}
 	if rows > 0 {
 		e.log.Info("rows left the server", zap.String("table", kind.Table()), zap.Int64("rows", rows), zap.Bool("archived", !all))
@@ -139,12 +150,12 @@ func (e *Engine) lastArrival(ctx context.Context, kind market.Kind, hour time.Ti
 	return last, e.away(rows.Err())
 }
 
-// idle lists the hours, of a few in their order, that have no row beyond the bounds,
-// and counts their rows.
+// idle lists the hours, of some in their order, that have no row beyond the bounds, and
+// counts their rows.
 func (e *Engine) idle(ctx context.Context, kind market.Kind, hours []time.Time, gone []bound) (list []time.Time, count int64, err error) {
 	var c condition
 	c.add("SELECT timestamp_floor('h', ts) AS hour, count(), sum(CASE WHEN true").beyond(gone).add(" THEN 1 ELSE 0 END)")
-	c.add(" FROM "+kind.Table()+" WHERE ts >= ? AND ts < ? GROUP BY hour ORDER BY hour", hours[0], hours[len(hours)-1].Add(time.Hour))
+	c.add(" FROM " + kind.Table() + " WHERE " + within(hours) + " GROUP BY hour ORDER BY hour")
 	rows, err := e.admin.Query(ctx, c.String(), c.args...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("looking into partitions of %s: %w", kind.Table(), e.away(err))
@@ -156,12 +167,27 @@ func (e *Engine) idle(ctx context.Context, kind market.Kind, hours []time.Time, 
 		if err := rows.Scan(&hour, &n, &needed); err != nil {
 			return nil, 0, fmt.Errorf("looking into partitions of %s: %w", kind.Table(), e.away(err))
 		}
-		if needed == 0 && slices.ContainsFunc(hours, hour.Equal) {
+		if needed == 0 {
 			list = append(list, hour.UTC())
 			count += n
 		}
 	}
 	return list, count, e.away(rows.Err())
+}
+
+// within says in SQL that a row is of one of some hours, which become one interval
+// where they follow each other.
+func within(hours []time.Time) string {
+	const micros = "2006-01-02T15:04:05.000000Z"
+	var list []string
+	for i := 0; i < len(hours); {
+		from, to := hours[i], hours[i].Add(time.Hour)
+		for i++; i < len(hours) && hours[i].Equal(to); i++ {
+			to = to.Add(time.Hour)
+		}
+		list = append(list, "ts BETWEEN '"+from.Format(micros)+"' AND '"+to.Add(-time.Microsecond).Format(micros)+"'")
+	}
+	return strings.Join(list, " OR ")
 }
 
 // drop drops the partitions of those hours that still have no row beyond the bounds,

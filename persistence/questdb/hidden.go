@@ -19,11 +19,13 @@ type bound struct {
 type moving struct {
 	started time.Time
 	// By table and journal (with the shard): up to where the cold store has the rows,
-	// up to where they are too old to be read, and the lowest sequence that is not
-	// archived, as far as it is known.
-	archived, forgotten, first [market.NumKinds]map[string]uint64
-	// unlooked are the tables of which that is not known.
+	// and up to where they are too old to be read.
+	archived, forgotten [market.NumKinds]map[string]uint64
+	// backlogs are what is left to archive, unlooked the tables of which that is not
+	// known, known the journals that a table has rows of; nil before the server was asked.
+	backlogs [market.NumKinds]map[string]backlog
 	unlooked [market.NumKinds]bool
+	known    [market.NumKinds]map[string]bool
 	views    map[*view]struct{} // open ones
 	arrivals map[string]*arrivals
 	// arrivalsKnown: those of earlier processes are read.
@@ -33,7 +35,7 @@ type moving struct {
 func newMoving(now time.Time) moving {
 	m := moving{started: now, views: map[*view]struct{}{}, arrivals: map[string]*arrivals{}}
 	for kind := range m.archived {
-		m.archived[kind], m.forgotten[kind], m.first[kind] = map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
+		m.archived[kind], m.forgotten[kind], m.backlogs[kind] = map[string]uint64{}, map[string]uint64{}, map[string]backlog{}
 		m.unlooked[kind] = true
 	}
 	return m

@@ -150,14 +150,16 @@ func (e *Engine) Waiting(ctx context.Context, kinds []market.Kind, before time.T
 	return rows, nil
 }
 
-// Since implements [persistence.Tiers].
-func (e *Engine) Since() (oldest time.Time) {
+// Behind implements [persistence.Tiers].
+func (e *Engine) Behind() (rows int64, oldest time.Time) {
 	for _, kind := range kindsOf(nil) {
-		if at := e.move.Since(kind); !at.IsZero() && (oldest.IsZero() || at.Before(oldest)) {
+		n, at := e.move.Behind(kind)
+		rows += n
+		if !at.IsZero() && (oldest.IsZero() || at.Before(oldest)) {
 			oldest = at
 		}
 	}
-	return oldest
+	return rows, oldest
 }
 
 // Sizes implements [persistence.Tiers].

@@ -23,9 +23,9 @@ type Hot interface {
 	// Waiting counts the published rows of a table that arrived before an instant and
 	// are not archived.
 	Waiting(ctx context.Context, kind market.Kind, before time.Time) (rows int64, err error)
-	// Since is when the oldest of them arrived, as far as it is known; zero without any.
-	// It asks nobody.
-	Since(kind market.Kind) time.Time
+	// Behind counts all that are not archived, and says when the oldest arrived, as far
+	// as it is known, without asking anybody.
+	Behind(kind market.Kind) (rows int64, oldest time.Time)
 	// Sizes says what the rows of a table take on disk, by what Forget can remove at
 	// once.
 	Sizes(ctx context.Context, kind market.Kind) ([]persistence.Size, error)
