@@ -175,20 +175,18 @@ func (e *Engine) idle(ctx context.Context, kind market.Kind, hours []time.Time, 
 	return list, count, e.away(rows.Err())
 }
 
-// within says in SQL that a row is of one of some hours, which become one interval
-// where they follow each other.
+// within says in SQL that a row is of one of some hours, in the form that the server
+// takes for intervals of time.
 func within(hours []time.Time) string {
-	const micros = "2006-01-02T15:04:05.000000Z"
-	var list []string
-	for i := 0; i < len(hours); {
-		from, to := hours[i], hours[i].Add(time.Hour)
-		for i++; i < len(hours) && hours[i].Equal(to); i++ {
-			to = to.Add(time.Hour)
-		}
-		list = append(list, "ts BETWEEN '"+from.Format(micros)+"' AND '"+to.Add(-time.Microsecond).Format(micros)+"'")
+	list := make([]string, len(hours))
+	for i, h := range hours {
+		list[i] = "ts IN '" + h.Format(hourName) + "'"
 	}
-	return strings.Join(list, " OR ")
+	return "(" + strings.Join(list, " OR ") + ")"
 }
+
+// hourName is how the server names an hour, and its partition.
+const hourName = "2006-01-02T15"
 
 // drop drops the partitions of those hours that still have no row beyond the bounds,
 // and counts their rows. The table's writer waits meanwhile, so that no row joins
@@ -205,7 +203,7 @@ func (e *Engine) drop(ctx context.Context, kind market.Kind, hours []time.Time, 
 	}
 	var names []string
 	for _, h := range hours {
-		names = append(names, "'"+h.Format("2006-01-02T15")+"'")
+		names = append(names, "'"+h.Format(hourName)+"'")
 	}
 	// https://questdb.com/docs/query/sql/alter-table-drop-partition/
 	if _, err := e.admin.Exec(ctx, "ALTER TABLE "+kind.Table()+" DROP PARTITION LIST "+strings.Join(names, ", ")); err != nil {
