@@ -59,7 +59,7 @@ var below = map[string][]string{
 	"config":      {"internal/...", "http/...", "actors/...", "cluster/...", "connectors/...", "persistence/..."},
 	"http":        {"actors/...", "persistence", "internal/market", "internal/catalogue", "internal/cron"},
 	"cluster":     {"actors/supervise", "internal/catalogue"},
-	"actors":      {"connectors", "persistence", "internal/feed", "internal/stream", "internal/book", "internal/market", "internal/catalogue", "internal/cron"},
+	"actors":      {"connectors", "persistence", "internal/feed", "internal/stream", "internal/book", "internal/market", "internal/catalogue", "internal/cron", "internal/event"},
 	"connectors":  {"internal/market"},
 	"persistence": {"internal/market", "internal/catalogue"},
 

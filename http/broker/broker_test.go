@@ -152,3 +152,20 @@ func TestRealBroker(t *testing.T) {
 		t.Errorf("status after the end: %d %s", code, body)
 	}
 }
+
+// The attack on every route, over a real server.
+func TestHostileClients(t *testing.T) {
+	w := newWorld(t, nil)
+	w.ask(200, "POST", "streams", `{"name":"x","subjects":["x.>"]}`)
+	w.ask(200, "POST", "streams/x/consumers", `{"name":"x"}`)
+	endpoints := chassistest.Described(t, w.server.URL())
+	for i := range endpoints {
+		if strings.Contains(endpoints[i].Path, "/publish/") || strings.Contains(endpoints[i].Path, "/request/") {
+			endpoints[i].Body = "" // takes any body
+		}
+	}
+	chassistest.Run(t, w.server.URL(), endpoints)
+	if code, out := w.call("GET", "status", ""); code != 200 || out["nats_available"] != true {
+		t.Errorf("afterwards: %d %v", code, out)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap/zaptest"
 
 	branch "github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/broker/deadletters"
@@ -55,7 +56,7 @@ func newWorld(t testing.TB, change func(c *branch.Config, tc *tasks.Config)) *wo
 	var err error
 	w.handle, err = branch.New(c, branch.Options{Registerer: reg})
 	must(err)
-	w.system, err = supervise.NewSystem(t.Context(), supervise.Options{})
+	w.system, err = supervise.NewSystem(t.Context(), supervise.Options{Logger: zaptest.NewLogger(t)})
 	must(err)
 	ready := make(chan struct{})
 	undertaker, err := deadletters.Spec(deadletters.Options{Broker: w.handle, Registerer: reg, Died: func(ctx context.Context, l deadletters.Letter) error {

@@ -38,6 +38,7 @@ import (
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/broker/deadletters"
 	"github.com/marketprism/marketprism/actors/broker/messages"
+	"github.com/marketprism/marketprism/actors/broker/outbox"
 	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/collector"
 	recorder "github.com/marketprism/marketprism/actors/journal"
@@ -48,6 +49,7 @@ import (
 	"github.com/marketprism/marketprism/config"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/internal/event"
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/remote"
 	"github.com/marketprism/marketprism/persistence/router"
@@ -73,7 +75,9 @@ type App struct {
 	registry *prometheus.Registry
 
 	system    *supervise.System
+	node      string // its name
 	broker    *broker.Handle
+	events    *outbox.Outbox
 	letters   *deadletters.Box // this and those below: nil where the broker's service does not run
 	desk      *messages.Desk
 	tasks     atomic.Pointer[tasks.Queues]
@@ -105,7 +109,7 @@ func New(o Options) (*App, error) {
 		o.Log = zap.NewNop()
 	}
 	a := &App{
-		options: o, cfg: o.Config, services: services, log: o.Log, registry: prometheus.NewRegistry(),
+		options: o, cfg: o.Config, node: nodeName(o.Config.Node.ID), services: services, log: o.Log, registry: prometheus.NewRegistry(),
 		servers: map[string]*chassis.Server{}, failed: make(chan error, 1), ending: make(chan struct{}), listening: make(chan struct{}),
 	}
 	for _, c := range []prometheus.Collector{
@@ -170,7 +174,8 @@ func (a *App) start(ctx context.Context) error {
 		a.servers[name].Ready()
 	}
 	a.watch()
-	return nil
+	a.tell(event.ServiceStarted)
+	return a.watchLife(ctx)
 }
 
 // watch passes on the first thing that ends the program, until Stop.
@@ -259,6 +264,9 @@ func (a *App) Stop(ctx context.Context) error {
 	begin := time.Now()
 	close(a.ending)
 	a.watchers.Wait()
+	if a.events != nil {
+		a.tell(event.ServiceStopping)
+	}
 	var errs []error
 	for _, name := range slices.Backward(a.services) {
 		if s := a.servers[name]; s != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/marketprism/marketprism/actors/broker/deadletters"
 	"github.com/marketprism/marketprism/actors/broker/messages"
+	"github.com/marketprism/marketprism/actors/broker/outbox"
 	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
@@ -16,7 +17,11 @@ import (
 
 // startBroker starts the broker's branch, and what clients use where its service runs.
 func (a *App) startBroker(ctx context.Context) error {
-	var behind []supervise.Spec
+	var err error
+	if a.events, err = outbox.New(a.broker, a.registry); err != nil {
+		return err
+	}
+	behind := []supervise.Spec{a.events.Spec()}
 	if a.runs(cluster.Broker) {
 		spec, err := deadletters.Spec(deadletters.Options{Broker: a.broker, Registerer: a.registry, Died: a.taskDied})
 		if err != nil {

@@ -18,6 +18,7 @@ const (
 	BrokerConsumerUnacknowledged Name = "mp_broker_consumer_unacknowledged_messages"
 	BrokerDeadLetters            Name = "mp_broker_dead_letters_total"
 	BrokerTasks                  Name = "mp_broker_tasks_total"
+	BrokerEvents                 Name = "mp_broker_events_total"
 	BrokerFollowers              Name = "mp_broker_followers"
 	BrokerConnectionsTotal       Name = "mp_broker_connections_total"
 	BrokerPendingBytes           Name = "mp_broker_connection_pending_bytes"
@@ -50,6 +51,7 @@ func broker() Area {
 			gauge(BrokerConsumers, Number, "Consumers of all accounts."),
 			counter(BrokerDeadLetters, Number, "Messages of a stream that became dead letters: delivered too often (exceeded), or given up (terminated).", stream, outcome),
 			counter(BrokerTasks, Number, "Tasks by what became of them: submitted, succeeded, retried, dead, cancelled.", outcome),
+			counter(BrokerEvents, Number, "Events about the program's own life: published, or dropped because too many waited.", outcome),
 			gauge(BrokerFollowers, Number, "Clients that follow a subject over HTTP."),
 			gauge(BrokerStore, Bytes, "Bytes that JetStream has on disk."),
 			gauge(BrokerStoreLimit, Bytes, "Bytes that JetStream may have on disk."),

@@ -73,6 +73,7 @@ func (u *undertaker) Receive(c *supervise.Context) {
 	switch c.Message().(type) {
 	case *actor.Started:
 		c.Go(func(ctx context.Context) { u.work(ctx, c) })
+		c.Go(func(ctx context.Context) { u.sweep(ctx, c) })
 	case listening:
 		c.Ready()
 	}

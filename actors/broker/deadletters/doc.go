@@ -14,7 +14,8 @@
 //
 // Its subject is dlq.<stream>.<consumer>.<sequence>.<time>, which names one message
 // of one consumer; it is written only if there is none of it yet, so a notice that is
-// handled twice makes one letter. It has the message's headers, and what happened in
+// handled twice makes one letter. The server gives a message up only when its consumer
+// is asked for more; where nobody asks, the actor does, without taking anything. It has the message's headers, and what happened in
 // headers of its own (Dead-Letter-…). Its id is its sequence in DLQ.
 //
 //	message ─ max_deliver, or Term ─▶ notice ─▶ letter ─┬─ Replay ─▶ message, with the reason

@@ -159,6 +159,9 @@ func (d *Desk) DeleteConsumer(ctx context.Context, stream, name string) error {
 	if err := checkName(stream); err != nil {
 		return err
 	}
+	if err := Subject("consumer", broker.CheckName(name)); err != nil {
+		return err
+	}
 	return d.within(ctx, "removing consumer "+name+" of "+stream, func(ctx context.Context) error {
 		return d.js.DeleteConsumer(ctx, stream, name)
 	})
