@@ -53,6 +53,8 @@ type (
 	purged struct{ err error }
 )
 
+var errRestarted = errors.New("the desk was restarted")
+
 // desk is root/scheduler/desk: the one that appends to the ledger.
 type desk struct {
 	h    *Handle
@@ -80,6 +82,10 @@ func (d *desk) Receive(c *supervise.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		d.h.desk.Store(&ref{c.System(), c.Self()})
+		if term, _ := d.h.standing(); term > 0 { // it was restarted: the writer is gone
+			d.now.term = term
+			d.refused(c, term, errRestarted)
+		}
 		return
 	case *actor.Stopping:
 		d.h.giveUp()
@@ -254,8 +260,8 @@ func (d *desk) refused(c *supervise.Context, term uint64, err error) {
 	c.Log().Error("scheduler cannot append to its ledger", zap.Error(err))
 	d.now, d.fires = open{}, nil
 	if r := d.h.leader.Load(); r != nil {
-		if err := r.system.Tell(r.pid, lost{term, err}); err != nil {
-			panic(err) // the branch starts anew
+		if told := r.system.Tell(r.pid, lost{term, err}); errors.Is(told, supervise.ErrMailboxFull) {
+			panic(told) // the branch starts anew
 		}
 	}
 }
