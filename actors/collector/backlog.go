@@ -6,15 +6,21 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 )
 
-// backlog bounds the memory of what waits for all streams together: deliveries in
-// their mailboxes, and as much again of records that they hold while they resume. Each
-// stream is bounded by itself too; thousands of them would hold gigabytes where less is
-// handled than comes. A delivery that does not fit waits for a moment in its socket,
-// like one that finds a mailbox full, and is then lost, counted, and made a gap.
+// backlog bounds the memory of what waits for all streams together, and of what they
+// keep waiting: deliveries in their mailboxes, records that they hold while they
+// resume, and records that fill up entries for the journal; each of the three has the
+// same limit. Each stream is bounded by itself too; thousands of them would hold
+// gigabytes where less is handled than comes.
+//
+// A delivery that does not fit waits for a moment in its socket, like one that finds a
+// mailbox full, and is then lost, counted, and made a gap; so is a record that cannot
+// be held. Entries that may not fill up any further go to the recorder as they are,
+// which takes them or has no credit.
 type backlog struct {
 	limit   int64 // bytes
 	mailed  atomic.Int64
 	held    atomic.Int64
+	filling atomic.Int64
 	handled atomic.Uint64
 	room    room
 }
@@ -27,10 +33,12 @@ func newBacklog(limit int64) *backlog {
 
 func (b *backlog) full() bool     { return b.mailed.Load() >= b.limit }
 func (b *backlog) holdFull() bool { return b.held.Load() >= b.limit }
+func (b *backlog) fillFull() bool { return b.filling.Load() >= b.limit }
+func (b *backlog) bytes() int64   { return b.mailed.Load() + b.held.Load() + b.filling.Load() }
 
 // share is one stream's part of the backlog, in bytes. What it loses with its mailbox,
 // or by a panic, it gives back when it begins anew or ends.
-type share struct{ mailed, held atomic.Int64 }
+type share struct{ mailed, held, filling atomic.Int64 }
 
 func (r *route) mailed(n int64) {
 	r.share.mailed.Add(n)
@@ -50,11 +58,23 @@ func (r *route) holds(n int64) {
 	r.venue.opts.backlog.held.Add(n)
 }
 
-// giveBack gives back what a mailbox that is no more held, and what was held beside it.
+func (r *route) fills(n int64) {
+	r.share.filling.Add(n)
+	r.venue.opts.backlog.filling.Add(n)
+}
+
+// released gives back what was held.
+func (r *route) released() { r.venue.opts.backlog.held.Add(-r.share.held.Swap(0)) }
+
+// filled gives back what the open entry held.
+func (r *route) filled() { r.venue.opts.backlog.filling.Add(-r.share.filling.Swap(0)) }
+
+// giveBack gives back what an incarnation had, with its mailbox when that is no more.
 func (r *route) giveBack(mailbox bool) {
-	b := r.venue.opts.backlog
-	b.held.Add(-r.share.held.Swap(0))
+	r.released()
+	r.filled()
 	if mailbox {
+		b := r.venue.opts.backlog
 		b.mailed.Add(-r.share.mailed.Swap(0))
 		b.room.signal()
 	}

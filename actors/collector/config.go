@@ -21,8 +21,9 @@ type Config struct {
 	// StreamMailbox is how many deliveries may wait for one stream.
 	StreamMailbox int `yaml:"stream_mailbox" doc:"How many deliveries may wait for one stream."`
 	// BacklogBytes is the memory of the deliveries that may wait for all streams, and
-	// as much again of records that streams hold while they resume.
-	BacklogBytes int64 `yaml:"backlog_bytes" unit:"bytes" doc:"Memory of the deliveries that may wait for all streams, and as much again of what streams hold while they resume."`
+	// as much again each of records that streams hold while they resume and of records
+	// that fill up entries for the journal.
+	BacklogBytes int64 `yaml:"backlog_bytes" unit:"bytes" doc:"Memory of the deliveries that may wait for all streams, and as much again each of what streams hold while they resume and of what fills up entries for the journal."`
 	// MailboxWait is how long a socket waits for room when a stream's mailbox is
 	// full, before the frame is lost and the gap recorded. 0 does not wait.
 	MailboxWait time.Duration `yaml:"mailbox_wait" doc:"How long a socket waits for room when a stream's mailbox is full, before the frame is lost and the gap recorded; 0 does not wait."`

@@ -48,6 +48,8 @@
 //   - What must not be lost (journal refusals, REST answers, a session's events
 //     that the mailbox refused) waits on the route's own lane. It is bounded by
 //     what the stream itself has begun.
+//   - Entries that fill up for the journal, all together: [Config.BacklogBytes]; they
+//     are handed over as they are.
 //   - The journal: a refused entry becomes part of the ledger, which the stream
 //     holds until the recorder accepts again. The live plane goes on.
 //

@@ -22,5 +22,5 @@ func (c *Collector) DroppedChanges(symbol string) int64 {
 
 // Backlog is what waits for all streams, in bytes.
 func (c *Collector) Backlog() int64 {
-	return c.opts.backlog.mailed.Load() + c.opts.backlog.held.Load()
+	return c.opts.backlog.bytes()
 }

@@ -305,5 +305,5 @@ func (s *streamActor) replayHeld() {
 		s.apply(interruption{kinds: lost, cause: market.CauseNoCredit, time: s.venue.now()})
 	}
 	s.held = nil
-	s.route.giveBack(false)
+	s.route.released()
 }

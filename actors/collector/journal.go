@@ -11,16 +11,17 @@ import (
 
 // While fewer than entriesAtOnce of a stream's entries are on their way, each
 // frame is handed over at once; above that, frames share an entry, which goes
-// when one comes back or when it is full. So a slow journal makes entries larger,
-// not more numerous.
+// when one comes back, when it is full, or when those of all streams together hold
+// too much ([Config.BacklogBytes]). So a slow journal makes entries larger, not more
+// numerous.
 const (
-	entriesAtOnce  = 8
-	entryRecords   = 512
-	entryLevels    = 16_384
-	hungryBelow    = entriesAtOnce / 2
-	pooledRecords  = entryRecords
-	pooledLevelCap = 4 * entryLevels
-	pooledLevels   = 512 // of few records
+	entriesAtOnce = 8
+	entryRecords  = 512
+	entryLevels   = 16_384
+	hungryBelow   = entriesAtOnce / 2
+	// pooledMemory bounds an entry that is used again, in bytes: it keeps the memory of
+	// the most that it ever held, a whole book say.
+	pooledMemory = 64 << 10
 )
 
 // entry is a stream's records on their way into the journal. It is pooled.
@@ -51,11 +52,10 @@ func (e *entry) settled(_ *persistence.Entry, o persistence.Outcome) {
 	}
 }
 
-// recycle keeps an entry for the next one; an unusually large one goes, and so does
-// one with a whole book in it: thousands of streams begin with one each, and what
-// follows is small.
+// recycle keeps an entry for the next one, unless it is large: thousands of streams
+// begin with a whole book each, and what follows is small.
 func (v *venue) recycle(e *entry) {
-	if n := e.Batch.Len(); n > pooledRecords || e.levels > pooledLevelCap || e.levels > pooledLevels && n < pooledLevels/16 {
+	if e.Batch.Memory() > pooledMemory {
 		return
 	}
 	e.Batch.Reset()
@@ -81,6 +81,7 @@ func (s *streamActor) record(records []market.Record) {
 		}
 		e := s.entry()
 		e.Batch.Copy(r)
+		s.route.fills(heldMemory(r))
 		switch r := r.(type) {
 		case *market.BookDelta:
 			e.levels += len(r.Bids) + len(r.Asks)
@@ -91,7 +92,8 @@ func (s *streamActor) record(records []market.Record) {
 	if s.open == nil {
 		return
 	}
-	if s.open.Batch.Len() < entryRecords && s.open.levels < entryLevels && s.route.flight.count() >= entriesAtOnce {
+	small := s.open.Batch.Len() < entryRecords && s.open.levels < entryLevels && !s.opts.backlog.fillFull()
+	if small && s.route.flight.count() >= entriesAtOnce {
 		s.route.hungry.Store(true)
 		return
 	}
@@ -111,6 +113,7 @@ func (s *streamActor) entry() *entry {
 func (s *streamActor) handOver() {
 	e := s.open
 	s.open = nil
+	s.route.filled()
 	s.route.flight.add()
 	err := s.recorder.Record(&e.Entry)
 	if err == nil {
@@ -158,6 +161,7 @@ func (s *streamActor) journalRefused(m *journalRefusal) {
 	if s.open != nil {
 		open := s.open
 		s.open = nil
+		s.route.filled()
 		s.refused(s.recordsOf(open))
 		s.venue.recycle(open)
 	}

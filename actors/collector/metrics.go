@@ -128,7 +128,7 @@ func (s *row) add(o row) {
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	b := m.collector.opts.backlog
-	m.backlog.Send(ch, float64(b.mailed.Load()+b.held.Load()))
+	m.backlog.Send(ch, float64(b.bytes()))
 	left := m.collector.opts.Config.MetricStreams
 	for _, v := range m.collector.venues {
 		if !v.enabled() {

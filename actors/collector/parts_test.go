@@ -161,3 +161,30 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// What a stream has of the backlog comes back with its incarnation, and with its
+// mailbox.
+func TestShareOfTheBacklogComesBack(t *testing.T) {
+	b := newBacklog(100)
+	r := &route{venue: &venue{opts: &Options{backlog: b}}}
+	other := &route{venue: r.venue}
+	other.mailed(10)
+	r.mailed(60)
+	r.mailed(40)
+	r.opened(25)
+	r.holds(30)
+	r.fills(100)
+	if b.bytes() != 215 || b.full() || b.holdFull() || !b.fillFull() {
+		t.Errorf("%d bytes, full %v, %v, %v", b.bytes(), b.full(), b.holdFull(), b.fillFull())
+	}
+	r.filled()
+	r.fills(7)
+	r.giveBack(false) // a panic: the mailbox stays
+	if b.bytes() != 85 {
+		t.Errorf("%d bytes after a new incarnation, want those of the mailboxes", b.bytes())
+	}
+	r.giveBack(true)
+	if b.bytes() != 10 {
+		t.Errorf("%d bytes after a new mailbox, want the other stream's", b.bytes())
+	}
+}

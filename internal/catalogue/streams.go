@@ -55,7 +55,7 @@ func streams() Area {
 			counter(StreamSilences, Number, "Subscriptions that fell silent.", exchange, market),
 			gauge(StreamSilent, Number, "Subscriptions that are silent, though they were asked for again.", exchange, market),
 			counter(StreamRemedies, Number, "What was done about silent subscriptions, counted by subscription: `reminded`, `resubscribed`, `replaced` (the socket).", exchange, market, outcome),
-			gauge(StreamBacklog, Bytes, "Memory of deliveries that wait for all streams, and of records that streams hold while they resume."),
+			gauge(StreamBacklog, Bytes, "Memory of deliveries that wait for all streams, of records that streams hold while they resume, and of those that fill up entries for the journal."),
 			gauge(StreamClockOffset, Seconds, "How far the exchange's clock is ahead of ours, by the Date of its REST responses.", exchange, market),
 			gauge(StreamRateLimit, Ratio, "What is left of the REST budget of the present window.", exchange, market),
 			histogram(StreamExchangeToReceive, Seconds, Latency,
