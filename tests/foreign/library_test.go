@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -90,25 +89,31 @@ func use(t *testing.T, do task) account {
 	return a
 }
 
-var pinned = regexp.MustCompile(`(?m)^ccxt==(\S+)$`)
+// install puts the library into the user's cache, and returns where it is.
+func install(t *testing.T) string { return packages(t, "requirements.txt") }
 
-// install puts the library into the user's cache, once for each version of it and of
-// Python, and returns where it is.
-func install(t *testing.T) string {
+// packages puts what a file pins into the user's cache, once for its versions and that
+// of Python, and returns where it is.
+func packages(t *testing.T, requirements string) string {
 	t.Helper()
-	path, err := installed(t.Context())
-	harness.Unless(t, err == nil, "MARKETPRISM_REQUIRE_SERVERS", fmt.Sprint("no ccxt to drive: ", err))
+	path, err := installed(t.Context(), requirements)
+	harness.Unless(t, err == nil, "MARKETPRISM_REQUIRE_SERVERS", fmt.Sprintf("no packages of %s to drive: %v", requirements, err))
 	return path
 }
 
-func installed(ctx context.Context) (string, error) {
-	text, err := os.ReadFile("requirements.txt")
+var pinned = regexp.MustCompile(`(?m)^(\w+)==(\S+)$`)
+
+func installed(ctx context.Context, requirements string) (string, error) {
+	text, err := os.ReadFile(requirements)
 	if err != nil {
 		return "", err
 	}
-	version := pinned.FindSubmatch(text)
-	if version == nil {
-		return "", errors.New("requirements.txt pins no ccxt")
+	var names []string
+	for _, m := range pinned.FindAllSubmatch(text, -1) {
+		names = append(names, string(m[1])+"-"+string(m[2]))
+	}
+	if len(names) == 0 {
+		return "", fmt.Errorf("%s pins nothing", requirements)
 	}
 	python, err := run(ctx, "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
 	if err != nil {
@@ -119,7 +124,7 @@ func installed(ctx context.Context) (string, error) {
 		return "", err
 	}
 	home := filepath.Join(cache, "marketprism", "clients")
-	path := filepath.Join(home, "ccxt-"+string(version[1])+"-python"+python)
+	path := filepath.Join(home, strings.Join(names, "-")+"-python"+python)
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -134,7 +139,7 @@ func installed(ctx context.Context) (string, error) {
 	defer func() { _ = os.RemoveAll(part) }() // what is left of it is in nobody's way
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	if _, err := run(ctx, "python3", "-m", "pip", "install", "--quiet", "--no-input", "--only-binary=:all:", "--target", part, "-r", "requirements.txt"); err != nil {
+	if _, err := run(ctx, "python3", "-m", "pip", "install", "--quiet", "--no-input", "--only-binary=:all:", "--target", part, "-r", requirements); err != nil {
 		return "", err
 	}
 	if err := os.Chmod(part, 0o755); err != nil {
