@@ -131,6 +131,9 @@ func TestGoldenQuery(t *testing.T) {
 			want: `{"status":"success","interval":"1m","source":"trades","data":[` + candle + `],"count":1,` + done + `}`},
 		{name: "stored candles, of which there are none", path: "candles/binance/BTCUSDT?source=exchange&interval=1h", status: 200,
 			want: `{"status":"success","interval":"1h","source":"exchange","data":[],"count":0,` + done + `}`},
+		{name: "streams", path: "streams", status: 200,
+			want: `{"status":"success","data":[{"exchange":"binance","market":"spot","symbol":"BTC-USDT","kinds":["trade"]}],"count":1,` + done + `}`},
+		{name: "streams of another exchange", path: "streams?exchange=OKX&kind=trades", status: 200, want: `{"status":"success","data":[],"count":0,` + done + `}`},
 		{name: "parts", path: "parts?kind=trades", status: 200,
 			want: `{"status":"success","data":[{"table":"trades","tier":"hot","path":"/data/trades/1.parquet","bytes":10,"rows":2,"min_time_ns":1,"max_time_ns":2,"shard":0,"first_seq":1,"last_seq":3,"created":"2024-08-08T12:00:05Z","checksum":"00112233445566aa"},` +
 				`{"table":"trades","tier":"cold","path":"s3://host/bucket/2.parquet","bytes":9,"rows":1,"min_time_ns":0,"max_time_ns":0,"shard":0,"first_seq":0,"last_seq":0,"created":"2024-08-08T12:00:05Z","checksum":""}],"count":2,` + done + `}`},
@@ -142,7 +145,7 @@ func TestGoldenQuery(t *testing.T) {
 				`"recorders":[{"shard":0,"state":"accepting","incarnation":"","batches":0,"entries":0,"bytes":0,"limit_bytes":64,"seq":0,"acknowledged":"2024-08-08T12:00:05Z","no_credit_total":0}]},` + done + `}`},
 		{name: "stats", path: "stats", status: 200,
 			want: `{"status":"success","data":{"hot_storage":{"trades_count":2,"tickers_count":0,"orderbooks_count":0,"size_mb":0.5},"cold_storage":{"trades_count":5,"tickers_count":0,"orderbooks_count":0,"size_gb":0.003,"available":true},` +
-				`"operations":{"total_reads":11,"total_writes":1,"total_archives":0,"total_cleanups":0},"tables":[{"table":"trades","rows":2,"bytes":500000,"parts":1,"memory_rows":0}],"cold_tables":[{"table":"trades","rows":5,"bytes":3000000,"parts":2,"memory_rows":0}],"superseded_rows":0,"quarantined":[]},` + done + `}`},
+				`"operations":{"total_reads":13,"total_writes":1,"total_archives":0,"total_cleanups":0},"tables":[{"table":"trades","rows":2,"bytes":500000,"parts":1,"memory_rows":0}],"cold_tables":[{"table":"trades","rows":5,"bytes":3000000,"parts":2,"memory_rows":0}],"superseded_rows":0,"quarantined":[]},` + done + `}`},
 	})
 }
 
@@ -220,6 +223,7 @@ func TestRefusals(t *testing.T) {
 		{name: "a tally of no range", path: "tally/trade/binance/BTCUSDT", status: 422, pointer: "/from"},
 		{name: "a tally of moments", path: "tally/trade/binance/BTCUSDT?from=2024-08-08&to=2024-08-09&bucket=1ns", status: 422, pointer: "/bucket"},
 		{name: "a tally of ages", path: "tally/trade/binance/BTCUSDT?from=2010-01-01&to=2024-08-09&bucket=1s", status: 422, pointer: "/bucket"},
+		{name: "kind of streams", path: "streams?kind=spoon", status: 422, pointer: "/kind"},
 		{name: "kind of parts", path: "parts?kind=book_top", status: 422, pointer: "/kind"},
 		{name: "operations of no number", path: "operations?limit=0", status: 422, pointer: "/limit"},
 		{name: "archive of what", path: "cold/archive", body: `{"data_type":"spoons"}`, status: 422, pointer: "/data_type", says: "spoons"},

@@ -104,13 +104,7 @@ func (f *service) inspectRoutes() []chassis.Route {
 
 func (f *service) parts(w http.ResponseWriter, r *http.Request) error {
 	q := chassis.QueryOf(r)
-	var only market.Kind
-	if q.Has("kind") {
-		var ok bool
-		if only, ok = market.ParseKind(q.Text("kind", "")); !ok || only.Table() == "" {
-			q.Refuse("kind", "is not a kind that is stored")
-		}
-	}
+	only := storedKind(q)
 	tier := tierOf(q)
 	if err := q.Err(); err != nil {
 		return err

@@ -231,6 +231,17 @@ func (m *memory) Stats(context.Context) (persistence.Stats, error) {
 	return s, m.failing
 }
 
+func (m *memory) Streams(_ context.Context, kind market.Kind) (list []market.StreamID, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.records {
+		if id := r.Head().Instrument.ID(); r.Kind() == kind && !slices.Contains(list, id) {
+			list = append(list, id)
+		}
+	}
+	return list, m.failing
+}
+
 func (m *memory) Parts(context.Context) ([]persistence.PartInfo, error) {
 	return []persistence.PartInfo{
 		{Table: "trades", Kind: market.KindTrade, Tier: "hot", Archived: true, Path: "/data/trades/0.parquet", Created: now},

@@ -35,6 +35,7 @@ type (
 	// Inspector says what is stored, and how the store is.
 	Inspector interface {
 		Stats(ctx context.Context) (persistence.Stats, error)
+		Streams(ctx context.Context, kind market.Kind) ([]market.StreamID, error)
 		Parts(ctx context.Context) ([]persistence.PartInfo, error)
 		Status(ctx context.Context) (branch.Status, error)
 		Health() (failures, warnings []error)
@@ -121,7 +122,7 @@ func Register(s *chassis.Server, o Options) error {
 	f := &service{Options: o, batches: sync.Pool{New: func() any { return new(market.Batch) }}}
 	f.addChecks(s.Health())
 	var routes []chassis.Route
-	for _, group := range [][]chassis.Route{f.tradeRoutes(), f.tickerRoutes(), f.orderbookRoutes(), f.queryRoutes(), f.candleRoutes(), f.inspectRoutes(), f.journalRoutes(), f.tallyRoutes(), f.coldRoutes(), f.lifecycleRoutes(), f.resumeRoutes()} {
+	for _, group := range [][]chassis.Route{f.tradeRoutes(), f.tickerRoutes(), f.orderbookRoutes(), f.queryRoutes(), f.candleRoutes(), f.inspectRoutes(), f.streamRoutes(), f.journalRoutes(), f.tallyRoutes(), f.coldRoutes(), f.lifecycleRoutes(), f.resumeRoutes()} {
 		routes = append(routes, group...)
 	}
 	for i := range routes {
