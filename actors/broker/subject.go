@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -19,9 +20,9 @@ var (
 
 // First tokens that are the program's own, and what of them clients may read.
 var (
-	reservedToWrite = []string{"journal", "md", "dlq", "_INBOX"}
-	reservedToRead  = []string{"journal", "_INBOX"}
-	reservedToKeep  = []string{"journal", "md", "_INBOX"}
+	reservedToWrite = []string{"journal", "scheduler", "md", "dlq", "_INBOX"}
+	reservedToRead  = []string{"journal", "scheduler", "_INBOX"}
+	reservedToKeep  = []string{"journal", "scheduler", "md", "_INBOX"}
 )
 
 // CheckPublished says whether clients may publish to a subject: 1 to 255 bytes of
@@ -48,10 +49,14 @@ func CheckName(name string) error {
 	return nil
 }
 
-// IsInternal reports whether a stream's name is the program's own: the journal, a
-// bucket, or the notices of dead letters.
+// internal begin the names of the program's own streams: the journal, buckets, the
+// scheduler's ledger, the notices of dead letters. Most are in another account; at an
+// external server with one, only the names keep clients away.
+var internal = []string{"JOURNAL_", "KV_", "OBJ_", "SCHEDULER_", NoticeStream}
+
+// IsInternal reports whether a stream's name is the program's own.
 func IsInternal(name string) bool {
-	return strings.HasPrefix(name, "JOURNAL_") || strings.HasPrefix(name, "KV_") || strings.HasPrefix(name, "OBJ_") || name == NoticeStream
+	return slices.ContainsFunc(internal, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 func notOfName(r rune) bool {

@@ -39,6 +39,7 @@ func TestContract(t *testing.T) {
 		refusedBodies(t, &client{base: n.URL(harness.Storage, "")}, "/api/v1/storage/hot/trades",
 			`{"timestamp":"2024-08-08T12:00:00Z","symbol":"BTC-USDT","exchange":"contract","price":1,"amount":"2","side":"buy","trade_id":"1"}`, 32<<20)
 	})
+	t.Run("broker", func(t *testing.T) { broker(t, n.URL(harness.Broker, "")) })
 	t.Run("collector", func(t *testing.T) { collector(t, n.URL(harness.Collector, "")) })
 	t.Run("subscriptions", func(t *testing.T) { subscriptions(t, data, offset, n) })
 }
