@@ -353,3 +353,45 @@ func TestBackfillRefusals(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestImport: records that were recorded elsewhere are stored as collected, once,
+// also those that only their connection tells apart.
+func TestImport(t *testing.T) {
+	e := newEra(t, all.Exchanges()[0], market.Spot, nil)
+	var b market.Batch
+	i := &market.Instrument{Exchange: e.id.Exchange, Market: e.id.Market, Symbol: e.id.Symbol, Native: "X"}
+	tr := market.Add[market.Trade](&b)
+	tr.Instrument, tr.ExchangeTime, tr.ReceiveTime, tr.ID, tr.Price, tr.Amount = i, 1e18, 1e18+1, market.NumID(7), market.MustDecimal("1"), market.MustDecimal("2")
+	for n := range int64(3) {
+		q := market.Add[market.BookTicker](&b) // without a time of its own
+		q.Instrument, q.ReceiveTime, q.Conn, q.Seq = i, 1e18+2, 1, market.Int(n)
+	}
+	var form market.JSON
+	var lines []byte
+	for r := range b.All() {
+		lines = append(form.Append(lines, r), '\n')
+	}
+	for round, want := range []collector.Imported{{Records: 4}, {Records: 1, Known: 3}} {
+		got, err := e.collector.Import(t.Context(), lines)
+		if err != nil || got != want {
+			t.Errorf("round %d: %+v %v, want %+v", round, got, err, want)
+		}
+	}
+	quotes := e.ledger.all(e.id, market.KindBookTicker)
+	if len(quotes) != 3 || !quotes[0].Head().Flags.Has(market.FlagUnkeyed|market.FlagBackfilled) || quotes[0].Head().Epoch != 3 {
+		t.Errorf("%d quotes", len(quotes))
+	}
+	for text, want := range map[string]any{
+		`{"kind":"trade","exchange":"nowhere","market":"spot","symbol":"A-B","native_symbol":"AB"}`: new(*collector.UnknownError),
+		`{"kind":"trade"`: nil,
+	} {
+		_, err := e.collector.Import(t.Context(), []byte(text))
+		if want == nil && !errors.Is(err, market.ErrJSONRecord) || want != nil && !errors.As(err, want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	e.ledger.set(persistence.ErrNoCredit, false, nil)
+	if _, err := e.collector.Import(t.Context(), lines); !errors.Is(err, persistence.ErrNoCredit) {
+		t.Error(err)
+	}
+}

@@ -73,6 +73,7 @@ const longestWait = 30 * time.Second
 func (f *service) backfillRoutes() []chassis.Route {
 	paramID := chassis.Param{Name: "id", In: "path", Doc: "The operation's id.", Example: "binance-spot-12-1"}
 	return []chassis.Route{
+		f.importRoute(),
 		{Method: http.MethodPost, Path: base + "quality/{exchange}/{symbol}/backfill", ID: "backfill", Tag: tagQuality,
 			Summary: "Fetch the past of a stream from the exchange",
 			Description: "Without a body, or with `gaps`: every trade that the gap ledger says is missing. With `from`: a range of time, of a stream that need not be collected. " +

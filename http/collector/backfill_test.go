@@ -2,11 +2,14 @@ package collector_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
 )
 
 // operation is the one that the fixed branch knows.
@@ -51,6 +54,39 @@ func (f *fixed) CancelBackfill(ctx context.Context, id string) (branch.BackfillS
 	s, err := f.BackfillStatus(ctx, id)
 	s.State = branch.BackfillCancelled
 	return s, err
+}
+
+func (f *fixed) Import(_ context.Context, lines []byte) (branch.Imported, error) {
+	switch text := string(lines); {
+	case f.away != nil:
+		return branch.Imported{}, f.away
+	case strings.Contains(text, "nonsense"):
+		return branch.Imported{}, fmt.Errorf("line 1: %w", market.ErrJSONRecord)
+	case strings.Contains(text, "nowhere"):
+		return branch.Imported{}, &branch.UnknownError{What: "exchange", Name: "nowhere"}
+	}
+	return branch.Imported{Records: strings.Count(string(lines), "\n"), Known: 1}, nil
+}
+
+func TestImport(t *testing.T) {
+	for _, tc := range []struct {
+		body string
+		away error
+		code int
+		says string
+	}{
+		{"{}\n{}\n", nil, 200, `{"success":true,"records":2,"known":1,"timestamp":"2024-08-08T12:00:05Z"}`},
+		{"nonsense", nil, 400, `"code":"invalid_record"`},
+		{"nowhere", nil, 404, `"code":"unknown_exchange"`},
+		{"{}", persistence.ErrJournalFull, 503, `"code":"journal_unavailable"`},
+		{"{}", persistence.ErrTooLarge, 413, `"code":"too_large"`},
+		{"{}", branch.ErrNoStore, 503, `"code":"store_away"`},
+	} {
+		s := serve(t, &fixed{away: tc.away})
+		if code, got, _ := call(t, s, "POST", "/api/v1/backfills", tc.body); code != tc.code || !strings.Contains(got, tc.says) {
+			t.Errorf("%s: %d %s", tc.body, code, got)
+		}
+	}
 }
 
 func TestBackfills(t *testing.T) {

@@ -50,6 +50,7 @@ type (
 		Books
 		Proof
 		Past
+		Importer
 		Subscriptions
 	}
 )

@@ -24,6 +24,7 @@ type backfillOptions struct {
 	symbols, kinds   []string
 	from, to         string
 	gaps, detach     bool
+	captures         []string
 }
 
 func newBackfill(s streams) *cobra.Command {
@@ -31,7 +32,8 @@ func newBackfill(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use: "backfill", Short: "fetch what is missing, or a time that is over, from the exchange", Args: cobra.NoArgs,
 		Long: `backfill asks exchanges for the past: with --gaps for the trades that the gap ledger
-says are missing, with --from for a range of time of any listed symbol.
+says are missing, with --from for a range of time of any listed symbol. With
+--capture it takes the past from recorded traffic.
 
 A running collector does it, so that one rate limit holds: its live calls go first.
 Where none runs on the data directory, the program runs itself on it for as long as
@@ -43,7 +45,8 @@ Ctrl-C, kill -9 or a power cut.`,
 		Example: `  marketprism backfill --gaps
   marketprism backfill --gaps --exchange binance --symbols BTC-USDT,ETH-USDT
   marketprism backfill --exchange binance --market perpetual --symbols BTC-USDT --from 2026-01-01 --to 2026-02-01 --kinds trade,candle,funding
-  marketprism backfill --exchange okx --symbols BTC-USDT --from 36h`,
+  marketprism backfill --exchange okx --symbols BTC-USDT --from 36h
+  marketprism backfill --capture btcusdt_20240808.ndjson.gz`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), s) },
 	}
 	o.settings.flags(c)
@@ -55,6 +58,7 @@ Ctrl-C, kill -9 or a power cut.`,
 	f.StringSliceVar(&o.kinds, "kinds", nil, "kinds (default: those that are collected and that the exchange remembers)")
 	f.StringVar(&o.from, "from", "", "beginning: a date, RFC 3339 time, or age (36h, 7d)")
 	f.StringVar(&o.to, "to", "", "end, not in it (default: now)")
+	f.StringArrayVar(&o.captures, "capture", nil, "take the records of this capture instead (- for standard input); may be repeated")
 	f.StringVar(&o.url, "url", "", "address of the market-data-collector (default: the one on the data directory, else the configured one)")
 	f.StringVar(&o.data, "data", "", "data directory (default: as configured)")
 	f.BoolVar(&o.detach, "detach", false, "print the operations' ids and do not follow them")
@@ -83,6 +87,10 @@ func (o *backfillOptions) body(now time.Time) (b backfillBody, err error) {
 	switch {
 	case o.form != "table" && o.form != "json":
 		return b, usage("-o %q: want table or json", o.form)
+	case len(o.captures) > 0 && (o.gaps || o.from != "" || o.to != "" || len(o.symbols) > 0 || o.detach):
+		return b, usage("--capture goes with --exchange, --market and --kinds alone")
+	case len(o.captures) > 0:
+		return b, o.named()
 	case !o.gaps && o.from == "":
 		return b, usage("want --gaps, or --from (and --to) for a range of time")
 	case !o.gaps && (o.exchange == "" || len(o.symbols) == 0):
@@ -131,7 +139,7 @@ func (o *backfillOptions) run(ctx context.Context, s streams) error {
 		return err
 	}
 	if o.url != "" {
-		return o.follow(ctx, s, strings.TrimSuffix(o.url, "/"), body, nil)
+		return o.work(ctx, s, strings.TrimSuffix(o.url, "/"), body, nil)
 	}
 	var own []config.Override
 	if o.data != "" {
@@ -142,19 +150,27 @@ func (o *backfillOptions) run(ctx context.Context, s streams) error {
 		return err
 	}
 	if _, url, ok := app.Running(loaded.Config.Node.DataDir, cluster.Collector); ok {
-		return o.follow(ctx, s, url, body, nil)
+		return o.work(ctx, s, url, body, nil)
 	}
 	if o.data == "" {
 		// One on another directory, or machine.
 		found, err := app.StaticRegistry(&loaded.Config).Instances(ctx, cluster.Collector)
 		if err == nil && len(found) > 0 && isCollector(ctx, found[0].URL()) {
-			return o.follow(ctx, s, found[0].URL(), body, nil)
+			return o.work(ctx, s, found[0].URL(), body, nil)
 		}
 	}
 	if o.detach {
 		return fmt.Errorf("no collector runs on %s: there is nothing to leave the work to", loaded.Config.Node.DataDir)
 	}
 	return o.alone(ctx, s, &loaded.Config, body)
+}
+
+// work has a collector do it.
+func (o *backfillOptions) work(ctx context.Context, s streams, base string, body backfillBody, configured []target) error {
+	if len(o.captures) > 0 {
+		return o.importCaptures(ctx, s, base)
+	}
+	return o.follow(ctx, s, base, body, configured)
 }
 
 // isCollector reports whether a collector answers at an address.
@@ -171,25 +187,39 @@ func isCollector(ctx context.Context, url string) bool {
 // nothing collected live, and follows the work there.
 func (o *backfillOptions) alone(ctx context.Context, s streams, cfg *config.Config, body backfillBody) error {
 	fmt.Fprintf(s.err, "no collector runs on %s: working on it alone\n", cfg.Node.DataDir)
-	var configured []target
-	for _, name := range cfg.Collector.Exchanges {
-		x := cfg.Exchanges[name]
-		for word, m := range x.Markets {
-			if x.Enabled && m.Enabled {
-				configured = append(configured, plain(name, word, m.Symbols)...)
-			}
-			m.Symbols, m.Top = nil, 0
-			x.Markets[word] = m
-		}
-	}
+	configured := o.quieten(cfg)
 	if cfg.Log.Level == "info" {
 		cfg.Log.Level = "warn"
 	}
 	cfg.Node.Listen = "127.0.0.1"
 	cfg.Broker.Port, cfg.Storage.Port, cfg.Collector.Port, cfg.Broker.NATS.Port = 0, 0, 0, 0
 	return run(ctx, s, cfg, []string{cluster.Broker, cluster.Storage, cluster.Collector}, nil, func(ctx context.Context, a *app.App) error {
-		return o.follow(ctx, s, a.URL(cluster.Collector), body, configured)
+		return o.work(ctx, s, a.URL(cluster.Collector), body, configured)
 	})
+}
+
+// quieten lets the collector talk to the exchanges that are needed alone, and subscribe
+// to nothing. It returns what would be collected.
+func (o *backfillOptions) quieten(cfg *config.Config) (configured []target) {
+	if o.exchange != "" && !slices.Contains(cfg.Collector.Exchanges, o.exchange) {
+		cfg.Collector.Exchanges = append(cfg.Collector.Exchanges, o.exchange)
+	}
+	for name, x := range cfg.Exchanges {
+		on := x.Enabled && slices.Contains(cfg.Collector.Exchanges, name)
+		for word, m := range x.Markets {
+			if on && m.Enabled {
+				configured = append(configured, plain(name, word, m.Symbols)...)
+			}
+			m.Symbols, m.Top = nil, 0
+			if name == o.exchange && o.market != "" {
+				m.Enabled = word == o.market
+			}
+			x.Markets[word] = m
+		}
+		x.Enabled = len(o.captures) == 0 && (name == o.exchange || o.exchange == "" && x.Enabled)
+		cfg.Exchanges[name] = x
+	}
+	return configured
 }
 
 // plain are the symbols that are no patterns.

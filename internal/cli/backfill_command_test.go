@@ -29,6 +29,7 @@ func TestBackfillUsage(t *testing.T) {
 		{"--exchange okx --symbols BTC-USDT --from 1h --to 2h", "not before --to"},
 		{"--exchange okx --symbols BTC-USDT --from yesterday", "want an age"},
 		{"--gaps -o xml", "want table or json"},
+		{"--capture x --gaps", "--capture goes with"},
 	} {
 		var out, errs bytes.Buffer
 		code := Run(t.Context(), append([]string{"backfill", "--url", "http://127.0.0.1:1"}, strings.Fields(tc.args)...), nil, &out, &errs, nil)

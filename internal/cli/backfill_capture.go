@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/connectors/all"
+	"github.com/marketprism/marketprism/internal/cli/normalize"
+	"github.com/marketprism/marketprism/internal/market"
+)
+
+// importBytes is how much is sent to the collector at once.
+const importBytes = 2 << 20
+
+// importTotals are what came of captures.
+type importTotals struct {
+	Captures []string `json:"captures"`
+	Records  int64    `json:"records"`
+	Known    int64    `json:"known"`
+	Gaps     int64    `json:"gaps"`
+}
+
+// importer sends the records of a capture to a collector.
+type importer struct {
+	ctx    context.Context
+	url    string
+	form   market.JSON
+	lines  []byte
+	totals *importTotals
+	show   func()
+}
+
+// importCaptures makes records of captures, as the live collector does, and has the
+// collector store them.
+func (o *backfillOptions) importCaptures(ctx context.Context, s streams, base string) error {
+	totals := &importTotals{Captures: o.captures}
+	for _, path := range o.captures {
+		if err := o.importCapture(ctx, s, base, path, totals); err != nil {
+			if ctx.Err() != nil {
+				fmt.Fprintln(s.err, "ended; the same command goes over it again, and stores nothing twice")
+			}
+			return err
+		}
+	}
+	if o.form == "json" {
+		return json.NewEncoder(s.out).Encode(totals)
+	}
+	_, err := fmt.Fprintf(s.out, "%d records stored, %d were before; %d entries of the gap ledger among them\n", totals.Records, totals.Known, totals.Gaps)
+	return err
+}
+
+func (o *backfillOptions) importCapture(ctx context.Context, s streams, base, path string, totals *importTotals) error {
+	open, done, err := openCapture(s, path)
+	if err != nil {
+		return err
+	}
+	defer done()
+	kinds, err := parseKinds(o.kinds)
+	if err != nil {
+		return err
+	}
+	far := &distance{}
+	show, begun := newProgressLine(s.err), time.Now()
+	defer show.end()
+	i := &importer{ctx: ctx, url: base + "/api/v1/backfills", totals: totals}
+	i.show = func() {
+		text := fmt.Sprintf("%3.0f%%  %s, %d records", 100*far.share(), captureName(path), totals.Records)
+		if done, took := far.share(), time.Since(begun); done > 0 && took > time.Second {
+			text += fmt.Sprintf(", %v left", time.Duration(float64(took)*(1-done)/done).Round(time.Second))
+		}
+		show.draw(far.share(), text)
+	}
+	live := collector.DefaultConfig() // what is stored is what the live collector would store
+	_, err = normalize.Run(ctx, all.Exchanges(), far.of(open), i.add, normalize.Options{
+		Name: captureName(path), Exchange: o.exchange, Market: o.market, Kinds: kinds, BookDepth: live.BookDepth, BookInterval: live.BookInterval,
+	})
+	if errors.Is(err, normalize.ErrVenue) {
+		return usage("%w", err)
+	}
+	// What there is of a file that breaks off is stored.
+	return errors.Join(inputError(path, err), i.send())
+}
+
+// add takes a record, and sends those taken when they are many.
+func (i *importer) add(r market.Record) error {
+	if r.Kind().Table() == "" {
+		return nil
+	}
+	if r.Kind() == market.KindGap {
+		i.totals.Gaps++
+	}
+	i.lines = append(i.form.Append(i.lines, r), '\n')
+	if len(i.lines) < importBytes {
+		return nil
+	}
+	return i.send()
+}
+
+// send waits until the journal has what was taken. A collector that does not take it
+// now is asked again for a while.
+func (i *importer) send() error {
+	if len(i.lines) == 0 {
+		return nil
+	}
+	for begun := time.Now(); ; {
+		var answer struct {
+			Records int64 `json:"records"`
+			Known   int64 `json:"known"`
+		}
+		req, err := http.NewRequestWithContext(i.ctx, http.MethodPost, i.url, bytes.NewReader(i.lines))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Content-Type", "application/x-ndjson")
+		err = send(req, &answer, http.StatusOK)
+		var refused *statusError
+		switch {
+		case err == nil:
+			i.totals.Records += answer.Records
+			i.totals.Known += answer.Known
+			i.lines = i.lines[:0]
+			i.show()
+			return nil
+		case !errors.As(err, &refused) || refused.status != http.StatusServiceUnavailable || time.Since(begun) > awaitStart:
+			return fmt.Errorf("sending records to the collector: %w", err)
+		}
+		if err := wait(i.ctx, pollBackfill); err != nil {
+			return err
+		}
+	}
+}
+
+// distance tells how far a file has been read the second time.
+type distance struct{ opened, size, read int64 }
+
+// share is how much was read of what records are made of, 0 to 1.
+func (d *distance) share() float64 {
+	if d.opened < 2 || d.size == 0 {
+		return 0
+	}
+	return min(1, float64(d.read)/float64(d.size))
+}
+
+func (d *distance) of(open func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		f, err := open()
+		if err != nil {
+			return nil, err
+		}
+		d.opened++
+		d.read = 0
+		if file, ok := f.(*os.File); ok {
+			if info, err := file.Stat(); err == nil {
+				d.size = info.Size()
+			}
+		}
+		return &metered{f, d}, nil
+	}
+}
+
+type metered struct {
+	io.ReadCloser
+	d *distance
+}
+
+func (m *metered) Read(p []byte) (int, error) {
+	n, err := m.ReadCloser.Read(p)
+	m.d.read += int64(n)
+	return n, err
+}
