@@ -108,6 +108,15 @@ func isNumberByte(c byte) bool {
 	return c-'0' <= 9 || c == '.' || c == '-' || c == '+' || c == 'e' || c == 'E'
 }
 
+// TakeWord steps over the text word at b[i]: it returns the index after it; -1 when it
+// is not there, or i is -1 already.
+func TakeWord(b []byte, i int, word string) int {
+	if i < 0 || len(b)-i < len(word) || string(b[i:i+len(word)]) != word {
+		return -1
+	}
+	return i + len(word)
+}
+
 // TakeInt reads the non-negative integer of at most 18 digits that begins at
 // b[i] and returns the index after it; -1 when there is none.
 func TakeInt(b []byte, i int) (int64, int) {

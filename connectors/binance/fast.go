@@ -12,13 +12,13 @@ import (
 // other form; out then holds no record of it.
 func (d *decoder) fast(frame []byte, rc connectors.Receipt, out *market.Batch) (connectors.Note, bool) {
 	i, end, quote := 0, len(frame), true
-	if after := lit(frame, 0, `{"stream":"`); after > 0 {
+	if after := connectors.TakeWord(frame, 0, `{"stream":"`); after > 0 {
 		n := bytes.IndexByte(frame[after:], '"')
 		if n < 1 || frame[after+n-1] == '\\' {
 			return connectors.Note{}, false
 		}
 		after += n
-		if i = lit(frame, after, `","data":`); i < 0 || frame[end-1] != '}' {
+		if i = connectors.TakeWord(frame, after, `","data":`); i < 0 || frame[end-1] != '}' {
 			return connectors.Note{}, false
 		}
 		end--
@@ -31,15 +31,6 @@ func (d *decoder) fast(frame []byte, rc connectors.Receipt, out *market.Batch) (
 
 var bookTicker = []byte("bookTicker")
 
-// lit returns the index after the text word at b[i]; -1 when it is not there, or
-// i is -1 already.
-func lit(b []byte, i int, word string) int {
-	if i < 0 || len(b)-i < len(word) || string(b[i:i+len(word)]) != word {
-		return -1
-	}
-	return i + len(word)
-}
-
 // cursor walks along the predicted form. i is -1 once a prediction has failed.
 type cursor struct {
 	d *decoder
@@ -49,11 +40,11 @@ type cursor struct {
 }
 
 func (c *cursor) read() (channel int, ok bool) {
-	if i := lit(c.b, c.i, `{"u":`); i > 0 {
+	if i := connectors.TakeWord(c.b, c.i, `{"u":`); i > 0 {
 		c.i = i
 		return c.d.index.bookTicker, c.spotQuote()
 	}
-	if c.i = lit(c.b, c.i, `{"e":"`); c.i < 0 || c.i == len(c.b) {
+	if c.i = connectors.TakeWord(c.b, c.i, `{"e":"`); c.i < 0 || c.i == len(c.b) {
 		return -1, false
 	}
 	switch c.b[c.i] {
@@ -73,7 +64,7 @@ func (c *cursor) read() (channel int, ok bool) {
 	return -1, false
 }
 
-func (c *cursor) lit(word string) { c.i = lit(c.b, c.i, word) }
+func (c *cursor) lit(word string) { c.i = connectors.TakeWord(c.b, c.i, word) }
 
 func (c *cursor) int() int64 {
 	if c.i < 0 {
@@ -107,7 +98,7 @@ func (c *cursor) instrument() *market.Instrument {
 	if c.i < 0 {
 		return nil
 	}
-	if end := lit(c.b, c.i, c.d.native); end > c.i && end < len(c.b) && c.b[end] == '"' {
+	if end := connectors.TakeWord(c.b, c.i, c.d.native); end > c.i && end < len(c.b) && c.b[end] == '"' {
 		c.i = end
 		return c.d.last
 	}
@@ -124,7 +115,7 @@ func (c *cursor) instrument() *market.Instrument {
 }
 
 func (c *cursor) bool() bool {
-	if i := lit(c.b, c.i, "true"); i > 0 {
+	if i := connectors.TakeWord(c.b, c.i, "true"); i > 0 {
 		c.i = i
 		return true
 	}
@@ -293,20 +284,20 @@ func (c *cursor) levels() []market.Level {
 		return out.LevelsFrom(mark)
 	}
 	for i >= 0 {
-		if i = lit(b, i, `["`); i < 0 {
+		if i = connectors.TakeWord(b, i, `["`); i < 0 {
 			break
 		}
 		var l market.Level
 		if l.Price, i = connectors.TakeDecimal(b, i); i < 0 {
 			break
 		}
-		if i = lit(b, i, `","`); i < 0 {
+		if i = connectors.TakeWord(b, i, `","`); i < 0 {
 			break
 		}
 		if l.Amount, i = connectors.TakeDecimal(b, i); i < 0 {
 			break
 		}
-		if i = lit(b, i, `"]`); i < 0 || i >= len(b) {
+		if i = connectors.TakeWord(b, i, `"]`); i < 0 || i >= len(b) {
 			break
 		}
 		out.Level(l)

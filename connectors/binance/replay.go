@@ -42,9 +42,9 @@ func (replayer) AppendTopic(dst, frame []byte) []byte {
 
 // unwrap takes {"stream":"…","data":…} apart.
 func unwrap(frame []byte) (stream, data []byte, ok bool) {
-	if i := lit(frame, 0, `{"stream":"`); i > 0 {
+	if i := connectors.TakeWord(frame, 0, `{"stream":"`); i > 0 {
 		if n := bytes.IndexByte(frame[i:], '"'); n > 0 && frame[len(frame)-1] == '}' {
-			if from := lit(frame, i+n, `","data":`); from > 0 && bytes.IndexByte(frame[i:i+n], '\\') < 0 {
+			if from := connectors.TakeWord(frame, i+n, `","data":`); from > 0 && bytes.IndexByte(frame[i:i+n], '\\') < 0 {
 				return frame[i : i+n], frame[from : len(frame)-1], true
 			}
 		}

@@ -38,15 +38,6 @@ func (d *decoder) fast(frame []byte, rc connectors.Receipt, out *market.Batch) (
 	return connectors.Note{Channel: channel}, true
 }
 
-// lit returns the index after the text word at b[i]; -1 when it is not there, or
-// i is -1 already.
-func lit(b []byte, i int, word string) int {
-	if i < 0 || len(b)-i < len(word) || string(b[i:i+len(word)]) != word {
-		return -1
-	}
-	return i + len(word)
-}
-
 // cursor walks along the predicted form. i is -1 once a prediction has failed.
 type cursor struct {
 	d *decoder
@@ -55,7 +46,7 @@ type cursor struct {
 	m message
 }
 
-func (c *cursor) lit(word string) { c.i = lit(c.b, c.i, word) }
+func (c *cursor) lit(word string) { c.i = connectors.TakeWord(c.b, c.i, word) }
 
 // channel reads a channel's name, up to its quote.
 func (c *cursor) channel() (index int, read func(*cursor) bool) {
@@ -64,7 +55,7 @@ func (c *cursor) channel() (index int, read func(*cursor) bool) {
 	}
 	switch c.b[c.i] {
 	case 'b':
-		if i := lit(c.b, c.i, "books"); i > 0 {
+		if i := connectors.TakeWord(c.b, c.i, "books"); i > 0 {
 			c.i = i
 			return c.d.index.books, (*cursor).book
 		}
@@ -72,7 +63,7 @@ func (c *cursor) channel() (index int, read func(*cursor) bool) {
 		return c.d.index.bbo, (*cursor).quote
 	case 't':
 		c.lit("trades")
-		if i := lit(c.b, c.i, "-all"); i > 0 {
+		if i := connectors.TakeWord(c.b, c.i, "-all"); i > 0 {
 			c.i = i
 			return c.d.index.tradesAll, (*cursor).trade
 		}
@@ -86,7 +77,7 @@ func (c *cursor) instrument() *market.Instrument {
 	if c.i < 0 {
 		return nil
 	}
-	if end := lit(c.b, c.i, c.d.native); end > c.i && end < len(c.b) && c.b[end] == '"' {
+	if end := connectors.TakeWord(c.b, c.i, c.d.native); end > c.i && end < len(c.b) && c.b[end] == '"' {
 		c.i = end
 		return c.d.last
 	}
@@ -103,7 +94,7 @@ func (c *cursor) instrument() *market.Instrument {
 }
 
 func (c *cursor) action() {
-	if i := lit(c.b, c.i, `"action":"update",`); i > 0 {
+	if i := connectors.TakeWord(c.b, c.i, `"action":"update",`); i > 0 {
 		c.i, c.m.action = i, update
 		return
 	}
@@ -239,7 +230,7 @@ func (c *cursor) trade() bool {
 }
 
 func (c *cursor) side() market.Side {
-	if i := lit(c.b, c.i, `"buy"`); i > 0 {
+	if i := connectors.TakeWord(c.b, c.i, `"buy"`); i > 0 {
 		c.i = i
 		return market.Buy
 	}
@@ -299,7 +290,7 @@ func (c *cursor) fields() bookFields {
 // levels reads [["price","contracts","0","orders"],…].
 func (c *cursor) levels() []market.Level {
 	b, out, size := c.b, c.m.out, &c.d.size
-	i := lit(b, c.i, `[`)
+	i := connectors.TakeWord(b, c.i, `[`)
 	mark := out.LevelMark()
 	if i > 0 && i < len(b) && b[i] == ']' {
 		c.i = i + 1
@@ -350,7 +341,7 @@ func afterAmount(b []byte, i int) int {
 		}
 		i = start - len(obsolete)
 	}
-	if i = lit(b, i, `"`); i < 0 {
+	if i = connectors.TakeWord(b, i, `"`); i < 0 {
 		return -1
 	}
 	for i < len(b) && b[i] == ',' {
@@ -358,7 +349,7 @@ func afterAmount(b []byte, i int) int {
 			return -1
 		}
 	}
-	return lit(b, i, `]`)
+	return connectors.TakeWord(b, i, `]`)
 }
 
 // digits steps over digits in quotes; -1 when there are none.
