@@ -206,7 +206,7 @@ func (m *manifest) noHole(ctx context.Context) error {
 	if _, err := m.bucket.Get(ctx, recordName(m.state.n+1)); err == nil {
 		return m.catchUp(ctx) // it has just been made
 	}
-	return m.corrupt(found[len(found)-1].Name, fmt.Errorf("record %d before it is missing", m.state.n+1))
+	return m.corrupt(recordName(m.state.n+1), fmt.Errorf("it is missing, and %s follows it", found[len(found)-1].Name))
 }
 
 // errBehind says that another writer has made the record first; the manifest has
