@@ -5,6 +5,7 @@
 //	├─ live                   hands what streams publish to those who follow them; package live
 //	├─ <exchange-market>      one branch each; restarts one child, fails upward beyond its intensity
 //	│   ├─ rest               instruments, snapshots, missed trades, polled channels
+//	│   ├─ backfill           the past, when it is asked for; one operation at a time
 //	│   ├─ subscriptions      what is wanted -> stream and session actors
 //	│   ├─ <SYMBOL>           stream actors: one instrument, proven by internal/stream
 //	│   └─ session-<n>        one socket each
@@ -36,6 +37,17 @@
 // session keeps its socket, and no other stream notices. Data types that are added
 // to a running stream are looked up in the same way; their records alone wait.
 //
+// # Backfills
+//
+// The backfill actor of a market runs the operations that were asked for, one after
+// the other, each on a goroutine that it owns. An operation knows what the store
+// knows and nothing else: it looks up what is there, asks the exchange for what is
+// not, and waits until the journal has it. Its calls wait while the rest actor has a
+// book or missed trades to fetch, and leave a share of the budget
+// ([Config.BackfillShare]). It writes to the ledger about entries that are marked;
+// open ones are the stream's. The operations outlive the actor's incarnations; one that
+// was under way begins again.
+//
 // # Queues and what happens when they are full
 //
 //   - A stream's mailbox: the newest delivery is refused, counted, given back to
@@ -50,6 +62,7 @@
 //     what the stream itself has begun.
 //   - Entries that fill up for the journal, all together: [Config.BacklogBytes]; they
 //     are handed over as they are.
+//   - Backfills: a thousand of a market wait; one more is refused.
 //   - The journal: a refused entry becomes part of the ledger, which the stream
 //     holds until the recorder accepts again. The live plane goes on.
 //
