@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -121,11 +119,8 @@ func (w *writer) sendAll(ctx context.Context, t *memtable.Table) (transaction in
 	w.stored, w.refused, w.mended, w.rejects = 0, 0, false, map[rejectKey][]part.Source{}
 	w.journal = placeWord(t.Position.JournalID, t.Shard)
 	defer w.ground(ctx)
-	for _, stream := range t.Streams(w.kind) {
-		rows, _ := t.Merge(w.kind, stream, math.MinInt64, math.MaxInt64)
-		if err := w.collect(ctx, t, rows); err != nil {
-			return 0, err
-		}
+	if err := w.collect(ctx, t); err != nil {
+		return 0, err
 	}
 	if err := w.flush(ctx); err != nil {
 		return 0, err
@@ -148,30 +143,29 @@ func (w *writer) sendAll(ctx context.Context, t *memtable.Table) (transaction in
 }
 
 // collect fills requests with rows, and sends those that are full.
-func (w *writer) collect(ctx context.Context, t *memtable.Table, rows *part.Merge) error {
-	for {
-		span, err := rows.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
+func (w *writer) collect(ctx context.Context, t *memtable.Table) error {
+	rows, err := newTimeline(ctx, t, w.kind)
+	if err != nil {
+		return err
+	}
+	for block, row := rows.next(); block != nil; block, row = rows.next() {
+		r := w.filling
+		record, err := w.filler.Fill(block, row, &r.batch)
 		if err != nil {
 			return err
 		}
-		for row := span.Lo; row < span.Hi; row++ {
-			r := w.filling
-			record, err := w.filler.Fill(span.Block, row, &r.batch)
-			if err != nil {
+		r.seqs = append(r.seqs, t.Seq(block.Order(row)))
+		if err := rows.advance(ctx); err != nil {
+			return err
+		}
+		r.bytes += lineBytes(record)
+		if r.batch.Len() >= w.e.cfg.RequestRows || r.bytes >= requestBytes {
+			if err := w.flush(ctx); err != nil {
 				return err
-			}
-			r.seqs = append(r.seqs, t.Seq(span.Block.Order(row)))
-			r.bytes += lineBytes(record)
-			if r.batch.Len() >= w.e.cfg.RequestRows || r.bytes >= requestBytes {
-				if err := w.flush(ctx); err != nil {
-					return err
-				}
 			}
 		}
 	}
+	return nil
 }
 
 // flush encodes what is collected, waits until the request before it is answered,
