@@ -29,7 +29,7 @@ func TestQuestDBReadable(t *testing.T) {
 }
 
 // hourly makes a client's trades those of hours one after the other, but for one of
-// seven, which is late, by up to all of them.
+// thirty-five, which is late, by up to all of them.
 func hourly(c *client) {
 	const hour, began = int64(time.Hour), moment / int64(time.Hour) * int64(time.Hour)
 	c.at = func(id string) int64 {
@@ -38,7 +38,7 @@ func hourly(c *client) {
 			panic("an id of another client: " + id)
 		}
 		at := n / 140
-		if n%7 == 0 {
+		if n%35 == 0 {
 			at = n * 7919 % (at + 1)
 		}
 		return began + at*hour + n%140*int64(time.Second)
@@ -153,10 +153,12 @@ func TestQuestDBKillArchive(t *testing.T) {
 	}
 	cancel()
 	<-ended
+	mustOrder(t, n, "cold/archive", everything) // perhaps that of an order before
 	mustOrder(t, n, "cold/archive", everything)
 	if m := mustOrder(t, n, "cold/archive", everything); m.Archived != 0 {
 		t.Errorf("%d rows are archived after everything was", m.Archived)
 	}
+	mustOrder(t, n, "lifecycle/cleanup", allOfIt)
 	mustOrder(t, n, "lifecycle/cleanup", allOfIt)
 	if hot, _ := counts(t, n); hot != 0 {
 		t.Errorf("%d trades are in the hot store after everything was archived and removed", hot)
@@ -175,6 +177,51 @@ func TestQuestDBKillArchive(t *testing.T) {
 		len(again.acknowledged()), len(once.acknowledged()), given.archives.Load(), given.cleanups.Load(), removed)
 	if removed == 0 {
 		t.Error("nothing was removed while clients wrote")
+	}
+}
+
+// TestQuestDBSetBackArchived: an older copy of the server's files is put back, which
+// has rows that were archived and removed since, and lacks others. Each is read once,
+// and archived once.
+func TestQuestDBSetBackArchived(t *testing.T) {
+	server := questdbtest.Start(t)
+	n := harness.Start(t, t.TempDir(), ordered(server, "2m"))
+	c := newClient("older")
+	hourly(c)
+	c.node.Store(n)
+	more := func() {
+		t.Helper()
+		before := len(c.acknowledged())
+		harness.Await(t, time.Minute, "acknowledged writes", func() bool { return len(c.acknowledged()) > before+300 })
+	}
+	c.writeOnce(t, 7)
+	more()
+	c.verify(t, n)
+	restore := keep(t, server)
+	more()
+	c.end()
+	if m := mustOrder(t, n, "cold/archive", everything); m.Archived == 0 {
+		t.Error("nothing was archived")
+	}
+	if m := mustOrder(t, n, "lifecycle/cleanup", allOfIt); m.Cleaned == 0 {
+		t.Error("nothing was removed")
+	}
+	c.writeOnce(t, 7)
+	more()
+	c.end()
+	restore()
+	c.verify(t, n)
+	mustOrder(t, n, "cold/archive", everything)
+	mustOrder(t, n, "lifecycle/cleanup", allOfIt)
+	if hot, cold := counts(t, n); hot != 0 || cold != coldRows(t, n, c.symbol) {
+		t.Errorf("%d trades are hot and %d cold after everything was archived and removed", hot, cold)
+	}
+	records, err := n.Query(t.Context(), "trade", "lab", c.symbol, "tier", "cold")
+	if text := compare(c.acknowledged(), records, err); text != "" {
+		t.Error(text)
+	}
+	if rows := coldRows(t, n, c.symbol); rows != int64(len(records)) {
+		t.Errorf("the cold store has %d rows of %d records that were sent once", rows, len(records))
 	}
 }
 

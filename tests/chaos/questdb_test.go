@@ -82,23 +82,33 @@ func TestQuestDBSetBack(t *testing.T) {
 	c.write(t, 2, 7)
 	harness.Await(t, 30*time.Second, "acknowledged writes", func() bool { return len(c.acknowledged()) > 100 })
 	c.verify(t, n)
+	restore := keep(t, server)
+	before := len(c.acknowledged())
+	harness.Await(t, 30*time.Second, "more writes", func() bool { return len(c.acknowledged()) > before+100 })
+	c.verify(t, n)
+	c.end()
+	restore()
+	c.verify(t, n)
+}
+
+// keep copies the server's files as they are; restore puts them back.
+func keep(t *testing.T, server *questdbtest.Server) (restore func()) {
+	t.Helper()
 	server.Kill()
 	db, older := filepath.Join(server.Root, "db"), filepath.Join(t.TempDir(), "db")
 	if err := os.CopyFS(older, os.DirFS(db).(fs.ReadDirFS)); err != nil {
 		t.Fatal(err)
 	}
 	run(t, server)
-	before := len(c.acknowledged())
-	harness.Await(t, 30*time.Second, "more writes", func() bool { return len(c.acknowledged()) > before+100 })
-	c.verify(t, n)
-	c.end()
-	server.Kill()
-	if err := os.RemoveAll(db); err != nil {
-		t.Fatal(err)
+	return func() {
+		t.Helper()
+		server.Kill()
+		if err := os.RemoveAll(db); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(older, db); err != nil {
+			t.Fatal(err)
+		}
+		run(t, server)
 	}
-	if err := os.Rename(older, db); err != nil {
-		t.Fatal(err)
-	}
-	run(t, server)
-	c.verify(t, n)
 }
