@@ -51,6 +51,11 @@ var harms = map[string]func(whole []byte) []byte{
 		bad[len(b)/3] ^= 4
 		return bad
 	},
+	"a wrong length of the footer": func(b []byte) []byte {
+		bad := bytes.Clone(b)
+		bad[len(b)-6] ^= 1
+		return bad
+	},
 	"a flipped bit of the footer": func(b []byte) []byte {
 		bad := bytes.Clone(b)
 		bad[len(b)-40] ^= 4

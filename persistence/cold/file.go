@@ -81,12 +81,17 @@ type watched struct {
 
 // ReadAt implements io.ReaderAt.
 func (w *watched) ReadAt(b []byte, at int64) (int, error) {
+	if at < 0 { // a wrong length in the file, and not the medium's fault
+		return 0, errBefore
+	}
 	n, err := w.Content.ReadAt(b, at)
 	if err != nil && !errors.Is(err, io.EOF) {
 		w.failed.Store(&err)
 	}
 	return n, err
 }
+
+var errBefore = errors.New("a place before the file's beginning")
 
 // judge says what an error of the decoder is: damage, or the medium's.
 func (w *watched) judge(err error) error {

@@ -30,7 +30,8 @@ func folder(kind market.Kind, stream market.StreamID, date string) string {
 
 // Write stores the rows of one stream and one day as one file, and verifies it:
 // what is read back has the count, the times and the content of what was written.
-// The file counts only once a record lists it. Of meta it takes Kind, the journal
+// The file counts only once a record lists it. A disk without room for it on its way
+// is persistence.ErrAway. Of meta it takes Kind, the journal
 // range and Created. Without rows there is no file, and Rows is 0.
 //
 // The name comes from the content: the same rows give the same file, so that an
@@ -38,7 +39,7 @@ func folder(kind market.Kind, stream market.StreamID, date string) string {
 func (s *Store) Write(ctx context.Context, meta part.Meta, stream market.StreamID, date string, rows *part.Merge) (Part, error) {
 	temp, err := os.CreateTemp(s.scratch, "marketprism-*.parquet")
 	if err != nil {
-		return Part{}, &persistence.IOError{Op: "create part", Path: s.scratch, Err: err}
+		return Part{}, away(&persistence.IOError{Op: "create part", Path: s.scratch, Err: err})
 	}
 	defer func() { // it is a copy by now, or of no use
 		_ = temp.Close()
@@ -96,12 +97,12 @@ func (s *Store) encode(ctx context.Context, to *os.File, meta part.Meta, stream 
 			return part.Meta{}, err
 		}
 		if err := w.Append(span); err != nil {
-			return part.Meta{}, &persistence.IOError{Op: "write part", Path: to.Name(), Err: err}
+			return part.Meta{}, away(&persistence.IOError{Op: "write part", Path: to.Name(), Err: err})
 		}
 	}
 	made, err := w.Finish()
 	if err != nil {
-		return part.Meta{}, &persistence.IOError{Op: "write part", Path: to.Name(), Err: err}
+		return part.Meta{}, away(&persistence.IOError{Op: "write part", Path: to.Name(), Err: err})
 	}
 	return made, nil
 }

@@ -82,7 +82,12 @@ func awaitPart(t testing.TB, data string) bool {
 // round lets a process work, kills it, and starts the next one on its directory.
 func round(t *testing.T, i int, r *rand.Rand, n *harness.Node, s harness.Settings) *harness.Node {
 	t.Helper()
-	w := ways[i%len(ways)]
+	return killed(t, i, ways[i%len(ways)], r, n, s)
+}
+
+// killed is a round that ends in a given way.
+func killed(t *testing.T, i int, w way, r *rand.Rand, n *harness.Node, s harness.Settings) *harness.Node {
+	t.Helper()
 	t.Logf("round %d: killed %s", i+1, w.name)
 	if w.early {
 		n.Kill()
