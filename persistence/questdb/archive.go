@@ -3,12 +3,15 @@ package questdb
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
@@ -138,46 +141,39 @@ func (e *Engine) settled(ctx context.Context, table string) (int64, error) {
 		}
 		timer.Stop()
 	}
+	if err != nil && !errors.Is(err, persistence.ErrUnavailable) {
+		err = e.away(err)
+	}
 	return taken, err
 }
 
 // only appends that a row is one of the unit's.
-func (u *unit) only(c *condition) {
-	c.add(" AND journal = ? AND journal_seq > ? AND journal_seq <= ?", u.journal, int64(u.after), int64(u.to))
+func (u *unit) only(q *question) {
+	q.add(" AND journal = ? AND journal_seq > ? AND journal_seq <= ?", u.journal, int64(u.after), int64(u.to))
 }
 
-// ask asks for one number about the unit's rows; nil when there is none.
-func (u *unit) ask(ctx context.Context, what string) (n *int64, err error) {
-	var c condition
-	u.only(c.add("SELECT " + what + " FROM " + u.kind.Table() + " WHERE true"))
-	if err := u.e.admin.QueryRow(ctx, c.String(), c.args...).Scan(&n); err != nil {
-		return nil, fmt.Errorf("asking for %s of %s: %w", what, u.kind.Table(), u.e.away(err))
-	}
-	return n, nil
+// ask asks for numbers about the unit's rows; one may be absent.
+func (u *unit) ask(ctx context.Context, columns string, into ...any) error {
+	q := question{what: "asking for " + columns + " of " + u.kind.Table()}
+	u.only(q.add("SELECT " + columns + " FROM " + u.kind.Table() + " WHERE true"))
+	return u.e.ask(ctx, &q, into...)
 }
 
 // count counts the unit's rows.
-func (u *unit) count(ctx context.Context) (int64, error) {
-	n, err := u.ask(ctx, "count()")
-	if err != nil || n == nil {
-		return 0, err
-	}
-	return *n, nil
+func (u *unit) count(ctx context.Context) (n int64, err error) {
+	err = u.ask(ctx, "count()", &n)
+	return n, err
 }
 
 // behind is what is not archived, whatever the end of the unit.
 func (u *unit) behind(ctx context.Context) (b backlog, err error) {
 	open := *u
 	open.to = math.MaxInt64
-	var c condition
-	open.only(c.add("SELECT min(journal_seq), count() FROM " + u.kind.Table() + " WHERE true"))
 	var first *int64
-	if err := u.e.admin.QueryRow(ctx, c.String(), c.args...).Scan(&first, &b.rows); err != nil {
-		return b, fmt.Errorf("counting rows of %s that are not archived: %w", u.kind.Table(), u.e.away(err))
+	if err := open.ask(ctx, "min(journal_seq), count()", &first, &b.rows); err != nil || first == nil {
+		return backlog{}, err
 	}
-	if first != nil {
-		b.first = uint64(*first)
-	}
+	b.first = uint64(*first)
 	return b, nil
 }
 
@@ -185,8 +181,8 @@ func (u *unit) behind(ctx context.Context) (b backlog, err error) {
 // It has a row of the sequence first.
 func (u *unit) shorten(ctx context.Context, first uint64) (err error) {
 	if u.to == math.MaxInt64 { // of a journal that is over
-		last, err := u.ask(ctx, "max(journal_seq)")
-		if err != nil || last == nil {
+		var last *int64
+		if err := u.ask(ctx, "max(journal_seq)", &last); err != nil || last == nil {
 			return err
 		}
 		u.to = uint64(*last)
@@ -210,35 +206,28 @@ func (u *unit) shorten(ctx context.Context, first uint64) (err error) {
 
 // list finds the streams, day by day.
 func (u *unit) list(ctx context.Context) error {
-	var c condition
-	u.only(c.add("SELECT exchange, market, symbol, timestamp_floor('d', ts) AS day, min(ts_ns), max(ts_ns) FROM " + u.kind.Table() + " WHERE true"))
-	c.add(" GROUP BY exchange, market, symbol, day")
-	rows, err := u.e.admin.Query(ctx, c.String(), c.args...)
-	if err != nil {
-		return fmt.Errorf("listing the streams of %s: %w", u.kind.Table(), u.e.away(err))
-	}
-	defer rows.Close()
-	for rows.Next() {
+	q := question{what: "listing the streams of " + u.kind.Table()}
+	u.only(q.add("SELECT exchange, market, symbol, timestamp_floor('d', ts) AS day, min(ts_ns), max(ts_ns) FROM " + u.kind.Table() + " WHERE true"))
+	q.add(" GROUP BY exchange, market, symbol, day")
+	err := u.e.list(ctx, &q, func(row pgx.CollectableRow) error {
 		var x scan.Extent
 		var word string
 		var day time.Time
-		if err := rows.Scan(&x.Stream.Exchange, &word, &x.Stream.Symbol, &day, &x.Min, &x.Max); err != nil {
-			return fmt.Errorf("listing the streams of %s: %w", u.kind.Table(), u.e.away(err))
+		if err := row.Scan(&x.Stream.Exchange, &word, &x.Stream.Symbol, &day, &x.Min, &x.Max); err != nil {
+			return err
 		}
 		m, ok := market.ParseMarket(word)
 		if !ok {
-			return fmt.Errorf("table %s has the market %q, which there is not", u.kind.Table(), word)
+			return fmt.Errorf("there is no market %q", word)
 		}
 		x.Stream.Market = m
 		u.streams = append(u.streams, x)
-	}
-	slices.SortFunc(u.streams, func(a, b scan.Extent) int {
-		if c := part.CompareStreams(a.Stream, b.Stream); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.Min, b.Min)
+		return nil
 	})
-	return u.e.away(rows.Err())
+	slices.SortFunc(u.streams, func(a, b scan.Extent) int {
+		return cmp.Or(part.CompareStreams(a.Stream, b.Stream), cmp.Compare(a.Min, b.Min))
+	})
+	return err
 }
 
 // Meta implements [scan.Unit].

@@ -2,7 +2,6 @@ package questdb
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -118,20 +117,20 @@ func (e *Engine) places(ctx context.Context, kind market.Kind) ([]string, error)
 	if asked {
 		return known, nil
 	}
-	rows, err := e.admin.Query(ctx, "SELECT DISTINCT journal FROM "+kind.Table()+" WHERE journal IS NOT NULL")
+	found := map[string]bool{}
+	q := question{what: "listing the journals of " + kind.Table()}
+	q.add("SELECT DISTINCT journal FROM " + kind.Table() + " WHERE journal IS NOT NULL")
+	err := e.list(ctx, &q, func(row pgx.CollectableRow) error {
+		journal, err := pgx.RowTo[string](row)
+		found[journal] = true
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("listing the journals of %s: %w", kind.Table(), e.away(err))
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("listing the journals of %s: %w", kind.Table(), e.away(err))
+		return nil, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.known[kind] = map[string]bool{}
-	for _, journal := range list {
-		e.known[kind][journal] = true
-	}
+	e.known[kind] = found
 	for shard := range e.with.Shards { // what was stored while it was asked
 		if p := e.memory.Position(shard); p.JournalID != "" {
 			e.known[kind][placeWord(p.JournalID, shard)] = true

@@ -29,6 +29,18 @@
 // was sent by [Config.Trail], because the server answers before its disk has the
 // rows; what is sent again replaces itself.
 //
+// # Leaving
+//
+// A row says which message of which journal and shard brought it last. Archived are
+// those of a journal up to a sequence ([Engine.Archived]); a query leaves out what is
+// archived when it begins, since the cold store has it.
+//
+//	shown --Oldest, Merge, Confirm--> listed in the cold store --Archived--> hidden --Forget--> dropped
+//
+// A partition is dropped when it has no row that a query, open or to come, reads, while
+// the table's writer waits. When rows had arrived is kept in a table of its own, a row a
+// minute; without it they are taken for younger.
+//
 // # Failure
 //
 //   - The server is away, busy or full: Publish returns an error and is called
@@ -36,6 +48,8 @@
 //     keeps.
 //   - A request is refused for a row (400): it is halved until the row is found,
 //     which takes the way of [Rejects]; the others are stored.
+//   - The server is away, or set back, while rows are archived: what was read of a unit
+//     is not listed, unless its rows were counted before and after.
 //   - A table is suspended, and goes on taking rows that nobody sees: Publish does
 //     not believe them stored, Maintain resumes the table, [Engine.Suspended] says
 //     so.

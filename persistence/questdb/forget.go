@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/internal/market"
@@ -83,27 +84,23 @@ type partition struct {
 
 // partitions lists the hours that a table has rows of.
 func (e *Engine) partitions(ctx context.Context, kind market.Kind) ([]partition, error) {
+	q := question{what: "listing the partitions of " + kind.Table()}
 	// The function wants a constant; the name is one of ours.
-	rows, err := e.admin.Query(ctx, fmt.Sprintf("SELECT minTimestamp, diskSize FROM table_partitions('%s') WHERE numRows > 0 ORDER BY minTimestamp", kind.Table()))
-	if err != nil {
-		return nil, fmt.Errorf("listing the partitions of %s: %w", kind.Table(), e.away(err))
-	}
-	defer rows.Close()
+	q.add("SELECT minTimestamp, diskSize FROM table_partitions('" + kind.Table() + "') WHERE numRows > 0 ORDER BY minTimestamp")
 	var list []partition
-	for rows.Next() {
+	err := e.list(ctx, &q, func(row pgx.CollectableRow) error {
 		var first time.Time
 		var bytes int64
-		if err := rows.Scan(&first, &bytes); err != nil {
-			return nil, fmt.Errorf("listing the partitions of %s: %w", kind.Table(), e.away(err))
-		}
+		err := row.Scan(&first, &bytes)
 		hour := first.UTC().Truncate(time.Hour)
 		if n := len(list); n > 0 && list[n-1].hour.Equal(hour) { // the server has split it
 			list[n-1].bytes += bytes
-			continue
+			return err
 		}
 		list = append(list, partition{hour, bytes})
-	}
-	return list, e.away(rows.Err())
+		return err
+	})
+	return list, err
 }
 
 // Sizes implements [scan.Hot].
@@ -131,48 +128,39 @@ func (e *Engine) Sizes(ctx context.Context, kind market.Kind) (list []persistenc
 
 // lastArrival is when the last row of an hour had arrived.
 func (e *Engine) lastArrival(ctx context.Context, kind market.Kind, hour time.Time) (last time.Time, err error) {
-	rows, err := e.admin.Query(ctx, "SELECT journal, max(journal_seq) FROM "+kind.Table()+" WHERE ts >= $1 AND ts < $2 AND journal IS NOT NULL GROUP BY journal",
-		hour, hour.Add(time.Hour))
-	if err != nil {
-		return last, fmt.Errorf("looking into a partition of %s: %w", kind.Table(), e.away(err))
-	}
-	defer rows.Close()
-	for rows.Next() {
+	q := question{what: "looking into a partition of " + kind.Table()}
+	q.add("SELECT journal, max(journal_seq) FROM "+kind.Table()+" WHERE ts >= ? AND ts < ? AND journal IS NOT NULL GROUP BY journal", hour, hour.Add(time.Hour))
+	err = e.list(ctx, &q, func(row pgx.CollectableRow) error {
 		var journal string
 		var seq int64
-		if err := rows.Scan(&journal, &seq); err != nil {
-			return last, fmt.Errorf("looking into a partition of %s: %w", kind.Table(), e.away(err))
-		}
+		err := row.Scan(&journal, &seq)
 		if at := e.arrivalOf(journal, uint64(seq)); at.After(last) {
 			last = at
 		}
-	}
-	return last, e.away(rows.Err())
+		return err
+	})
+	return last, err
 }
 
 // idle lists the hours, of some in their order, that have no row beyond the bounds, and
 // counts their rows.
 func (e *Engine) idle(ctx context.Context, kind market.Kind, hours []time.Time, gone []bound) (list []time.Time, count int64, err error) {
-	var c condition
-	c.add("SELECT timestamp_floor('h', ts) AS hour, count(), sum(CASE WHEN true").beyond(gone).add(" THEN 1 ELSE 0 END)")
-	c.add(" FROM " + kind.Table() + " WHERE " + within(hours) + " GROUP BY hour ORDER BY hour")
-	rows, err := e.admin.Query(ctx, c.String(), c.args...)
-	if err != nil {
-		return nil, 0, fmt.Errorf("looking into partitions of %s: %w", kind.Table(), e.away(err))
-	}
-	defer rows.Close()
-	for rows.Next() {
+	q := question{what: "looking into partitions of " + kind.Table()}
+	q.add("SELECT timestamp_floor('h', ts) AS hour, count(), sum(CASE WHEN true").beyond(gone).add(" THEN 1 ELSE 0 END)")
+	q.add(" FROM " + kind.Table() + " WHERE " + within(hours) + " GROUP BY hour ORDER BY hour")
+	err = e.list(ctx, &q, func(row pgx.CollectableRow) error {
 		var hour time.Time
 		var n, needed int64
-		if err := rows.Scan(&hour, &n, &needed); err != nil {
-			return nil, 0, fmt.Errorf("looking into partitions of %s: %w", kind.Table(), e.away(err))
+		if err := row.Scan(&hour, &n, &needed); err != nil {
+			return err
 		}
 		if needed == 0 {
 			list = append(list, hour.UTC())
 			count += n
 		}
-	}
-	return list, count, e.away(rows.Err())
+		return nil
+	})
+	return list, count, err
 }
 
 // within says in SQL that a row is of one of some hours, in the form that the server
@@ -205,6 +193,8 @@ func (e *Engine) drop(ctx context.Context, kind market.Kind, hours []time.Time, 
 	for _, h := range hours {
 		names = append(names, "'"+h.Format(hourName)+"'")
 	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	// https://questdb.com/docs/query/sql/alter-table-drop-partition/
 	if _, err := e.admin.Exec(ctx, "ALTER TABLE "+kind.Table()+" DROP PARTITION LIST "+strings.Join(names, ", ")); err != nil {
 		return 0, fmt.Errorf("removing %d partitions of %s: %w", len(names), kind.Table(), e.away(err))

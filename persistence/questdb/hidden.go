@@ -1,8 +1,6 @@
 package questdb
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/marketprism/marketprism/internal/market"
@@ -103,34 +101,3 @@ func seqOf(list []bound, journal string) uint64 {
 	}
 	return 0
 }
-
-// condition puts SQL together: text with a place for each value.
-type condition struct {
-	text strings.Builder
-	args []any
-}
-
-// add appends text, in which every ? stands for the next of the values.
-func (c *condition) add(text string, values ...any) *condition {
-	for _, v := range values {
-		before, after, _ := strings.Cut(text, "?")
-		c.args = append(c.args, v)
-		fmt.Fprintf(&c.text, "%s$%d", before, len(c.args))
-		text = after
-	}
-	c.text.WriteString(text)
-	return c
-}
-
-// beyond appends that a row is not within the bounds.
-func (c *condition) beyond(bounds []bound) *condition {
-	for _, b := range bounds {
-		c.add(" AND (journal IS NULL OR journal != ? OR journal_seq > ?)", b.journal, int64(min(b.seq, maxSeq)))
-	}
-	return c
-}
-
-// maxSeq is the highest sequence that a LONG holds.
-const maxSeq = 1<<63 - 1
-
-func (c *condition) String() string { return c.text.String() }

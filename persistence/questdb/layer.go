@@ -58,7 +58,7 @@ func (l *serverLayer) Pin(ctx context.Context, s scan.Selection) (scan.View, err
 // list asks for the streams that have rows.
 func (v *view) list(ctx context.Context) ([]market.StreamID, error) {
 	lo, hi := micros(v.s.From, v.s.To)
-	var c condition
+	var c question
 	c.add("SELECT DISTINCT exchange, market, symbol FROM "+v.table.Name+" WHERE ts >= ? AND ts <= ?", lo, hi).beyond(v.hidden)
 	rows, err := v.e.reads.Query(ctx, c.String(), c.args...)
 	if err != nil {
@@ -94,7 +94,7 @@ func (v *view) Sources(dst []part.Source, stream market.StreamID, access part.Ac
 	if access != part.OneStream {
 		size = sharedPageRows
 	}
-	return append(dst, newSource(v.e, v.s, stream, size, func(c *condition) { c.beyond(v.hidden) }))
+	return append(dst, newSource(v.e, v.s, stream, size, func(c *question) { c.beyond(v.hidden) }))
 }
 
 // Release implements [scan.View].
@@ -163,7 +163,7 @@ type source struct {
 	e        *Engine
 	s        scan.Selection
 	stream   market.StreamID
-	only     func(*condition) // appends which rows
+	only     func(*question) // appends which rows
 	from, to int64
 	size     int
 	has      part.Projection
@@ -175,7 +175,7 @@ type source struct {
 
 // newSource reads a stream's rows of a selection that fulfil a condition, size of
 // them at a time.
-func newSource(e *Engine, sel scan.Selection, stream market.StreamID, size int, only func(*condition)) *source {
+func newSource(e *Engine, sel scan.Selection, stream market.StreamID, size int, only func(*question)) *source {
 	s := &source{e: e, s: sel, stream: stream, only: only, from: sel.From, to: sel.To, size: size}
 	s.has = e.schemas[sel.Kind].WithKey(sel.Has)
 	s.reader = newRowReader(e.tables[sel.Kind], s.has)
@@ -248,7 +248,7 @@ func micro(ns int64) int64 { return ns / 1000 }
 // fetch asks for at most limit rows from the near end of what is left.
 func (s *source) fetch(ctx context.Context, limit int) ([]market.Record, error) {
 	lo, hi := micros(s.from, s.to)
-	var c condition
+	var c question
 	c.add("SELECT "+strings.Join(s.reader.columns, ", ")+" FROM "+s.s.Kind.Table()+
 		" WHERE exchange = ? AND market = ? AND symbol = ? AND ts >= ? AND ts <= ?", s.stream.Exchange, s.stream.Market.String(), s.stream.Symbol, lo, hi)
 	s.only(&c)
