@@ -24,10 +24,12 @@ type metrics struct {
 	operationSeconds         *prometheus.HistogramVec
 	archived                 *prometheus.CounterVec
 	forgotten, deleted       prometheus.Counter
+	joined, swept            prometheus.Counter
 
 	appliedSeq, publishedSeq, positionSeq, registeredSeq catalogue.Reading
 	behind, faults, leases                               catalogue.Reading
 	lag, coldUp, coldFiles, coldBytes, coldRows          catalogue.Reading
+	coldDamaged                                          catalogue.Reading
 }
 
 func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
@@ -49,6 +51,9 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 		coldFiles:        catalogue.NewReading(catalogue.ColdFiles),
 		coldBytes:        catalogue.NewReading(catalogue.ColdBytes),
 		coldRows:         catalogue.NewReading(catalogue.ColdRows),
+		coldDamaged:      catalogue.NewReading(catalogue.ColdDamaged),
+		joined:           catalogue.NewCounter(catalogue.ColdJoined),
+		swept:            catalogue.NewCounter(catalogue.ColdSwept),
 		writes:           catalogue.NewHistogramVec(catalogue.WriterWrite),
 		publishedSeq:     catalogue.NewReading(catalogue.ReaderPublished),
 		behind:           catalogue.NewReading(catalogue.ReaderBehind),
@@ -58,7 +63,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 		faults:           catalogue.NewReading(catalogue.ReaderFaulted),
 		leases:           catalogue.NewReading(catalogue.StorageLeases),
 	}
-	if err := catalogue.Register(reg, m.messages, m.records, m.waits, m.publishFailures, m.delay, m.requests, m.writes, m.operations, m.operationSeconds, m.archived, m.forgotten, m.deleted, m); err != nil {
+	if err := catalogue.Register(reg, m.messages, m.records, m.waits, m.publishFailures, m.delay, m.requests, m.writes, m.operations, m.operationSeconds, m.archived, m.forgotten, m.deleted, m.joined, m.swept, m); err != nil {
 		return nil, err
 	}
 	for _, job := range []Job{JobArchive, JobCleanup, JobRetention, JobUpkeep} { // from 0 on, so that a first failure is a rise
@@ -72,7 +77,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	catalogue.Describe(ch, m.appliedSeq, m.publishedSeq, m.behind, m.positionSeq, m.registeredSeq, m.faults, m.leases, m.lag, m.coldUp, m.coldFiles, m.coldBytes, m.coldRows)
+	catalogue.Describe(ch, m.appliedSeq, m.publishedSeq, m.behind, m.positionSeq, m.registeredSeq, m.faults, m.leases, m.lag, m.coldUp, m.coldFiles, m.coldBytes, m.coldRows, m.coldDamaged)
 }
 
 // Collect implements prometheus.Collector.
@@ -100,6 +105,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		up = 1
 	}
 	m.coldUp.Send(ch, up)
+	m.coldDamaged.Send(ch, float64(len(st.Damaged)))
 	for _, t := range st.Tables {
 		m.coldFiles.Send(ch, float64(t.Parts), t.Table)
 		m.coldBytes.Send(ch, float64(t.Bytes), t.Table)

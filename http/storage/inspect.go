@@ -32,7 +32,7 @@ type stats struct {
 	Cold       coldStats                 `json:"cold_storage" required:"true" doc:"what is archived; it means nothing while available is false"`
 	Operations operations                `json:"operations" required:"true"`
 	Tables     []persistence.TableStats  `json:"tables" required:"true" doc:"every table of the hot store"`
-	ColdTables []persistence.TableStats  `json:"cold_tables" required:"true" doc:"every table of the cold store that has files; a row that two files have counts twice"`
+	ColdTables []persistence.TableStats  `json:"cold_tables" required:"true" doc:"every table of the cold store that has files; rows are keys, as of the last time that files were compared"`
 	Superseded int64                     `json:"superseded_rows" required:"true" doc:"rows of a former owner that were dropped, since the start"`
 	Damaged    []persistence.Quarantined `json:"quarantined" required:"true" doc:"damaged files that were moved aside"`
 }

@@ -26,6 +26,9 @@ const (
 	ColdBytes               Name = "mp_cold_bytes"
 	ColdRows                Name = "mp_cold_rows"
 	ColdDeletedRows         Name = "mp_cold_deleted_rows_total"
+	ColdDamaged             Name = "mp_cold_damaged_files"
+	ColdJoined              Name = "mp_cold_joined_files_total"
+	ColdSwept               Name = "mp_cold_swept_files_total"
 )
 
 func lifecycle() Area {
@@ -33,7 +36,7 @@ func lifecycle() Area {
 		Title: "Archive",
 		About: "What moves rows from the hot store to the cold one, and removes what is too old.",
 		Metrics: []Metric{
-			counter(StorageOperations, Number, "Archives, cleanups and applications of the limits that are over.", job, outcome),
+			counter(StorageOperations, Number, "Archives, cleanups, applications of the limits and upkeeps that are over.", job, outcome),
 			histogram(StorageOperationSeconds, Seconds, Task, "Time that an operation took.", job),
 			counter(StorageArchivedRows, Number, "Rows copied into the cold store, which lists them.", table),
 			counter(StorageForgottenRows, Number, "Rows that left the hot store."),
@@ -41,7 +44,10 @@ func lifecycle() Area {
 			gauge(ColdUp, Flag, "1 while the cold store answers."),
 			gauge(ColdFiles, Number, "Files of the cold store.", table),
 			gauge(ColdBytes, Bytes, "Size of the files of the cold store.", table),
-			gauge(ColdRows, Number, "Rows in the files of the cold store.", table),
+			gauge(ColdRows, Number, "Rows of the cold store; a key that several files have counts once, when it was compared.", table),
+			gauge(ColdDamaged, Number, "Files of the cold store that are not read, because they are damaged or gone."),
+			counter(ColdJoined, Number, "Files of the cold store that were joined to others."),
+			counter(ColdSwept, Number, "Files of the cold store that nothing listed, and that are removed."),
 			counter(ColdDeletedRows, Number, "Rows of the cold store that were deleted for their age."),
 		},
 	}
