@@ -27,11 +27,12 @@ type pastRun struct {
 	recorder   persistence.Recorder
 	pacers     map[string]*connectors.Pacer // by history
 	part       int                          // of status.Parts
+	pages      []float64                    // of each part, about: what it weighs
 }
 
 func newPastRun(b *backfill) *pastRun {
 	v, i := b.venue, b.status.Instrument
-	r := &pastRun{backfill: b, instrument: i, id: i.ID(), pacers: map[string]*connectors.Pacer{}}
+	r := &pastRun{backfill: b, instrument: i, id: i.ID(), pacers: map[string]*connectors.Pacer{}, pages: []float64{1}}
 	r.config = feed.StreamConfig(v.table(), i, feed.Options{Epoch: v.opts.Epoch})
 	r.step = stream.New(r.config)
 	r.recorder = v.opts.Recorder(r.id)
@@ -53,6 +54,13 @@ func (r *pastRun) run(ctx context.Context) error {
 		return r.applied(ctx)
 	}
 	from, to := r.status.From.UnixNano(), r.status.To.UnixNano()
+	r.pages = make([]float64, len(r.histories))
+	for n, h := range r.histories {
+		r.pages[n] = 1
+		if h.Every > 0 {
+			r.pages[n] += float64(to-from) / (float64(h.Every) * float64(h.Page))
+		}
+	}
 	for n, h := range r.histories {
 		r.begins(n)
 		do := func() error { return r.times(ctx, h, from, to) }
@@ -94,8 +102,14 @@ func (r *pastRun) begins(part int) {
 
 // progress says how much of the part is done, 0 to 1.
 func (r *pastRun) progress(share float64) {
+	before, all := 0.0, 0.0
+	for n, pages := range r.pages {
+		if all += pages; n < r.part {
+			before += pages
+		}
+	}
 	r.note(func(s *BackfillStatus) {
-		s.Progress = (float64(r.part) + min(1, max(0, share))) / float64(len(s.Parts))
+		s.Progress = (before + min(1, max(0, share))*r.pages[r.part]) / all
 	})
 }
 
@@ -124,6 +138,9 @@ func (r *pastRun) ask(ctx context.Context, h connectors.History, n connectors.Ne
 		}
 		if err := r.pacers[h.Label()].Wait(ctx); err != nil {
 			return err
+		}
+		if left, ok := v.made.Load().client.Remaining(); ok && left < 1-v.opts.Config.BackfillShare {
+			r.waits("waiting for the rate limit")
 		}
 		if err := v.made.Load().client.Spare(ctx, req.Weight, v.opts.Config.BackfillShare); err != nil {
 			return err

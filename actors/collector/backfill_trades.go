@@ -27,6 +27,7 @@ func (r *pastRun) tradesOf(ctx context.Context, from, to int64) error {
 		return err
 	}
 	if first <= last {
+		r.pages[r.part] += float64(last-first) / float64(max(1, r.tradeHistory().Page))
 		past := stream.NewPast(r.config, first, last)
 		if err := r.fill(ctx, past, from-int64(aside), to+int64(aside)); err != nil {
 			return err
