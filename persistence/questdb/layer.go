@@ -34,13 +34,23 @@ type view struct {
 
 // Pin implements [scan.Layer].
 func (l *serverLayer) Pin(ctx context.Context, s scan.Selection) (scan.View, error) {
-	e := (*Engine)(l)
+	v, err := (*Engine)(l).pin(ctx, s, false)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// pin sees the rows that are not archived, or all.
+func (e *Engine) pin(ctx context.Context, s scan.Selection, all bool) (*view, error) {
 	if err := e.prepare(ctx); err != nil {
 		return nil, err
 	}
 	v := &view{e: e, s: s, table: e.tables[s.Kind]}
 	e.mu.Lock()
-	v.hidden = e.hiddenLocked(s.Kind)
+	if !all {
+		v.hidden = e.hiddenLocked(s.Kind)
+	}
 	e.views[v] = struct{}{}
 	e.mu.Unlock()
 	if s.Stream != nil {

@@ -94,7 +94,7 @@ func (e *Engine) countMemory(ctx context.Context, memory *memtable.View, stream 
 	if lo > hi {
 		return nil
 	}
-	v, err := (*serverLayer)(e).Pin(ctx, scan.Selection{Kind: t.Kind, Stream: &stream, From: lo, To: hi + 1, Has: has})
+	v, err := e.pin(ctx, scan.Selection{Kind: t.Kind, Stream: &stream, From: lo, To: hi + 1, Has: has}, true)
 	if err != nil {
 		return err
 	}
