@@ -70,7 +70,8 @@ type Operation struct {
 	ByTable map[string]int64 `json:"by_table"`
 	// Kept counts the rows that a cleanup left, because they are not archived.
 	Kept int64 `json:"rows_kept"`
-	// Resumed counts the processes that took it up again.
+	// Resumed counts the processes that took it up again; the other counts are of what
+	// the last of them has done.
 	Resumed int `json:"resumed,omitempty"`
 	// Problem is why it failed.
 	Problem string `json:"problem,omitempty"`

@@ -18,6 +18,9 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 )
 
+// restartPatience is how long a service may take to come back.
+const restartPatience = 10 * time.Second
+
 // pollArchive is how often an archive under way is asked about.
 const pollArchive = 500 * time.Millisecond
 
@@ -138,10 +141,13 @@ func (o *archiveOptions) follow(ctx context.Context, s streams, url string, op s
 			return &exitError{ExitFailed, errors.New("ended before the archive was")}
 		case err != nil:
 			// A service that restarts is asked again for a while.
-			if misses++; misses*int(pollArchive) > int(10*time.Second) {
+			if misses++; misses*int(pollArchive) > int(restartPatience) {
 				show.end()
 				return fmt.Errorf("asking about operation %s: %w; run archive again, and it goes on from there", op.ID, err)
 			}
+		case answer.Data.State == storage.OperationInterrupted && misses*int(pollArchive) < int(restartPatience):
+			// It stops, and takes the operation up again when it has started.
+			misses++
 		default:
 			misses, op = 0, answer.Data
 			show.update(op)

@@ -45,6 +45,35 @@ func TestArchiveIsLeft(t *testing.T) {
 	}
 }
 
+// TestArchiveIsResumed: a service that is started again goes on with the archive, and
+// so does the command.
+func TestArchiveIsResumed(t *testing.T) {
+	states := []storage.Operation{
+		{State: storage.OperationRunning, Rows: 10, Total: 40}, {State: storage.OperationInterrupted, Problem: "stopped"}, {}, // away
+		{State: storage.OperationQueued, Resumed: 1}, {State: storage.OperationSucceeded, Resumed: 1, Rows: 30, Total: 30, ByTable: map[string]int64{"trades": 30}},
+	}
+	at := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusAccepted)
+			_ = json.NewEncoder(w).Encode(map[string]any{"operation_id": "abc", "data": states[0]}) // the client may leave
+			return
+		}
+		now := states[at]
+		at++
+		if now.State == "" {
+			panic(http.ErrAbortHandler)
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"data": now}) // the client may leave
+	}))
+	defer s.Close()
+	var out, errs bytes.Buffer
+	code := Run(t.Context(), []string{"archive", "--url", s.URL}, nil, &out, &errs, nil)
+	if code != ExitOK || !strings.Contains(out.String(), "archived 30 rows") || at != len(states) {
+		t.Errorf("it ends with %d after %d answers: %s%s", code, at, out.String(), errs.String())
+	}
+}
+
 func TestArchiveBefore(t *testing.T) {
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]float64{
