@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/marketprism/marketprism/connectors"
@@ -87,6 +88,9 @@ type backfills struct {
 	mu   sync.Mutex
 	list []*backfill // in the order in which they came
 	n    int
+
+	// Counts go up for as long as the process lives.
+	records, calls, failures atomic.Int64
 }
 
 // backfill is one operation. Its lock guards the status.
@@ -331,6 +335,16 @@ func (l *backfills) add(b *backfill, epoch int64) error {
 	b.status.ID = fmt.Sprintf("%s-%d-%d", b.venue.name, epoch, l.n)
 	l.list = append(l.list, b)
 	return nil
+}
+
+// underWay is how many wait or run.
+func (l *backfills) underWay() (n int) {
+	for _, b := range l.all() {
+		if !b.read().State.Over() {
+			n++
+		}
+	}
+	return n
 }
 
 func (l *backfills) remove(b *backfill) {

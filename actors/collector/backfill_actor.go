@@ -111,6 +111,7 @@ func (f *backfiller) over(m backfillOver) {
 	s := m.of.read()
 	log := f.c.Log().With(zap.String("backfill", s.ID), zap.Int64("records", s.Records), zap.Int64("missing", s.Missing), zap.Int64("calls", s.Calls))
 	if s.State == BackfillFailed {
+		f.venue.backfills.failures.Add(1)
 		log.Warn("a backfill failed", zap.Error(m.err))
 		return
 	}

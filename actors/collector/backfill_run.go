@@ -116,6 +116,12 @@ func (r *pastRun) progress(share float64) {
 // waits says what the operation waits for, "" for nothing.
 func (r *pastRun) waits(what string) { r.note(func(s *BackfillStatus) { s.Problem = what }) }
 
+// brought counts records that the journal has now.
+func (r *pastRun) brought(n int) {
+	r.venue.backfills.records.Add(int64(n))
+	r.note(func(s *BackfillStatus) { s.Records += int64(n) })
+}
+
 // fetch asks the exchange when nothing live wants to, within the share of the budget,
 // and again while that may help.
 func (r *pastRun) fetch(ctx context.Context, h connectors.History, n connectors.Need, into *market.Batch) error {
@@ -145,6 +151,7 @@ func (r *pastRun) ask(ctx context.Context, h connectors.History, n connectors.Ne
 		if err := v.made.Load().client.Spare(ctx, req.Weight, v.opts.Config.BackfillShare); err != nil {
 			return err
 		}
+		v.backfills.calls.Add(1)
 		r.note(func(s *BackfillStatus) { s.Calls++ })
 		err := call(req)
 		switch {

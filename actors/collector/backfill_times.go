@@ -61,9 +61,9 @@ func (r *pastRun) page(ctx context.Context, h chosen, from, to int64) error {
 	if err := r.record(ctx, fresh); err != nil {
 		return err
 	}
+	r.brought(len(fresh))
 	r.note(func(s *BackfillStatus) {
 		s.Stored += int64(len(have))
-		s.Records += int64(len(fresh))
 		s.Missing += int64(len(lacks))
 	})
 	return nil

@@ -126,7 +126,7 @@ func (r *pastRun) fill(ctx context.Context, past *stream.Past, from, to int64) e
 		if err := r.record(ctx, out.Records); err != nil {
 			return err
 		}
-		r.note(func(s *BackfillStatus) { s.Records += int64(taken) })
+		r.brought(taken)
 		past.Passed(asked)
 		if empty++; page.Len() > 0 {
 			empty = 0

@@ -19,6 +19,7 @@ type metrics struct {
 	clock, budget                                                                            catalogue.Reading
 	reconnects, bytes, parseErrors, unrouted, sessions, builtin                              catalogue.Reading
 	silences, silent, remedies, backlog                                                      catalogue.Reading
+	pastRecords, pastCalls, pastFailures, pastUnderWay                                       catalogue.Reading
 }
 
 func newMetrics(c *Collector, r prometheus.Registerer) (*metrics, error) {
@@ -49,6 +50,11 @@ func newMetrics(c *Collector, r prometheus.Registerer) (*metrics, error) {
 		backlog:     catalogue.NewReading(catalogue.StreamBacklog),
 		clock:       catalogue.NewReading(catalogue.StreamClockOffset),
 		budget:      catalogue.NewReading(catalogue.StreamRateLimit),
+
+		pastRecords:  catalogue.NewReading(catalogue.BackfillRecords),
+		pastCalls:    catalogue.NewReading(catalogue.BackfillCalls),
+		pastFailures: catalogue.NewReading(catalogue.BackfillFailures),
+		pastUnderWay: catalogue.NewReading(catalogue.BackfillsUnderWay),
 	}
 	if err := catalogue.Register(r, m, m.exchangeToReceive, m.receiveToPublish); err != nil {
 		return nil, err
@@ -79,6 +85,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 		m.up, m.last, m.messages, m.published, m.gaps, m.resyncs, m.duplicates, m.checksums, m.refused, m.unrecorded,
 		m.reconnects, m.bytes, m.parseErrors, m.unrouted, m.sessions, m.builtin, m.clock, m.budget,
 		m.silences, m.silent, m.remedies, m.backlog,
+		m.pastRecords, m.pastCalls, m.pastFailures, m.pastUnderWay,
 	)
 }
 
@@ -196,6 +203,11 @@ func (m *metrics) emitVenue(ch chan<- prometheus.Metric, v *venue) {
 	if left, ok := client.Remaining(); ok {
 		m.budget.Send(ch, left, labels...)
 	}
+	past := &v.backfills
+	m.pastRecords.Send(ch, float64(past.records.Load()), labels...)
+	m.pastCalls.Send(ch, float64(past.calls.Load()), labels...)
+	m.pastFailures.Send(ch, float64(past.failures.Load()), labels...)
+	m.pastUnderWay.Send(ch, float64(past.underWay()), labels...)
 }
 
 // sum adds the counters of an earlier incarnation to those of the present one.

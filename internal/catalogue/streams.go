@@ -25,6 +25,10 @@ const (
 	StreamBacklog           Name = "mp_stream_backlog_bytes"
 	StreamClockOffset       Name = "mp_stream_clock_offset_seconds"
 	StreamRateLimit         Name = "mp_stream_rate_limit_remaining_ratio"
+	BackfillRecords         Name = "mp_backfill_records_total"
+	BackfillCalls           Name = "mp_backfill_calls_total"
+	BackfillFailures        Name = "mp_backfill_failures_total"
+	BackfillsUnderWay       Name = "mp_backfills_under_way"
 	StreamExchangeToReceive Name = "mp_stream_exchange_to_receive_seconds"
 	StreamReceiveToPublish  Name = "mp_stream_receive_to_publish_seconds"
 	StreamPublishToStore    Name = "mp_stream_publish_to_store_seconds"
@@ -58,6 +62,10 @@ func streams() Area {
 			gauge(StreamBacklog, Bytes, "Memory of deliveries that wait for all streams, of records that streams hold while they resume, and of those that fill up entries for the journal."),
 			gauge(StreamClockOffset, Seconds, "How far the exchange's clock is ahead of ours, by the Date of its REST responses.", exchange, market),
 			gauge(StreamRateLimit, Ratio, "What is left of the REST budget of the present window.", exchange, market),
+			counter(BackfillRecords, Number, "Records of the past that were fetched because somebody asked.", exchange, market),
+			counter(BackfillCalls, Number, "Calls made for them.", exchange, market),
+			counter(BackfillFailures, Number, "Backfills that failed.", exchange, market),
+			gauge(BackfillsUnderWay, Number, "Backfills that run or wait.", exchange, market),
 			histogram(StreamExchangeToReceive, Seconds, Latency,
 				"Time from the exchange's event to our reading of the frame, by both clocks.", exchange, channel),
 			histogram(StreamReceiveToPublish, Seconds, Latency,
