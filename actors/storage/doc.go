@@ -31,6 +31,17 @@
 // applied already, as after a crash of the reader alone, are read over. Both
 // together make every batch count once.
 //
+// # Operations
+//
+// Archives and cleanups run one at a time and outlive whoever asked for them. The last
+// ones are noted in a file, written whole before anybody is told of a change, so that
+// the next process knows them; it queues again what a client had asked for and the
+// end of the process cut off:
+//
+//	queued ─▶ running ─▶ succeeded | failed
+//	   ▲         │ the process ends
+//	   └─────────┴─▶ interrupted          at most three times, then for good
+//
 // # Failure
 //
 //   - The journal is away: the reader waits and tries again.

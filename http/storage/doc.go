@@ -7,7 +7,7 @@
 // memory, and releases it when the answer is complete or the client has left.
 //
 //	POST hot/*  -> rows checked -> recorder -> journal acknowledged -> applied, or 2 s -> 200 {stored, visible}
-//	GET  hot/*, query, candles -> view -> a chunk of records -> JSON, NDJSON or CSV -> … -> released
+//	GET  hot/*, query, candles -> view -> a chunk of records -> JSON, NDJSON, CSV or Parquet -> … -> released
 //
 // # Two forms of a record
 //
@@ -16,6 +16,13 @@
 // Rows of query are the one JSON form of the whole program: canonical names,
 // times in nanoseconds, decimals as text (?decimals=number: as numbers). Both
 // have every digit that the exchange or the client wrote.
+//
+// # The end of an answer
+//
+// While a chunk is being sent the next one is read. An answer that fails before its
+// first 128 KiB is a problem document; afterwards it is cut off, and lacks what every
+// format ends with: the closing members of JSON, the trailer X-Row-Count, the footer
+// of Parquet. The same end says what was read (Server-Timing).
 //
 // # Whose rows
 //
