@@ -15,6 +15,7 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/part"
+	"github.com/marketprism/marketprism/persistence/questdb/questdbtest"
 	"github.com/marketprism/marketprism/persistence/scan"
 )
 
@@ -316,7 +317,7 @@ func TestQuestDBReadsTheJournalAgain(t *testing.T) {
 		t.Errorf("%d rows left, want 20", n)
 	}
 	// The position before the first message is what was saved last.
-	f.with.Positions = newKept()
+	f.with.Positions = questdbtest.NewPositions()
 	f.reopen()
 	f.engine.Archived(market.KindTrade, 0, "j", 2) // as the cold store tells
 	f.seq = 0

@@ -16,27 +16,6 @@ import (
 	"github.com/marketprism/marketprism/persistence/questdb/questdbtest"
 )
 
-// kept are positions that outlive an engine, as the journal's server keeps them.
-type kept struct {
-	mu sync.Mutex
-	m  map[int]persistence.Position
-}
-
-func newKept() *kept { return &kept{m: map[int]persistence.Position{}} }
-
-func (k *kept) Load(_ context.Context, shard int) (persistence.Position, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.m[shard].Clone(), nil
-}
-
-func (k *kept) Save(_ context.Context, p persistence.Position) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.m[p.Shard] = p.Clone()
-	return nil
-}
-
 // common is the server of all tests that do not kill it.
 var common struct {
 	once   sync.Once
@@ -74,37 +53,13 @@ func sharedServer(t testing.TB) *questdbtest.Server {
 		}
 		t.Skipf("NOT TESTED AGAINST QUESTDB: %v", common.err)
 	}
-	empty(t, common.server)
+	common.server.Empty(t)
 	return common.server
 }
 
 func sql(t testing.TB, server *questdbtest.Server) *pgx.Conn {
 	t.Helper()
-	db, err := pgx.Connect(context.Background(), "postgres://admin:quest@"+server.PG+"/qdb?sslmode=disable")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close(context.Background()) }) // only to be gone
-	return db
-}
-
-// empty drops the tables that have taken anything.
-func empty(t testing.TB, server *questdbtest.Server) {
-	t.Helper()
-	db := sql(t, server)
-	rows, err := db.Query(context.Background(), "SELECT name FROM wal_tables() WHERE sequencerTxn > 0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	used, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range used {
-		if _, err := db.Exec(context.Background(), "DROP TABLE IF EXISTS "+name); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return server.Connect(t)
 }
 
 func config(server *questdbtest.Server) Config {
@@ -117,8 +72,8 @@ func config(server *questdbtest.Server) Config {
 func TestQuestDBSuite(t *testing.T) {
 	server := sharedServer(t)
 	persistencetest.Run(t, func(t *testing.T) persistencetest.Subject {
-		empty(t, server)
-		positions, now := newKept(), time.Now()
+		server.Empty(t)
+		positions, now := questdbtest.NewPositions(), time.Now()
 		var mu sync.Mutex
 		clock := func() time.Time {
 			mu.Lock()

@@ -47,14 +47,8 @@ func (*moving) hide(at map[string]uint64, journal string, seq uint64) {
 	}
 }
 
-// hidden is what a query that begins now does not read, by journal.
+// hidden is what a query that begins now does not read, by journal. e.mu is locked.
 func (e *Engine) hidden(kind market.Kind) []bound {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.hiddenLocked(kind)
-}
-
-func (e *Engine) hiddenLocked(kind market.Kind) []bound {
 	var list []bound
 	for journal, seq := range e.archived[kind] {
 		list = append(list, bound{journal, max(seq, e.forgotten[kind][journal])})
@@ -73,7 +67,7 @@ func (e *Engine) unread(kind market.Kind, limits []bound) []bound {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := map[string]uint64{}
-	for _, b := range e.hiddenLocked(kind) {
+	for _, b := range e.hidden(kind) {
 		now[b.journal] = b.seq
 	}
 	for v := range e.views {

@@ -49,7 +49,7 @@ func (e *Engine) pin(ctx context.Context, s scan.Selection, all bool) (*view, er
 	v := &view{e: e, s: s, table: e.tables[s.Kind]}
 	e.mu.Lock()
 	if !all {
-		v.hidden = e.hiddenLocked(s.Kind)
+		v.hidden = e.hidden(s.Kind)
 	}
 	e.views[v] = struct{}{}
 	e.mu.Unlock()

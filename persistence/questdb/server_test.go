@@ -43,7 +43,7 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	for _, c := range change {
 		c(&f.cfg)
 	}
-	f.with = Surroundings{Positions: newKept(), Shards: 1, Rejects: f.reject}
+	f.with = Surroundings{Positions: questdbtest.NewPositions(), Shards: 1, Rejects: f.reject}
 	f.open()
 	t.Cleanup(func() { f.engine.Close() })
 	return f
@@ -391,7 +391,7 @@ func TestQuestDBKilledUnderWrites(t *testing.T) {
 	cfg.RequestRows = 100
 	cfg.RequestTimeout = 2 * time.Second
 	f.cfg = cfg
-	f.with.Positions = newKept()
+	f.with.Positions = questdbtest.NewPositions()
 	f.open()
 	i := instrument("A-USDT")
 	var journal []*market.Batch
