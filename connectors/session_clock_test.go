@@ -26,7 +26,7 @@ func TestSessionClockStep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			srv := newServer(t, true)
 			set := newSetup(t, srv)
-			set.Venue.Channels[set.channel("trade")].Silence = 300 * time.Millisecond
+			set.Venue.Channels[set.channel("trade")].Silence = time.Second
 			clock := &stepped{}
 			set.Now = clock.now
 			session, _ := set.run(t)
@@ -40,7 +40,7 @@ func TestSessionClockStep(t *testing.T) {
 				t.Errorf("receive times are %v apart, want %v: they are those of the clock", moved, by)
 			}
 			for id := range 10 { // twice the time that may pass in silence
-				<-time.After(60 * time.Millisecond)
+				<-time.After(200 * time.Millisecond)
 				c.trade(t, 3+id)
 				if tr := receive(t, "a trade", set.sink.trades); tr.Conn != 1 {
 					t.Fatalf("connection %d: the step has cost the first one", tr.Conn)

@@ -68,7 +68,7 @@ func tradeOf(native string) string {
 func TestSessionSilenceEscalates(t *testing.T) {
 	srv := newServer(t, true)
 	set := newSetup(t, srv)
-	set.Venue.Channels[set.channel("trade")].Silence = 250 * time.Millisecond
+	set.Venue.Channels[set.channel("trade")].Silence = 500 * time.Millisecond
 	set.Reconnect.AckTimeout = time.Minute
 	quiet := set.sub(t, "trade", "ETH-USDT")
 	set.Connection.Subs = append(set.Connection.Subs, quiet)
