@@ -492,7 +492,7 @@ func TestLists(t *testing.T) {
 			t.Errorf("%d failed runs", len(failed))
 		}
 		up := w.h.Upcoming(time.Now().Add(time.Hour), 20, 1000)
-		if len(up) != 25 || len(up[0].Times) != 20 || !up[0].More || up[0].Times[0].Sub(time.Now()) > time.Minute {
+		if len(up) != 25 || len(up[0].Times) != 20 || !up[0].More || time.Until(up[0].Times[0]) > time.Minute {
 			t.Errorf("upcoming: %d tasks, %+v", len(up), up[0])
 		}
 		w.stop()

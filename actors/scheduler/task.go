@@ -37,7 +37,7 @@ const (
 	MisfireAll  = "all"  // each is, up to a limit; the latest ones count
 )
 
-// Overlaps, Misfires and Methods are the words that a task may say.
+// Overlaps are the words for a run that is still under way.
 func Overlaps() []string { return []string{OverlapSkip, OverlapQueue, OverlapReplace, OverlapAllow} }
 
 // Misfires are the words for what was missed.
