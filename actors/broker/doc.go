@@ -13,13 +13,29 @@
 //
 //	Connect ── nats.Conn ──dials──▶ Handle.InProcessConn ──▶ the server that runs now
 //
+// Behind the server stand its packages, each with connections of its own: messages
+// (what clients publish, follow and consume), tasks, deadletters, and outbox (the
+// program's events).
+//
 // # Rights
 //
-// The program's own connections have a password of their own. Who connects to the
-// port without credentials publishes and reads, but not to the journal, the live
-// plane and the buckets, and manages no streams. That keeps mistakes out, not an
-// attacker: within one NATS account a reply subject or a push consumer can still be
-// aimed anywhere. Listen beyond loopback only where every client is trusted.
+// There are two accounts. The program's ($G) holds the journal, the buckets and the
+// scheduler's ledger; the clients' (CLIENTS) holds the streams of the configuration and
+// those that clients make. Nothing passes between them except the live plane, md.>,
+// which clients read: no reply subject and no push consumer of a client reaches the
+// journal. The program has a user in each, with one password.
+//
+//	$G       JOURNAL_<k>, KV_…, SCHEDULER_LEDGER   md.> ──export──▶ read by clients
+//	CLIENTS  MARKET_DATA, …, TASKS, DLQ, DLQ_NOTICES
+//
+// Who connects to the port without credentials is a client, which is allowed where the
+// server listens on loopback only; users of the configuration are clients with subjects
+// of their own. Clients publish, read and make consumers. Streams are made over HTTP,
+// which says which are whose; the live plane, dead letters and the server's notices are
+// not theirs to write.
+//
+// At an external server the same holds if it has two accounts (clients_username); with
+// one, the checks of subjects and names alone keep clients away over HTTP.
 //
 // # States
 //

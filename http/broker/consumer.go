@@ -197,8 +197,7 @@ func (f *service) settle(w http.ResponseWriter, r *http.Request, how messages.Se
 		return err
 	}
 	out := settled{Success: true, Failed: []refused{}}
-	for i, token := range in.Tokens {
-		err := f.Desk.Settle(r.Context(), token, how, seconds(in.Delay), in.Reason)
+	for i, err := range f.Desk.SettleAll(r.Context(), in.Tokens, how, seconds(in.Delay), in.Reason) {
 		if err != nil && len(in.Tokens) == 1 {
 			return err
 		}

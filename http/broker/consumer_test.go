@@ -17,7 +17,9 @@ func TestConsumer(t *testing.T) {
 	for i := range 5 {
 		w.ask(200, "POST", "publish", fmt.Sprintf(`{"subject":"market.x","message":%d}`, i))
 	}
-	fetch := func(body string) map[string]any { return w.ask(200, "POST", "streams/MARKET_DATA/consumers/desk/fetch", body) }
+	fetch := func(body string) map[string]any {
+		return w.ask(200, "POST", "streams/MARKET_DATA/consumers/desk/fetch", body)
+	}
 	got := fetch(`{"max":3}`)
 	if text(got["count"]) != "3" || text(at(got, "messages", 0, "pending")) != "4" || text(at(got, "messages", 2, "data")) != "2" {
 		t.Errorf("fetched: %v", got)
@@ -59,6 +61,25 @@ func TestConsumer(t *testing.T) {
 	w.ask(404, "POST", "streams/NOPE/consumers", `{"name":"x"}`)
 	w.ask(403, "POST", "streams/DLQ_NOTICES/consumers", `{"name":"x"}`)
 	w.ask(403, "GET", "streams/KV_tasks/consumers", "")
+}
+
+// A message that is removed while it waits for its acknowledgement was given up by
+// nobody: it makes no letter.
+func TestRemovedMessagesAreNoDeadLetters(t *testing.T) {
+	w := newWorld(t, nil)
+	w.ask(200, "POST", "streams", `{"name":"WORK","subjects":["work.>"],"retention":"workqueue"}`)
+	w.ask(200, "POST", "streams/WORK/consumers", `{"name":"hands","ack_wait_seconds":0.1,"max_deliver":2}`)
+	w.ask(200, "POST", "publish", `{"subject":"work.removed","message":1}`)
+	w.ask(200, "POST", "streams/WORK/consumers/hands/fetch", "")
+	w.ask(200, "POST", "streams/WORK/purge", "")
+	w.ask(200, "POST", "publish", `{"subject":"work.exceeded","message":2}`)
+	for range 2 {
+		w.ask(200, "POST", "streams/WORK/consumers/hands/fetch", `{"wait_seconds":5}`)
+	}
+	actorstest.Eventually(t, "a letter of what came too often", func() bool { return text(w.ask(200, "GET", "dlq", "")["total"]) != "0" })
+	if all := w.ask(200, "GET", "dlq", ""); text(all["total"]) != "1" || at(all, "dead_letters", 0, "subject") != "work.exceeded" {
+		t.Errorf("letters: %v", all)
+	}
 }
 
 // What is not acknowledged in max_deliver deliveries, or given up, is a dead letter;

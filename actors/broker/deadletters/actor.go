@@ -158,6 +158,8 @@ func (u *undertaker) take(ctx context.Context, box *Box, m jetstream.Msg) error 
 	}
 	how := "exceeded"
 	switch {
+	case n.removed():
+		return acknowledge(ctx, m)
 	case strings.HasPrefix(m.Subject(), terminated):
 		how = "terminated"
 		if n.Reason == "" {
@@ -178,9 +180,21 @@ func (u *undertaker) take(ctx context.Context, box *Box, m jetstream.Msg) error 
 			return err
 		}
 	}
+	return acknowledge(ctx, m)
+}
+
+func acknowledge(ctx context.Context, m jetstream.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	return messages.Explained("acknowledging a notice", m.DoubleAck(ctx))
+}
+
+// removed reports whether the server only says that a message which a consumer had not
+// acknowledged is gone: purged, aged, or acknowledged just before a crash. Nobody has
+// given it up, and there is nothing to be kept. The words are all that tells it apart
+// (ackTermUnackedLimitsReason and ackTermLimitsReason in nats-server's consumer.go).
+func (n notice) removed() bool {
+	return n.Reason == "Message deleted by stream limits" || n.Reason == "Unacknowledged message was deleted"
 }
 
 // tell passes on the letter of a notice, if it is still there.

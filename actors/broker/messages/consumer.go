@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -303,6 +305,25 @@ func (d *Desk) Settle(ctx context.Context, receipt string, how Settling, delay t
 		}
 		return Answer(ctx, d.nc, reply, how, delay, reason)
 	})
+}
+
+// settlers is how many messages SettleAll answers at a time.
+const settlers = 16
+
+// SettleAll is Settle for many messages, with an error for each.
+func (d *Desk) SettleAll(ctx context.Context, receipts []string, how Settling, delay time.Duration, reason string) []error {
+	errs := make([]error, len(receipts))
+	var next atomic.Int64
+	var work sync.WaitGroup
+	for range min(settlers, len(receipts)) {
+		work.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(receipts); i = next.Add(1) - 1 {
+				errs[i] = d.Settle(ctx, receipts[i], how, delay, reason)
+			}
+		})
+	}
+	work.Wait()
+	return errs
 }
 
 // Answer tells the server what becomes of a message, by its acknowledgement subject,

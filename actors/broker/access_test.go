@@ -1,0 +1,224 @@
+package broker_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/actors/broker"
+)
+
+// client is a connection from outside, with what it is refused.
+func client(t *testing.T, url string, opts ...nats.Option) (*nats.Conn, jetstream.JetStream, chan error) {
+	t.Helper()
+	refused := make(chan error, 16)
+	nc, err := nats.Connect(url, append(opts, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nc, js, refused
+}
+
+func wantRefused(t *testing.T, what string, refused chan error) {
+	t.Helper()
+	select {
+	case err := <-refused:
+		if !errors.Is(err, nats.ErrPermissionViolation) {
+			t.Errorf("%s: %v", what, err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Errorf("%s was not refused", what)
+	}
+}
+
+// A user has the subjects that the configuration gives him, of streams too.
+func TestUsers(t *testing.T) {
+	c := testConfig(t)
+	c.Port, c.Anonymous = -1, false
+	c.Users = []broker.UserConfig{
+		{Name: "desk", Password: "of-a-test", Publish: []string{"market.desk.>"}, Subscribe: []string{"market.>", "md.v1.>"}},
+		{Name: "any", Password: "of-a-test"},
+	}
+	h, _ := start(t, c)
+	if _, err := nats.Connect(h.ClientURL()); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("without credentials: %v", err)
+	}
+	nc, js, refused := client(t, h.ClientURL(), nats.UserInfo("desk", "of-a-test"))
+	if ack, err := js.Publish(testContext(t), "market.desk.x", []byte("1")); err != nil || ack.Stream != "MARKET_DATA" {
+		t.Errorf("publishing where it may: %v, %v", ack, err)
+	}
+	for _, subject := range []string{"market.other", "system.x", "$JS.API.STREAM.MSG.GET.SYSTEM_EVENTS"} {
+		if err := nc.Publish(subject, nil); err != nil {
+			t.Fatal(err)
+		}
+		wantRefused(t, "publishing to "+subject, refused)
+	}
+	if _, err := nc.SubscribeSync("system.>"); err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, "following system.>", refused)
+	// A consumer is made for what may be read, and for nothing else.
+	short, cancel := context.WithTimeout(testContext(t), 300*time.Millisecond)
+	defer cancel()
+	if _, err := js.CreateConsumer(short, "SYSTEM_EVENTS", jetstream.ConsumerConfig{Name: "own", FilterSubject: "system.>", AckPolicy: jetstream.AckExplicitPolicy}); err == nil {
+		t.Error("a consumer of what may not be read was made")
+	}
+	wantRefused(t, "a consumer of system.>", refused)
+	consumer, err := js.CreateConsumer(testContext(t), "MARKET_DATA", jetstream.ConsumerConfig{Name: "own", FilterSubject: "market.desk.>", AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := consumer.Next(jetstream.FetchMaxWait(10 * time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.DoubleAck(testContext(t)); err != nil {
+		t.Error(err)
+	}
+	_, all, _ := client(t, h.ClientURL(), nats.UserInfo("any", "of-a-test"))
+	if _, err := all.Publish(testContext(t), "system.x", []byte("1")); err != nil {
+		t.Errorf("a user without lists: %v", err)
+	}
+}
+
+// What a client says with a reply subject or a push consumer stays in his account:
+// nothing of it reaches the journal's.
+func TestClientsReachNothingThroughReplies(t *testing.T) {
+	c := testConfig(t)
+	c.Port = -1
+	h, _ := start(t, c)
+	_, own := connect(t, h)
+	kept, err := own.CreateStream(testContext(t), jetstream.StreamConfig{Name: "JOURNAL_0", Subjects: []string{"journal.0.>"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, js, _ := client(t, h.ClientURL())
+	if err := nc.PublishRequest("market.x", "journal.0.batch", []byte("aimed")); err != nil {
+		t.Fatal(err)
+	}
+	push, err := js.CreatePushConsumer(testContext(t), "MARKET_DATA", jetstream.ConsumerConfig{Durable: "aimed", DeliverSubject: "journal.0.batch", AckPolicy: jetstream.AckNonePolicy})
+	if err == nil {
+		_ = push // it delivers, in the clients' account
+	}
+	if _, err := js.Publish(testContext(t), "market.x", []byte("flushes what was before")); err != nil {
+		t.Fatal(err)
+	}
+	info, err := kept.Info(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.State.LastSeq != 0 {
+		t.Errorf("the journal took %d messages of a client", info.State.LastSeq)
+	}
+	if _, err := js.Stream(testContext(t), "JOURNAL_0"); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("a client sees the journal: %v", err)
+	}
+}
+
+// certificate writes a certificate for 127.0.0.1 that signs itself.
+func certificate(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "broker"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
+}
+
+// With TLS the way in from outside is encrypted, in process it stays as it is, and
+// another process of the program gets in with the certificate's signer.
+func TestTLS(t *testing.T) {
+	cert, key := certificate(t)
+	c := testConfig(t)
+	c.Port, c.Username, c.Password = -1, "node", "of-a-test"
+	c.TLS.CertFile, c.TLS.KeyFile = cert, key
+	h, _ := start(t, c)
+	_, own := connectClients(t, h)
+	if _, err := own.Publish(testContext(t), "market.x", []byte("in process")); err != nil {
+		t.Error(err)
+	}
+	if _, err := nats.Connect(h.ClientURL(), nats.Timeout(5*time.Second)); err == nil {
+		t.Error("a client that does not know the signer got in")
+	}
+	_, js, _ := client(t, h.ClientURL(), nats.RootCAs(cert))
+	if _, err := js.Publish(testContext(t), "market.x", []byte("encrypted")); err != nil {
+		t.Error(err)
+	}
+	far := c.ElsewhereAt(h.ClientURL())
+	far.TLS.CAFile = cert
+	elsewhere, _ := start(t, far)
+	if s, err := elsewhere.Status(testContext(t)); err != nil || !s.Available {
+		t.Errorf("another process: %+v, %v", s, err)
+	}
+}
+
+func TestAccessConfig(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(c *broker.Config)
+		want   string
+	}{
+		"beyond loopback": {func(c *broker.Config) { c.Host = "0.0.0.0" }, "anonymous: "},
+		"with users":      {func(c *broker.Config) { c.Host, c.Anonymous = "0.0.0.0", false }, ""},
+		"half of TLS":     {func(c *broker.Config) { c.TLS.CertFile = "x" }, "tls: "},
+		"short password":  {func(c *broker.Config) { c.Users = []broker.UserConfig{{Name: "a", Password: "x"}} }, "users[0]: password"},
+		"a space":         {func(c *broker.Config) { c.Users = []broker.UserConfig{{Name: "a b", Password: "of-a-test"}} }, "users[0]: name"},
+		"the program's": {func(c *broker.Config) {
+			c.Username, c.Users = "n", []broker.UserConfig{{Name: "n.clients", Password: "of-a-test"}}
+		}, "users[0]: name"},
+		"bad subject": {func(c *broker.Config) {
+			c.Users = []broker.UserConfig{{Name: "a", Password: "of-a-test", Publish: []string{"x..y"}}}
+		}, "users[0]: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := broker.DefaultConfig()
+			tc.change(&c)
+			err := c.Validate()
+			switch {
+			case tc.want == "" && err != nil:
+				t.Errorf("got %v, want none", err)
+			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
+				t.Errorf("got %v, want one with %q", err, tc.want)
+			}
+		})
+	}
+}
