@@ -78,11 +78,12 @@ type found struct {
 	Pruned     int      `json:"pruned"`
 	Exact      int      `json:"exact"`
 	Listed     [2]float64
+	Answered   [2]float64
 }
 
 // TestOtherTools: DuckDB reads the cold store by its hive partitions, and the files
-// that parts lists, hot ones and cold ones, while the program runs. Counts and sums
-// are those of what was stored.
+// that parts lists, hot ones and cold ones, while the program runs, and the answer of a
+// query. Counts and sums are those of what was stored.
 func TestOtherTools(t *testing.T) {
 	library := duckdb(t)
 	n := harness.Start(t, t.TempDir(), harness.Settings{
@@ -112,7 +113,8 @@ func TestOtherTools(t *testing.T) {
 		}
 	}
 	start := time.Date(2021, 5, 19, 0, 0, 0, 0, time.UTC) // 1440 minutes a day
-	cold := post("lab", "BTC-USDT", start, 1)
+	lab := post("lab", "BTC-USDT", start, 1)
+	cold := lab
 	archive()
 	cold += post("My Venue", "ETH/BTC", start, 10_001)
 	archive()
@@ -144,9 +146,11 @@ func TestOtherTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	answer := filepath.Join(t.TempDir(), "answer.parquet")
+	harness.Must(t, time.Minute, "query", "trade", "lab", "BTC-USDT", "--url", n.URL(harness.Storage, ""), "--fields", "price", "--out", answer)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	c := exec.CommandContext(ctx, "python3", filepath.Join("parquet", "read.py"), filepath.Join(n.Data, "cold"), list)
+	c := exec.CommandContext(ctx, "python3", filepath.Join("parquet", "read.py"), filepath.Join(n.Data, "cold"), list, answer)
 	var said bytes.Buffer
 	c.Env, c.Stderr = append(os.Environ(), "PYTHONPATH="+library), &said
 	out, err := c.Output()
@@ -162,6 +166,9 @@ func TestOtherTools(t *testing.T) {
 	}
 	if got.Listed != [2]float64{3 * rows, cold + hot} {
 		t.Errorf("the listed files: %v, want %d rows of %v", got.Listed, 3*rows, cold+hot)
+	}
+	if got.Answered != [2]float64{2 * rows, lab + hot} {
+		t.Errorf("the answer: %v, want %d rows of %v", got.Answered, 2*rows, lab+hot)
 	}
 	if last := start.Add((rows - 1) * time.Minute); got.Low != start.UnixMicro() || got.High != last.UnixMicro() {
 		t.Errorf("from %d to %d, want %d to %d", got.Low, got.High, start.UnixMicro(), last.UnixMicro())

@@ -1,7 +1,8 @@
 """Reads a cold store as other people's tools do, and says what it found.
 
-Usage: read.py ROOT FILES, where FILES is a JSON list of paths. Prints one JSON
-object: the whole tree by hive partitions, and the listed files.
+Usage: read.py ROOT FILES ANSWER, where FILES is a JSON list of paths and ANSWER the
+answer of a query. Prints one JSON object: the whole tree by hive partitions, the
+listed files, and the answer.
 """
 
 import json
@@ -25,7 +26,8 @@ parts = db.execute(
 pruned = one(f"select count(*) from {tree} where date = DATE '2021-05-19'")[0]
 ns = one(f"select count(*) from {tree} where ts_ns // 1000 = epoch_us(ts)")[0]
 listed = one("select count(*), sum(price) from read_parquet(?, union_by_name = true)", files)
+answered = one("select count(*), sum(price) from read_parquet(?) where ts_ns // 1000 = epoch_us(ts)", sys.argv[3])
 print(json.dumps({
     "version": duckdb.__version__, "count": count, "price": price, "low": low, "high": high,
-    "partitions": [list(p) for p in parts], "pruned": pruned, "exact": ns, "listed": list(listed),
+    "partitions": [list(p) for p in parts], "pruned": pruned, "exact": ns, "listed": list(listed), "answered": list(answered),
 }))
