@@ -30,7 +30,7 @@ func TestStatesAreAskedForTogether(t *testing.T) {
 				t.Error("two questions at once")
 			}
 			mu.Unlock()
-			time.Sleep(time.Second) // of the test's clock: the server takes its time
+			<-time.After(time.Second) // of the test's clock: the server takes its time
 			mu.Lock()
 			underWay--
 			mu.Unlock()
@@ -39,7 +39,7 @@ func TestStatesAreAskedForTogether(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 60 {
 			all.Go(func() {
-				time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+				<-time.After(time.Duration(i) * 100 * time.Millisecond)
 				mu.Lock()
 				before := asked
 				mu.Unlock()
