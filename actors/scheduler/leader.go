@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,6 +69,8 @@ type (
 		old *Task
 		new *Task // nil: it is gone
 		err error
+		// settled: with an error, new is what is stored; nil when nothing is.
+		settled bool
 	}
 	flip    struct{ on bool }
 	flipped struct {
@@ -391,18 +394,56 @@ func (l *leaderActor) write(c *supervise.Context, q queued) {
 		}
 		if q.drop {
 			w.err = h.options.Store.Remove(ctx, taskPrefix+q.id, old.Revision)
-			return w
+		} else {
+			w.err = h.save(ctx, w.new)
 		}
-		w.err = h.save(ctx, w.new)
+		if errors.Is(w.err, ledger.ErrUnavailable) || errors.Is(w.err, ledger.ErrConflict) {
+			h.settle(ctx, &w)
+		}
 		return w
 	})
 }
 
+// settle looks what became of a change that was in doubt, or lost against another:
+// what is stored is the task.
+func (h *Handle) settle(ctx context.Context, w *wrote) {
+	d, there, err := h.options.Store.Get(ctx, taskPrefix+w.id)
+	if err != nil {
+		return // the next change finds out
+	}
+	if !there {
+		if w.drop {
+			w.err = nil
+		}
+		w.settled, w.new = true, nil
+		return
+	}
+	t := &Task{}
+	if err := json.Unmarshal(d.Value, t); err != nil {
+		w.err = errors.Join(w.err, fmt.Errorf("reading task %q: %w", w.id, err))
+		return
+	}
+	w.settled = true
+	t.ID, t.Revision = w.id, d.Revision
+	if want, err := json.Marshal(w.new); err == nil && !w.drop && bytes.Equal(want, d.Value) {
+		w.err = nil // it was this change
+	}
+	w.new = t
+}
+
 func (l *leaderActor) wrote(c *supervise.Context, m wrote) {
 	l.writing--
-	if m.err == nil {
+	switch {
+	case m.err == nil:
 		l.apply(c, m)
-	} else {
+	case m.settled:
+		l.respond(c, m.to, m.err)
+		m.drop = m.new == nil
+		m.to = nil
+		if m.old != nil || !m.drop { // as it is stored
+			l.apply(c, m)
+		}
+	default:
 		l.respond(c, m.to, m.err)
 	}
 	waits := l.busy[m.id]

@@ -540,4 +540,44 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
+// A change whose answer is lost is looked for: if it was made, it counts.
+func TestDoubt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := memory()
+		w := start(t, options(store, nothing))
+		store.LoseAnswer()
+		made := w.create(task("t", "0 * * * *"))
+		store.LoseAnswer()
+		changed, err := w.h.Pause(bounded(t), made.ID, 0, true)
+		if err != nil || !w.view(made.ID).Paused {
+			t.Errorf("changed: %+v, %v", changed, err)
+		}
+		// Somebody else changes it: what is stored counts.
+		other := changed
+		other.Name = "theirs"
+		text, err := json.Marshal(&other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Put(bounded(t), "task."+made.ID, text, changed.Revision); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.h.Pause(bounded(t), made.ID, 0, false); !errors.Is(err, scheduler.ErrChanged) {
+			t.Errorf("against another: %v", err)
+		}
+		pass(time.Second)
+		if v := w.view(made.ID); v.Name != "theirs" || !v.Paused {
+			t.Errorf("got %+v", v)
+		}
+		if _, err := w.h.Pause(bounded(t), made.ID, 0, false); err != nil {
+			t.Errorf("again: %v", err)
+		}
+		store.LoseAnswer()
+		if err := w.h.Delete(bounded(t), made.ID, 0); err != nil || w.h.Status().Total != 0 {
+			t.Errorf("removed: %v", err)
+		}
+		w.stop()
+	})
+}
+
 var _ ledger.Store = (*ledgertest.Memory)(nil)

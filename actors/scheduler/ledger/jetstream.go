@@ -202,6 +202,24 @@ func (s *JetStream) Load(ctx context.Context, prefix string) ([]Document, error)
 	}
 }
 
+// Get implements [Documents].
+func (s *JetStream) Get(ctx context.Context, key string) (Document, bool, error) {
+	_, kv, err := s.open(ctx)
+	if err != nil {
+		return Document{}, false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	e, err := kv.Get(ctx, key)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return Document{}, false, nil
+	case err != nil:
+		return Document{}, false, unavailable("reading "+strconv.Quote(key), err)
+	}
+	return Document{Key: key, Value: e.Value(), Revision: e.Revision()}, true, nil
+}
+
 // Put implements [Documents].
 func (s *JetStream) Put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	_, kv, err := s.open(ctx)

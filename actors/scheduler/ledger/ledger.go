@@ -34,6 +34,8 @@ type Writer interface {
 type Documents interface {
 	// Load lists all with a prefix; the order is of no meaning.
 	Load(ctx context.Context, prefix string) ([]Document, error)
+	// Get is the value of a key; false when there is none. Error: ErrUnavailable.
+	Get(ctx context.Context, key string) (Document, bool, error)
 	// Put writes the value of a key if its revision still is as given, 0 for a key
 	// that does not exist, and returns the new one. Errors: ErrConflict,
 	// ErrUnavailable.

@@ -21,6 +21,7 @@ type Memory struct {
 	revision  uint64
 	down      error // what everything fails with; nil: it works
 	batches   int
+	lose      bool
 }
 
 // New is an empty ledger.
@@ -130,6 +131,30 @@ func (m *Memory) Load(_ context.Context, prefix string) (all []ledger.Document, 
 	return all, m.check()
 }
 
+// Get implements [ledger.Documents].
+func (m *Memory) Get(_ context.Context, key string) (ledger.Document, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, ok := m.documents[key]
+	return d, ok, m.check()
+}
+
+// LoseAnswer lets the next write be done and its answer be lost.
+func (m *Memory) LoseAnswer() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lose = true
+}
+
+// lost says whether this answer is to be.
+func (m *Memory) lost() error {
+	if !m.lose {
+		return nil
+	}
+	m.lose = false
+	return errors.Join(ledger.ErrUnavailable, errors.New("no answer"))
+}
+
 // Put implements [ledger.Documents].
 func (m *Memory) Put(_ context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	m.mu.Lock()
@@ -142,7 +167,7 @@ func (m *Memory) Put(_ context.Context, key string, value []byte, revision uint6
 	}
 	m.revision++
 	m.documents[key] = ledger.Document{Key: key, Value: slices.Clone(value), Revision: m.revision}
-	return m.revision, nil
+	return m.revision, m.lost()
 }
 
 // Remove implements [ledger.Documents].
@@ -156,5 +181,5 @@ func (m *Memory) Remove(_ context.Context, key string, revision uint64) error {
 		return ledger.ErrConflict
 	}
 	delete(m.documents, key)
-	return nil
+	return m.lost()
 }

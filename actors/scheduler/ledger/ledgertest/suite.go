@@ -152,6 +152,12 @@ func documents(t *testing.T, s ledger.Store) {
 	if _, err := s.Put(ctx, "control.x", []byte("x"), 0); err != nil {
 		t.Fatal(err)
 	}
+	if d, ok, err := s.Get(ctx, "task.a"); err != nil || !ok || string(d.Value) != "2" || d.Revision != second {
+		t.Errorf("got %+v, %v, %v", d, ok, err)
+	}
+	if _, ok, err := s.Get(ctx, "task.none"); ok || err != nil {
+		t.Errorf("what is not there: %v, %v", ok, err)
+	}
 	if err := s.Remove(ctx, "task.a", first); !errors.Is(err, ledger.ErrConflict) {
 		t.Errorf("removed at an old revision: %v", err)
 	}
