@@ -135,7 +135,7 @@ func (s *Session) treat(ctx context.Context, l *link, subs []Subscription, now i
 		s.count.remedies[r].Add(uint64(len(subs)))
 	}
 	if again := by[ReminderSent]; len(again) > 0 {
-		s.demand(l, s.distinct(again), remind, traits{})
+		s.demand(l, s.distinct(again), remind, traits{renewal: true})
 	}
 	if anew := by[Resubscribed]; len(anew) > 0 {
 		l.renew.add(anew)

@@ -32,6 +32,7 @@ type socket struct {
 	session *connectors.Session // nil before the actor has started
 	subs    []connectors.Subscription
 	denied  map[connectors.Subscription]struct{} // of which the exchange wants to know nothing
+	silent  map[connectors.Subscription]struct{} // while the connection is there
 	state   connectors.State
 	conn    int64
 	since   time.Time
@@ -241,9 +242,13 @@ func (s *socket) Report(e connectors.Event) {
 		}
 		s.refused.Add(uint64(len(e.Subs)))
 	}
+	s.noteSilence(e)
 	live := s.state == connectors.Live
 	var subs []connectors.Subscription
-	if live && e.Kind == connectors.StateChanged || e.Kind == connectors.Malformed {
+	switch {
+	case live && e.Kind == connectors.StateChanged:
+		subs = without(without(s.subs, s.denied), s.silent)
+	case e.Kind == connectors.Malformed:
 		subs = without(s.subs, s.denied)
 	}
 	s.mu.Unlock()
@@ -263,6 +268,26 @@ func (s *socket) Report(e connectors.Event) {
 		s.tellArrival(e.Subs)
 	case connectors.Malformed:
 		s.tellInterruption(subs, market.CauseMalformed, e.Time)
+	}
+}
+
+// noteSilence keeps which subscriptions are silent: they do not arrive with the others.
+// The lock is held.
+func (s *socket) noteSilence(e connectors.Event) {
+	switch {
+	case e.Kind == connectors.Silent:
+		if s.silent == nil {
+			s.silent = map[connectors.Subscription]struct{}{}
+		}
+		for _, sub := range e.Subs {
+			s.silent[sub] = struct{}{}
+		}
+	case e.Kind == connectors.Heard:
+		for _, sub := range e.Subs {
+			delete(s.silent, sub)
+		}
+	case e.Kind == connectors.Disconnected && !e.Replaced:
+		clear(s.silent)
 	}
 }
 

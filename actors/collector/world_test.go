@@ -108,6 +108,7 @@ type world struct {
 	live          live.Config
 	symbols       []string
 	perConnection int
+	silence       map[string]time.Duration // of channels; nil for their own
 	types         []string
 	top           int
 	off           bool                // the exchange is not enabled
@@ -149,6 +150,9 @@ func (w *world) start() {
 		m.Symbols, m.DataTypes, m.Top = w.symbols, w.types, w.top
 		m.Reconnect.InitialWait = time.Millisecond
 		m.RateLimits.WSConnectsPer5Minutes = 300
+		if w.silence != nil {
+			m.Watchdog.Silence = w.silence
+		}
 		if w.perConnection > 0 {
 			m.RateLimits.StreamsPerConnection = w.perConnection
 		}
