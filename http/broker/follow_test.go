@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -239,7 +240,7 @@ func TestSlowFollowerIsBounded(t *testing.T) {
 			t.Fatal("the slow follower has everything")
 		}
 	}
-	if err != messages.ErrSlow {
+	if !errors.Is(err, messages.ErrSlow) {
 		t.Errorf("the slow follower ends with %v", err)
 	}
 }

@@ -54,7 +54,7 @@ func references(t *testing.T, root, v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		if ref, ok := v["$ref"].(string); ok {
-			at := any(root)
+			at := root
 			for step := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
 				m, _ := at.(map[string]any)
 				at = m[step]

@@ -37,7 +37,7 @@ func (q *Queues) Claim(ctx context.Context, queue, worker string, n int, wait ti
 	if err != nil {
 		return out, err
 	}
-	for until := time.Now().Add(wait); ; {
+	for until := time.Now().Add(wait); ctx.Err() == nil; {
 		all, err := messages.Pull(ctx, consumer, n-len(out), time.Until(until))
 		if err != nil {
 			return out, messages.Explained("claiming tasks", err)
@@ -51,10 +51,11 @@ func (q *Queues) Claim(ctx context.Context, queue, worker string, n int, wait ti
 				out = append(out, *claimed)
 			}
 		}
-		if len(out) > 0 || len(all) == 0 || ctx.Err() != nil {
-			return out, nil
+		if len(out) > 0 || len(all) == 0 {
+			break
 		}
 	}
+	return out, nil
 }
 
 // take makes a message a worker's task; nil when there is nothing to be done any more.
