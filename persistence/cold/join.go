@@ -217,7 +217,7 @@ func (s *Store) joinHeld(ctx context.Context, group []*file) (Joined, error) {
 	if err != nil || !listed { // what was written is swept, unless another writer lists it
 		return Joined{}, err
 	}
-	s.log.Info("files of the cold store were joined", zap.String("file", made.File), zap.Int("files", len(group)),
+	s.log.Debug("files of the cold store were joined", zap.String("file", made.File), zap.Int("files", len(group)),
 		zap.Int64("rows", made.Rows), zap.Int64("dropped", merge.Dropped))
 	return Joined{Files: len(group), Made: 1, Rows: made.Rows, Bytes: made.Bytes, Dropped: merge.Dropped}, nil
 }

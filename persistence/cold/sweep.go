@@ -35,7 +35,7 @@ func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 	for _, p := range s.Parts() {
 		expected[p.File] = p.Bytes
 	}
-	stray := map[string]int64{}
+	stray, wrong := map[string]int64{}, map[string]string{}
 	for _, kind := range market.Kinds() {
 		if kind.Table() == "" {
 			continue
@@ -49,14 +49,17 @@ func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 			delete(expected, o.Name)
 			switch {
 			case listed && size != o.Size:
-				s.suspect(o.Name, fmt.Sprintf("it has %d bytes, the manifest says %d", o.Size, size))
+				wrong[o.Name] = fmt.Sprintf("it has %d bytes, the manifest says %d", o.Size, size)
 			case !listed && o.Modified.Before(before) && isPart(o.Name):
 				stray[o.Name] = o.Size
 			}
 		}
 	}
 	for name := range expected {
-		s.suspect(name, "the file is missing")
+		wrong[name] = "the file is missing"
+	}
+	if err := s.suspectAll(ctx, wrong); err != nil {
+		return out, err
 	}
 	if listed := len(s.Parts()); len(stray) > max(sweepDoubt, listed) {
 		return out, fmt.Errorf("%d files of the cold store are in no manifest record, more than the %d that are: is the manifest an older one? They are left", len(stray), listed)
@@ -67,6 +70,21 @@ func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 	var err error
 	out.Leftovers, err = s.bucket.Tidy(ctx, before)
 	return out, away(err)
+}
+
+// suspectAll sets files aside that are still listed: another node may have replaced
+// them meanwhile.
+func (s *Store) suspectAll(ctx context.Context, wrong map[string]string) error {
+	if len(wrong) == 0 {
+		return nil
+	}
+	if err := s.Refresh(ctx); err != nil {
+		return err
+	}
+	for name, reason := range wrong {
+		s.suspect(name, reason)
+	}
+	return nil
 }
 
 // sweep names what nobody has listed meanwhile.
