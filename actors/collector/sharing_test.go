@@ -2,8 +2,10 @@ package collector
 
 import (
 	"testing"
+	"time"
 
 	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/connectors/deribit"
 	"github.com/marketprism/marketprism/connectors/okx"
 	"github.com/marketprism/marketprism/internal/market"
 )
@@ -88,5 +90,18 @@ func TestSessionsFillUpAsThePlanDoes(t *testing.T) {
 		if got := k.fits(adds[0]); got != tc.want {
 			t.Errorf("%s: fits is %v, want %v", tc.name, got, tc.want)
 		}
+	}
+}
+
+// TestBudgetIsOfAMinute: an exchange may count by another time.
+func TestBudgetIsOfAMinute(t *testing.T) {
+	cfg := deribit.New().DefaultConfig().Markets["perpetual"]
+	o := &Options{Config: DefaultConfig(), Now: time.Now}
+	v, err := newVenue(o, Exchange{deribit.New(), connectors.Config{Enabled: true}}, market.Perpetual, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := v.stats().RESTWeight, cfg.RateLimits.RESTWeightPerMinute; got != want {
+		t.Errorf("%d a minute, want %d as configured", got, want)
 	}
 }

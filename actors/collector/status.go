@@ -359,7 +359,9 @@ func (v *venue) stats() MarketStats {
 		s.Sessions = append(s.Sessions, k.status())
 	}
 	if made := v.made.Load(); made != nil {
-		s.RESTWeight = made.client.Limit().N
+		if limit := made.client.Limit(); limit.Per > 0 {
+			s.RESTWeight = int(int64(limit.N) * int64(time.Minute) / int64(limit.Per))
+		}
 	}
 	return s
 }
