@@ -238,6 +238,9 @@ func (a *taskActor) launch(c *supervise.Context, f ledger.Fire, before int) {
 			h.metrics.begun(h.options.Now(), t, f)
 		})
 		h.metrics.ended(result, err)
+		if err == nil && h.options.Told != nil {
+			h.options.Told(*t, result)
+		}
 		return finished{f.Nominal, result, err}
 	})
 }

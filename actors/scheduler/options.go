@@ -52,6 +52,8 @@ type Options struct {
 	CheckSubject func(subject string) error
 	// Messages are those that actors take, by name.
 	Messages map[string]Message
+	// Told is told of every run that is over; it must not block. nil: nobody is.
+	Told func(t Task, r ledger.Result)
 	// Defaults are made at the first start; each needs an ID that never changes.
 	Defaults []Task
 	// Now is the clock by which tasks are due; nil is time.Now. Timers are those of

@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/marketprism/marketprism/actors/scheduler"
+	"github.com/marketprism/marketprism/actors/scheduler/ledger"
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
@@ -186,6 +188,15 @@ func archived(op storage.Operation) event.Archive {
 		Operation: op.ID, Scheduled: op.Scheduled, Tables: op.Tables, Cutoff: op.Cutoff, Rows: op.Rows,
 		Seconds: op.Finished.Sub(op.Started).Seconds(), Error: op.Problem,
 	}
+}
+
+// tellRun publishes that a run of a scheduled task is over.
+func (a *App) tellRun(t scheduler.Task, r ledger.Result) {
+	fire := ledger.Fire{Task: t.ID, Nominal: r.Nominal}
+	a.events.Publish(a.source(cluster.Scheduler).New(event.TaskRun, fire.ID(), event.Run{
+		Task: t.ID, Name: t.Name, Fire: fire.ID(), Nominal: fire.Time(), Outcome: r.Outcome, Attempts: r.Attempts,
+		Seconds: float64(r.Took) / 1e6, Error: r.Error,
+	}))
 }
 
 // tellGaps publishes the gaps that the collector records: it publishes them on the

@@ -49,7 +49,7 @@ func (a *App) makeScheduler(ctx context.Context) error {
 	}
 	a.scheduler, err = scheduler.New(scheduler.Options{
 		Config: cfg, Store: store, Services: cluster.Services(), Resolve: a.resolve, Publish: publish, CheckSubject: broker.CheckPublished,
-		Messages: a.taskMessages(), Defaults: defaultTasks(), Registerer: a.registry,
+		Messages: a.taskMessages(), Told: a.tellRun, Defaults: defaultTasks(), Registerer: a.registry,
 	})
 	if err != nil {
 		return err
