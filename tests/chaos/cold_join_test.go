@@ -3,12 +3,14 @@ package chaos
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -47,7 +49,10 @@ func coldPlaces(t *testing.T, test func(*testing.T, coldPlace)) {
 }
 
 // files counts the files below a directory whose path has every word.
-func files(dir string, words ...string) (n int) {
+func files(dir string, words ...string) int { return len(paths(dir, words...)) }
+
+// paths are those files.
+func paths(dir string, words ...string) (list []string) {
 	// Files come and go while it looks.
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		has := err == nil && d.Type().IsRegular()
@@ -55,11 +60,11 @@ func files(dir string, words ...string) (n int) {
 			has = has && strings.Contains(path, w)
 		}
 		if has {
-			n++
+			list = append(list, path)
 		}
 		return nil
 	})
-	return n
+	return list
 }
 
 // sight returns when a condition holds, looking without a pause: the moment is short.
@@ -73,9 +78,9 @@ func sight(t testing.TB, what string, ok func() bool) {
 	t.Logf("%s was not seen; killed all the same", what)
 }
 
-// coldWays are the moments of moving rows.
+// coldWays are the moments of moving rows, in any order, and then all others.
 func coldWays(p coldPlace, r *rand.Rand) []way {
-	return append([]way{
+	moments := []way{
 		{name: "while a cold file is written", kill: func(t testing.TB, _ *rand.Rand, n *harness.Node) {
 			sight(t, "a cold file on its way", func() bool {
 				return files(filepath.Join(n.Data, "cold-scratch"), ".parquet") > 0 || files(p.dir(n), ".parquet", ".tmp") > 0
@@ -86,15 +91,18 @@ func coldWays(p coldPlace, r *rand.Rand) []way {
 			sight(t, "a record of the manifest", func() bool { return files(filepath.Join(p.dir(n), "manifest")) > before })
 			harness.Pause(t, between(r, 0, 20*time.Millisecond))
 		}},
-		{name: "while files are deleted", kill: func(t testing.TB, _ *rand.Rand, n *harness.Node) {
-			most := 0
+		{name: "while files are deleted", early: true, kill: func(t testing.TB, _ *rand.Rand, n *harness.Node) {
+			known := paths(p.dir(n), "part-", ".parquet") // those before go when it starts
 			sight(t, "a file that is deleted", func() bool {
-				now := files(p.dir(n), "part-", ".parquet")
-				most = max(most, now)
-				return now < most
+				return slices.ContainsFunc(known, func(path string) bool {
+					_, err := os.Stat(path)
+					return errors.Is(err, fs.ErrNotExist)
+				})
 			})
 		}},
-	}, ways...)
+	}
+	r.Shuffle(len(moments), func(i, j int) { moments[i], moments[j] = moments[j], moments[i] })
+	return append(moments, ways...)
 }
 
 // TestKillJoin: clients write, rows are archived and removed and small files joined and
@@ -111,14 +119,13 @@ func TestKillJoin(t *testing.T) {
 		c.write(t, 2, 7)
 		stopOrders := keepMoving(t, c)
 		all := coldWays(p, r)
-		first := r.IntN(len(all))
 		for i := range rounds {
 			joined := joinedFiles(t, n)
 			harness.Await(t, 60*time.Second, "files that are joined", func() bool { return joinedFiles(t, n) > joined })
 			if p.fail != nil && r.IntN(2) == 0 {
 				p.fail()
 			}
-			n = killed(t, i, all[(first+i)%len(all)], r, n, s)
+			n = killed(t, i, all[i%len(all)], r, n, s)
 			c.node.Store(n)
 			c.verify(t, n)
 		}
