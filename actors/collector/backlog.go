@@ -1,10 +1,6 @@
 package collector
 
-import (
-	"sync/atomic"
-
-	"github.com/marketprism/marketprism/internal/market"
-)
+import "sync/atomic"
 
 // backlog bounds the memory of what waits for all streams together, and of what they
 // keep waiting: deliveries in their mailboxes, records that they hold while they
@@ -78,20 +74,4 @@ func (r *route) giveBack(mailbox bool) {
 		b.mailed.Add(-r.share.mailed.Swap(0))
 		b.room.signal()
 	}
-}
-
-// Bytes that a record takes while it is held, about: itself, and each of its levels.
-const (
-	heldRecord = 384
-	heldLevel  = 48
-)
-
-func heldMemory(r market.Record) int64 {
-	switch r := r.(type) {
-	case *market.BookDelta:
-		return heldRecord + heldLevel*int64(len(r.Bids)+len(r.Asks))
-	case *market.BookSnapshot:
-		return heldRecord + heldLevel*int64(len(r.Bids)+len(r.Asks))
-	}
-	return heldRecord
 }

@@ -17,6 +17,7 @@ import (
 // sessions' state between them.
 type held struct {
 	records market.Batch
+	memory  int64 // of records, bytes
 	notes   []heldNote
 	lost    kindSet
 }
@@ -44,7 +45,9 @@ func (s *streamActor) hold(r market.Record) {
 		return
 	}
 	h.records.Copy(r)
-	s.route.holds(heldMemory(r))
+	before := h.memory
+	h.memory = h.records.Memory()
+	s.route.holds(h.memory - before)
 }
 
 // holding is where to hold something.

@@ -30,6 +30,14 @@ type entry struct {
 	route  *route
 	born   uint64
 	levels int
+	memory int64 // bytes, when looked at last
+}
+
+// grown is how much memory has come to the batch since it was looked at, in bytes.
+func (e *entry) grown() int64 {
+	before := e.memory
+	e.memory = e.Batch.Memory()
+	return e.memory - before
 }
 
 func newEntry() *entry {
@@ -59,7 +67,7 @@ func (v *venue) recycle(e *entry) {
 		return
 	}
 	e.Batch.Reset()
-	e.route, e.levels = nil, 0
+	e.route, e.levels, e.memory = nil, 0, 0
 	v.entries.Put(e)
 }
 
@@ -81,7 +89,6 @@ func (s *streamActor) record(records []market.Record) {
 		}
 		e := s.entry()
 		e.Batch.Copy(r)
-		s.route.fills(heldMemory(r))
 		switch r := r.(type) {
 		case *market.BookDelta:
 			e.levels += len(r.Bids) + len(r.Asks)
@@ -92,6 +99,7 @@ func (s *streamActor) record(records []market.Record) {
 	if s.open == nil {
 		return
 	}
+	s.route.fills(s.open.grown())
 	small := s.open.Batch.Len() < entryRecords && s.open.levels < entryLevels && !s.opts.backlog.fillFull()
 	if small && s.route.flight.count() >= entriesAtOnce {
 		s.route.hungry.Store(true)
