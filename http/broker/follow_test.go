@@ -17,6 +17,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/marketprism/marketprism/actors/actorstest"
 	branch "github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/broker/messages"
 	"github.com/marketprism/marketprism/actors/broker/tasks"
@@ -31,7 +32,18 @@ type sse struct {
 
 type sseEvent struct{ id, name, data string }
 
-func (w *world) subscribe(subject, last string, more ...string) *sse {
+// subscribe connects, again as long as the broker is being restarted.
+func (w *world) subscribe(subject, last string, more ...string) (s *sse) {
+	w.t.Helper()
+	actorstest.Eventually(w.t, "a following", func() bool {
+		s = w.trySubscribe(subject, last, more...)
+		return s != nil
+	})
+	return s
+}
+
+// trySubscribe is nil when the broker is not running at the moment.
+func (w *world) trySubscribe(subject, last string, more ...string) *sse {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	target := w.server.URL() + "/api/v1/broker/subscribe?subject=" + url.QueryEscape(subject) + strings.Join(more, "")
@@ -46,7 +58,13 @@ func (w *world) subscribe(subject, last string, more ...string) *sse {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if resp.StatusCode != http.StatusOK {
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusServiceUnavailable:
+		cancel()
+		_ = resp.Body.Close() // the client tries again
+		return nil
+	default:
 		w.t.Fatalf("subscribe: %s", resp.Status)
 	}
 	s := &sse{cancel, bufio.NewScanner(resp.Body), resp}
