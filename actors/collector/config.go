@@ -12,10 +12,9 @@ import (
 // connectors.Config.
 type Config struct {
 	// BookDepth and BookInterval make book_snapshot records: so many levels a side,
-	// once in every interval of the exchange's clock, at a phase that is each
-	// instrument's own. 0 makes none.
+	// at each multiple of the interval of the exchange's clock. 0 makes none.
 	BookDepth    int           `yaml:"book_depth" doc:"Levels a side of the book_snapshot records that are made of a proven book; 0 makes none."`
-	BookInterval time.Duration `yaml:"book_interval" doc:"Time between two book_snapshot records, by the exchange's clock, at a phase that is each instrument's own; 0 makes none."`
+	BookInterval time.Duration `yaml:"book_interval" doc:"Time between two book_snapshot records, at multiples of it by the exchange's clock; 0 makes none."`
 	// BookTops publishes the best levels after every change of a book.
 	BookTops bool `yaml:"book_tops" doc:"Whether the best levels are published after every change of a book."`
 	// StreamMailbox is how many deliveries may wait for one stream.

@@ -77,8 +77,7 @@ type Config struct {
 	Refresh bool
 
 	// BookDepth and BookInterval make book_snapshot records: the best BookDepth
-	// levels once in every BookInterval of the exchange's clock, at a phase that is
-	// the instrument's own and always the same. 0 is none.
+	// levels at each multiple of BookInterval of the exchange's clock. 0 is none.
 	BookDepth    int
 	BookInterval time.Duration
 	// Tops emits a book_top after every applied change.

@@ -1,11 +1,6 @@
 package stream
 
-import (
-	"hash/fnv"
-	"time"
-
-	"github.com/marketprism/marketprism/internal/market"
-)
+import "github.com/marketprism/marketprism/internal/market"
 
 // top emits the best levels after an applied change.
 func (s *Stream) top(d *market.BookDelta, out *Output) {
@@ -29,29 +24,17 @@ func (s *Stream) unproven(n int) market.Flags {
 	return 0
 }
 
-// phase is when within an interval an instrument's book is cut, in ns: thousands of
-// books that were all cut at the full second would be so much work at one moment. It
-// depends on nothing but the instrument and the interval, so that a replay cuts the
-// same; whole milliseconds.
-func phase(i *market.Instrument, interval time.Duration) int64 {
-	if i == nil || interval < time.Millisecond {
-		return 0
-	}
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(i.ID().String())) // a hash takes everything
-	return int64(h.Sum64()%uint64(interval.Milliseconds())) * int64(time.Millisecond)
-}
-
 // cut emits the book_snapshot of the last boundary that lies between the book's
-// time and the change about to be applied.
+// time and the change about to be applied. Boundaries are the same for all
+// instruments, so that their books can be put side by side.
 func (s *Stream) cut(d *market.BookDelta, out *Output) {
 	b := &s.books
 	step := s.cfg.BookInterval.Nanoseconds()
 	if step <= 0 || s.cfg.BookDepth <= 0 || b.time == 0 || d.ExchangeTime == 0 || b.state != Live {
 		return
 	}
-	boundary := d.ExchangeTime - (d.ExchangeTime-s.phase)%step
-	if boundary <= b.time || boundary > d.ExchangeTime {
+	boundary := d.ExchangeTime - d.ExchangeTime%step
+	if boundary <= b.time {
 		return
 	}
 	rec := market.Add[market.BookSnapshot](&out.own)

@@ -1,7 +1,7 @@
 package stream_test
 
 import (
-	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,7 +9,7 @@ import (
 	"github.com/marketprism/marketprism/internal/stream"
 )
 
-// cutTimes are when, within a second, an instrument's book is cut.
+// cutTimes are when an instrument's book is cut, after a full second.
 func cutTimes(t *testing.T, symbol string) []time.Duration {
 	t.Helper()
 	cfg := config()
@@ -41,33 +41,13 @@ func cutTimes(t *testing.T, symbol string) []time.Duration {
 	return times
 }
 
-// Books are cut once a second each, always at the same moment of it, and not all of
-// them at once.
-func TestBooksAreCutAtAPhaseOfTheirOwn(t *testing.T) {
-	const books = 500
-	tenths := map[time.Duration]int{}
-	for n := range books {
-		symbol := fmt.Sprintf("X%d-USDT", n)
-		times := cutTimes(t, symbol)
-		if len(times) < 3 || len(times) > 4 {
-			t.Fatalf("%s was cut %d times in four seconds: %v", symbol, len(times), times)
+// Books of all instruments are cut at the same moments, so that they can be put side
+// by side.
+func TestBooksAreCutAtTheFullSecond(t *testing.T) {
+	want := []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second}
+	for _, symbol := range []string{"BTC-USDT", "ETH-USDT", "DOGE-USDT"} {
+		if got := cutTimes(t, symbol); !slices.Equal(got, want) {
+			t.Errorf("%s was cut at %v, want %v", symbol, got, want)
 		}
-		for i := 1; i < len(times); i++ {
-			if times[i]-times[i-1] != time.Second {
-				t.Errorf("%s was cut at %v", symbol, times)
-			}
-		}
-		if again := cutTimes(t, symbol); fmt.Sprint(again) != fmt.Sprint(times) {
-			t.Errorf("%s was cut at %v, and the second time at %v", symbol, times, again)
-		}
-		tenths[times[0]%time.Second/(100*time.Millisecond)]++
-	}
-	for tenth, n := range tenths {
-		if n > books/5 {
-			t.Errorf("%d of %d books are cut within tenth %d of the second", n, books, tenth)
-		}
-	}
-	if len(tenths) != 10 {
-		t.Errorf("books are cut in %d tenths of the second", len(tenths))
 	}
 }

@@ -15,7 +15,6 @@ type Stream struct {
 
 	books  books
 	refuse refusal
-	phase  int64 // of the book_snapshot records, ns
 }
 
 // New makes a stream that knows nothing yet.
@@ -26,7 +25,7 @@ func New(cfg Config) *Stream {
 	if cfg.MaxUnasked == 0 || cfg.MaxUnasked > cfg.MaxPending {
 		cfg.MaxUnasked = cfg.MaxPending
 	}
-	s := &Stream{cfg: cfg, phase: phase(cfg.Instrument, cfg.BookInterval)}
+	s := &Stream{cfg: cfg}
 	s.books.checksums, _ = cfg.Rules.(Checksummer)
 	return s
 }
