@@ -208,7 +208,7 @@ func (r *request) clear() {
 // more, and no row waits.
 func (w *writer) ground(ctx context.Context) {
 	if w.flying != nil {
-		_ = <-w.flying.answer // whatever it is, the rows are sent again
+		<-w.flying.answer // whatever it is, the rows are sent again
 		w.flying, w.spare = nil, w.flying
 	}
 	if w.filling.batch.Len() > 0 || w.spare.batch.Len() > 0 {
