@@ -70,11 +70,11 @@ cover: ## coverage of the tests, as coverage.html
 
 .PHONY: soak bench fuzz
 soak: export MARKETPRISM_KILL_ROUNDS = 50
-soak: ## the kill and fault suites, 50 rounds each, and ten million archived trades
+soak: ## the kill and fault suites, 50 rounds each, ten million archived trades, a million cron expressions
 	packages=$$(grep -rl --include='*_test.go' MARKETPRISM_KILL_ROUNDS . | xargs -r -n1 dirname | sort -u); \
 	if [[ -z $$packages ]]; then echo "no test reads MARKETPRISM_KILL_ROUNDS yet"; exit 1; fi; \
 	go test -count=1 -timeout 6h -v $$packages
-	MARKETPRISM_LARGE_TRADES=10000000 go test -count=1 -timeout 30m -v -run '^TestLarge' ./persistence/cold
+	MARKETPRISM_LARGE_TRADES=10000000 MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestLarge' ./persistence/cold ./internal/cron
 
 bench: ## benchmarks for benchstat (PKG=./internal/book COUNT=6)
 	go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),6) $(PKG)
