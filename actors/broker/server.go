@@ -16,8 +16,9 @@ import (
 	"github.com/marketprism/marketprism/actors/supervise"
 )
 
-// maxStrikes is how many probes in a row must find a stream unwell.
-const maxStrikes = 2
+// unwellFor is how long probes in a row, two at least, must find a stream unwell: one
+// that is being made or removed is, for a moment, and on a busy machine for longer.
+const unwellFor = 3 * time.Second
 
 // maxRequests is how many requests are answered at a time.
 const maxRequests = 16
@@ -74,9 +75,10 @@ type run struct {
 	clients jetstream.JetStream // of the clients'; the same at a server with one account
 
 	// The actor's: what the first probe found unwell, which a restart has not
-	// cured, and how many probes in a row found more.
+	// cured, how many probes in a row found more, and when the first of those did.
 	known   map[string]bool
 	strikes int
+	struck  time.Time
 }
 
 // serverActor is root/broker/server.
@@ -212,7 +214,10 @@ func (a *serverActor) strike(c *supervise.Context, m probed) error {
 		r.strikes = 0
 		return nil
 	}
-	if r.strikes++; r.strikes < maxStrikes {
+	if r.strikes++; r.strikes == 1 {
+		r.struck = time.Now()
+	}
+	if r.strikes < 2 || time.Since(r.struck) < unwellFor {
 		return nil
 	}
 	return fmt.Errorf("%w: streams %s cannot be written", errSwitchedOff, strings.Join(m.unwell, ", "))

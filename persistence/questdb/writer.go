@@ -208,7 +208,9 @@ func (r *request) clear() {
 // more, and no row waits.
 func (w *writer) ground(ctx context.Context) {
 	if w.flying != nil {
-		<-w.flying.answer // whatever it is, the rows are sent again
+		if err := <-w.flying.answer; err != nil { // the rows are sent again in any case
+			w.e.log.Debug("the request that was under way failed too", zap.Error(err))
+		}
 		w.flying, w.spare = nil, w.flying
 	}
 	if w.filling.batch.Len() > 0 || w.spare.batch.Len() > 0 {
