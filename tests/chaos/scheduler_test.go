@@ -185,6 +185,8 @@ func TestSchedulerKills(t *testing.T) {
 	if _, err := harness.Post(context.Background(), n.URL(harness.Scheduler, schedulerAPI+"stop"), "", nil); err != nil {
 		t.Fatal(err)
 	}
+	var recorded map[string][]scheduled
+	// A run is over before its result is recorded.
 	harness.Await(t, time.Minute, "the end of all runs", func() bool {
 		var s struct {
 			Data struct {
@@ -192,9 +194,12 @@ func TestSchedulerKills(t *testing.T) {
 			}
 		}
 		harness.GetJSON(t, n.URL(harness.Scheduler, schedulerAPI+"status"), &s)
-		return s.Data.Active == 0
+		if s.Data.Active > 0 {
+			return false
+		}
+		recorded = history(t, n)
+		return !underWay(recorded)
 	})
-	recorded := history(t, n)
 	judge := judgement{t: t, until: until, rounds: rounds, counts: map[string]int{}}
 	for _, task := range tasks {
 		judge.task(task, recorded[task.id])
@@ -211,6 +216,16 @@ func TestSchedulerKills(t *testing.T) {
 		}
 	}
 	n.Stop()
+}
+
+// underWay reports whether a run has no result yet.
+func underWay(recorded map[string][]scheduled) bool {
+	for _, entries := range recorded {
+		if slices.ContainsFunc(entries, func(e scheduled) bool { return e.Status == "running" }) {
+			return true
+		}
+	}
+	return false
 }
 
 func ids(entries []scheduled) (out []string) {
