@@ -117,6 +117,15 @@ func TakeWord(b []byte, i int, word string) int {
 	return i + len(word)
 }
 
+// TakePlain steps over printable ASCII that means itself within a JSON string: it
+// returns the index of the first byte that is something else, a quote for instance.
+func TakePlain(b []byte, i int) int {
+	for i < len(b) && b[i] >= ' ' && b[i] < 0x7f && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
+}
+
 // TakeInt reads the non-negative integer of at most 18 digits that begins at
 // b[i] and returns the index after it; -1 when there is none.
 func TakeInt(b []byte, i int) (int64, int) {

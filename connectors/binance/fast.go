@@ -13,16 +13,12 @@ import (
 func (d *decoder) fast(frame []byte, rc connectors.Receipt, out *market.Batch) (connectors.Note, bool) {
 	i, end, quote := 0, len(frame), true
 	if after := connectors.TakeWord(frame, 0, `{"stream":"`); after > 0 {
-		n := bytes.IndexByte(frame[after:], '"')
-		if n < 1 || frame[after+n-1] == '\\' {
-			return connectors.Note{}, false
-		}
-		after += n
-		if i = connectors.TakeWord(frame, after, `","data":`); i < 0 || frame[end-1] != '}' {
+		name := connectors.TakePlain(frame, after) // its end
+		if i = connectors.TakeWord(frame, name, `","data":`); i < 0 || name == after || frame[end-1] != '}' {
 			return connectors.Note{}, false
 		}
 		end--
-		quote = bytes.HasSuffix(frame[:after], bookTicker)
+		quote = bytes.HasSuffix(frame[:name], bookTicker)
 	}
 	c := cursor{d: d, b: frame[:end], i: i, m: message{rc: rc, out: out, mayBeQuote: quote}}
 	channel, ok := c.read()
