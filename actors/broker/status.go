@@ -77,7 +77,7 @@ type StreamStatus struct {
 	MaxBytes  int64     `json:"max_bytes"`
 	FirstSeq  uint64    `json:"first_seq"`
 	LastSeq   uint64    `json:"last_seq"`
-	LastTime  time.Time `json:"last_time"`
+	LastTime  time.Time `json:"last_time,omitzero"`
 	Consumers int       `json:"consumer_count"`
 	Retention string    `json:"retention"`
 	Storage   string    `json:"storage"`
