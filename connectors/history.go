@@ -1,6 +1,8 @@
 package connectors
 
 import (
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/marketprism/marketprism/internal/market"
@@ -59,6 +61,30 @@ func (h *History) Label() string {
 	}
 	return h.Kind.String() + " " + h.Name
 }
+
+// Past is the history itself, for rows of an exchange's table that embed it.
+func (h History) Past() History { return h }
+
+// HistoriesIn lists the histories of such a table.
+func HistoriesIn[P interface{ Past() History }](table []P) []History {
+	var out []History
+	for _, p := range table {
+		out = append(out, p.Past())
+	}
+	return out
+}
+
+// PastOf is the row of such a table that a need is about; [ErrUnsupported] when there
+// is none, or none that is asked for by time.
+func PastOf[P interface{ Past() History }](table []P, n Need) (row P, err error) {
+	if n.History >= 0 && n.History < len(table) && table[n.History].Past().Kind != market.KindTrade {
+		return table[n.History], nil
+	}
+	return row, fmt.Errorf("%s %d: %w", n.Kind, n.History, ErrUnsupported)
+}
+
+// Millis is a time, Unix ns, in milliseconds, rounded up, as a query has it.
+func Millis(t int64) string { return strconv.FormatInt((t+1e6-1)/1e6, 10) }
 
 // Covers reports whether a time, Unix ns, is between the bounds of the need.
 func (n *Need) Covers(t int64) bool { return t >= n.From && t < n.To }

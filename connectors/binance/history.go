@@ -1,7 +1,6 @@
 package binance
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -100,34 +99,19 @@ func statistics(k market.Kind) connectors.History {
 
 // Histories implements [connectors.Historian].
 func (r *rest) Histories() []connectors.History {
-	var out []connectors.History
-	for _, p := range r.pasts() {
-		out = append(out, p.History)
-	}
-	return out
-}
-
-// pastOf is the row that a need is about; nil for none that is asked for by time.
-func (r *rest) pastOf(n connectors.Need) *past {
-	if table := r.pasts(); n.History >= 0 && n.History < len(table) && table[n.History].read != nil {
-		return &table[n.History]
-	}
-	return nil
+	return connectors.HistoriesIn(r.pasts())
 }
 
 // history asks for records of a time; both of Binance's bounds are in it.
 func (r *rest) history(n connectors.Need) (connectors.Request, error) {
-	p := r.pastOf(n)
-	if p == nil {
-		return connectors.Request{}, fmt.Errorf("%s %d: %w", n.Kind, n.History, connectors.ErrUnsupported)
+	p, err := connectors.PastOf(r.pasts(), n)
+	if err != nil {
+		return connectors.Request{}, err
 	}
 	query := append(p.query[:len(p.query):len(p.query)], "limit", strconv.Itoa(p.Page),
-		"startTime", millis(n.From), "endTime", strconv.FormatInt((n.To-1)/1e6, 10))
+		"startTime", connectors.Millis(n.From), "endTime", strconv.FormatInt((n.To-1)/1e6, 10))
 	return r.call(n, p.path, p.weight, p.Page, query...), nil
 }
-
-// millis is a time in milliseconds, rounded up.
-func millis(t int64) string { return strconv.FormatInt((t+1e6-1)/1e6, 10) }
 
 // tradeAt asks for the first aggregate from a time on: it names the first trade in it.
 // https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints#compressedaggregate-trades-list
@@ -136,7 +120,7 @@ func (r *rest) tradeAt(n connectors.Need) connectors.Request {
 	if r.market != market.Spot {
 		path, weight = "/fapi/v1/aggTrades", 20
 	}
-	return r.call(n, path, weight, 0, "startTime", millis(n.From), "limit", "1")
+	return r.call(n, path, weight, 0, "startTime", connectors.Millis(n.From), "limit", "1")
 }
 
 // First implements [connectors.Historian]. It reads [{"f":first trade,…}].

@@ -180,11 +180,11 @@ func (r *rest) Decode(req connectors.Request, body []byte, rc connectors.Receipt
 			d.ratios(m, req, r.lines[req.Channel].ratioKind)
 		}
 	case connectors.NeedHistory:
-		p := r.pastOf(req.Need)
-		if p == nil {
-			return fmt.Errorf("records of %s %d: %w", req.Kind, req.History, connectors.ErrUnsupported)
+		p, err := connectors.PastOf(r.pasts(), req.Need)
+		if err != nil {
+			return fmt.Errorf("records of %w", err)
 		}
-		p.read(d, m, req, p)
+		p.read(d, m, req, &p)
 	default:
 		return fmt.Errorf("records of %s: %w", req.Kind, connectors.ErrUnsupported)
 	}

@@ -1,7 +1,6 @@
 package deribit
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -68,39 +67,24 @@ func (r *rest) pasts() []past {
 
 // Histories implements [connectors.Historian].
 func (r *rest) Histories() []connectors.History {
-	var out []connectors.History
-	for _, p := range r.pasts() {
-		out = append(out, p.History)
-	}
-	return out
-}
-
-// pastOf is the row that a need is about; nil for none that is asked for by time.
-func (r *rest) pastOf(n connectors.Need) *past {
-	if table := r.pasts(); n.History >= 0 && n.History < len(table) && table[n.History].read != nil {
-		return &table[n.History]
-	}
-	return nil
+	return connectors.HistoriesIn(r.pasts())
 }
 
 // history asks for records of a time; both of Deribit's bounds are in it.
 func (r *rest) history(n connectors.Need) (connectors.Request, error) {
-	p := r.pastOf(n)
-	if p == nil {
-		return connectors.Request{}, fmt.Errorf("%s %d: %w", n.Kind, n.History, connectors.ErrUnsupported)
+	p, err := connectors.PastOf(r.pasts(), n)
+	if err != nil {
+		return connectors.Request{}, err
 	}
 	query := append([]string{"instrument_name", n.Instrument.Native}, p.query...)
-	query = append(query, "start_timestamp", millis(n.From), "end_timestamp", strconv.FormatInt((n.To-1)/1e6, 10))
+	query = append(query, "start_timestamp", connectors.Millis(n.From), "end_timestamp", strconv.FormatInt((n.To-1)/1e6, 10))
 	return r.call(n, p.path, callWeight, p.Page, query...), nil
 }
-
-// millis is a time in milliseconds, rounded up.
-func millis(t int64) string { return strconv.FormatInt((t+1e6-1)/1e6, 10) }
 
 // tradeAt asks for the first trade from a time on.
 func (r *rest) tradeAt(n connectors.Need) connectors.Request {
 	return r.call(n, pathTradesAt, callWeight, 1, "instrument_name", n.Instrument.Native,
-		"start_timestamp", millis(n.From), "end_timestamp", strconv.FormatInt(never, 10), "count", "1", "sorting", "asc")
+		"start_timestamp", connectors.Millis(n.From), "end_timestamp", strconv.FormatInt(never, 10), "count", "1", "sorting", "asc")
 }
 
 // First implements [connectors.Historian].

@@ -190,9 +190,15 @@ func currencyPart(currency string) int {
 // Decode implements [connectors.REST].
 func (r *rest) Decode(req connectors.Request, body []byte, rc connectors.Receipt, out *market.Batch) error {
 	read := (*decoder).pastTrades
-	if p := r.pastOf(req.Need); req.Kind == connectors.NeedHistory && p != nil {
+	switch req.Kind {
+	case connectors.NeedRecentTrades, connectors.NeedTradesFrom:
+	case connectors.NeedHistory:
+		p, err := connectors.PastOf(r.pasts(), req.Need)
+		if err != nil {
+			return fmt.Errorf("records of %w", err)
+		}
 		read = p.read
-	} else if req.Kind != connectors.NeedRecentTrades && req.Kind != connectors.NeedTradesFrom {
+	default:
 		return fmt.Errorf("records of %s: %w", req.Kind, connectors.ErrUnsupported)
 	}
 	d := &decoder{market: r.market}

@@ -1,7 +1,6 @@
 package okx
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -122,37 +121,22 @@ var bars = func() map[string]string {
 
 // Histories implements [connectors.Historian].
 func (r *rest) Histories() []connectors.History {
-	var out []connectors.History
-	for _, p := range r.pasts() {
-		out = append(out, p.History)
-	}
-	return out
-}
-
-// pastOf is the row that a need is about; nil for none that is asked for by time.
-func (r *rest) pastOf(n connectors.Need) *past {
-	if table := r.pasts(); n.History >= 0 && n.History < len(table) && table[n.History].read != nil {
-		return &table[n.History]
-	}
-	return nil
+	return connectors.HistoriesIn(r.pasts())
 }
 
 func (r *rest) history(n connectors.Need) (connectors.Request, error) {
-	p := r.pastOf(n)
-	if p == nil {
-		return connectors.Request{}, fmt.Errorf("%s %d: %w", n.Kind, n.History, connectors.ErrUnsupported)
+	p, err := connectors.PastOf(r.pasts(), n)
+	if err != nil {
+		return connectors.Request{}, err
 	}
 	query := append([]string{"instId", n.Instrument.Native}, p.query...)
-	query = append(query, p.from, strconv.FormatInt((n.From+1e6-1)/1e6-1, 10), p.to, millis(n.To), "limit", strconv.Itoa(p.Page))
+	query = append(query, p.from, strconv.FormatInt((n.From+1e6-1)/1e6-1, 10), p.to, connectors.Millis(n.To), "limit", strconv.Itoa(p.Page))
 	return r.call(n, p.path, p.Page, query...), nil
 }
 
-// millis is a time in milliseconds, rounded up.
-func millis(t int64) string { return strconv.FormatInt((t+1e6-1)/1e6, 10) }
-
 // tradeAt asks for the last trade before a time; ids have no holes.
 func (r *rest) tradeAt(n connectors.Need) connectors.Request {
-	return r.call(n, pathTrades, 1, "instId", n.Instrument.Native, "type", "2", "after", millis(n.From), "limit", "1")
+	return r.call(n, pathTrades, 1, "instId", n.Instrument.Native, "type", "2", "after", connectors.Millis(n.From), "limit", "1")
 }
 
 // First implements [connectors.Historian].

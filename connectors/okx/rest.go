@@ -166,8 +166,12 @@ func (r *rest) Decode(req connectors.Request, body []byte, rc connectors.Receipt
 	case req.Kind == connectors.NeedPoll && req.Channel >= 0 && req.Channel < len(r.lines) && r.lines[req.Channel].call != "":
 		kind := r.lines[req.Channel].ratioKind
 		read = func(d *decoder, m *message, _ connectors.Request) { d.ratio(m, kind) }
-	case req.Kind == connectors.NeedHistory && r.pastOf(req.Need) != nil:
-		read = r.pastOf(req.Need).decodePast
+	case req.Kind == connectors.NeedHistory:
+		p, err := connectors.PastOf(r.pasts(), req.Need)
+		if err != nil {
+			return fmt.Errorf("records of %w", err)
+		}
+		read = p.decodePast
 	default:
 		return fmt.Errorf("records of %s: %w", req.Kind, connectors.ErrUnsupported)
 	}
