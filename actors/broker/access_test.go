@@ -13,7 +13,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -210,15 +209,7 @@ func TestAccessConfig(t *testing.T) {
 		}, "users[0]: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := broker.DefaultConfig()
-			tc.change(&c)
-			err := c.Validate()
-			switch {
-			case tc.want == "" && err != nil:
-				t.Errorf("got %v, want none", err)
-			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
-				t.Errorf("got %v, want one with %q", err, tc.want)
-			}
+			checkConfig(t, tc.change, tc.want)
 		})
 	}
 }

@@ -70,7 +70,18 @@ func newSystem(t *testing.T) *supervise.System {
 
 func connect(t *testing.T, h *broker.Handle) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	nc, err := h.Connect(testContext(t), "test")
+	return connected(t, h.Connect)
+}
+
+// connectClients is connect in the account of the clients.
+func connectClients(t *testing.T, h *broker.Handle) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	return connected(t, h.ConnectClients)
+}
+
+func connected(t *testing.T, connect func(context.Context, string, ...nats.Option) (*nats.Conn, error)) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	nc, err := connect(testContext(t), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,19 +93,18 @@ func connect(t *testing.T, h *broker.Handle) (*nats.Conn, jetstream.JetStream) {
 	return nc, js
 }
 
-// connectClients is connect in the account of the clients.
-func connectClients(t *testing.T, h *broker.Handle) (*nats.Conn, jetstream.JetStream) {
+// checkConfig changes the default settings and wants an error with a text; "" for none.
+func checkConfig(t *testing.T, change func(*broker.Config), want string) {
 	t.Helper()
-	nc, err := h.ConnectClients(testContext(t), "test")
-	if err != nil {
-		t.Fatal(err)
+	c := broker.DefaultConfig()
+	change(&c)
+	err := c.Validate()
+	switch {
+	case want == "" && err != nil:
+		t.Errorf("got %v, want none", err)
+	case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+		t.Errorf("got %v, want one with %q", err, want)
 	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return nc, js
 }
 
 // load publishes numbered messages until stopped and keeps the acknowledged ones.
@@ -502,15 +512,7 @@ func TestConfig(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			c := broker.DefaultConfig()
-			tc.change(&c)
-			err := c.Validate()
-			switch {
-			case tc.want == "" && err != nil:
-				t.Errorf("got %v, want none", err)
-			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
-				t.Errorf("got %v, want one with %q", err, tc.want)
-			}
+			checkConfig(t, tc.change, tc.want)
 		})
 	}
 }

@@ -12,7 +12,13 @@ import (
 
 func get(t testing.TB, url string) (int, http.Header, []byte) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	return call(t, http.MethodGet, url)
+}
+
+// call calls, and gives the answer whole.
+func call(t testing.TB, method, url string) (int, http.Header, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,18 +112,9 @@ func TestConnectLimit(t *testing.T) {
 
 func post(t testing.TB, url string) []byte {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("POST %s: %d %s %v", url, resp.StatusCode, body, err)
+	status, _, body := call(t, http.MethodPost, url)
+	if status != http.StatusOK {
+		t.Fatalf("POST %s: %d %s", url, status, body)
 	}
 	return body
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -102,12 +103,17 @@ func (f *service) listTasks(w http.ResponseWriter, r *http.Request) error {
 	return chassis.WriteJSON(w, r, http.StatusOK, out)
 }
 
-func (f *service) task(w http.ResponseWriter, r *http.Request) error {
+// named does something with the task that the path names.
+func named(r *http.Request, do func(ctx context.Context, id string) (tasks.Task, error)) (tasks.Task, error) {
 	id, err := chassis.PathParam(r, "id")
 	if err != nil {
-		return err
+		return tasks.Task{}, err
 	}
-	t, err := f.Tasks.Get(r.Context(), id)
+	return do(r.Context(), id)
+}
+
+func (f *service) task(w http.ResponseWriter, r *http.Request) error {
+	t, err := named(r, f.Tasks.Get)
 	if err != nil {
 		return err
 	}
@@ -115,11 +121,7 @@ func (f *service) task(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (f *service) result(w http.ResponseWriter, r *http.Request) error {
-	id, err := chassis.PathParam(r, "id")
-	if err != nil {
-		return err
-	}
-	t, err := f.Tasks.Get(r.Context(), id)
+	t, err := named(r, f.Tasks.Get)
 	if err != nil {
 		return err
 	}
@@ -133,11 +135,7 @@ func (f *service) result(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (f *service) cancelTask(w http.ResponseWriter, r *http.Request) error {
-	id, err := chassis.PathParam(r, "id")
-	if err != nil {
-		return err
-	}
-	t, err := f.Tasks.Cancel(r.Context(), id)
+	t, err := named(r, f.Tasks.Cancel)
 	if err != nil {
 		return err
 	}
@@ -145,11 +143,7 @@ func (f *service) cancelTask(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (f *service) retryTask(w http.ResponseWriter, r *http.Request) error {
-	id, err := chassis.PathParam(r, "id")
-	if err != nil {
-		return err
-	}
-	t, err := f.Tasks.Retry(r.Context(), id)
+	t, err := named(r, f.Tasks.Retry)
 	if err != nil {
 		return err
 	}
