@@ -222,27 +222,25 @@ func head(h *market.Header, i *market.Instrument, m message) {
 	h.Instrument, h.ReceiveTime, h.Conn = i, m.rc.Time, m.rc.Conn
 }
 
-// maxTime is the largest time in the exchange's unit that nanoseconds can hold
-// in either unit.
-const maxTime = math.MaxInt64 / 1000
-
-// nanos turns the exchange's time into nanoseconds. A connection made with
+// nanos turns the exchange's time into nanoseconds; false for one that is
+// negative or that nanoseconds cannot hold. A connection made with
 // timeUnit=MICROSECOND sends 16 digits instead of 13.
-func nanos(t int64) int64 {
-	if t < 1e14 {
-		return t * 1e6
+func nanos(t int64) (int64, bool) {
+	unit := int64(1e6)
+	if t >= 1e14 {
+		unit = 1e3
 	}
-	return t * 1e3
+	return t * unit, t >= 0 && t <= math.MaxInt64/unit
 }
 
 // time reads a time; 0 is absent.
 func (d *decoder) time() int64 {
-	t := d.s.Int()
-	if t < 0 || t > maxTime {
+	t, ok := nanos(d.s.Int())
+	if !ok {
 		d.s.Fail("a time out of range")
 		return 0
 	}
-	return nanos(t)
+	return t
 }
 
 // side is the taker's, from "was the buyer the maker".

@@ -73,11 +73,11 @@ func (c *cursor) int() int64 {
 
 // time reads a time; 0 and what is out of range are left to the slow way.
 func (c *cursor) time() int64 {
-	t := c.int()
-	if t <= 0 || t > maxTime {
+	t, ok := nanos(c.int())
+	if t <= 0 || !ok {
 		c.i = -1
 	}
-	return nanos(t)
+	return t
 }
 
 func (c *cursor) decimal() market.Decimal {
