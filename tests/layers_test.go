@@ -41,12 +41,12 @@ var areas = []string{"actors", "connectors", "http", "persistence"}
 // belowSiblings lie below the other folders of their area; of two of them, the
 // first below the second.
 var belowSiblings = []string{
-	"actors/supervise", "connectors/simulator", "http/chassis", "http/chassis/facade",
+	"actors/supervise", "actors/bucket", "connectors/simulator", "http/chassis", "http/chassis/facade",
 	"persistence/part", "persistence/memtable", "persistence/scan",
 }
 
 // suites are for the tests of the packages beside them.
-var suites = []string{"actors/actorstest", "actors/scheduler/ledger/ledgertest", "connectors/connectorstest", "persistence/persistencetest"}
+var suites = []string{"actors/actorstest", "actors/bucket/buckettest", "actors/scheduler/ledger/ledgertest", "connectors/connectorstest", "persistence/persistencetest"}
 
 // below lists, for each layer, what it may import. A layer is the longest entry
 // that is the package or one of its parents. A pattern ending in /... covers

@@ -1,0 +1,220 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Bounds of one call, for a caller that sets none.
+const (
+	callTimeout = 10 * time.Second
+	loadTimeout = time.Minute
+)
+
+// Options say what a bucket is.
+type Options struct {
+	// Name is the bucket's: letters, digits, - and _.
+	Name        string
+	Description string
+	// TTL is how long a document is kept after it was written; 0 is for ever.
+	TTL time.Duration
+	// MaxBytes bounds the bucket; 0 is without bound.
+	MaxBytes int64
+	// Replicas is on how many nodes it is kept; 0 is one.
+	Replicas int
+}
+
+// JetStream is a [Store] in a key-value bucket of JetStream.
+type JetStream struct {
+	connect func(context.Context) (*nats.Conn, error)
+	options Options
+
+	mu sync.Mutex
+	nc *nats.Conn
+	kv jetstream.KeyValue
+}
+
+// New makes a store that connects, and makes its bucket, when it is first used; it
+// is to be closed.
+func New(connect func(context.Context) (*nats.Conn, error), o Options) *JetStream {
+	return &JetStream{connect: connect, options: o}
+}
+
+// Close ends the connection, and the watches on it.
+func (s *JetStream) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.nc != nil {
+		s.nc.Close()
+		s.nc, s.kv = nil, nil
+	}
+}
+
+// open connects and makes the bucket if it is not there yet.
+func (s *JetStream) open(ctx context.Context) (jetstream.KeyValue, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kv != nil && !s.nc.IsClosed() {
+		return s.kv, nil
+	}
+	nc, err := s.connect(ctx)
+	if err != nil {
+		return nil, unavailable("connecting", err)
+	}
+	kv, err := s.make(ctx, nc)
+	if err != nil {
+		nc.Close()
+		return nil, unavailable("opening bucket "+s.options.Name, err)
+	}
+	s.nc, s.kv = nc, kv
+	return kv, nil
+}
+
+func (s *JetStream) make(ctx context.Context, nc *nats.Conn) (jetstream.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	return js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: s.options.Name, Description: s.options.Description, Storage: jetstream.FileStorage, History: 1,
+		TTL: s.options.TTL, MaxBytes: s.options.MaxBytes, Replicas: s.options.Replicas,
+	})
+}
+
+func unavailable(doing string, err error) error {
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
+}
+
+// Load implements [Store].
+func (s *JetStream) Load(ctx context.Context, prefix string) (all []Document, err error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	complete := false
+	err = s.Watch(ctx, prefix, func(c Change) {
+		switch {
+		case c.Complete:
+			complete = true
+			cancel()
+		case !complete && !c.Removed:
+			all = append(all, c.Document)
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case !complete:
+		return nil, unavailable("reading "+s.options.Name, ctx.Err())
+	}
+	return all, nil
+}
+
+// Get implements [Store].
+func (s *JetStream) Get(ctx context.Context, key string) (Document, bool, error) {
+	kv, err := s.open(ctx)
+	if err != nil {
+		return Document{}, false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	e, err := kv.Get(ctx, key)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return Document{}, false, nil
+	case err != nil:
+		return Document{}, false, unavailable("reading "+strconv.Quote(key), err)
+	}
+	return Document{Key: key, Value: e.Value(), Revision: e.Revision()}, true, nil
+}
+
+// Put implements [Store].
+func (s *JetStream) Put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	kv, err := s.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if revision == 0 {
+		revision, err = kv.Create(ctx, key, value)
+	} else {
+		revision, err = kv.Update(ctx, key, value, revision)
+	}
+	return revision, written(key, err)
+}
+
+// Remove implements [Store].
+func (s *JetStream) Remove(ctx context.Context, key string, revision uint64) error {
+	kv, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return written(key, kv.Delete(ctx, key, jetstream.LastRevision(revision)))
+}
+
+// Watch implements [Store].
+func (s *JetStream) Watch(ctx context.Context, prefix string, each func(Change)) error {
+	kv, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	watch, err := kv.Watch(ctx, prefix+">")
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return unavailable("watching "+s.options.Name, err)
+	}
+	// The server notices by itself that nobody listens any more.
+	defer func() { _ = watch.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-watch.Updates():
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case !ok:
+				return unavailable("watching "+s.options.Name, nats.ErrConnectionClosed)
+			case e == nil:
+				each(Change{Complete: true})
+			case e.Operation() == jetstream.KeyValuePut:
+				each(Change{Document: Document{Key: e.Key(), Value: e.Value(), Revision: e.Revision()}})
+			default:
+				each(Change{Document: Document{Key: e.Key(), Revision: e.Revision()}, Removed: true})
+			}
+		}
+	}
+}
+
+// written judges the answer to a change.
+func written(key string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isConflict(err):
+		return fmt.Errorf("%w: %s", ErrConflict, key)
+	}
+	return unavailable("writing "+strconv.Quote(key), err)
+}
+
+// isConflict says whether a compare-and-set lost. A bucket of several replicas may
+// say so in its own way.
+func isConflict(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant
+	}
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
+}
