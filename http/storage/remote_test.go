@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,6 +143,67 @@ func TestRemoteCursor(t *testing.T) {
 	}
 	if len(all) != 10 || len(slices.Compact(all)) != 10 {
 		t.Errorf("%d records", len(all))
+	}
+}
+
+// TestRemoteColumns: a reader of some columns gets those, the key and the time, as a
+// reader of the store itself does, and no more travels.
+func TestRemoteColumns(t *testing.T) {
+	s, m := serve(t)
+	var asked atomic.Pointer[string]
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fields := r.URL.Query().Get("fields")
+		asked.Store(&fields)
+		http.Redirect(w, r, s.URL()+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+	}))
+	defer proxy.Close()
+	r := reader(t, proxy.URL)
+	random := rand.New(rand.NewPCG(5, 6))
+	i := &market.Instrument{Exchange: "venue", Symbol: "A-B", Native: "AB"}
+	id := i.ID()
+	for _, k := range market.Kinds() {
+		if k.Table() == "" {
+			continue
+		}
+		var b market.Batch
+		var want []market.Header
+		for n := range 50 {
+			record := b.AddKind(k)
+			market.Visit(record, anything{random, &b})
+			h := record.Head()
+			h.Instrument, h.Origin, h.Flags = i, market.Collected, market.FlagBackfilled
+			h.ExchangeTime, h.ReceiveTime = now.UnixNano()+int64(n), now.UnixNano()+int64(n)+5
+			switch r := record.(type) {
+			case *market.Candle:
+				r.OpenTime = h.ExchangeTime
+			case *market.Gap:
+				r.FromTime = h.ExchangeTime
+			}
+			market.Stamp(record)
+			want = append(want, *h)
+		}
+		m.add(&b)
+		rows, err := r.Query(t.Context(), persistence.Query{Kind: k, Stream: &id, Columns: []string{market.FieldFlags.Column}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got market.Batch
+		n, err := rows.Next(t.Context(), &got)
+		if err != nil || n != len(want) {
+			t.Fatalf("%s: %d records: %v", k, n, err)
+		}
+		for n, h := range want {
+			g := got.At(n).Head()
+			if g.TS != h.TS || g.Flags != h.Flags || g.ReceiveTime != h.ReceiveTime || g.Epoch != h.Epoch || g.Origin != h.Origin || g.PrevSeq.OK {
+				t.Fatalf("%s: got %+v, want %+v without prev_seq", k, *g, h)
+			}
+		}
+		if fields := *asked.Load(); !strings.Contains(fields, "flags") || strings.Contains(fields, "price_") || strings.Contains(fields, "prev_seq") {
+			t.Errorf("%s: asked for %s", k, fields)
+		}
+	}
+	if _, err := r.Query(t.Context(), persistence.Query{Kind: market.KindTrade, Stream: &id, Columns: []string{"colour"}}); !errors.Is(err, persistence.ErrQuery) {
+		t.Errorf("a column that there is not: %v", err)
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
@@ -18,9 +20,10 @@ import (
 // pageRows is how many records one page may have; a smaller limit makes it smaller.
 const pageRows = 2000
 
-// Query implements persistence.Reader, for one stream. Columns is not looked at:
-// everything is read. Errors: persistence.ErrQuery without a stream, and when the
-// first page is asked for, those of asking.
+// Query implements persistence.Reader, for one stream. Of Columns, those that make the
+// record's key and its time travel too. Errors: persistence.ErrQuery without a stream
+// or of a column that there is not, and when the first page is asked for, those of
+// asking.
 func (r *Reader) Query(_ context.Context, q persistence.Query) (persistence.Rows, error) {
 	if q.Stream == nil || q.Kind.Table() == "" {
 		return nil, fmt.Errorf("%w: another process is asked for one stream of a kind that is stored", persistence.ErrQuery)
@@ -43,7 +46,43 @@ func (r *Reader) Query(_ context.Context, q persistence.Query) (persistence.Rows
 	case persistence.OriginPreferCollected:
 		return nil, fmt.Errorf("%w: rows of one origin or of all", persistence.ErrQuery)
 	}
+	fields, err := fieldsOf(q.Kind, q.Columns)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", persistence.ErrQuery, err)
+	}
+	if fields != "" {
+		v.Set("fields", fields)
+	}
 	return &rows{reader: r, path: streamPath("query", q.Kind, *q.Stream), values: v, kind: q.Kind, left: q.Limit, limited: q.Limit > 0, cursor: q.Cursor}, nil
+}
+
+// identity are the members without which a record is not the same record: its names,
+// its key, and what its ts is made of.
+var identity = []string{
+	"kind", "exchange", "market", "symbol", "native_symbol",
+	market.FieldExchangeTime.Name, market.FieldReceiveTime.Name, market.FieldSeq.Name, market.FieldConn.Name, market.FieldEpoch.Name,
+	market.FieldOrigin.Name, market.FieldFlags.Name,
+}
+
+// fieldsOf names the members that hold some columns of a kind; "" is all.
+func fieldsOf(k market.Kind, columns []string) (string, error) {
+	if columns == nil {
+		return "", nil
+	}
+	names := slices.Concat(identity, k.KeyColumns())
+	switch k {
+	case market.KindCandle:
+		names = append(names, "open_time_ns")
+	case market.KindGap:
+		names = append(names, "from_time_ns")
+	}
+	for _, c := range columns {
+		if c != market.FieldTS.Column { // it is made of the others
+			names = append(names, c)
+		}
+	}
+	only, err := market.Select(k, names...)
+	return strings.Join(only.Names(), ","), err
 }
 
 // rows are the pages of one query.
