@@ -150,13 +150,21 @@ func (c *client) acknowledged() map[string]bool {
 	return maps.Clone(c.acked)
 }
 
+// A store that catches up shows more rows from look to look; how fast depends on the
+// machine. It is given up when it has shown no more for stuckFor.
+const (
+	stuckFor     = 45 * time.Second
+	catchUpAtAll = 10 * time.Minute
+)
+
 // verify reads everything back: what had been acknowledged when it was called is
 // there once, nothing is there twice, and nothing that was never sent.
 func (c *client) verify(t testing.TB, n *harness.Node) {
 	t.Helper()
 	want := c.acknowledged()
 	var lost []string
-	ok := harness.Eventually(t, 30*time.Second, func() bool { // the reader catches up after a start
+	found, moved := -1, time.Now()
+	ok := harness.Eventually(t, catchUpAtAll, func() bool { // the reader catches up after a start
 		seen := map[string]int{}
 		for _, r := range n.MustQuery("trade", "lab", c.symbol, "origin", "external") {
 			id := r.Name()
@@ -180,9 +188,12 @@ func (c *client) verify(t testing.TB, n *harness.Node) {
 				lost = append(lost, id)
 			}
 		}
-		return len(lost) == 0
+		if len(seen) != found {
+			found, moved = len(seen), time.Now()
+		}
+		return len(lost) == 0 || time.Since(moved) > stuckFor
 	})
-	if !ok {
+	if ok = ok && len(lost) == 0; !ok {
 		t.Fatalf("%d of %d acknowledged records are not read back, such as %s", len(lost), len(want), lost[0])
 	}
 	c.mu.Lock()
