@@ -40,6 +40,7 @@ func TestQuestDBKills(t *testing.T) {
 	s := onQuestDB(server, "1s")
 	n := harness.Start(t, t.TempDir(), s)
 	c := newClient("questdb")
+	c.remote = true
 	c.node.Store(n)
 	c.write(t, 2, 7)
 	harness.Await(t, 30*time.Second, "acknowledged writes without the server", func() bool { return len(c.acknowledged()) > 100 })
@@ -78,6 +79,7 @@ func TestQuestDBSetBack(t *testing.T) {
 	server := questdbtest.Start(t)
 	n := harness.Start(t, t.TempDir(), onQuestDB(server, "2m"))
 	c := newClient("setback")
+	c.remote = true
 	c.node.Store(n)
 	c.write(t, 2, 7)
 	harness.Await(t, 30*time.Second, "acknowledged writes", func() bool { return len(c.acknowledged()) > 100 })
