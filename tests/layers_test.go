@@ -41,7 +41,7 @@ var areas = []string{"actors", "connectors", "http", "persistence"}
 // belowSiblings lie below the other folders of their area; of two of them, the
 // first below the second.
 var belowSiblings = []string{
-	"actors/supervise", "actors/bucket", "connectors/simulator", "http/chassis", "http/chassis/facade",
+	"actors/supervise", "actors/bucket", "actors/audit", "connectors/simulator", "http/chassis", "http/chassis/facade",
 	"persistence/part", "persistence/memtable", "persistence/scan",
 }
 
@@ -57,9 +57,9 @@ var below = map[string][]string{
 	"internal/app": {"internal/...", "config/...", "http/...", "actors/...", "cluster/...", "connectors/...", "persistence/..."},
 
 	"config":      {"internal/...", "http/...", "actors/...", "cluster/...", "connectors/...", "persistence/..."},
-	"http":        {"actors/...", "persistence", "internal/market", "internal/catalogue", "internal/cron"},
+	"http":        {"actors/...", "persistence", "internal/market", "internal/catalogue", "internal/cron", "internal/identity"},
 	"cluster":     {"actors/supervise", "internal/catalogue"},
-	"actors":      {"connectors", "persistence", "internal/feed", "internal/stream", "internal/book", "internal/market", "internal/catalogue", "internal/cron", "internal/event"},
+	"actors":      {"connectors", "persistence", "internal/feed", "internal/stream", "internal/book", "internal/market", "internal/catalogue", "internal/cron", "internal/event", "internal/identity"},
 	"connectors":  {"internal/market"},
 	"persistence": {"internal/market", "internal/catalogue"},
 
@@ -82,6 +82,9 @@ var below = map[string][]string{
 	// tells, may know them.
 	"internal/catalogue": {},
 	"internal/event":     {},
+
+	// Who sends a request, for façades and branches alike.
+	"internal/identity": {},
 
 	// Black-box: the program is driven by its commands and ports. The
 	// vocabulary reads its answers, the simulator is the exchange.

@@ -20,9 +20,9 @@ var (
 
 // First tokens that are the program's own, and what of them clients may read.
 var (
-	reservedToWrite = []string{"journal", "scheduler", "md", "dlq", "_INBOX"}
-	reservedToRead  = []string{"journal", "scheduler", "_INBOX"}
-	reservedToKeep  = []string{"journal", "scheduler", "md", "_INBOX"}
+	reservedToWrite = []string{"journal", "scheduler", "audit", "md", "dlq", "_INBOX"}
+	reservedToRead  = []string{"journal", "scheduler", "audit", "_INBOX"}
+	reservedToKeep  = []string{"journal", "scheduler", "audit", "md", "_INBOX"}
 )
 
 // CheckPublished says whether clients may publish to a subject: 1 to 255 bytes of
@@ -50,9 +50,9 @@ func CheckName(name string) error {
 }
 
 // internal begin the names of the program's own streams: the journal, buckets, the
-// scheduler's ledger, the notices of dead letters. Most are in another account; at an
+// scheduler's ledger, the audit log, the notices of dead letters. Most are in another account; at an
 // external server with one, only the names keep clients away.
-var internal = []string{"JOURNAL_", "KV_", "OBJ_", "SCHEDULER_", NoticeStream}
+var internal = []string{"JOURNAL_", "KV_", "OBJ_", "SCHEDULER_", "AUDIT", NoticeStream}
 
 // IsInternal reports whether a stream's name is the program's own.
 func IsInternal(name string) bool {

@@ -85,7 +85,7 @@ type Area struct {
 
 // Areas are all areas, in the order of the documentation.
 func Areas() []Area {
-	return []Area{actors(), streams(), live(), recorders(), journal(), readers(), lifecycle(), store(), broker(), scheduler(), servers()}
+	return []Area{actors(), streams(), live(), recorders(), journal(), readers(), lifecycle(), store(), broker(), scheduler(), servers(), access()}
 }
 
 // All are the metrics of all areas.
