@@ -58,8 +58,11 @@ type Tiers interface {
 	// Sizes says what the hot store takes on disk, by what can be removed at once.
 	Sizes(ctx context.Context) ([]Size, error)
 	// Forget removes rows from the hot store that arrived before an instant and,
-	// unless all is true, are archived; it returns how many.
-	Forget(ctx context.Context, kinds []market.Kind, before time.Time, all bool) (rows int64, err error)
+	// unless all of them may go, are archived; it returns how many.
+	Forget(ctx context.Context, o ForgetOptions) (rows int64, err error)
+	// Removed reports whether a removal has taken place that a process began that is no
+	// more.
+	Removed(ctx context.Context, r Removal) (bool, error)
 	// Retain removes archived rows that arrived, and are of a time, longer ago than
 	// age; it returns how many.
 	Retain(ctx context.Context, age time.Duration) (rows int64, err error)
@@ -88,6 +91,44 @@ type ArchiveOptions struct {
 	// Progress is told what is done so far, after each file and at least once; nil
 	// is not.
 	Progress func(ArchiveReport)
+	// Operation names the archive in what it commits; "" does not. Since, of one that a
+	// process before has begun, is when: the report begins with what that had listed.
+	Operation string
+	Since     time.Time
+}
+
+// ForgetOptions say what to remove from the hot store.
+type ForgetOptions struct {
+	// Kinds are the tables; none means all.
+	Kinds []market.Kind
+	// Before is the instant that rows must have arrived before.
+	Before time.Time
+	// All removes what is not archived too.
+	All bool
+	// Step is called for each removal, and calls remove, once, which takes it away, or
+	// does not when it fails. In between it can note what a later process must ask
+	// Tiers.Removed about. Nil calls remove.
+	Step func(r Removal, remove func() error) error
+}
+
+// Take has one removal made.
+func (o *ForgetOptions) Take(r Removal, remove func() error) error {
+	if o.Step == nil {
+		return remove()
+	}
+	return o.Step(r, remove)
+}
+
+// Removal is rows that leave the hot store at once.
+type Removal struct {
+	Table string `json:"table"`
+	// Rows is how many.
+	Rows int64 `json:"rows"`
+	// Places are where they are, in the words of the hot store: files, or hours.
+	Places []string `json:"places"`
+	// Up to a sequence of each journal (and shard), rows of those places are meant; of
+	// a hot store whose places may get others.
+	UpTo map[string]uint64 `json:"up_to,omitempty"`
 }
 
 // ArchiveReport says what an archive did.

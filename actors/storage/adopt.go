@@ -41,15 +41,19 @@ func (h *Handle) Adopt(ctx context.Context) ([]Adoption, error) {
 	if err != nil {
 		return nil, err
 	}
+	w, err := h.options.Writing(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var all []Adoption
 	for k := range h.shards {
-		a, err := h.adopt(ctx, j, k)
+		a, err := h.adopt(ctx, j, w, k)
 		if err != nil {
 			return all, fmt.Errorf("shard %d: %w", k, err)
 		}
 		all = append(all, a)
 	}
-	return all, h.raiseEpoch(ctx, j)
+	return all, h.raiseEpoch(ctx, w)
 }
 
 // epochAttempts is how often a broker that does not answer in time is asked.
@@ -65,7 +69,8 @@ func (h *Handle) raiseEpoch(ctx context.Context, j *journal.Journal) (err error)
 	return err
 }
 
-func (h *Handle) adopt(ctx context.Context, j *journal.Journal, k int) (Adoption, error) {
+// adopt reads by j and writes by w.
+func (h *Handle) adopt(ctx context.Context, j, w *journal.Journal, k int) (Adoption, error) {
 	s, _, _, err := h.standing(ctx, j, k)
 	if err != nil {
 		return Adoption{}, err
@@ -75,7 +80,7 @@ func (h *Handle) adopt(ctx context.Context, j *journal.Journal, k int) (Adoption
 		if s.Verdict == VerdictPurged || s.Verdict == VerdictFaulted {
 			return a, fmt.Errorf("%w: %s", ErrNotAdoptable, s.Detail)
 		}
-		return a, h.replayRescued(ctx, j, k)
+		return a, h.replayRescued(ctx, w, k)
 	}
 	if err := h.checkReaders(ctx, j, k); err != nil {
 		return a, err
@@ -118,7 +123,7 @@ func (h *Handle) adopt(ctx context.Context, j *journal.Journal, k int) (Adoption
 	if err := j.SkipTo(ctx, k, a.Joined); err != nil {
 		return a, err
 	}
-	return a, h.replayRescued(ctx, j, k)
+	return a, h.replayRescued(ctx, w, k)
 }
 
 // lend lets an adoption use the engine in the place of a reader that has stopped.

@@ -26,6 +26,8 @@ type Options struct {
 	// Journal returns the open journal. It may block, and is called again after an
 	// error.
 	Journal func(ctx context.Context) (*journal.Journal, error)
+	// Writing is Journal with the right to write, which Adopt needs; nil is Journal.
+	Writing func(ctx context.Context) (*journal.Journal, error)
 	// Shards is the journal's number of shards.
 	Shards int
 	// Dir is where files of an adoption stand, and the operations are noted; "" is the
@@ -82,6 +84,9 @@ func New(o Options) (*Handle, error) {
 		return nil, errors.New("storage without a journal")
 	case o.Shards < 1 || o.Shards > journal.MaxShards:
 		return nil, fmt.Errorf("storage of %d shards, allowed 1 to %d", o.Shards, journal.MaxShards)
+	}
+	if o.Writing == nil {
+		o.Writing = o.Journal
 	}
 	h := &Handle{options: o, lifecycle: &upkeep{}, leases: make(chan struct{}, o.Config.MaxLeases)}
 	h.operations.load(o.Dir)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
 )
 
 // ledgerName is the file in Options.Dir that has the operations of this process and
@@ -30,6 +31,9 @@ type ledgerFile struct {
 	Version int `json:"version"`
 	// Operations are in the order in which they were asked for.
 	Operations []Operation `json:"operations"`
+	// Removing is, by operation, what was about to leave the hot store when the file was
+	// written: whether it has, the store tells.
+	Removing map[string]persistence.Removal `json:"removing,omitempty"`
 }
 
 // load reads what the processes before have left. A file that cannot be read is moved
@@ -58,7 +62,11 @@ func (s *operations) load(dir string) {
 		return
 	}
 	for _, o := range f.Operations {
-		s.all = append(s.all, recalled(o, time.Now()))
+		r := recalled(o, time.Now())
+		if removing, ok := f.Removing[o.ID]; ok {
+			r.removing = &removing
+		}
+		s.all = append(s.all, r)
 	}
 }
 
@@ -124,10 +132,16 @@ func (s *operations) save() {
 	}
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	f := ledgerFile{Version: ledgerVersion, Operations: s.list()}
-	for i, j := 0, len(f.Operations)-1; i < j; i, j = i+1, j-1 {
-		f.Operations[i], f.Operations[j] = f.Operations[j], f.Operations[i]
+	f := ledgerFile{Version: ledgerVersion, Removing: map[string]persistence.Removal{}}
+	s.mu.Lock()
+	for _, o := range s.all {
+		now, removing := o.both()
+		f.Operations = append(f.Operations, now)
+		if removing != nil {
+			f.Removing[now.ID] = *removing
+		}
 	}
+	s.mu.Unlock()
 	err := writeWhole(s.file, f)
 	if err != nil {
 		err = fmt.Errorf("operations cannot be noted, and would be forgotten at the next start: %w", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/marketprism/marketprism/actors/actorstest"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/internal/market"
+	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/journal"
 )
 
@@ -142,6 +143,74 @@ func TestKilledOperation(t *testing.T) {
 			t.Fatal(err)
 		}
 		stop()
+	}
+}
+
+// TestCountsOutliveAKill: a cleanup that is killed while it removes counts, in the end,
+// what was removed: what it knows of, and, by asking the store, what it was at.
+func TestCountsOutliveAKill(t *testing.T) {
+	for _, removed := range []bool{false, true} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, ledgerName)
+		killed := errors.New("killed")
+		var text []byte
+		m := &movements{}
+		m.remove = func(r persistence.Removal) error {
+			if r.Places[0] != "1" {
+				return nil
+			}
+			var err error
+			if text, err = os.ReadFile(file); err != nil { // as a kill would leave it
+				t.Error(err)
+			}
+			return killed
+		}
+		h, stop := process(t, dir, m)
+		o, _, err := h.Cleanup(t.Context(), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		await(t, h, o.ID)
+		stop()
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		m = &movements{removed: removed} // 3 more are there to be removed
+		h, stop = process(t, dir, m)
+		want := int64(1 + 3)
+		if removed {
+			want++
+		}
+		if got := await(t, h, o.ID); got.State != OperationSucceeded || got.Rows != want || got.Resumed != 1 {
+			t.Errorf("the row was removed: %v; it is %+v, want %d rows", removed, got, want)
+		}
+		stop()
+		if len(m.asked) != 1 || m.asked[0].Places[0] != "1" {
+			t.Errorf("asked about %+v", m.asked)
+		}
+	}
+}
+
+// TestResumedArchiveCountsAll: it tells the store since when, and the total is of all.
+func TestResumedArchiveCountsAll(t *testing.T) {
+	dir := t.TempDir()
+	m := &movements{gate: make(chan struct{}), began: make(chan struct{}, 1)}
+	h, stop := process(t, dir, m)
+	o, _, err := h.Archive(t.Context(), nil, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-m.began
+	if got := m.archives[0]; got.Operation != o.ID || !got.Since.IsZero() {
+		t.Errorf("first: %+v", got)
+	}
+	stop()
+	m = &movements{}
+	h, stop = process(t, dir, m)
+	defer stop()
+	await(t, h, o.ID)
+	if got := m.archives[0]; got.Operation != o.ID || !got.Since.Equal(o.Created) {
+		t.Errorf("then: %+v", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,9 @@ type movements struct {
 	archives []persistence.ArchiveOptions
 	forgets  []forgotten
 	ages     []time.Duration
+	remove   func(persistence.Removal) error // nil succeeds
+	removed  bool                            // the answer of Removed
+	asked    []persistence.Removal           // of it
 	oldest   time.Time
 	failing  error
 	cold     persistence.ColdStats
@@ -74,11 +78,32 @@ func (m *movements) Sizes(context.Context) (list []persistence.Size, err error) 
 	return list, nil
 }
 
-func (m *movements) Forget(_ context.Context, _ []market.Kind, before time.Time, all bool) (int64, error) {
+func (m *movements) Forget(_ context.Context, o persistence.ForgetOptions) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.forgets = append(m.forgets, forgotten{before, all})
+	m.forgets = append(m.forgets, forgotten{o.Before, o.All})
+	for n := range int64(3) { // one row each
+		r := persistence.Removal{Table: "trades", Rows: 1, Places: []string{strconv.FormatInt(n, 10)}}
+		if err := o.Take(r, func() error { return m.removing(r) }); err != nil {
+			return n, err
+		}
+	}
 	return 3, nil
+}
+
+// removing removes, unless it is told to fail.
+func (m *movements) removing(r persistence.Removal) error {
+	if m.remove == nil {
+		return nil
+	}
+	return m.remove(r)
+}
+
+func (m *movements) Removed(_ context.Context, r persistence.Removal) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = append(m.asked, r)
+	return m.removed, nil
 }
 
 func (m *movements) Retain(_ context.Context, age time.Duration) (int64, error) {

@@ -45,8 +45,13 @@ func (h *Handle) archive(ctx context.Context, o *operation) error {
 	if err != nil {
 		return errors.Join(err, late)
 	}
-	o.set(func(s *Operation) { s.Cutoff, s.Total = before.UTC(), total })
-	_, err = h.options.Tiers.Archive(ctx, persistence.ArchiveOptions{Kinds: o.work.kinds, Before: before, Progress: o.progress})
+	now := o.get()
+	options := persistence.ArchiveOptions{Kinds: o.work.kinds, Before: before, Progress: o.progress, Operation: now.ID}
+	if now.Resumed > 0 {
+		options.Since = now.Created
+	}
+	o.set(func(s *Operation) { s.Cutoff, s.Total = before.UTC(), s.Rows+total })
+	_, err = h.options.Tiers.Archive(ctx, options)
 	return errors.Join(err, late)
 }
 
@@ -75,22 +80,55 @@ func (h *Handle) flush(ctx context.Context) error {
 func (h *Handle) cleanup(ctx context.Context, o *operation) error {
 	before := time.Now().Add(-o.work.age)
 	o.set(func(s *Operation) { s.Cutoff = before.UTC() })
+	if err := h.recount(ctx, o); err != nil {
+		return err
+	}
 	p := h.Policy()
-	rows, err := h.forget(ctx, before, p)
+	_, err := h.forget(ctx, before, p, func(r persistence.Removal, remove func() error) error { return h.remove(o, r, remove) })
 	kept := int64(0)
 	if err == nil && p.Lifecycle.Archive {
 		kept, err = h.options.Tiers.Waiting(ctx, nil, before)
 	}
-	o.set(func(s *Operation) { s.Rows, s.Total, s.Kept = rows, rows, kept })
+	o.set(func(s *Operation) { s.Total, s.Kept = s.Rows, kept })
 	return err
 }
 
+// remove notes what is about to be removed, removes it, and counts it: a process that
+// is ended in between leaves enough for the next one to find out.
+func (h *Handle) remove(o *operation, r persistence.Removal, remove func() error) error {
+	o.setRemoving(&r)
+	h.operations.save()
+	if err := remove(); err != nil {
+		return err // it may have been removed; whoever takes the operation up asks
+	}
+	o.set(func(s *Operation) { s.Rows += r.Rows })
+	o.setRemoving(nil)
+	return nil
+}
+
+// recount counts what a process before was removing when it ended, if it has.
+func (h *Handle) recount(ctx context.Context, o *operation) error {
+	_, r := o.both()
+	if r == nil {
+		return nil
+	}
+	done, err := h.options.Tiers.Removed(ctx, *r)
+	if err != nil {
+		return err
+	}
+	if done {
+		o.set(func(s *Operation) { s.Rows += r.Rows })
+	}
+	o.setRemoving(nil)
+	return nil
+}
+
 // forget removes what is archived or, where nothing is, everything of that age.
-func (h *Handle) forget(ctx context.Context, before time.Time, p PolicyConfig) (int64, error) {
+func (h *Handle) forget(ctx context.Context, before time.Time, p PolicyConfig, step func(persistence.Removal, func() error) error) (int64, error) {
 	if !p.Lifecycle.Archive {
 		before = before.Add(-mergedSpan)
 	}
-	rows, err := h.options.Tiers.Forget(ctx, nil, before, !p.Lifecycle.Archive)
+	rows, err := h.options.Tiers.Forget(ctx, persistence.ForgetOptions{Before: before, All: !p.Lifecycle.Archive, Step: step})
 	h.metrics.forgotten.Add(float64(rows))
 	return rows, err
 }
@@ -99,7 +137,7 @@ func (h *Handle) forget(ctx context.Context, before time.Time, p PolicyConfig) (
 func (h *Handle) retain(ctx context.Context, o *operation) error {
 	p, tiers := h.Policy(), h.options.Tiers
 	removed, sizeErr := h.shrink(ctx, p)
-	rows, ageErr := h.forget(ctx, time.Now().Add(-p.ttl()), p)
+	rows, ageErr := h.forget(ctx, time.Now().Add(-p.ttl()), p, nil)
 	removed += rows
 	var coldErr error
 	if p.ColdTTLDays > 0 {
@@ -144,7 +182,7 @@ func (h *Handle) shrink(ctx context.Context, p PolicyConfig) (rows int64, err er
 			return 0, fmt.Errorf("archiving early, for the hot store is larger than %d bytes: %w", limit, err)
 		}
 	}
-	rows, err = h.options.Tiers.Forget(ctx, nil, before, !p.Lifecycle.Archive)
+	rows, err = h.options.Tiers.Forget(ctx, persistence.ForgetOptions{Before: before, All: !p.Lifecycle.Archive})
 	h.metrics.forgotten.Add(float64(rows))
 	return rows, err
 }

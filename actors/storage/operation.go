@@ -71,7 +71,7 @@ type Operation struct {
 	// Kept counts the rows that a cleanup left, because they are not archived.
 	Kept int64 `json:"rows_kept"`
 	// Resumed counts the processes that took it up again; the other counts are of what
-	// the last of them has done.
+	// all of them have done.
 	Resumed int `json:"resumed,omitempty"`
 	// Problem is why it failed.
 	Problem string `json:"problem,omitempty"`
@@ -114,6 +114,8 @@ type operation struct {
 
 	mu  sync.Mutex
 	now Operation
+	// removing is what was being removed when a process before ended, or is now.
+	removing *persistence.Removal
 }
 
 func (o *operation) get() Operation {
@@ -124,12 +126,27 @@ func (o *operation) get() Operation {
 	return c
 }
 
+// both is how it is, and what is being removed for it; the latter is not changed.
+func (o *operation) both() (Operation, *persistence.Removal) {
+	now := o.get()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return now, o.removing
+}
+
 func (o *operation) set(change func(*Operation)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.now.Over() {
 		change(&o.now)
 	}
+}
+
+// setRemoving notes what is being removed; nil is nothing.
+func (o *operation) setRemoving(r *persistence.Removal) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.removing = r
 }
 
 // progress takes what an archive has done so far.

@@ -113,7 +113,7 @@ func (s *store) archive() int64 {
 
 func (s *store) forget() int64 {
 	s.t.Helper()
-	rows, err := s.engine.Forget(s.t.Context(), nil, time.Now().Add(time.Hour), false)
+	rows, err := s.engine.Forget(s.t.Context(), persistence.ForgetOptions{Before: time.Now().Add(time.Hour)})
 	s.must(err)
 	return rows
 }

@@ -19,7 +19,12 @@ import (
 // one record, together with the position that they reach to. It may be ended at any
 // moment, and goes on from there the next time; the report says what was listed.
 func (s *Store) Archive(ctx context.Context, hot scan.Hot, shards int, o persistence.ArchiveOptions) (persistence.ArchiveReport, error) {
-	a := &archive{s: s, hot: hot, before: o.Before, progress: o.Progress, report: persistence.ArchiveReport{ByTable: map[string]int64{}}}
+	a := &archive{s: s, hot: hot, before: o.Before, operation: o.Operation, progress: o.Progress, report: persistence.ArchiveReport{ByTable: map[string]int64{}}}
+	if o.Operation != "" && !o.Since.IsZero() {
+		if err := a.recall(ctx, o.Since); err != nil {
+			return a.report, fmt.Errorf("looking for what the archive has listed before: %w", err)
+		}
+	}
 	kinds := o.Kinds
 	if len(kinds) == 0 {
 		kinds = market.Kinds()
@@ -40,11 +45,46 @@ func (s *Store) Archive(ctx context.Context, hot scan.Hot, shards int, o persist
 
 // archive is one under way.
 type archive struct {
-	s        *Store
-	hot      scan.Hot
-	before   time.Time
-	progress func(persistence.ArchiveReport)
-	report   persistence.ArchiveReport
+	s         *Store
+	hot       scan.Hot
+	before    time.Time
+	operation string
+	progress  func(persistence.ArchiveReport)
+	report    persistence.ArchiveReport
+}
+
+// recallMargin is how far the clocks of those who write records may be apart.
+const recallMargin = time.Hour
+
+// recall begins the report with what the archive has listed since it began, in other
+// processes. Records stay, whatever is done with the files.
+func (a *archive) recall(ctx context.Context, since time.Time) error {
+	a.s.commit.Lock()
+	defer a.s.commit.Unlock()
+	if err := a.s.manifest.catchUp(ctx); err != nil {
+		return away(err)
+	}
+	for n := a.s.manifest.state.n; n > 0; n-- {
+		r, err := a.s.manifest.read(ctx, recordName(n))
+		if err != nil {
+			return away(err)
+		}
+		if r.Time.Before(since.Add(-recallMargin)) {
+			return nil
+		}
+		if r.Operation == a.operation {
+			a.add(r.Add)
+		}
+	}
+	return nil
+}
+
+// add counts files that were listed.
+func (a *archive) add(listed []Part) {
+	for _, p := range listed {
+		a.report.Rows, a.report.Files, a.report.Bytes = a.report.Rows+p.Rows, a.report.Files+1, a.report.Bytes+p.Bytes
+		a.report.ByTable[p.Table] += p.Rows
+	}
 }
 
 // tell passes on what is done; the receiver keeps what it gets.
@@ -110,15 +150,12 @@ func (a *archive) unit(ctx context.Context, unit scan.Unit, meta part.Meta) erro
 				listed = append(listed, p)
 			}
 		}
-		return &Record{Archived: []Archived{reach}, Add: listed}, nil
+		return &Record{Archived: []Archived{reach}, Add: listed, Operation: a.operation}, nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, p := range listed {
-		a.report.Rows, a.report.Files, a.report.Bytes = a.report.Rows+p.Rows, a.report.Files+1, a.report.Bytes+p.Bytes
-		a.report.ByTable[p.Table] += p.Rows
-	}
+	a.add(listed)
 	a.tell(a.report)
 	a.s.log.Info("archived", zap.String("table", reach.Table), zap.Int("shard", reach.Shard), zap.Uint64("seq", reach.Seq), zap.Int("files", len(listed)))
 	return nil

@@ -31,6 +31,11 @@ type file struct {
 	used    time.Time
 }
 
+// priority is that of its rows, among those of equal keys.
+func (f *file) priority() uint64 {
+	return f.store.names.Generations().Priority(f.meta.JournalID, f.meta.LastSeq)
+}
+
 func (f *file) stream() market.StreamID { return f.meta.Ranges[0].Stream }
 
 // get is the open file. The caller has it pinned.
@@ -219,7 +224,7 @@ func (s *source) Bounds() (lo, hi int64) {
 }
 
 // Priority implements [part.Source].
-func (s *source) Priority() uint64 { return s.file.meta.LastSeq }
+func (s *source) Priority() uint64 { return s.file.priority() }
 
 // Next implements [part.Source].
 func (s *source) Next(ctx context.Context) (part.Span, error) {

@@ -92,10 +92,10 @@ func (s *Store) joinable() [][]*file {
 		if len(files) < s.cfg.JoinFiles {
 			continue
 		}
-		// The later position wins where keys are equal: only neighbours in that order can
-		// be one.
+		// The later journal wins where keys are equal, then the later position: only
+		// neighbours in that order can be one.
 		slices.SortFunc(files, func(a, b *file) int {
-			return cmp.Or(cmp.Compare(a.meta.LastSeq, b.meta.LastSeq), strings.Compare(a.meta.File, b.meta.File))
+			return cmp.Or(cmp.Compare(a.priority(), b.priority()), strings.Compare(a.meta.JournalID, b.meta.JournalID), strings.Compare(a.meta.File, b.meta.File))
 		})
 		if g := s.group(files); g != nil {
 			groups = append(groups, g)
@@ -147,7 +147,7 @@ func (s *Store) mayJoin(files []*file, lo, hi int) bool {
 // tied reports whether a file and the next one have the same last position: nobody can
 // say which of them wins.
 func tied(files []*file, i int) bool {
-	return i+1 < len(files) && files[i].meta.LastSeq == files[i+1].meta.LastSeq
+	return i+1 < len(files) && files[i].priority() == files[i+1].priority()
 }
 
 // hold pins the files of a group; false when one is not read any more.
@@ -239,7 +239,7 @@ func (s *Store) mergeOf(group []*file) (*part.Merge, func(), error) {
 		}
 		scan := open.NewScan(nil, part.OneStream, false)
 		scans = append(scans, scan)
-		if rows := scan.Source(&f.meta.Ranges[0], math.MinInt64, math.MaxInt64, f.meta.LastSeq); rows != nil {
+		if rows := scan.Source(&f.meta.Ranges[0], math.MinInt64, math.MaxInt64, f.priority()); rows != nil {
 			sources = append(sources, judged{rows, f.content})
 		}
 	}
@@ -263,7 +263,7 @@ func (j judged) Next(ctx context.Context) (part.Span, error) {
 func (s *Store) stillJoin(group []*file, made string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	first, last := group[0].meta.LastSeq, group[len(group)-1].meta.LastSeq
+	first, last := group[0].priority(), group[len(group)-1].priority()
 	for _, f := range group {
 		if s.files[f.meta.File] != f || s.aside[f.meta.File] != nil {
 			return false
@@ -271,7 +271,7 @@ func (s *Store) stillJoin(group []*file, made string) bool {
 	}
 	for _, f := range s.files {
 		if f.meta.Kind == group[0].meta.Kind && f.stream() == group[0].stream() && f.part.Date == group[0].part.Date &&
-			f.meta.LastSeq >= first && f.meta.LastSeq <= last && !slices.Contains(group, f) {
+			f.priority() >= first && f.priority() <= last && !slices.Contains(group, f) {
 			return false
 		}
 	}

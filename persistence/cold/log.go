@@ -49,6 +49,9 @@ type state struct {
 	archived map[tableShard]Archived
 	removed  map[string]time.Time // files that are still to be deleted, and since when
 	damaged  map[string]Damaged   // listed files that are not read
+	// began is when the first row of each journal had arrived, Unix ns, of all that was
+	// ever listed.
+	began map[string]int64
 }
 
 // tableShard is one table of one shard of a journal: the positions of one journal
@@ -60,7 +63,7 @@ type tableShard struct {
 }
 
 func newState() state {
-	return state{parts: map[string]Part{}, archived: map[tableShard]Archived{}, removed: map[string]time.Time{}, damaged: map[string]Damaged{}}
+	return state{parts: map[string]Part{}, archived: map[tableShard]Archived{}, removed: map[string]time.Time{}, damaged: map[string]Damaged{}, began: map[string]int64{}}
 }
 
 // apply adds a record up; an error means that it does not fit what was before.
@@ -93,7 +96,11 @@ func (s *state) apply(r *Record) error {
 			return fmt.Errorf("record %d adds %s again", r.N, p.File)
 		}
 		s.parts[p.File] = p
+		s.begin(p.JournalID, p.Created)
 		delete(s.removed, p.File) // the same rows once more
+	}
+	for _, j := range r.Journals {
+		s.begin(j.ID, j.Began)
 	}
 	for _, d := range r.Damaged {
 		if _, ok := s.parts[d.File]; !ok {
@@ -109,6 +116,13 @@ func (s *state) apply(r *Record) error {
 	}
 	s.n = r.N
 	return nil
+}
+
+// begin notes that a row of a journal had arrived.
+func (s *state) begin(journal string, at int64) {
+	if have, ok := s.began[journal]; !ok || at < have {
+		s.began[journal] = at
+	}
 }
 
 func openManifest(ctx context.Context, b Bucket, now func() time.Time) (*manifest, error) {
@@ -247,7 +261,7 @@ func (m *manifest) append(ctx context.Context, r *Record) error {
 }
 
 func (s *state) clone() state {
-	return state{n: s.n, parts: maps.Clone(s.parts), archived: maps.Clone(s.archived), removed: maps.Clone(s.removed), damaged: maps.Clone(s.damaged)}
+	return state{n: s.n, parts: maps.Clone(s.parts), archived: maps.Clone(s.archived), removed: maps.Clone(s.removed), damaged: maps.Clone(s.damaged), began: maps.Clone(s.began)}
 }
 
 // checkpoint sums the records up in one object.
@@ -264,6 +278,9 @@ func (m *manifest) checkpoint(ctx context.Context) error {
 	}
 	for _, d := range m.state.damaged {
 		r.Damaged = append(r.Damaged, d)
+	}
+	for id, at := range m.state.began {
+		r.Journals = append(r.Journals, Journal{ID: id, Began: at})
 	}
 	r.sort()
 	data, err := r.encode()

@@ -34,6 +34,9 @@ type Record struct {
 	Archived []Archived `json:"archived,omitempty"`
 	// Deleted names files that were removed before and are gone from the bucket.
 	Deleted []string `json:"deleted,omitempty"`
+	// Operation is the archive that the change belongs to, where somebody wants to know
+	// what it has listed; "" else.
+	Operation string `json:"operation,omitempty"`
 	// Swept names objects that no record lists; they are deleted as removed files are.
 	Swept []string `json:"swept,omitempty"`
 	// Damaged are listed files that are not read any more; Mended names those that
@@ -42,6 +45,15 @@ type Record struct {
 	Mended  []string  `json:"mended,omitempty"`
 	// Removed are the files that are still to be deleted; in a checkpoint only.
 	Removed []Removed `json:"removed,omitempty"`
+	// Journals are those that rows have come by; in a checkpoint only.
+	Journals []Journal `json:"journals,omitempty"`
+}
+
+// Journal says when the first row that came by a journal had arrived, Unix ns: of two
+// journals the one that began later is the later one.
+type Journal struct {
+	ID    string `json:"id"`
+	Began int64  `json:"began_ns"`
 }
 
 // Removed is a file that has left the manifest and may still be read.
@@ -176,5 +188,6 @@ func (r *Record) sort() {
 		return cmp.Or(strings.Compare(a.Table, b.Table), a.Shard-b.Shard, strings.Compare(a.JournalID, b.JournalID))
 	})
 	slices.SortFunc(r.Damaged, func(a, b Damaged) int { return strings.Compare(a.File, b.File) })
+	slices.SortFunc(r.Journals, func(a, b Journal) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(r.Removed, func(a, b Removed) int { return strings.Compare(a.File, b.File) })
 }

@@ -128,6 +128,9 @@ func (s *Store) adopt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
+	for journal, at := range s.manifest.state.began {
+		s.names.Generations().Note(journal, at)
+	}
 	for name, f := range s.files {
 		if _, listed := s.manifest.state.parts[name]; listed {
 			continue

@@ -10,6 +10,8 @@ import (
 
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
+	"github.com/marketprism/marketprism/persistence/part"
+	"github.com/marketprism/marketprism/persistence/persistencetest"
 	"github.com/marketprism/marketprism/persistence/scan"
 )
 
@@ -21,6 +23,50 @@ type told struct {
 
 func (h *told) Archived(kind market.Kind, _ int, journalID string, seq uint64) {
 	h.marks[kind.Table()+" "+journalID] = max(h.marks[kind.Table()+" "+journalID], seq)
+}
+
+// emptied has nothing to be archived.
+type emptied struct{ told }
+
+func (*emptied) Oldest(context.Context, market.Kind, int, time.Time) (scan.Unit, error) {
+	return nil, nil
+}
+
+// TestArchiveCountsWhatItListedBefore: an archive that another process has begun, and
+// was killed between a commit and the note of it, counts all that it has listed, and
+// nothing of others.
+func TestArchiveCountsWhatItListedBefore(t *testing.T) {
+	b, err := NewLocal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_800_000_000, 0)
+	s := opened(t, b, &now, func(c *Config) { c.CheckpointEvery = 2 })
+	list := func(operation string, first int) {
+		p, err := s.Write(t.Context(), part.Meta{Kind: market.KindTrade, JournalID: "j", LastSeq: uint64(first + 1)}, persistencetest.Instruments()[0].ID(), Day(noon), merge(versions(s, first, first+10, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(t.Context(), func() (*Record, error) { return &Record{Add: []Part{p}, Operation: operation}, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list("ours", 0) // of another archive of that name, long ago
+	now = now.Add(48 * time.Hour)
+	since := now
+	list("ours", 10)
+	list("others", 20)
+	list("", 30)
+	list("ours", 40)
+	s = opened(t, b, &now, nil)
+	hot := &emptied{told{marks: map[string]uint64{}}}
+	r, err := s.Archive(t.Context(), hot, 1, persistence.ArchiveOptions{Operation: "ours", Since: since})
+	if err != nil || r.Rows != 20 || r.Files != 2 || r.ByTable["trades"] != 20 || r.Bytes == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := s.Archive(t.Context(), hot, 1, persistence.ArchiveOptions{Operation: "ours"}); err != nil || r.Rows != 0 {
+		t.Errorf("one that begins: %+v, %v", r, err)
+	}
 }
 
 // TestTier: a store that cannot be opened refuses queries and is opened later; then

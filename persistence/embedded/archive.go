@@ -202,7 +202,7 @@ func (e *Engine) Archived(kind market.Kind, shard int, journalID string, seq uin
 }
 
 // Forget implements [scan.Hot]. The files stay for those who read them.
-func (e *Engine) Forget(_ context.Context, kind market.Kind, before time.Time, all bool) (rows int64, err error) {
+func (e *Engine) Forget(_ context.Context, kind market.Kind, o persistence.ForgetOptions) (rows int64, err error) {
 	if err := e.gate.Enter(); err != nil {
 		return 0, err
 	}
@@ -213,7 +213,7 @@ func (e *Engine) Forget(_ context.Context, kind market.Kind, before time.Time, a
 	var gone []*stored
 	e.mu.RLock()
 	for _, p := range e.parts[kind] {
-		if p.meta.Created < before.UnixNano() && (all || e.isArchived(p.meta)) {
+		if p.meta.Created < o.Before.UnixNano() && (o.All || e.isArchived(p.meta)) {
 			gone = append(gone, p)
 			change.Remove = append(change.Remove, p.meta.File)
 			rows += p.meta.Rows
@@ -223,7 +223,8 @@ func (e *Engine) Forget(_ context.Context, kind market.Kind, before time.Time, a
 	if len(gone) == 0 {
 		return 0, nil
 	}
-	if err := e.manifest.Append(change); err != nil {
+	r := persistence.Removal{Table: kind.Table(), Rows: rows, Places: change.Remove}
+	if err := o.Take(r, func() error { return e.manifest.Append(change) }); err != nil {
 		return 0, fmt.Errorf("removing %d parts of %s: %w", len(gone), kind.Table(), err)
 	}
 	e.mu.Lock()
@@ -234,6 +235,18 @@ func (e *Engine) Forget(_ context.Context, kind market.Kind, before time.Time, a
 		e.garbage = append(e.garbage, p)
 	}
 	e.metrics.setParts(kind, e.parts[kind])
-	e.log.Info("parts left the hot store", zap.String("table", kind.Table()), zap.Int("parts", len(gone)), zap.Int64("rows", rows), zap.Bool("archived", !all))
+	e.log.Info("parts left the hot store", zap.String("table", kind.Table()), zap.Int("parts", len(gone)), zap.Int64("rows", rows), zap.Bool("archived", !o.All))
 	return rows, nil
+}
+
+// Removed implements [scan.Hot]. All files of a removal leave in one record of the
+// manifest, and what is archived is not merged: one of them tells about all.
+func (e *Engine) Removed(_ context.Context, r persistence.Removal) (bool, error) {
+	kind, ok := market.ParseKind(r.Table)
+	if !ok {
+		return false, fmt.Errorf("%w: there is no table %q", persistence.ErrQuery, r.Table)
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return !slices.ContainsFunc(e.parts[kind], func(p *stored) bool { return slices.Contains(r.Places, p.meta.File) }), nil
 }

@@ -156,7 +156,7 @@ func (e *Engine) load(r prometheus.Registerer) (err error) {
 	listed := map[string]bool{}
 	for _, m := range state.Parts {
 		listed[m.File] = true
-		e.parts[m.Kind] = append(e.parts[m.Kind], &stored{meta: m})
+		e.parts[m.Kind] = append(e.parts[m.Kind], e.newStored(m))
 		e.nextFile.Store(max(e.nextFile.Load(), fileNumber(m.File)))
 	}
 	if err := e.removeUnlisted(listed); err != nil {

@@ -170,7 +170,7 @@ func (s *lateSource) Bounds() (lo, hi int64) {
 }
 
 // Priority implements [part.Source].
-func (s *lateSource) Priority() uint64 { return s.part.meta.LastSeq }
+func (s *lateSource) Priority() uint64 { return s.part.priority() }
 
 // Next implements [part.Source]. Its errors name the part.
 func (s *lateSource) Next(ctx context.Context) (part.Span, error) {

@@ -214,7 +214,7 @@ func (e *Engine) mergeGroup(ctx context.Context, group []*stored) error {
 		p.removed = e.now()
 		e.garbage = append(e.garbage, p)
 	}
-	merged := &stored{meta: made}
+	merged := e.newStored(made)
 	merged.verified.Store(true)
 	e.addPart(merged)
 	e.metrics.merge.Observe(e.now().Sub(began).Seconds())

@@ -171,7 +171,7 @@ func (e *Engine) install(made []*part.Meta) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, meta := range made {
-		p := &stored{meta: meta}
+		p := e.newStored(meta)
 		p.verified.Store(true)
 		e.addPart(p)
 	}

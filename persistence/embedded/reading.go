@@ -56,7 +56,7 @@ func Read(dir string, with Surroundings) (*Reading, error) {
 	}
 	e.damaged = state.Quarantined
 	for _, m := range state.Parts {
-		e.parts[m.Kind] = append(e.parts[m.Kind], &stored{meta: m})
+		e.parts[m.Kind] = append(e.parts[m.Kind], e.newStored(m))
 	}
 	for kind := range e.parts {
 		sortParts(e.parts[kind])

@@ -11,7 +11,8 @@ import (
 
 // stored is one published part.
 type stored struct {
-	meta *part.Meta
+	meta        *part.Meta
+	generations *part.Generations
 	// pins counts the queries and merges that read it.
 	pins     atomic.Int64
 	verified atomic.Bool
@@ -23,6 +24,16 @@ type stored struct {
 	file *part.File
 	used time.Time
 }
+
+// newStored is a part that is listed.
+func (e *Engine) newStored(m *part.Meta) *stored {
+	g := e.names.Generations()
+	g.Note(m.JournalID, m.Created)
+	return &stored{meta: m, generations: g}
+}
+
+// priority is that of its rows, among those of equal keys.
+func (p *stored) priority() uint64 { return p.generations.Priority(p.meta.JournalID, p.meta.LastSeq) }
 
 // open returns the part's file, opening it when needed. The caller has it pinned.
 func (p *stored) open(e *Engine) (*part.File, error) {

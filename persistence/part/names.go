@@ -16,6 +16,7 @@ type Names struct {
 	instrCode   map[instrumentName]uint32
 	words       atomic.Pointer[[]string]
 	instruments atomic.Pointer[[]*market.Instrument]
+	generations Generations
 }
 
 type instrumentName struct {
@@ -31,6 +32,9 @@ func NewNames() *Names {
 	n.instruments.Store(&instruments)
 	return n
 }
+
+// Generations is the order of the journals, for all who share the names.
+func (n *Names) Generations() *Generations { return &n.generations }
 
 // Word returns the code of a word; s is not kept.
 func (n *Names) Word(s string) uint32 {

@@ -133,7 +133,7 @@ func (f *fixture) want(what string, got, want map[string]int) {
 
 func (f *fixture) forget(before time.Time, all bool) int64 {
 	f.Helper()
-	n, err := f.engine.Forget(context.Background(), market.KindTrade, before, all)
+	n, err := f.engine.Forget(context.Background(), market.KindTrade, persistence.ForgetOptions{Before: before, All: all})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -338,8 +338,45 @@ func TestQuestDBReadsTheJournalAgain(t *testing.T) {
 	u = f.oldest(later)
 	f.want("the next unit", f.idsOf(u), ids(20, 10))
 	f.archived(u)
-	if n := f.forget(later, false); n != 30 {
-		t.Errorf("%d rows left, want 30", n)
+	if n := f.forget(later, false); n != 10 {
+		t.Errorf("%d rows left, want the 10 that had not left before", n)
+	}
+}
+
+// TestQuestDBRemovalIsKnown: whether a removal took place can be told by a process that
+// has only its description: by whether a crash came before it, or after.
+func TestQuestDBRemovalIsKnown(t *testing.T) {
+	f, c := onClock(t)
+	a := instrument("A-USDT")
+	later := c.now().Add(archiveYear)
+	f.apply(trades(a, 0, 10))
+	f.published()
+	u := f.oldest(later)
+	f.idsOf(u)
+	f.archived(u)
+	crash := errors.New("the process is killed")
+	for _, at := range []struct {
+		name    string
+		removes bool
+	}{{"before", false}, {"after", true}} {
+		var noted persistence.Removal
+		_, err := f.engine.Forget(t.Context(), market.KindTrade, persistence.ForgetOptions{Before: later, Step: func(r persistence.Removal, remove func() error) error {
+			noted = r
+			if at.removes {
+				if err := remove(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return crash
+		}})
+		if !errors.Is(err, crash) || noted.Rows != 10 {
+			t.Fatalf("%s: %+v, %v", at.name, noted, err)
+		}
+		f.reopen()
+		f.engine.Archived(market.KindTrade, 0, "j", 1)
+		if done, err := f.engine.Removed(t.Context(), noted); err != nil || done != at.removes {
+			t.Errorf("killed %s it was removed: %v, %v", at.name, done, err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package questdb
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ const (
 // Forget implements [scan.Hot]. The server removes rows by partitions, an hour of their
 // time each: one goes when none of its rows is needed any more. Until then those that
 // are forgotten are there and not read.
-func (e *Engine) Forget(ctx context.Context, kind market.Kind, before time.Time, all bool) (rows int64, err error) {
+func (e *Engine) Forget(ctx context.Context, kind market.Kind, o persistence.ForgetOptions) (rows int64, err error) {
 	if err := e.gate.Enter(); err != nil {
 		return 0, err
 	}
@@ -35,9 +36,9 @@ func (e *Engine) Forget(ctx context.Context, kind market.Kind, before time.Time,
 	}
 	var limits []bound
 	for _, journal := range journals {
-		limits = append(limits, bound{journal, e.reach(journal, before)})
+		limits = append(limits, bound{journal, e.reach(journal, o.Before)})
 	}
-	if all {
+	if o.All {
 		e.mu.Lock()
 		for _, b := range limits {
 			e.hide(e.forgotten[kind], b.journal, b.seq)
@@ -64,14 +65,14 @@ func (e *Engine) Forget(ctx context.Context, kind market.Kind, before time.Time,
 		idle = append(idle, hours...)
 	}
 	for hours := range slices.Chunk(idle, dropAtOnce) {
-		n, dropErr := e.drop(ctx, kind, hours, gone)
+		n, dropErr := e.drop(ctx, kind, hours, gone, &o)
 		if rows += n; dropErr != nil {
 			err = dropErr
 			break
 		}
 	}
 	if rows > 0 {
-		e.log.Info("rows left the server", zap.String("table", kind.Table()), zap.Int64("rows", rows), zap.Bool("archived", !all))
+		e.log.Info("rows left the server", zap.String("table", kind.Table()), zap.Int64("rows", rows), zap.Bool("archived", !o.All))
 	}
 	return rows, err
 }
@@ -179,7 +180,7 @@ const hourName = "2006-01-02T15"
 // drop drops the partitions of those hours that still have no row beyond the bounds,
 // and counts their rows. The table's writer waits meanwhile, so that no row joins
 // them unseen; one that is on its way nevertheless is in memory, and is sent again.
-func (e *Engine) drop(ctx context.Context, kind market.Kind, hours []time.Time, gone []bound) (rows int64, err error) {
+func (e *Engine) drop(ctx context.Context, kind market.Kind, hours []time.Time, gone []bound, o *persistence.ForgetOptions) (rows int64, err error) {
 	w := e.writers[kind]
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -189,16 +190,61 @@ func (e *Engine) drop(ctx context.Context, kind market.Kind, hours []time.Time, 
 	if hours, rows, err = e.idle(ctx, kind, hours, gone); err != nil || len(hours) == 0 {
 		return 0, err
 	}
-	var names []string
+	r := persistence.Removal{Table: kind.Table(), Rows: rows, UpTo: map[string]uint64{}}
 	for _, h := range hours {
-		names = append(names, "'"+h.Format(hourName)+"'")
+		r.Places = append(r.Places, h.Format(hourName))
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	// https://questdb.com/docs/query/sql/alter-table-drop-partition/
-	if _, err := e.admin.Exec(ctx, "ALTER TABLE "+kind.Table()+" DROP PARTITION LIST "+strings.Join(names, ", ")); err != nil {
-		return 0, fmt.Errorf("removing %d partitions of %s: %w", len(names), kind.Table(), e.away(err))
+	for _, b := range gone {
+		r.UpTo[b.journal] = b.seq
+	}
+	if err := o.Take(r, func() error { return e.dropPartitions(ctx, kind, r.Places) }); err != nil {
+		return 0, fmt.Errorf("removing %d partitions of %s: %w", len(r.Places), kind.Table(), e.away(err))
 	}
 	_, err = e.settled(ctx, kind.Table())
 	return rows, err
+}
+
+// dropPartitions drops all of them in one transaction.
+// https://questdb.com/docs/query/sql/alter-table-drop-partition/
+func (e *Engine) dropPartitions(ctx context.Context, kind market.Kind, names []string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	_, err := e.admin.Exec(ctx, "ALTER TABLE "+kind.Table()+" DROP PARTITION LIST '"+strings.Join(names, "', '")+"'")
+	return err
+}
+
+// Removed implements [scan.Hot]: of the hours that were to go there is no row left that
+// was to go with them. What the journal brings again of an archived row is not sent.
+func (e *Engine) Removed(ctx context.Context, r persistence.Removal) (bool, error) {
+	if err := e.gate.Enter(); err != nil {
+		return false, err
+	}
+	defer e.gate.Leave()
+	kind, ok := market.ParseKind(r.Table)
+	if !ok || kind.Table() == "" {
+		return false, fmt.Errorf("%w: there is no table %q", persistence.ErrQuery, r.Table)
+	}
+	var hours []time.Time
+	for _, name := range r.Places {
+		hour, err := time.Parse(hourName, name)
+		if err != nil {
+			return false, fmt.Errorf("%w: there is no hour %q", persistence.ErrQuery, name)
+		}
+		hours = append(hours, hour)
+	}
+	if err := e.prepare(ctx); err != nil {
+		return false, err
+	}
+	if _, err := e.settled(ctx, r.Table); err != nil {
+		return false, err
+	}
+	for _, journal := range slices.Sorted(maps.Keys(r.UpTo)) {
+		q := question{what: "looking for rows of " + r.Table + " that were to be removed"}
+		q.add("SELECT count() FROM "+r.Table+" WHERE "+within(hours)+" AND journal = ? AND journal_seq <= ?", journal, int64(r.UpTo[journal]))
+		var left int64
+		if err := e.ask(ctx, &q, &left); err != nil || left > 0 {
+			return false, err
+		}
+	}
+	return true, nil
 }

@@ -142,13 +142,22 @@ func (w *writer) sendAll(ctx context.Context, t *memtable.Table) (transaction in
 	return after.Taken, nil
 }
 
-// collect fills requests with rows, and sends those that are full.
+// collect fills requests with rows, and sends those that are full. Rows that the cold
+// store lists are left out: nobody would read them here, and those that have left would
+// have to be removed, and counted, again.
 func (w *writer) collect(ctx context.Context, t *memtable.Table) error {
 	rows, err := newTimeline(ctx, t, w.kind)
 	if err != nil {
 		return err
 	}
+	archived := w.e.archivedTo(w.kind, w.journal)
 	for block, row := rows.next(); block != nil; block, row = rows.next() {
+		if t.Seq(block.Order(row)) <= archived { // it comes again, and the cold store has it
+			if err := rows.advance(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		r := w.filling
 		record, err := w.filler.Fill(block, row, &r.batch)
 		if err != nil {

@@ -175,15 +175,24 @@ func (e *Engine) Sizes(ctx context.Context) (all []persistence.Size, err error) 
 }
 
 // Forget implements [persistence.Tiers].
-func (e *Engine) Forget(ctx context.Context, kinds []market.Kind, before time.Time, all bool) (rows int64, err error) {
-	for _, kind := range kindsOf(kinds) {
-		n, err := e.move.Forget(ctx, kind, before, all)
+func (e *Engine) Forget(ctx context.Context, o persistence.ForgetOptions) (rows int64, err error) {
+	for _, kind := range kindsOf(o.Kinds) {
+		n, err := e.move.Forget(ctx, kind, o)
 		rows += n
 		if err != nil {
 			return rows, fmt.Errorf("removing rows of %s: %w", kind.Table(), err)
 		}
 	}
 	return rows, nil
+}
+
+// Removed implements [persistence.Tiers].
+func (e *Engine) Removed(ctx context.Context, r persistence.Removal) (bool, error) {
+	done, err := e.move.Removed(ctx, r)
+	if err != nil {
+		return false, fmt.Errorf("looking whether rows of %s were removed: %w", r.Table, err)
+	}
+	return done, nil
 }
 
 // Retain implements [persistence.Tiers].

@@ -52,7 +52,7 @@ func (a *aging) Maintain(ctx context.Context) error {
 	}
 	for _, k := range kinds {
 		if a.rand.IntN(2) == 0 {
-			n, err := a.Forget(ctx, []market.Kind{k}, before, false)
+			n, err := a.Forget(ctx, persistence.ForgetOptions{Kinds: []market.Kind{k}, Before: before})
 			a.moved[1] += n
 			if err != nil {
 				return err

@@ -29,11 +29,13 @@ type Hot interface {
 	// Sizes says what the rows of a table take on disk, by what Forget can remove at
 	// once.
 	Sizes(ctx context.Context, kind market.Kind) ([]persistence.Size, error)
-	// Forget removes rows of a table that arrived before an instant and, unless all is
-	// true, are archived; it returns how many have left. A store may keep some of them,
+	// Forget removes rows of a table that arrived before an instant and, unless all may
+	// go, are archived; it returns how many have left. A store may keep some of them,
 	// which are not read any more, until it can remove them with others. Those who read
-	// them go on.
-	Forget(ctx context.Context, kind market.Kind, before time.Time, all bool) (rows int64, err error)
+	// them go on. Of o, Kinds is not looked at.
+	Forget(ctx context.Context, kind market.Kind, o persistence.ForgetOptions) (rows int64, err error)
+	// Removed is as [persistence.Tiers].
+	Removed(ctx context.Context, r persistence.Removal) (bool, error)
 }
 
 // UnitSpan is the longest time between the arrivals of two parts of a unit, so that
