@@ -204,6 +204,18 @@ func TestAccessConfig(t *testing.T) {
 		"the program's": {func(c *broker.Config) {
 			c.Username, c.Users = "n", []broker.UserConfig{{Name: "n.clients", Password: "of-a-test"}}
 		}, "users[0]: name"},
+		"a service's": {func(c *broker.Config) {
+			c.Users = []broker.UserConfig{{Name: "marketprism.recorder", Password: "of-a-test"}}
+		}, "users[0]: name"},
+		"unknown service": {func(c *broker.Config) {
+			c.Services = []broker.ServiceUser{{Service: "oracle", Username: "a", Password: "of-a-test"}}
+		}, "services[0]: service"},
+		"a service twice": {func(c *broker.Config) {
+			one := broker.ServiceUser{Service: broker.Tasks, Username: "a", Password: "of-a-test"}
+			c.Services = []broker.ServiceUser{one, one}
+		}, "services[1]: service"},
+		"a service without a name":     {func(c *broker.Config) { c.Services = []broker.ServiceUser{{Service: broker.Tasks}} }, "services[0]: username"},
+		"a service without a password": {func(c *broker.Config) { c.Services = []broker.ServiceUser{{Service: broker.Tasks, Username: "a"}} }, "services[0]: password"},
 		"bad subject": {func(c *broker.Config) {
 			c.Users = []broker.UserConfig{{Name: "a", Password: "of-a-test", Publish: []string{"x..y"}}}
 		}, "users[0]: "},

@@ -6,9 +6,9 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// clientsAccount is the account of everyone who is not the program: their streams,
-// and everything that they can see of the server.
-const clientsAccount = "CLIENTS"
+// clientsName is the account of everyone who is not the program: their streams, and
+// everything that they can see of the server.
+const clientsName = "CLIENTS"
 
 // accounts are the two of an embedded server. Nothing passes from one to the other
 // except the live plane, which clients read: neither a reply subject nor a push
@@ -19,7 +19,7 @@ type accounts struct{ program, clients *server.Account }
 func openAccounts(srv *server.Server) (accounts, error) {
 	a := accounts{program: srv.GlobalAccount()}
 	var err error
-	if a.clients, err = srv.RegisterAccount(clientsAccount); err != nil {
+	if a.clients, err = srv.RegisterAccount(clientsName); err != nil {
 		return a, fmt.Errorf("making the clients' account: %w", err)
 	}
 	if err := a.program.AddStreamExport(livePlane, nil); err != nil {

@@ -33,6 +33,10 @@ type Config struct {
 	// with the same password.
 	ClientsUsername string `yaml:"clients_username" doc:"External: user name in the account that holds the streams of clients; empty is the account of username."`
 	ClientsPassword string `yaml:"clients_password" secret:"true" doc:"Password that belongs to clients_username."`
+	// Services are users of single services, in the place of those that the embedded
+	// server makes of Username and Password; at an external server, of Username and
+	// ClientsUsername.
+	Services []ServiceUser `yaml:"services" doc:"Users of single services, in the place of those that follow from username and password; for an external server, or a process that is to have the rights of some services only."`
 	// Anonymous lets clients in that show no credentials. It must be off where the
 	// embedded server listens beyond loopback.
 	Anonymous bool `yaml:"anonymous" doc:"Embedded: clients need no credentials; only possible where the server listens on loopback."`
@@ -127,6 +131,7 @@ func DefaultConfig() Config {
 		Port:             4222,
 		ServerName:       "marketprism",
 		Anonymous:        true,
+		Services:         []ServiceUser{},
 		Users:            []UserConfig{},
 		MaxMemory:        256 << 20,
 		MaxFileStore:     16 << 30,
@@ -166,6 +171,7 @@ func (c Config) Validate() error {
 	if c.ProbeInterval < 10*time.Millisecond || c.ProbeInterval > time.Minute {
 		bad("probe_interval", "%v, allowed 10ms to 1m", c.ProbeInterval)
 	}
+	c.validateServices(bad)
 	names := make(map[string]bool, len(c.Streams))
 	var file int64
 	for i, s := range c.Streams {
@@ -221,10 +227,17 @@ func (c Config) validateAccess(bad func(key, format string, args ...any)) {
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") || c.TLS.on() && c.TLS.CertFile == "" {
 		bad("tls", "an embedded server needs cert_file and key_file")
 	}
-	names := map[string]bool{clientUser: true, c.Username: true, c.Username + clientsSuffix: true}
+	own := c.Username
+	if own == "" {
+		own = programUser
+	}
+	names := map[string]bool{clientUser: true, own: true}
+	for _, s := range c.Services {
+		names[s.Username], names[s.ClientsUsername] = true, true
+	}
 	for i, u := range c.Users {
 		key := fmt.Sprintf("users[%d]", i)
-		if u.Name == "" || strings.ContainsAny(u.Name, " \t\n\x00") || names[u.Name] {
+		if u.Name == "" || strings.ContainsAny(u.Name, " \t\n\x00") || names[u.Name] || strings.HasPrefix(u.Name, own+".") {
 			bad(key, "name: %q is empty, taken, or holds a space", u.Name)
 		}
 		names[u.Name] = true
@@ -235,6 +248,27 @@ func (c Config) validateAccess(bad func(key, format string, args ...any)) {
 			if err := checkTokens(subject, true); err != nil {
 				bad(key, "%v", err)
 			}
+		}
+	}
+}
+
+// validateServices: each service is listed once, with passwords to its names.
+func (c Config) validateServices(bad func(key, format string, args ...any)) {
+	listed := map[Service]bool{}
+	for i, s := range c.Services {
+		key := fmt.Sprintf("services[%d]", i)
+		if !slices.Contains(Services(), s.Service) {
+			bad(key, "service: %q, allowed %v", s.Service, Services())
+		}
+		if listed[s.Service] {
+			bad(key, "service: %s a second time", s.Service)
+		}
+		listed[s.Service] = true
+		if s.Username == "" && s.ClientsUsername == "" {
+			bad(key, "username: it has none, in either account")
+		}
+		if s.Username != "" && len(s.Password) < 8 || s.ClientsUsername != "" && len(s.ClientsPassword) < 8 {
+			bad(key, "password: needs at least 8 characters")
 		}
 	}
 }

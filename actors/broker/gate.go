@@ -14,8 +14,8 @@ const (
 	clientsSuffix = ".clients"
 )
 
-// gate decides who a connection is: the program, in either account, by its name and
-// password; a client by his; or a client who shows nothing. The server's own table
+// gate decides who a connection is: the program or one of its services, in either
+// account, by its name and password; a client by his; or a client who shows nothing. The server's own table
 // of users would do the same, but takes every password in it for one that was
 // written into a file, and warns of it at each start; a hash there would cost each
 // connection its computation and protect nothing, for these passwords are in this
@@ -34,18 +34,29 @@ type entry struct {
 
 // newGate makes the gate of a server; [gate.admitTo] opens it.
 func newGate(c Config) *gate {
-	own := c.Username + clientsSuffix
-	g := &gate{known: []entry{
-		{digest(c.Username, c.Password), &server.User{Username: c.Username}, true},
-		{digest(own, c.Password), &server.User{Username: own}, false},
-	}}
+	g := &gate{}
+	g.add(c.login(programAccount), nil, true)
+	g.add(c.login(clientsAccount), nil, false)
+	for _, s := range Services() {
+		program, clients := s.grants()
+		if program != nil {
+			g.add(c.serviceLogin(s, programAccount), program.permissions(), true)
+		}
+		if clients != nil {
+			g.add(c.serviceLogin(s, clientsAccount), clients.permissions(), false)
+		}
+	}
 	for _, u := range c.Users {
-		g.known = append(g.known, entry{digest(u.Name, u.Password), &server.User{Username: u.Name, Permissions: u.rights()}, false})
+		g.add(login{u.Name, u.Password}, u.rights(), false)
 	}
 	if c.Anonymous {
 		g.anonymous = &server.User{Username: clientUser, Permissions: UserConfig{}.rights()}
 	}
 	return g
+}
+
+func (g *gate) add(l login, p *server.Permissions, program bool) {
+	g.known = append(g.known, entry{digest(l.username, l.password), &server.User{Username: l.username, Permissions: p}, program})
 }
 
 // admitTo puts the users into their accounts, before the server takes connections.

@@ -70,7 +70,7 @@ func New(cfg Config, o Options) (*Handle, error) {
 	}
 	h := &Handle{cfg: cfg, log: o.Logger, changed: make(chan struct{}), reason: ErrNotRunning, since: time.Now()}
 	if cfg.Mode == Embedded && cfg.Username == "" {
-		h.cfg.Username, h.cfg.Password = "marketprism", rand.Text()
+		h.cfg.Username, h.cfg.Password = programUser, rand.Text()
 	}
 	h.free = func() (uint64, error) { return freeBytes(cfg.StoreDir) }
 	var err error
@@ -94,51 +94,37 @@ func (h *Handle) Spec(behind ...supervise.Spec) supervise.Spec {
 }
 
 // Connect makes a connection in the program's account, where the journal and the
-// buckets are. It is then the caller's to close. It waits for the server as long as
-// ctx lasts. The connection reconnects for ever, also to a server that was started
-// anew, and buffers nothing meanwhile; opts are applied last.
+// buckets are, with all rights there: it is the broker's own. It is then the caller's
+// to close. It waits for the server as long as ctx lasts. The connection reconnects for
+// ever, also to a server that was started anew, and buffers nothing meanwhile; opts are
+// applied last.
 func (h *Handle) Connect(ctx context.Context, name string, opts ...nats.Option) (*nats.Conn, error) {
-	return h.dial(ctx, name, nats.UserInfo(h.cfg.Username, h.cfg.Password), opts)
+	return h.dial(ctx, name, h.cfg.login(programAccount), opts)
 }
 
-// ConnectClients is Connect to the account of the clients, with all rights there.
-// At an external server without clients_username it is the same account.
+// ConnectClients is Connect to the account of the clients. At an external server
+// without clients_username it is the same account.
 func (h *Handle) ConnectClients(ctx context.Context, name string, opts ...nats.Option) (*nats.Conn, error) {
-	username, password := h.clientsCredentials()
-	return h.dial(ctx, name, nats.UserInfo(username, password), opts)
+	return h.dial(ctx, name, h.cfg.login(clientsAccount), opts)
 }
 
-func (h *Handle) clientsCredentials() (username, password string) {
-	switch {
-	case h.cfg.Mode == Embedded:
-		return h.cfg.Username + clientsSuffix, h.cfg.Password
-	case h.cfg.ClientsUsername != "":
-		return h.cfg.ClientsUsername, h.cfg.ClientsPassword
-	}
-	return h.cfg.Username, h.cfg.Password
+// ConnectAs is Connect with the rights of one service.
+func (h *Handle) ConnectAs(ctx context.Context, s Service, opts ...nats.Option) (*nats.Conn, error) {
+	return h.dial(ctx, "marketprism "+string(s), h.cfg.serviceLogin(s, programAccount), opts)
+}
+
+// ConnectClientsAs is ConnectClients with the rights of one service.
+func (h *Handle) ConnectClientsAs(ctx context.Context, s Service, opts ...nats.Option) (*nats.Conn, error) {
+	return h.dial(ctx, "marketprism "+string(s), h.cfg.serviceLogin(s, clientsAccount), opts)
 }
 
 // oneAccount reports whether clients have no account of their own.
-func (h *Handle) oneAccount() bool {
-	username, _ := h.clientsCredentials()
-	return username == h.cfg.Username
-}
-
-// ElsewhereAt makes of the configuration of an embedded server that of a process
-// that reaches it at url.
-func (c Config) ElsewhereAt(url string) Config {
-	c.Mode, c.URL = External, url
-	if c.Username != "" {
-		c.ClientsUsername, c.ClientsPassword = c.Username+clientsSuffix, c.Password
-	}
-	c.TLS.CertFile, c.TLS.KeyFile = "", "" // the server's
-	return c
-}
+func (h *Handle) oneAccount() bool { return h.cfg.login(clientsAccount) == h.cfg.login(programAccount) }
 
 // Config is the broker's configuration.
 func (h *Handle) Config() Config { return h.cfg }
 
-func (h *Handle) dial(ctx context.Context, name string, as nats.Option, opts []nats.Option) (*nats.Conn, error) {
+func (h *Handle) dial(ctx context.Context, name string, as login, opts []nats.Option) (*nats.Conn, error) {
 	all := append([]nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
@@ -168,13 +154,13 @@ func (h *Handle) dial(ctx context.Context, name string, as nats.Option, opts []n
 	}
 }
 
-func (h *Handle) address(as nats.Option) []nats.Option {
+func (h *Handle) address(as login) []nats.Option {
 	if h.cfg.Mode == Embedded {
-		return []nats.Option{nats.InProcessServer(h), as}
+		return []nats.Option{nats.InProcessServer(h), nats.UserInfo(as.username, as.password)}
 	}
 	var options []nats.Option
-	if h.cfg.Username != "" || h.cfg.ClientsUsername != "" {
-		options = append(options, as)
+	if as.username != "" {
+		options = append(options, nats.UserInfo(as.username, as.password))
 	}
 	if h.cfg.TLS.CAFile != "" {
 		options = append(options, nats.RootCAs(h.cfg.TLS.CAFile))

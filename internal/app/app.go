@@ -81,7 +81,8 @@ type App struct {
 	letters   *deadletters.Box // this and those below: nil where the broker's service does not run
 	desk      *messages.Desk
 	tasks     atomic.Pointer[tasks.Queues]
-	opener    *recorder.Opener
+	opener    *recorder.Opener // of the journal, with the recorders' rights
+	reading   *recorder.Opener // the same, with those of storage
 	recorders *recorder.Handle
 	hot       router.Hot     // nil when another process has the store
 	engine    *router.Engine // hot and cold as one

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/actors/scheduler/ledger"
 	"github.com/marketprism/marketprism/actors/storage"
@@ -202,7 +203,7 @@ func (a *App) tellRun(t scheduler.Task, r ledger.Result) {
 // tellGaps publishes the gaps that the collector records: it publishes them on the
 // live plane.
 func (a *App) tellGaps(ctx context.Context) error {
-	nc, err := a.broker.Connect(ctx, "marketprism gaps")
+	nc, err := a.broker.ConnectAs(ctx, broker.Collector)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (a *App) openHot(ctx context.Context, names *part.Names, late func() *cold.
 // openQuestDB opens the store of a QuestDB server, which may be away. Its positions
 // are the broker's to keep, so the journal must answer.
 func (a *App) openQuestDB(ctx context.Context, names *part.Names, late func() *cold.Tier) (hotStore, error) {
-	j, err := a.opener.Journal(ctx)
+	j, err := a.reading.Journal(ctx)
 	if err != nil {
 		return hotStore{}, fmt.Errorf("opening the hot store: %w", err)
 	}

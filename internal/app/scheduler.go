@@ -41,7 +41,7 @@ func defaultTasks() []scheduler.Task {
 
 func (a *App) makeScheduler(ctx context.Context) error {
 	cfg := a.cfg.Scheduler.Scheduler
-	store := ledger.NewJetStream(a.connect("scheduler"), cfg.LedgerMaxBytes, cfg.Replicas)
+	store := ledger.NewJetStream(a.connectAs(broker.Scheduler), cfg.LedgerMaxBytes, cfg.Replicas)
 	a.closers = append(a.closers, func() error { store.Close(); return nil })
 	publish, err := a.taskPublisher(ctx)
 	if err != nil {
@@ -91,7 +91,7 @@ func (a *App) resolve(ctx context.Context, service string) ([]string, error) {
 // taskPublisher sends messages of runs: into the stream that takes the subject, and
 // where none does to whoever listens.
 func (a *App) taskPublisher(ctx context.Context) (scheduler.Publish, error) {
-	nc, err := a.broker.ConnectClients(ctx, "scheduled messages")
+	nc, err := a.broker.ConnectClientsAs(ctx, broker.Scheduler)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (a *App) makeStorage(ctx context.Context) error {
 	}
 	a.store, err = storage.New(storage.Options{
 		Config: a.cfg.Storage.Actors, Engine: a.engine, Tiers: a.engine, Policy: a.cfg.Storage.Storage.Policy(),
-		Journal: a.opener.Journal, Shards: a.cfg.Storage.Journal.Shards,
+		Journal: a.reading.Journal, Writing: a.opener.Journal, Shards: a.cfg.Storage.Journal.Shards,
 		Dir: a.cfg.Node.DataDir, ReaderID: opened.reader, FullCopy: opened.full, Recorder: a.recorders.Recorder(0), Registerer: a.registry,
 	})
 	return err

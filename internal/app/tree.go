@@ -42,7 +42,7 @@ func (a *App) startTree(ctx context.Context) error {
 		specs = append(specs, a.store.Spec())
 	}
 	// Closed before the store, whose readers use it.
-	a.closers = append(a.closers, func() error { a.opener.Close(); return nil })
+	a.closers = append(a.closers, func() error { a.reading.Close(); a.opener.Close(); return nil })
 	for _, s := range specs {
 		if _, err := a.system.StartChild(ctx, rootID, s); err != nil {
 			return fmt.Errorf("starting %s: %w", s.Name, err)
@@ -94,6 +94,12 @@ func (a *App) catchUp(ctx context.Context) {
 // service runs, a client of it where only others do.
 func (a *App) makeBroker() error {
 	cfg := a.cfg.Broker.NATS
+	var err error
+	if cfg.Port != 0 || !a.runs(cluster.Broker) { // else nobody but this process can reach the program's account
+		if cfg, err = cfg.WithCredentials(a.path("broker-credentials.json")); err != nil {
+			return err
+		}
+	}
 	if cfg.Mode == broker.Embedded && !a.runs(cluster.Broker) {
 		url := cfg.URL
 		if url == "" {
@@ -104,20 +110,29 @@ func (a *App) makeBroker() error {
 	if cfg.StoreDir == "" {
 		cfg.StoreDir = a.path("broker")
 	}
-	var err error
 	if a.broker, err = broker.New(cfg, broker.Options{Registerer: a.registry, Logger: a.log}); err != nil {
 		return err
 	}
 	return nil
 }
 
-func (a *App) connect(name string) func(context.Context) (*nats.Conn, error) {
-	return func(ctx context.Context) (*nats.Conn, error) { return a.broker.Connect(ctx, name) }
+// connectAs connects with the rights of one service.
+func (a *App) connectAs(s broker.Service) func(context.Context) (*nats.Conn, error) {
+	return func(ctx context.Context) (*nats.Conn, error) { return a.broker.ConnectAs(ctx, s) }
+}
+
+// connectReading waits for the journal, which only recorders make.
+func (a *App) connectReading(ctx context.Context) (*nats.Conn, error) {
+	if _, err := a.opener.Journal(ctx); err != nil {
+		return nil, err
+	}
+	return a.broker.ConnectAs(ctx, broker.Storage)
 }
 
 func (a *App) makeRecorders() error {
-	cfg := a.cfg.Storage.Journal
-	a.opener = recorder.NewOpener(a.connect("journal"), cfg, journal.NewMetrics(a.registry))
+	cfg, figures := a.cfg.Storage.Journal, journal.NewMetrics(a.registry)
+	a.opener = recorder.NewOpener(a.connectAs(broker.Recorder), cfg, figures)
+	a.reading = recorder.NewOpener(a.connectReading, cfg, figures)
 	guard := journal.DiskGuard{}
 	if a.runs(cluster.Broker) {
 		dir := a.cfg.Broker.NATS.StoreDir
@@ -138,7 +153,7 @@ func (a *App) makeCollector(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	nc, err := a.broker.Connect(ctx, "collector")
+	nc, err := a.broker.ConnectAs(ctx, broker.Collector)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ type Box struct {
 
 // OpenBox connects, as long as ctx lasts. The Box is the caller's to close.
 func OpenBox(ctx context.Context, h *broker.Handle) (*Box, error) {
-	nc, err := h.ConnectClients(ctx, "marketprism dead letters")
+	nc, err := h.ConnectClientsAs(ctx, broker.DeadLetters)
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func Open(ctx context.Context, o Options) (*Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	nc, err := o.Broker.ConnectClients(ctx, "marketprism messages")
+	nc, err := o.Broker.ConnectClientsAs(ctx, broker.Messages)
 	if err != nil {
 		return nil, err
 	}

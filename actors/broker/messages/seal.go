@@ -27,7 +27,7 @@ type Seal struct{ key []byte }
 
 // OpenSeal reads the key, and makes it if there is none yet.
 func OpenSeal(ctx context.Context, h *broker.Handle) (*Seal, error) {
-	nc, err := h.Connect(ctx, "marketprism receipts")
+	nc, err := h.ConnectAs(ctx, broker.Messages)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func (s *sender) Drain(*supervise.Context) { s.finish() }
 
 // run publishes until open ends, and then what waits, as long as ctx lasts.
 func (o *Outbox) run(ctx, open context.Context, log *zap.Logger) {
-	nc, err := o.broker.ConnectClients(open, "marketprism events")
+	nc, err := o.broker.ConnectClientsAs(open, broker.Events)
 	if err != nil {
 		return // told to finish before the broker was there
 	}

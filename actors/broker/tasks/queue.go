@@ -78,10 +78,10 @@ func Open(ctx context.Context, o Options) (*Queues, error) {
 
 func (q *Queues) connect(ctx context.Context) error {
 	var err error
-	if q.program, err = q.Broker.Connect(ctx, "marketprism tasks"); err != nil {
+	if q.program, err = q.Broker.ConnectAs(ctx, broker.Tasks); err != nil {
 		return err
 	}
-	if q.clients, err = q.Broker.ConnectClients(ctx, "marketprism tasks"); err != nil {
+	if q.clients, err = q.Broker.ConnectClientsAs(ctx, broker.Tasks); err != nil {
 		return err
 	}
 	if q.js, err = jetstream.New(q.clients); err != nil {
