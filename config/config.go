@@ -12,6 +12,7 @@ import (
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/collector/live"
 	recorder "github.com/marketprism/marketprism/actors/journal"
+	"github.com/marketprism/marketprism/actors/monitoring"
 	"github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/cluster"
@@ -139,9 +140,10 @@ type GatewayService struct {
 	Port int `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
 }
 
-// MonitoringService is owned by package actors/monitoring.
+// MonitoringService is the monitoring-service.
 type MonitoringService struct {
-	Port int `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	Port       int               `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	Monitoring monitoring.Config `yaml:"monitoring" doc:"What is watched, and how."`
 }
 
 // Default returns the built-in defaults, without the exchanges: theirs are the
@@ -171,7 +173,7 @@ func Default() Config {
 		Collector:  CollectorService{Port: 8082, Exchanges: []string{"binance"}, Streams: collector.DefaultConfig(), Live: live.DefaultConfig()},
 		Scheduler:  SchedulerService{Port: 8081, Scheduler: scheduler.DefaultConfig()},
 		Gateway:    GatewayService{Port: 8083},
-		Monitoring: MonitoringService{Port: 8084},
+		Monitoring: MonitoringService{Port: 8084, Monitoring: monitoring.DefaultConfig()},
 	}
 }
 

@@ -5,11 +5,43 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
+	branch "github.com/marketprism/marketprism/actors/monitoring"
+	"github.com/marketprism/marketprism/actors/monitoring/host"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/http/chassis/facade"
+)
+
+// The questions that the façade asks; *monitoring.Handle answers them all.
+type (
+	// Watcher says how the services are.
+	Watcher interface {
+		Standings() []branch.Standing
+		Standing(service string) (branch.Standing, []branch.Point, error)
+		Changes(service string, limit int) []branch.Change
+		CheckAll(ctx context.Context) ([]branch.Standing, error)
+		Rounds() uint64
+		Started() time.Time
+	}
+	// Machine says how the machine is.
+	Machine interface {
+		Host() (host.Sample, bool)
+	}
+	// Reporter makes and keeps reports.
+	Reporter interface {
+		MakeReport(tree supervise.Snapshot, alerts []branch.Alert) *branch.Report
+		Report(id string) (*branch.Report, error)
+		Reports(limit int) []*branch.Report
+	}
+	// Branch is all of them.
+	Branch interface {
+		Watcher
+		Machine
+		Reporter
+	}
 )
 
 // Tree is the registry of all actors; *supervise.Tree is one.
@@ -24,18 +56,23 @@ type Tree interface {
 
 // Options are what the façade stands on.
 type Options struct {
-	Tree Tree
+	Tree   Tree
+	Branch Branch
+	// Alerts are the active alerts of severity critical and warning; nil for none.
+	Alerts func() []branch.Alert
 	// Beat is the time between two signs of life on a stream of events; 0 is 15 s.
 	Beat time.Duration
+	// Now is the time of answers; nil is time.Now.
+	Now func() time.Time
 }
 
 // Service is the service's name in every answer.
 const Service = "monitoring-service"
 
 const (
-	tagActors  = "actors"
-	tagHealth  = "health of all services"
-	tagMetrics = "metrics and alerts"
+	tagActors = "actors"
+	tagHealth = "health of all services"
+	tagReport = "reports"
 )
 
 // base is the path that all routes of the service begin with.
@@ -43,17 +80,28 @@ const base = "/api/v1/"
 
 type service struct{ Options }
 
-// Register adds the routes and the health check of the façade to a server.
+// Register adds the routes and the health checks of the façade to a server.
 func Register(s *chassis.Server, o Options) error {
-	if o.Tree == nil {
-		return errors.New("monitoring façade: Tree is needed")
+	if o.Tree == nil || o.Branch == nil {
+		return errors.New("monitoring façade: Tree and Branch are needed")
 	}
 	if o.Beat == 0 {
 		o.Beat = 15 * time.Second
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Alerts == nil {
+		o.Alerts = func() []branch.Alert { return nil }
+	}
 	f := &service{o}
-	s.Health().Add("actors", f.check)
-	return s.Handle(facade.Answered(append(f.actorRoutes(), laterRoutes()...))...)
+	s.Health().Add("actor_tree", f.check)
+	for _, standing := range o.Branch.Standings() {
+		if standing.Service != Service {
+			s.Health().Add(standing.Service, f.checkService(standing.Service))
+		}
+	}
+	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.healthRoutes(), f.reportRoutes()))...)
 }
 
 // check warns while something of the tree is failing or waiting to restart.
@@ -75,24 +123,38 @@ func (f *service) check(context.Context) chassis.CheckResult {
 	return chassis.CheckResult{Status: chassis.Pass, Fields: fields}
 }
 
-// laterRoutes come with the monitoring branch.
-func laterRoutes() []chassis.Route {
-	var routes []chassis.Route
-	for _, l := range []struct{ method, path, tag, summary string }{
-		{http.MethodGet, base + "overview", tagHealth, "Everything at a glance"},
-		{http.MethodGet, base + "services", tagHealth, "Health of every service"},
-		{http.MethodGet, base + "services/{name}", tagHealth, "Health of one service"},
-		{http.MethodPost, "/health-check-all", tagHealth, "Checking every service now"},
-		{http.MethodPost, base + "health-check-all", tagHealth, "Checking every service now"},
-		{http.MethodPost, "/generate-report", tagHealth, "Making a report"},
-		{http.MethodPost, base + "generate-report", tagHealth, "Making a report"},
-		{http.MethodGet, base + "alerts", tagMetrics, "Active alerts and their history"},
-		{http.MethodGet, base + "query", tagMetrics, "An instant PromQL query"},
-		{http.MethodGet, base + "query_range", tagMetrics, "A PromQL query over a range"},
-		{http.MethodPost, base + "actors/{id}/restart", tagActors, "Restarting an actor"},
-		{http.MethodPost, base + "actors/{id}/stop", tagActors, "Stopping an actor"},
-	} {
-		routes = append(routes, facade.Later(l.method, l.path, l.tag, l.summary))
+// checkService says what the last check found of another service.
+func (f *service) checkService(name string) chassis.Check {
+	return func(context.Context) chassis.CheckResult {
+		standing, _, err := f.Branch.Standing(name)
+		if err != nil {
+			return chassis.Failed(err)
+		}
+		result := chassis.CheckResult{Status: chassis.Pass, Result: standing.Status, Fields: map[string]any{
+			"service_status": standing.Status, "since": standing.Since, "instances": len(standing.Instances),
+		}}
+		switch fault, warning := standing.Verdict(); {
+		case fault != nil:
+			result.Status, result.Err = chassis.Fail, fault
+		case warning != nil:
+			result.Status, result.Err = chassis.Warn, warning
+		}
+		return result
 	}
-	return routes
 }
+
+// answered gives the branch's own errors their answers.
+func answered(h chassis.Handler) chassis.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := h(w, r)
+		switch {
+		case errors.Is(err, branch.ErrNoService):
+			return chassis.NotFound("no service of that name is watched; GET %sservices lists those there are", base).WithCode("unknown_service")
+		case errors.Is(err, branch.ErrNoReport):
+			return chassis.NotFound("no report of that id is kept; GET %sreports lists those there are", base).WithCode("unknown_report")
+		}
+		return err
+	}
+}
+
+var _ Branch = (*branch.Handle)(nil)

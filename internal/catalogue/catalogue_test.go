@@ -18,12 +18,14 @@ var (
 	suffixed   = []catalogue.Unit{catalogue.Seconds, catalogue.Bytes, catalogue.Ratio}
 )
 
+const unprefixed = "the name is not mp_ and words in lower case"
+
 // problems are the rules that a metric breaks.
 func problems(m catalogue.Metric) []string {
 	var out []string
 	fail := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	if !wellFormed.MatchString(string(m.Name)) {
-		fail("the name is not mp_ and words in lower case")
+		fail("%s", unprefixed)
 	}
 	stem, total := strings.CutSuffix(string(m.Name), "_total")
 	if total != (m.Type == catalogue.Counter) {
@@ -68,7 +70,11 @@ func labelProblems(m catalogue.Metric) []string {
 func TestMetricsFollowTheRules(t *testing.T) {
 	seen := map[catalogue.Name]bool{}
 	for _, m := range catalogue.All() {
+		promised := slices.Contains(catalogue.Promised(), m.Name)
 		for _, p := range problems(m) {
+			if promised && (p == unprefixed || m.Unit == catalogue.Percent) {
+				continue
+			}
 			t.Errorf("%s: %s", m.Name, p)
 		}
 		if seen[m.Name] {

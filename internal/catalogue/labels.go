@@ -21,6 +21,9 @@ const (
 	code     = "code"
 	route    = "route"
 	outcome  = "outcome"
+
+	serviceName = "service_name" // of promised names
+	mountpoint  = "mountpoint"
 )
 
 // Labels are all labels that a metric may have. Each is bounded by the program or
@@ -41,5 +44,7 @@ func Labels() []Label {
 		{code, "the HTTP status"},
 		{route, "the pattern of the route, such as `/thing/{id}`; `unmatched` for requests that match none"},
 		{outcome, "what became of it; the values are few and fixed"},
+		{serviceName, "as `service`, of metrics whose names are older than the prefix"},
+		{mountpoint, "where a file system is mounted; at most 32 of a machine"},
 	}
 }

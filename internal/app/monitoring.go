@@ -1,0 +1,51 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/marketprism/marketprism/actors/monitoring"
+	"github.com/marketprism/marketprism/actors/monitoring/host"
+	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/http/chassis"
+	facade "github.com/marketprism/marketprism/http/monitoring"
+)
+
+// startMonitoring starts the branch that watches, behind the broker and before what it
+// watches.
+func (a *App) startMonitoring(ctx context.Context) error {
+	var err error
+	a.monitoring, err = monitoring.New(monitoring.Options{
+		Config: a.cfg.Monitoring.Monitoring, Self: cluster.Monitoring, Services: cluster.Services(), Instances: a.resolve,
+		Begin: a.listening, DataDir: a.cfg.Node.DataDir, Clocks: a.exchangeClocks, Registerer: a.registry,
+	})
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, func() error { a.monitoring.Close(); return nil })
+	if _, err := a.system.StartChild(ctx, rootID, a.monitoring.Spec()); err != nil {
+		return fmt.Errorf("starting monitoring: %w", err)
+	}
+	return nil
+}
+
+func (a *App) registerMonitoring(s *chassis.Server) error {
+	return facade.Register(s, facade.Options{Tree: a.system.Tree(), Branch: a.monitoring})
+}
+
+// exchangeClocks are those that the collector of this process measures.
+func (a *App) exchangeClocks() []host.ExchangeClock {
+	select {
+	case <-a.listening: // from then on the collector is there, if it runs here
+	default:
+		return nil
+	}
+	if a.collector == nil {
+		return nil
+	}
+	var clocks []host.ExchangeClock
+	for _, c := range a.collector.Clocks() {
+		clocks = append(clocks, host.ExchangeClock{Exchange: c.Exchange, Market: c.Market, OffsetSeconds: c.Offset.Seconds()})
+	}
+	return clocks
+}
