@@ -186,7 +186,11 @@ func (m *manifest) read(ctx context.Context, name string) (*Record, error) {
 }
 
 func (m *manifest) corrupt(name string, err error) error {
-	return &persistence.CorruptError{Path: m.bucket.String() + "/" + name, Reason: err.Error()}
+	damage := &persistence.CorruptError{Path: m.bucket.String() + "/" + name, Reason: err.Error()}
+	if errors.Is(err, errVersion) {
+		return fmt.Errorf("%w: %w", damage, errVersion)
+	}
+	return damage
 }
 
 // catchUp reads the records that others have made.

@@ -139,7 +139,7 @@ func decodeRecord(data []byte) (*Record, error) {
 		return nil, err
 	}
 	if r.Version < 1 || r.Version > recordVersion {
-		return nil, fmt.Errorf("version %d of the manifest, which this program does not know", r.Version)
+		return nil, fmt.Errorf("%w: %d", errVersion, r.Version)
 	}
 	for i := range r.Add {
 		if _, err := r.Add[i].meta(); err != nil {
