@@ -4,7 +4,7 @@
 //
 // # Order
 //
-//	broker ─ journal ─ storage ─ scheduler ─ collector   the tree, each branch ready before the next
+//	broker ─ monitoring ─ journal ─ storage ─ scheduler ─ collector   the tree, each branch ready before the next
 //	   every server listens, then turns ready
 //
 // Stopping: the servers end first, each with its /readyz at 503 and its requests
@@ -42,6 +42,7 @@ import (
 	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/collector"
 	recorder "github.com/marketprism/marketprism/actors/journal"
+	"github.com/marketprism/marketprism/actors/monitoring"
 	"github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/actors/supervise"
@@ -90,6 +91,8 @@ type App struct {
 	far       *remote.Reader // the store of another process; nil when this one has it
 	collector *collector.Collector
 	scheduler *scheduler.Handle
+
+	monitoring *monitoring.Handle // nil where its service does not run
 
 	servers   map[string]*chassis.Server
 	listening chan struct{}  // closed once all do

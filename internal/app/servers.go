@@ -8,7 +8,6 @@ import (
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/http/collector"
-	"github.com/marketprism/marketprism/http/monitoring"
 	"github.com/marketprism/marketprism/http/storage"
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence/part"
@@ -27,11 +26,9 @@ var about = map[string]string{
 // startServers makes every service's server listen; none is ready yet.
 func (a *App) startServers(ctx context.Context) error {
 	register := map[string]func(*chassis.Server) error{
-		cluster.Broker: a.registerBroker,
-		cluster.Monitoring: func(s *chassis.Server) error {
-			return monitoring.Register(s, monitoring.Options{Tree: a.system.Tree()})
-		},
-		cluster.Storage: a.registerStorage,
+		cluster.Broker:     a.registerBroker,
+		cluster.Monitoring: a.registerMonitoring,
+		cluster.Storage:    a.registerStorage,
 		cluster.Collector: func(s *chassis.Server) error {
 			return collector.Register(s, collector.Options{Branch: a.collector, Live: a.collector.Live()})
 		},

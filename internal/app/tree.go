@@ -31,6 +31,11 @@ func (a *App) startTree(ctx context.Context) error {
 	if err := a.startBroker(ctx); err != nil {
 		return err
 	}
+	if a.runs(cluster.Monitoring) {
+		if err := a.startMonitoring(ctx); err != nil {
+			return err
+		}
+	}
 	var specs []supervise.Spec
 	if a.runs(cluster.Storage) || a.runs(cluster.Collector) {
 		specs = append(specs, a.recorders.Spec())

@@ -30,7 +30,8 @@ const (
 	Flag    Unit = "flag" // 1 for yes, 0 for no
 	Seconds Unit = "seconds"
 	Bytes   Unit = "bytes"
-	Ratio   Unit = "ratio" // from 0 to 1
+	Percent Unit = "percent" // from 0 to 100; of promised names only
+	Ratio   Unit = "ratio"   // from 0 to 1
 )
 
 // Buckets is a class of histogram: what range it resolves, and how finely.
@@ -85,7 +86,7 @@ type Area struct {
 
 // Areas are all areas, in the order of the documentation.
 func Areas() []Area {
-	return []Area{actors(), streams(), live(), recorders(), journal(), readers(), lifecycle(), store(), broker(), scheduler(), servers(), access()}
+	return []Area{actors(), streams(), live(), recorders(), journal(), readers(), lifecycle(), store(), broker(), scheduler(), servers(), watching(), access()}
 }
 
 // All are the metrics of all areas.
