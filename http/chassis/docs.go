@@ -50,9 +50,9 @@ type docsResponse struct {
 	Status, Doc, Media string
 }
 
-// renderDocs renders the documentation page from the OpenAPI document, so that
+// RenderDocs renders the documentation page from an OpenAPI document, so that
 // the two cannot differ.
-func (s *Server) renderDocs() ([]byte, error) {
+func (s *Server) RenderDocs(document []byte) ([]byte, error) {
 	var doc struct {
 		Paths map[string]map[string]struct {
 			OperationID string `json:"operationId"`
@@ -74,7 +74,7 @@ func (s *Server) renderDocs() ([]byte, error) {
 			}
 		}
 	}
-	if err := json.Unmarshal(s.document, &doc); err != nil {
+	if err := json.Unmarshal(document, &doc); err != nil {
 		return nil, err
 	}
 	groups := map[string][]docsRoute{}
@@ -159,12 +159,30 @@ func schemaText(schema json.RawMessage) string {
 }
 
 func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request) error {
-	return writeStatic(w, r, mediaJSON, s.document)
+	return WriteDocument(w, r, s.document)
 }
 
 func (s *Server) serveDocs(w http.ResponseWriter, r *http.Request) error {
+	return WriteDocs(w, r, s.page)
+}
+
+// WriteDocument answers with an OpenAPI document, or 304.
+func WriteDocument(w http.ResponseWriter, r *http.Request, document []byte) error {
+	return writeStatic(w, r, mediaJSON, document)
+}
+
+// WriteDocs answers with a page that RenderDocs has made, or 304.
+func WriteDocs(w http.ResponseWriter, r *http.Request, page []byte) error {
 	w.Header().Set("Content-Security-Policy", docsPolicy)
-	return writeStatic(w, r, "text/html; charset=utf-8", s.page)
+	return writeStatic(w, r, "text/html; charset=utf-8", page)
+}
+
+// Document is the OpenAPI document of the routes, once the server has started; nil
+// before.
+func (s *Server) Document() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.document
 }
 
 func (s *Server) serveDocsStyle(w http.ResponseWriter, r *http.Request) error {

@@ -97,7 +97,7 @@ func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	}
 	var allow []string
 	for _, m := range methods {
-		if !s.mux.Match(chi.NewRouteContext(), m, path) {
+		if !s.takes(m, path) {
 			continue
 		}
 		allow = append(allow, m)
@@ -116,4 +116,17 @@ func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	}
 	WriteError(w, r, NewError(http.StatusMethodNotAllowed, "method_not_allowed",
 		"%s is not possible here; %s is", clip(r.Method, 16), strings.Join(allow, ", ")))
+}
+
+// takes says whether a route is meant for a method of a path. One that takes every
+// method has refused it already.
+func (s *Server) takes(method, path string) bool {
+	c := chi.NewRouteContext()
+	return s.mux.Match(c, method, path) && !s.known[Any+" "+strings.Join(c.RoutePatterns, "")]
+}
+
+// Unrouted answers a request that a wide route of method Any got and that none is meant
+// for: with 405 where other methods are possible, else with 404.
+func Unrouted(w http.ResponseWriter, r *http.Request) {
+	callFrom(r.Context()).server.methodNotAllowed(w, r)
 }

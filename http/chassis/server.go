@@ -172,7 +172,7 @@ func (s *Server) seal() error {
 	if s.document, err = s.describe(); err != nil {
 		return fmt.Errorf("describing the routes: %w", err)
 	}
-	if s.page, err = s.renderDocs(); err != nil {
+	if s.page, err = s.RenderDocs(s.document); err != nil {
 		return fmt.Errorf("rendering the documentation: %w", err)
 	}
 	s.sealed = true
@@ -268,6 +268,10 @@ func (s *Server) Addr() string {
 
 // URL returns http:// and Addr.
 func (s *Server) URL() string { return "http://" + s.Addr() }
+
+// Draining ends when the server begins to drain: for what a handler does beyond the
+// usual life of its request. Live routes need not look at it.
+func (s *Server) Draining() context.Context { return s.draining }
 
 // Failed delivers the error by which accepting connections ended, if it ends
 // other than by Stop.
