@@ -52,6 +52,7 @@ from there.`,
 	c.Flags().StringVar(&o.before, "before", "24h", "age (30m, 36h, 7d), date or RFC 3339 time that rows must have arrived before")
 	c.Flags().StringSliceVar(&o.kinds, "kinds", nil, "kinds or tables (default: all)")
 	c.Flags().BoolVar(&o.detach, "detach", false, "print the operation's id and do not follow it")
+	c.AddCommand(newArchiveVerify(s), newArchiveRepair(s))
 	return c
 }
 

@@ -88,17 +88,28 @@ func (t *Tier) Open(ctx context.Context) error {
 }
 
 func (t *Tier) open(ctx context.Context) (*Store, error) {
-	var bucket Bucket
-	var err error
-	if t.cfg.S3.Used() {
-		bucket, err = NewS3(ctx, t.cfg.S3)
+	bucket, err := NewBucket(ctx, t.cfg, t.place)
+	if err != nil {
+		return nil, err
+	}
+	return Open(ctx, bucket, t.cfg, t.with)
+}
+
+// NewBucket is where cfg says that the store is; dir is the directory when it names
+// none. Error: persistence.ErrAway.
+func NewBucket(ctx context.Context, cfg Config, dir string) (b Bucket, err error) {
+	if cfg.Path != "" {
+		dir = cfg.Path
+	}
+	if cfg.S3.Used() {
+		b, err = NewS3(ctx, cfg.S3)
 	} else {
-		bucket, err = NewLocal(t.place)
+		b, err = NewLocal(dir)
 	}
 	if err != nil {
 		return nil, away(err)
 	}
-	return Open(ctx, bucket, t.cfg, t.with)
+	return b, nil
 }
 
 // note remembers how the medium answered last.
