@@ -73,8 +73,6 @@ func (a *taskActor) Receive(c *supervise.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started, begin:
 		a.begin(c)
-	case *actor.Stopping, *actor.Restarting:
-		a.h.active.add(a.id, -len(a.runs)-len(a.queue))
 	case changed:
 		a.load(c)
 		a.look(c)
@@ -123,6 +121,7 @@ func (a *taskActor) begin(c *supervise.Context) {
 	a.load(c)
 	if term == 0 || a.task == nil {
 		a.round++
+		a.rest()
 		return
 	}
 	a.last = time.UnixMilli(book.Of(a.id).Last)
@@ -151,7 +150,7 @@ func (a *taskActor) look(c *supervise.Context) {
 	}
 	now := a.h.options.Now()
 	after := latest(a.last, a.task.Since, since)
-	p := a.task.plan(a.schedule, after, now, a.h.options.Config.MisfireGrace)
+	p := a.task.plan(a.schedule, after, now, a.h.options.config().MisfireGrace)
 	if len(p.fires) > 0 {
 		a.recording = true
 		fires := a.task.admit(p.fires, len(a.runs)+len(a.queue), len(a.queue))
@@ -161,7 +160,7 @@ func (a *taskActor) look(c *supervise.Context) {
 	if p.next.IsZero() {
 		return
 	}
-	wait := min(max(p.next.Sub(now), 0), a.h.options.Config.ClockCheck)
+	wait := min(max(p.next.Sub(now), 0), a.h.options.config().ClockCheck)
 	a.stop = c.After(wait, wake{a.round})
 }
 
@@ -215,7 +214,6 @@ func (a *taskActor) recorded(c *supervise.Context, m recorded) {
 
 // start runs a recorded fire, or lets it wait for its turn.
 func (a *taskActor) start(c *supervise.Context, f ledger.Fire, before int) {
-	a.h.active.add(a.id, 1)
 	switch {
 	case len(a.runs) == 0 || a.task.Overlap == OverlapAllow:
 	case a.task.Overlap == OverlapReplace && f.Cause == ledger.CauseSchedule:
@@ -249,10 +247,17 @@ func (a *taskActor) finished(c *supervise.Context, m finished) {
 	if r := a.runs[m.nominal]; r != nil {
 		r.cancel(nil)
 		delete(a.runs, m.nominal)
-		a.h.active.add(a.id, -1)
 	}
-	if m.err == nil {
+	switch {
+	case m.err == nil:
 		a.send(c, done{m.result})
+	case a.term != 0 && !a.draining: // it was put aside, and this process leads again
+		_, book := a.h.standing()
+		for _, f := range book.Unfinished(a.id) {
+			if f.Nominal == m.nominal {
+				a.start(c, f, 0)
+			}
+		}
 	}
 	if a.draining {
 		a.drained(c)
@@ -272,8 +277,8 @@ func (a *taskActor) runNow(c *supervise.Context) {
 		return
 	}
 	a.manual = max(a.h.options.Now().UnixMilli(), a.manual+1)
-	if a.manual%1000 == 0 {
-		a.manual++ // that is what the schedule may name
+	for a.schedule != nil && a.schedule.Next(time.UnixMilli(a.manual-1)).UnixMilli() == a.manual {
+		a.manual++ // that is what the schedule names
 	}
 	fires := a.task.admit([]ledger.Fire{{Task: a.id, Nominal: a.manual, Cause: ledger.CauseManual}}, len(a.runs)+len(a.queue), len(a.queue))
 	if fires[0].Skip != "" {
@@ -291,7 +296,6 @@ func (a *taskActor) cancel(c *supervise.Context, cause error) cancelled {
 		r.cancel(cause)
 	}
 	for _, f := range a.queue {
-		a.h.active.add(a.id, -1)
 		a.send(c, done{ledger.Result{
 			Task: a.id, Nominal: f.Nominal, Outcome: ledger.Cancelled, Started: a.h.options.Now().UnixMilli(), Error: cause.Error(),
 		}})
@@ -307,6 +311,13 @@ type cancelled struct{ n int }
 func (a *taskActor) Drain(c *supervise.Context) {
 	a.draining = true
 	a.round++
+	a.rest()
+	a.drained(c)
+}
+
+// rest puts aside what has not begun: the ledger has it, for whoever leads next.
+func (a *taskActor) rest() {
+	a.queue = nil
 	for _, r := range a.runs {
 		select {
 		case <-r.begun:
@@ -314,7 +325,6 @@ func (a *taskActor) Drain(c *supervise.Context) {
 			r.cancel(errStopping)
 		}
 	}
-	a.drained(c)
 }
 
 func (a *taskActor) drained(c *supervise.Context) {

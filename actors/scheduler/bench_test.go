@@ -46,7 +46,7 @@ func fire(b *testing.B, by string, tasks int, period time.Duration) (fires int64
 	}
 	count := func() (n int64) {
 		for after, id := (time.Time{}), ""; ; {
-			views, more := w.h.Tasks(scheduler.Filter{}, after, id, 1000)
+			views, more, _ := w.h.Tasks(scheduler.Filter{}, after, id, 1000)
 			for _, v := range views {
 				n += int64(v.Runs)
 				after, id = v.CreatedAt, v.ID

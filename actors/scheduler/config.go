@@ -38,10 +38,21 @@ type Config struct {
 	// snapshots.
 	LedgerMaxBytes int64 `yaml:"ledger_max_bytes" unit:"bytes" doc:"Size of the ledger at the broker; when it is full nothing fires."`
 	SnapshotBytes  int64 `yaml:"snapshot_bytes" unit:"bytes" doc:"What is appended to the ledger before it is summed up and its front is purged."`
+	// LeaseTerm is how long a scheduler that says nothing still leads, for others.
+	LeaseTerm time.Duration `yaml:"lease_term" doc:"How long a scheduler that is not heard of any more still leads: after it another one on the same broker takes over."`
 	// Replicas of ledger and tasks: 1, 3 or 5.
 	Replicas int `yaml:"replicas" doc:"Copies of ledger and tasks in a cluster: 1, 3 or 5."`
 	// URLs says which addresses outside the platform a task may call.
 	URLs URLConfig `yaml:"urls" doc:"Addresses outside the platform that tasks may call."`
+}
+
+// LiveSettings are the keys that [Handle.Reconfigure] takes up; the others take
+// effect with the next start.
+func LiveSettings() []string {
+	return []string{
+		"max_concurrent_tasks", "max_tasks", "run_timeout", "total_timeout", "misfire_grace", "clock_check", "flush_interval",
+		"max_answer_bytes", "history", "ledger_max_bytes", "snapshot_bytes", "urls",
+	}
 }
 
 // HistoryConfig bounds the history.
@@ -72,7 +83,7 @@ func DefaultConfig() Config {
 		RunTimeout: time.Minute, TotalTimeout: time.Hour, MisfireGrace: time.Minute, ClockCheck: 30 * time.Second,
 		StopTimeout: 10 * time.Second, FlushInterval: 10 * time.Millisecond, MaxAnswerBytes: 2 << 10,
 		History:        HistoryConfig{Count: 200, Total: 200_000, Age: 30 * 24 * time.Hour},
-		LedgerMaxBytes: 256 << 20, SnapshotBytes: 32 << 20, Replicas: 1,
+		LedgerMaxBytes: 256 << 20, SnapshotBytes: 32 << 20, LeaseTerm: 12 * time.Second, Replicas: 1,
 		URLs: URLConfig{Hosts: []string{}, Networks: []string{}},
 	}
 }
@@ -100,6 +111,7 @@ func (c Config) Validate() error {
 	within("misfire_grace", c.MisfireGrace, time.Second, 24*time.Hour)
 	within("clock_check", c.ClockCheck, 100*time.Millisecond, 24*time.Hour)
 	within("stop_timeout", c.StopTimeout, 100*time.Millisecond, 10*time.Minute)
+	within("lease_term", c.LeaseTerm, 3*time.Second, 10*time.Minute)
 	within("flush_interval", c.FlushInterval, 0, time.Second)
 	count("max_answer_bytes", int64(c.MaxAnswerBytes), 0, 64<<10)
 	count("history.count", int64(c.History.Count), 1, 10_000)

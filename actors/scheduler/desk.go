@@ -148,7 +148,7 @@ func (d *desk) flush(c *supervise.Context) {
 		return
 	}
 	now := d.h.options.Now()
-	every := d.h.options.Config.FlushInterval
+	every := d.h.options.config().FlushInterval
 	later := time.Duration(0)
 	ready := func(at time.Time) bool {
 		if wait := at.Add(every).Sub(now); wait > 0 && wait <= every {
@@ -189,7 +189,7 @@ func (d *desk) appendFires(c *supervise.Context) {
 		err := d.h.persist(ctx, func(ctx context.Context) error { return writer.Fires(ctx, batch) })
 		if err == nil {
 			book.Fired(batch)
-			d.h.metrics.fired(batch)
+			d.h.metrics.fired(d.h.options.Now(), batch)
 		}
 		return firesAppended{term, err}
 	})
@@ -269,7 +269,7 @@ func (d *desk) refused(c *supervise.Context, term uint64, err error) {
 // snapshot begins to sum up the ledger when it is time, and says whether it is being
 // done now. It needs both lines at rest for a moment.
 func (d *desk) snapshot(c *supervise.Context) bool {
-	if d.purge.Busy() || d.draining || d.now.writer.Written() < d.h.options.Config.SnapshotBytes {
+	if d.purge.Busy() || d.draining || d.now.writer.Written() < d.h.options.config().SnapshotBytes {
 		return false
 	}
 	if d.firesOp.Busy() || d.resultsOp.Busy() {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -51,7 +52,6 @@ type Handle struct {
 	options Options
 	caller  *caller
 	metrics *metrics
-	active  counts
 	desk    atomic.Pointer[ref]
 	leader  atomic.Pointer[ref]
 
@@ -74,7 +74,6 @@ func New(o Options) (*Handle, error) {
 		return nil, err
 	}
 	h := &Handle{options: o, tasks: map[string]*Task{}, children: map[string]*actor.PID{}, book: ledger.NewBook(o.Config.History.retention()), onOff: switching{On: true}}
-	h.active.running = map[string]int{}
 	h.caller = newCaller(&h.options)
 	for i := range o.Defaults {
 		t := o.Defaults[i].withDefaults()
@@ -109,14 +108,51 @@ func (h *Handle) Spec() supervise.Spec {
 	)
 }
 
+// resizer is a store whose bound can change while it is used.
+type resizer interface {
+	Resize(ctx context.Context, maxBytes int64) error
+}
+
+// Reconfigure takes up what of a configuration can change while tasks run, see
+// [LiveSettings]. Runs under way go on as they began.
+func (h *Handle) Reconfigure(ctx context.Context, c Config) error {
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("scheduler configuration: %w", err)
+	}
+	old := h.options.config()
+	c.StopTimeout, c.DefaultTasks, c.Replicas, c.LeaseTerm = old.StopTimeout, old.DefaultTasks, old.Replicas, old.LeaseTerm
+	if reflect.DeepEqual(*old, c) {
+		return nil
+	}
+	if s, ok := h.options.Store.(resizer); ok && c.LedgerMaxBytes != old.LedgerMaxBytes {
+		if err := s.Resize(ctx, c.LedgerMaxBytes); err != nil {
+			return fmt.Errorf("resizing the ledger: %w", err)
+		}
+	}
+	h.options.live.Store(&c)
+	h.caller.reconfigure()
+	_, book := h.standing()
+	book.Retain(c.History.retention(), h.options.Now())
+	if r := h.leader.Load(); r != nil {
+		// One that cannot be told is being started anew, and reads it then.
+		if err := r.system.Tell(r.pid, reconfigured{}); errors.Is(err, supervise.ErrMailboxFull) {
+			return fmt.Errorf("telling the tasks: %w", err)
+		}
+	}
+	return nil
+}
+
 // Close ends idle connections, once the branch has stopped.
 func (h *Handle) Close() { h.caller.close() }
 
-// Health is why the scheduler does not work; nil when it does.
+// Health is why the scheduler does not work; nil when it does, and when another node
+// leads and this one stands by.
 func (h *Handle) Health() error {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	switch {
+	case h.phase == waiting && h.fault == nil && h.options.Lease.Holder() != "":
+		return nil
 	case h.phase != leading && h.fault != nil:
 		return fmt.Errorf("the scheduler is %v: %w", h.phase, h.fault)
 	case h.phase != leading:
@@ -136,7 +172,7 @@ func (h *Handle) Create(ctx context.Context, t Task) (Task, error) {
 	h.mu.RLock()
 	n := len(h.tasks)
 	h.mu.RUnlock()
-	if n >= h.options.Config.MaxTasks {
+	if n >= h.options.config().MaxTasks {
 		return Task{}, ErrTooMany
 	}
 	return h.edit(ctx, change{id: t.ID, edit: func(now time.Time, _ *Task) (*Task, error) {
@@ -228,6 +264,9 @@ func (h *Handle) Cancel(ctx context.Context, id string) (int, error) {
 
 func askTask[T any](ctx context.Context, h *Handle, id string, message any) (T, error) {
 	var zero T
+	if _, err := h.reading(); err != nil {
+		return zero, err
+	}
 	if h.find(id) == nil {
 		return zero, ErrNoTask
 	}
@@ -248,34 +287,6 @@ func (h *Handle) Stop(ctx context.Context) error { return h.flip(ctx, false) }
 func (h *Handle) flip(ctx context.Context, on bool) error {
 	_, err := ask[switching](ctx, h.leader.Load(), flip{on})
 	return err
-}
-
-// counts counts runs under way by task.
-type counts struct {
-	mu      sync.Mutex
-	running map[string]int
-	total   int
-}
-
-func (n *counts) add(task string, by int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.total += by
-	if n.running[task] += by; n.running[task] <= 0 {
-		delete(n.running, task)
-	}
-}
-
-func (n *counts) of(task string) int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.running[task]
-}
-
-func (n *counts) all() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.total
 }
 
 // What the actors share.
@@ -317,6 +328,7 @@ func (h *Handle) standing() (uint64, *ledger.Book) {
 	return h.term, h.book
 }
 
+// hold keeps what gives the lease back.
 func (h *Handle) hold(release func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

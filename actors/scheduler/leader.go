@@ -57,8 +57,10 @@ type (
 		term uint64
 		err  error
 	}
-	again  struct{}
-	change struct {
+	again        struct{}
+	reconfigured struct{}
+	standby      struct{}
+	change       struct {
 		id   string // of a new task too
 		edit func(now time.Time, old *Task) (*Task, error)
 		drop bool
@@ -85,8 +87,9 @@ type leaderActor struct {
 	h       *Handle
 	take    supervise.InFlight
 	pause   time.Duration
-	todo    []any // for the branch of tasks
-	out     int   // requests to it without an answer
+	holder  string // whom it waits for
+	todo    []any  // for the branch of tasks
+	out     int    // requests to it without an answer
 	made    map[string]answer
 	busy    map[string][]queued
 	writing int
@@ -124,6 +127,10 @@ func (l *leaderActor) Receive(c *supervise.Context) {
 		l.acquire(c)
 	case again:
 		l.acquire(c)
+	case standby:
+		l.standby(c)
+	case reconfigured:
+		l.tellAll(c, changed{}) // what they wait for may be due sooner
 	case led:
 		l.led(c, m)
 	case lost:
@@ -144,7 +151,9 @@ func (l *leaderActor) Receive(c *supervise.Context) {
 // acquire takes the lease and reads everything.
 func (l *leaderActor) acquire(c *supervise.Context) {
 	h := l.h
+	c.After(standbyAfter, standby{})
 	l.take.Start(c, func(ctx context.Context) any {
+		h.giveUp() // what an earlier term may have left
 		h.setPhase(waiting, nil)
 		gone, release, err := h.options.Lease.Acquire(ctx)
 		if err != nil {
@@ -161,9 +170,31 @@ func (l *leaderActor) acquire(c *supervise.Context) {
 	})
 }
 
+// standbyAfter is when a wait for the lease is taken to last.
+const standbyAfter = time.Second
+
+// standby is ready although another node leads.
+func (l *leaderActor) standby(c *supervise.Context) {
+	if !l.take.Busy() {
+		return
+	}
+	c.After(standbyAfter, standby{})
+	holder := l.h.options.Lease.Holder()
+	if holder == l.holder {
+		return
+	}
+	l.holder = holder
+	if holder == "" {
+		return
+	}
+	c.Ready()
+	c.Log().Info("scheduler stands by", zap.String("leader", holder))
+	c.Note("stands by; " + holder + " leads")
+}
+
 // load reads ledger and tasks, and makes the default tasks once.
 func (h *Handle) load(ctx context.Context) led {
-	m := led{book: ledger.NewBook(h.options.Config.History.retention())}
+	m := led{book: ledger.NewBook(h.options.config().History.retention())}
 	if m.writer, m.err = h.options.Store.Lead(ctx, m.book); m.err != nil {
 		return m
 	}
@@ -209,7 +240,7 @@ func (h *Handle) controls(ctx context.Context, documents []ledger.Document) (swi
 			return onOff, fmt.Errorf("reading %q: %w", d.Key, err)
 		}
 	}
-	if !h.options.Config.DefaultTasks {
+	if !h.options.config().DefaultTasks {
 		return onOff, nil
 	}
 	added := false
@@ -264,7 +295,8 @@ func (l *leaderActor) led(c *supervise.Context, m led) {
 		c.After(l.pause, again{})
 		return
 	}
-	l.pause = 0
+	l.pause, l.holder = 0, ""
+	c.Note("")
 	term := l.h.lead(m)
 	desk := l.h.desk.Load()
 	if err := c.System().Tell(desk.pid, open{term, m.writer, m.book}); err != nil {
@@ -299,7 +331,6 @@ func (l *leaderActor) lost(c *supervise.Context, m lost) {
 	}
 	c.Log().Error("scheduler leads no longer", zap.Error(m.err))
 	l.h.setPhase(waiting, m.err)
-	l.h.giveUp()
 	l.tellAll(c, begin{})
 	c.After(firstRetry, again{})
 }
@@ -329,7 +360,7 @@ func (l *leaderActor) tell(c *supervise.Context, id string, message any) {
 func (l *leaderActor) spawn(id string) {
 	l.todo = append(l.todo, supervise.AddChild{Spec: supervise.Spec{
 		Name: id, Kind: "task", New: func() supervise.Actor { return newTaskActor(l.h, id) },
-		ShutdownTimeout: l.h.options.Config.StopTimeout, Mailbox: supervise.Mailbox{Capacity: 256},
+		ShutdownTimeout: l.h.options.config().StopTimeout, Mailbox: supervise.Mailbox{Capacity: 256},
 	}})
 }
 

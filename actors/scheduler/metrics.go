@@ -14,6 +14,7 @@ type metrics struct {
 	handle         *Handle
 	fires, runs    *prometheus.CounterVec
 	lateness       prometheus.Histogram
+	recordLateness prometheus.Histogram
 	runSeconds     prometheus.Histogram
 	append         prometheus.Histogram
 	appendFailures prometheus.Counter
@@ -27,6 +28,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 		fires:          catalogue.NewCounterVec(catalogue.SchedulerFires),
 		runs:           catalogue.NewCounterVec(catalogue.SchedulerRuns),
 		lateness:       catalogue.NewHistogram(catalogue.SchedulerLateness),
+		recordLateness: catalogue.NewHistogram(catalogue.SchedulerRecordLateness),
 		runSeconds:     catalogue.NewHistogram(catalogue.SchedulerRunSeconds),
 		append:         catalogue.NewHistogram(catalogue.SchedulerAppend),
 		appendFailures: catalogue.NewCounter(catalogue.SchedulerAppendFailures),
@@ -40,7 +42,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 	for _, outcome := range ledger.Outcomes() {
 		m.runs.WithLabelValues(outcome)
 	}
-	return m, catalogue.Register(reg, m.fires, m.runs, m.lateness, m.runSeconds, m.append, m.appendFailures, m)
+	return m, catalogue.Register(reg, m.fires, m.runs, m.lateness, m.recordLateness, m.runSeconds, m.append, m.appendFailures, m)
 }
 
 // Describe implements prometheus.Collector.
@@ -55,8 +57,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		up = 1
 	}
 	m.leader.Send(ch, up)
-	m.active.Send(ch, float64(m.handle.active.all()))
 	s := m.handle.Status()
+	m.active.Send(ch, float64(s.Active))
 	for _, each := range []struct {
 		outcome string
 		n       int
@@ -67,14 +69,17 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// fired counts what was recorded.
-func (m *metrics) fired(fires []ledger.Fire) {
+// fired counts what was recorded, and measures how long after its due time it was.
+func (m *metrics) fired(now time.Time, fires []ledger.Fire) {
 	for _, f := range fires {
 		outcome := f.Skip
 		if outcome == "" {
 			outcome = "run"
 		}
 		m.fires.WithLabelValues(outcome).Add(float64(f.Times()))
+		if t := m.handle.find(f.Task); t != nil && f.Cause == ledger.CauseSchedule && f.Skip != ledger.SkipMissed {
+			m.recordLateness.Observe(max(now.Sub(f.Time().Add(t.delay())).Seconds(), 0))
+		}
 	}
 }
 

@@ -7,27 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/marketprism/marketprism/actors/scheduler/ledger"
 )
-
-// Lease decides who leads.
-type Lease interface {
-	// Acquire waits until this process leads, or ctx ends. lost is closed when it does
-	// so no longer; release gives the leadership up.
-	Acquire(ctx context.Context) (lost <-chan struct{}, release func(), err error)
-}
-
-// Alone is the lease of an installation with one scheduler.
-type Alone struct{}
-
-// Acquire implements [Lease].
-func (Alone) Acquire(context.Context) (<-chan struct{}, func(), error) {
-	return nil, func() {}, nil
-}
 
 // Message is what a run hands to an actor: it returns what is kept as the answer.
 type Message func(ctx context.Context, payload json.RawMessage) (answer string, err error)
@@ -61,7 +47,12 @@ type Options struct {
 	Now func() time.Time
 	// Registerer of the metrics; nil keeps them unexported.
 	Registerer prometheus.Registerer
+
+	live *atomic.Pointer[Config] // the configuration in force
 }
+
+// config is the configuration in force; it does not change.
+func (o *Options) config() *Config { return o.live.Load() }
 
 func (o *Options) check() error {
 	if err := o.Config.Validate(); err != nil {
@@ -73,6 +64,9 @@ func (o *Options) check() error {
 	case o.Resolve == nil:
 		return errors.New("scheduler without a registry")
 	}
+	c := o.Config
+	o.live = &atomic.Pointer[Config]{}
+	o.live.Store(&c)
 	if o.Lease == nil {
 		o.Lease = Alone{}
 	}

@@ -10,8 +10,12 @@ import (
 	"io"
 	mrand "math/rand/v2"
 	"net/http"
+	"net/http/httptrace"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -37,18 +41,41 @@ type attempt struct {
 
 // caller calls targets.
 type caller struct {
-	options  *Options
-	services *http.Client
-	urls     *http.Client
-	slots    chan struct{}
+	options *Options
+	clients atomic.Pointer[clients]
+	slots   *gate // for runs
+	sending *gate // for requests that are being put together and written
+}
+
+// clients are those of one configuration.
+type clients struct {
+	services, urls *http.Client
 }
 
 func newCaller(o *Options) *caller {
-	n := o.Config.MaxConcurrentTasks
-	return &caller{options: o, services: newClient(n, nil), urls: newClient(n, guard(o.Config.URLs)), slots: make(chan struct{}, n)}
+	// Of many runs that become due together no more are sent at a time than keep the
+	// processors busy: whoever asks the API meanwhile need not wait for all of them.
+	c := &caller{options: o, slots: newGate(o.config().MaxConcurrentTasks), sending: newGate(2 * runtime.GOMAXPROCS(0))}
+	c.clients.Store(newClients(o.config()))
+	return c
 }
 
-func (c *caller) close() {
+func newClients(c *Config) *clients {
+	n := c.MaxConcurrentTasks
+	return &clients{services: newClient(n, nil), urls: newClient(n, guard(c.URLs))}
+}
+
+// reconfigure takes up the configuration in force. Requests under way go on; their
+// connections are not used again.
+func (c *caller) reconfigure() {
+	now := c.options.config()
+	c.slots.resize(now.MaxConcurrentTasks)
+	c.clients.Swap(newClients(now)).close()
+}
+
+func (c *caller) close() { c.clients.Load().close() }
+
+func (c *clients) close() {
 	c.services.CloseIdleConnections()
 	c.urls.CloseIdleConnections()
 }
@@ -58,22 +85,25 @@ func (c *caller) close() {
 // waits for a slot first; begun is called when it has one.
 func (c *caller) run(ctx context.Context, t *Task, f ledger.Fire, before int, begun func()) (ledger.Result, error) {
 	r := ledger.Result{Task: f.Task, Nominal: f.Nominal}
-	select {
-	case c.slots <- struct{}{}:
-	case <-ctx.Done():
+	if err := c.slots.enter(ctx); err != nil {
 		r.Started = c.options.Now().UnixMilli()
-		return c.end(ctx, r, attempt{err: ctx.Err()}, 0)
+		return c.end(ctx, r, attempt{err: err}, 0)
 	}
-	defer func() { <-c.slots }()
+	defer c.slots.leave()
 	begun()
 	start := c.options.Now()
 	r.Started = start.UnixMilli()
-	ctx, cancel := context.WithTimeoutCause(ctx, seconds(t.TotalTimeoutSeconds, max(c.options.Config.TotalTimeout, seconds(t.TimeoutSeconds, 0))), errTotal)
-	defer cancel()
+	limit := seconds(t.TimeoutSeconds, c.options.config().RunTimeout)
+	total := seconds(t.TotalTimeoutSeconds, max(c.options.config().TotalTimeout, seconds(t.TimeoutSeconds, 0)))
+	if t.Retry.MaxAttempts > 1 || total < limit { // else the only attempt is bounded already
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, total, errTotal)
+		defer cancel()
+	}
 	var last attempt
 	for n := 1; ; n++ {
 		r.Attempts = n
-		last = c.try(ctx, t, f, before+n)
+		last = c.try(ctx, t, f, before+n, limit)
 		if last.err == nil || last.final || n >= t.Retry.MaxAttempts || ctx.Err() != nil || !pause(ctx, t.Retry.wait(n, last.after, mrand.Float64())) {
 			break
 		}
@@ -125,9 +155,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// try is one attempt, bounded by the task's timeout.
-func (c *caller) try(ctx context.Context, t *Task, f ledger.Fire, n int) attempt {
-	limit := seconds(t.TimeoutSeconds, c.options.Config.RunTimeout)
+// try is one attempt, bounded by a timeout.
+func (c *caller) try(ctx context.Context, t *Task, f ledger.Fire, n int, limit time.Duration) attempt {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	a := c.call(ctx, t, f, n)
@@ -154,16 +183,16 @@ func (c *caller) call(ctx context.Context, t *Task, f ledger.Fire, n int) attemp
 		answer, err := message(ctx, t.Payload)
 		return attempt{answer: c.cut([]byte(answer)), err: err}
 	case TargetURL:
-		if err := checkURL(t.TargetEndpoint, c.options.Config.URLs); err != nil {
+		if err := checkURL(t.TargetEndpoint, c.options.config().URLs); err != nil {
 			return attempt{err: err, final: true}
 		}
-		return c.request(ctx, c.urls, t, t.TargetEndpoint, header)
+		return c.request(ctx, c.clients.Load().urls, t, t.TargetEndpoint, header)
 	}
 	bases, err := c.options.Resolve(ctx, t.TargetService)
 	if err != nil || len(bases) == 0 {
 		return attempt{err: fmt.Errorf("%s runs nowhere: %w", t.TargetService, errors.Join(errNowhere, err))}
 	}
-	return c.request(ctx, c.services, t, bases[(n-1)%len(bases)]+t.TargetEndpoint, header)
+	return c.request(ctx, c.clients.Load().services, t, bases[(n-1)%len(bases)]+t.TargetEndpoint, header)
 }
 
 var errNowhere = errors.New("the registry lists no instance")
@@ -202,12 +231,12 @@ func (c *caller) request(ctx context.Context, client *http.Client, t *Task, addr
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := client.Do(req)
+	resp, err := c.send(client, req)
 	if err != nil {
 		return attempt{err: err, final: errors.Is(err, errForbidden)}
 	}
 	defer resp.Body.Close()
-	kept := make([]byte, c.options.Config.MaxAnswerBytes+1)
+	kept := make([]byte, c.options.config().MaxAnswerBytes+1)
 	read, err := io.ReadFull(resp.Body, kept)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return attempt{status: resp.StatusCode, answer: c.cut(kept[:read]), err: fmt.Errorf("reading the answer: %w", err)}
@@ -230,9 +259,24 @@ func (c *caller) request(ctx context.Context, client *http.Client, t *Task, addr
 	return a
 }
 
+// send sends a request. It holds a place for sending until the request is on its way,
+// and not while it waits for a connection that has to be made.
+func (c *caller) send(client *http.Client, req *http.Request) (*http.Response, error) {
+	if err := c.sending.enter(req.Context()); err != nil {
+		return nil, fmt.Errorf("waiting to be sent: %w", err)
+	}
+	leave := sync.OnceFunc(c.sending.leave)
+	defer leave()
+	return client.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		DNSStart:     func(httptrace.DNSStartInfo) { leave() },
+		ConnectStart: func(string, string) { leave() },
+		WroteHeaders: leave,
+	})))
+}
+
 // cut keeps what is allowed of an answer, as text.
 func (c *caller) cut(answer []byte) string {
-	return clipText(string(answer), c.options.Config.MaxAnswerBytes)
+	return clipText(string(answer), c.options.config().MaxAnswerBytes)
 }
 
 // clipText is at most n bytes of valid text without control characters.

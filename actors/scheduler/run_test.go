@@ -124,7 +124,7 @@ func TestTimeouts(t *testing.T) {
 	if r.Outcome != ledger.TimedOut || !strings.Contains(r.Error, "no answer within 50ms") {
 		t.Errorf("an attempt: %+v", r)
 	}
-	c.options.Config.TotalTimeout = time.Millisecond
+	c.options.config().TotalTimeout = time.Millisecond
 	r = call(t, c, Task{TargetService: "svc", TargetEndpoint: "/", TimeoutSeconds: 0.2, TotalTimeoutSeconds: 0.3, Retry: Retry{MaxAttempts: 20, BackoffSeconds: 0.001}})
 	if r.Outcome != ledger.TimedOut || r.Attempts != 2 || !strings.Contains(r.Error, "total timeout") {
 		t.Errorf("a run: %+v", r)
@@ -175,8 +175,10 @@ func TestAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	allow := func(u URLConfig) {
-		c.options.Config.URLs = u
-		c.urls = newClient(1, guard(u))
+		live := *c.options.config()
+		live.URLs = u
+		c.options.live.Store(&live)
+		c.reconfigure()
 	}
 	one := Task{TargetService: TargetURL, TargetEndpoint: server.URL}
 	if r := call(t, c, one); r.Outcome != ledger.Failed || !strings.Contains(r.Error, "not allowed here") {

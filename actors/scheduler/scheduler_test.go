@@ -416,7 +416,7 @@ func TestDefaults(t *testing.T) {
 		o = options(store, nothing)
 		o.Defaults = []scheduler.Task{def, second}
 		w = start(t, o)
-		if views, _ := w.h.Tasks(scheduler.Filter{}, time.Time{}, "", 10); len(views) != 1 || views[0].ID != "second" {
+		if views, _, _ := w.h.Tasks(scheduler.Filter{}, time.Time{}, "", 10); len(views) != 1 || views[0].ID != "second" {
 			t.Errorf("after a restart: %+v", views)
 		}
 		w.stop()
@@ -446,7 +446,7 @@ func TestLists(t *testing.T) {
 		var listed []string
 		after, id := time.Time{}, ""
 		for {
-			views, more := w.h.Tasks(scheduler.Filter{}, after, id, 7)
+			views, more, _ := w.h.Tasks(scheduler.Filter{}, after, id, 7)
 			for _, v := range views {
 				listed = append(listed, v.ID)
 				after, id = v.CreatedAt, v.ID
@@ -458,10 +458,10 @@ func TestLists(t *testing.T) {
 		if !slices.Equal(listed, ids) {
 			t.Errorf("listed %d of %d, or in another order", len(listed), len(ids))
 		}
-		if failed, _ := w.h.Tasks(scheduler.Filter{Status: scheduler.Failed}, time.Time{}, "", 100); len(failed) != 5 || failed[0].LastError != "no" {
+		if failed, _, _ := w.h.Tasks(scheduler.Filter{Status: scheduler.Failed}, time.Time{}, "", 100); len(failed) != 5 || failed[0].LastError != "no" {
 			t.Errorf("failed: %d", len(failed))
 		}
-		if named, _ := w.h.Tasks(scheduler.Filter{Name: "TASK 2"}, time.Time{}, "", 100); len(named) != 6 {
+		if named, _, _ := w.h.Tasks(scheduler.Filter{Name: "TASK 2"}, time.Time{}, "", 100); len(named) != 6 {
 			t.Errorf("named: %d", len(named))
 		}
 		all, _, err := w.h.Runs(scheduler.Span{}, 1000)
@@ -491,7 +491,7 @@ func TestLists(t *testing.T) {
 		if failed, _, _ := w.h.Runs(scheduler.Span{Status: ledger.Failed}, 1000); len(failed) != 10 {
 			t.Errorf("%d failed runs", len(failed))
 		}
-		up := w.h.Upcoming(time.Now().Add(time.Hour), 20, 1000)
+		up, _ := w.h.Upcoming(time.Now().Add(time.Hour), 20, 1000)
 		if len(up) != 25 || len(up[0].Times) != 20 || !up[0].More || time.Until(up[0].Times[0]) > time.Minute {
 			t.Errorf("upcoming: %d tasks, %+v", len(up), up[0])
 		}

@@ -247,7 +247,7 @@ func (t *Task) validateTarget(limits *Options, bad func(field, format string, ar
 	}
 	switch t.TargetService {
 	case TargetURL:
-		if err := checkURL(e, limits.Config.URLs); err != nil {
+		if err := checkURL(e, limits.config().URLs); err != nil {
 			bad("target_endpoint", "%v", err)
 		}
 	case TargetSubject:

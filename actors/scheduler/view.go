@@ -38,32 +38,24 @@ type View struct {
 	Usual        time.Duration // of a run; 0 before the first
 }
 
-// view says how a task is.
-func (h *Handle) view(t *Task, now time.Time, book *ledger.Book, onOff switching) View {
-	a := book.Of(t.ID)
+// view says how a task is, by what the book says of it.
+func (h *Handle) view(t *Task, a ledger.Summary, onOff switching) View {
 	v := View{
 		Task: *t, Runs: a.Runs, Errors: a.Errors, Skipped: a.Skipped, Missed: a.Missed,
-		Active: h.active.of(t.ID), Usual: time.Duration(a.Took) * time.Microsecond, Status: Pending,
+		Active: a.Open, Usual: time.Duration(a.Took) * time.Microsecond, Status: t.status(a),
 	}
 	if t.parsed != nil {
 		v.Words = t.parsed.Words()
 	}
-	if last, ok := book.Latest(t.ID); ok {
-		at := last.Time()
-		if last.Result != nil {
-			at = time.UnixMilli(last.Result.Started).UTC()
+	if a.Latest.Task != "" {
+		at := a.Latest.Time()
+		if a.Latest.Result != nil {
+			at = time.UnixMilli(a.Latest.Result.Started).UTC()
 		}
 		v.LastRun = &at
 	}
-	if last, ok := book.LatestResult(t.ID); ok {
-		v.Status = statusOf(last.Result.Outcome)
-		v.LastError = last.Result.Error
-	}
-	switch {
-	case v.Active > 0:
-		v.Status = Running
-	case t.Paused:
-		v.Status = Paused
+	if a.Ended.Result != nil {
+		v.LastError = a.Ended.Result.Error
 	}
 	if at, ok := h.nextRun(t, a.Last, onOff); ok {
 		v.NextRun = &at
@@ -71,11 +63,18 @@ func (h *Handle) view(t *Task, now time.Time, book *ledger.Book, onOff switching
 	return v
 }
 
-func statusOf(outcome string) string {
-	switch outcome {
-	case ledger.Succeeded:
+// status is what a task is at.
+func (t *Task) status(a ledger.Summary) string {
+	switch {
+	case a.Open > 0:
+		return Running
+	case t.Paused:
+		return Paused
+	case a.Ended.Result == nil:
+		return Pending
+	case a.Ended.Result.Outcome == ledger.Succeeded:
 		return Completed
-	case ledger.Cancelled:
+	case a.Ended.Result.Outcome == ledger.Cancelled:
 		return Cancelled
 	}
 	return Failed
@@ -104,14 +103,28 @@ func (t *Task) following(after time.Time) (time.Time, bool) {
 	return at.Add(t.delay()).UTC(), true
 }
 
-// Task is one task and how it is. Error: ErrNoTask.
+// reading is the book that questions are answered from. Error: ErrNotLeading before
+// it was read, and when another node leads, whose book this one does not know.
+func (h *Handle) reading() (*ledger.Book, error) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.term == 0 || h.phase != leading && h.options.Lease.Holder() != "" {
+		return nil, ErrNotLeading
+	}
+	return h.book, nil
+}
+
+// Task is one task and how it is. Errors: ErrNoTask, ErrNotLeading.
 func (h *Handle) Task(id string) (View, error) {
+	book, err := h.reading()
+	if err != nil {
+		return View{}, err
+	}
 	t := h.find(id)
 	if t == nil {
 		return View{}, ErrNoTask
 	}
-	_, book := h.standing()
-	return h.view(t, h.options.Now(), book, h.state()), nil
+	return h.view(t, book.Of(id), h.state()), nil
 }
 
 // Filter narrows a list of tasks; zero values do not.
@@ -122,11 +135,13 @@ type Filter struct {
 }
 
 // Tasks lists tasks in the order in which they were made, after one that was created
-// at a time with an id.
-func (h *Handle) Tasks(f Filter, after time.Time, id string, limit int) (views []View, more bool) {
-	all := h.all()
-	_, book := h.standing()
-	onOff, now := h.state(), h.options.Now()
+// at a time with an id. Error: ErrNotLeading.
+func (h *Handle) Tasks(f Filter, after time.Time, id string, limit int) (views []View, more bool, err error) {
+	book, err := h.reading()
+	if err != nil {
+		return nil, false, err
+	}
+	all, onOff := h.all(), h.state()
 	begin := 0
 	if id != "" {
 		at, found := slices.BinarySearchFunc(all, &Task{CreatedAt: after, ID: id}, byAge)
@@ -135,26 +150,29 @@ func (h *Handle) Tasks(f Filter, after time.Time, id string, limit int) (views [
 		}
 	}
 	part := strings.ToLower(f.Name)
-	for _, t := range all[begin:] {
-		if f.Service != "" && t.TargetService != f.Service || part != "" && !strings.Contains(strings.ToLower(t.Name), part) {
-			continue
+	book.See(func(of func(string) ledger.Summary) {
+		for _, t := range all[begin:] {
+			if f.Service != "" && t.TargetService != f.Service || part != "" && !strings.Contains(strings.ToLower(t.Name), part) {
+				continue
+			}
+			a := of(t.ID)
+			if f.Status != "" && t.status(a) != f.Status {
+				continue
+			}
+			if more = len(views) == limit; more {
+				return
+			}
+			views = append(views, h.view(t, a, onOff))
 		}
-		v := h.view(t, now, book, onOff)
-		if f.Status != "" && v.Status != f.Status {
-			continue
-		}
-		if len(views) == limit {
-			return views, true
-		}
-		views = append(views, v)
-	}
-	return views, false
+	})
+	return views, more, nil
 }
 
 // Status counts tasks by how they are.
 type Status struct {
-	Leads     bool // this process does
-	On        bool // schedules fire
+	Leads     bool   // this process does
+	Elsewhere string // another node that leads, as far as is known
+	On        bool   // schedules fire
 	Total     int
 	Pending   int
 	Running   int
@@ -165,31 +183,20 @@ type Status struct {
 	Active    int // runs under way or waiting
 }
 
-// Status counts the tasks.
+// Status counts the tasks. It has an answer when another node leads, too.
 func (h *Handle) Status() Status {
 	term, book := h.standing()
-	s := Status{Leads: term > 0, On: h.state().On, Active: h.active.all()}
-	for _, t := range h.all() {
-		s.Total++
-		status := Pending
-		if last, ok := book.LatestResult(t.ID); ok {
-			status = statusOf(last.Result.Outcome)
-		}
-		switch {
-		case h.active.of(t.ID) > 0:
-			s.Running++
-		case t.Paused:
-			s.Paused++
-		case status == Completed:
-			s.Completed++
-		case status == Failed:
-			s.Failed++
-		case status == Cancelled:
-			s.Cancelled++
-		default:
-			s.Pending++
-		}
+	s := Status{Leads: term > 0, Elsewhere: h.options.Lease.Holder(), On: h.state().On, Active: book.Open()}
+	all := h.all()
+	s.Total = len(all)
+	count := map[string]*int{
+		Pending: &s.Pending, Running: &s.Running, Completed: &s.Completed, Failed: &s.Failed, Cancelled: &s.Cancelled, Paused: &s.Paused,
 	}
+	book.See(func(of func(string) ledger.Summary) {
+		for _, t := range all {
+			*count[t.status(of(t.ID))]++
+		}
+	})
 	return s
 }
 
@@ -227,9 +234,12 @@ func RunStatus(r ledger.Run) string {
 	return RunActive
 }
 
-// Runs lists the history, newest nominal time first. Error: ErrNoTask.
+// Runs lists the history, newest nominal time first. Errors: ErrNoTask, ErrNotLeading.
 func (h *Handle) Runs(s Span, limit int) (runs []ledger.Run, more bool, err error) {
-	_, book := h.standing()
+	book, err := h.reading()
+	if err != nil {
+		return nil, false, err
+	}
 	take := func(r ledger.Run) {
 		at := r.Time()
 		switch {
@@ -275,17 +285,21 @@ type Coming struct {
 }
 
 // Upcoming lists, for tasks that fire at all, the times until one: at most perTask
-// of each.
-func (h *Handle) Upcoming(until time.Time, perTask, tasks int) (all []Coming) {
-	_, book := h.standing()
-	onOff, now := h.state(), h.options.Now()
+// of each. Error: ErrNotLeading.
+func (h *Handle) Upcoming(until time.Time, perTask, tasks int) (all []Coming, err error) {
+	book, err := h.reading()
+	if err != nil {
+		return nil, err
+	}
+	onOff := h.state()
 	for _, t := range h.all() {
-		v := h.view(t, now, book, onOff)
-		if v.NextRun == nil || v.NextRun.After(until) {
+		a := book.Of(t.ID)
+		next, ok := h.nextRun(t, a.Last, onOff)
+		if !ok || next.After(until) {
 			continue
 		}
-		c := Coming{Task: v}
-		for at, ok := *v.NextRun, true; ok && !at.After(until); at, ok = t.following(at.Add(-t.delay())) {
+		c := Coming{Task: h.view(t, a, onOff)}
+		for at := next; ok && !at.After(until); at, ok = t.following(at.Add(-t.delay())) {
 			if len(c.Times) == perTask {
 				c.More = true
 				break
@@ -297,5 +311,5 @@ func (h *Handle) Upcoming(until time.Time, perTask, tasks int) (all []Coming) {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Coming) int { return a.Times[0].Compare(b.Times[0]) })
-	return all
+	return all, nil
 }

@@ -141,9 +141,6 @@ func (f *service) taskRuns(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if f.Branch.Name(id) == "" {
-		return branch.ErrNoTask
-	}
 	return f.history(w, r, id)
 }
 

@@ -34,11 +34,11 @@ type (
 	// Inspector says how tasks and runs are.
 	Inspector interface {
 		Task(id string) (branch.View, error)
-		Tasks(f branch.Filter, after time.Time, id string, limit int) ([]branch.View, bool)
+		Tasks(f branch.Filter, after time.Time, id string, limit int) ([]branch.View, bool, error)
 		Status() branch.Status
 		Runs(s branch.Span, limit int) ([]ledger.Run, bool, error)
 		Name(id string) string
-		Upcoming(until time.Time, perTask, tasks int) []branch.Coming
+		Upcoming(until time.Time, perTask, tasks int) ([]branch.Coming, error)
 		Health() error
 	}
 	// Branch is all of them.
@@ -80,7 +80,7 @@ func Register(s *chassis.Server, o Options) error {
 	s.Health().Add("ledger", f.check)
 	routes := append(append(f.taskRoutes(), f.runRoutes()...), f.ownRoutes()...)
 	for i := range routes {
-		routes[i].Handler = answered(routes[i].Handler)
+		routes[i].Handler = f.answered(routes[i].Handler)
 	}
 	return s.Handle(facade.Answered(routes)...)
 }
@@ -89,11 +89,15 @@ func (f *service) check(context.Context) chassis.CheckResult {
 	if err := f.Branch.Health(); err != nil {
 		return chassis.Failed(err)
 	}
-	return chassis.Passed(map[string]any{"tasks": f.Branch.Status().Total})
+	s := f.Branch.Status()
+	if !s.Leads && s.Elsewhere != "" {
+		return chassis.Passed(map[string]any{"stands_by": true, "leader": s.Elsewhere})
+	}
+	return chassis.Passed(map[string]any{"tasks": s.Total})
 }
 
 // answered gives the branch's own errors their answers.
-func answered(h chassis.Handler) chassis.Handler {
+func (f *service) answered(h chassis.Handler) chassis.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		err := h(w, r)
 		var invalid *branch.InvalidError
@@ -116,12 +120,20 @@ func answered(h chassis.Handler) chassis.Handler {
 		case errors.Is(err, branch.ErrBusy):
 			return chassis.Unavailable(time.Second, "too many runs of this task are waiting, or the scheduler is being switched already").WithCode("busy").WithCause(err)
 		case errors.Is(err, branch.ErrNotLeading):
-			return chassis.Unavailable(2*time.Second, "the scheduler is reading its ledger, or another one leads").WithCode("not_leading").WithCause(err)
+			return chassis.Unavailable(2*time.Second, "%s", f.elsewhere()).WithCode("not_leading").WithCause(err)
 		case errors.Is(err, ledger.ErrUnavailable):
 			return chassis.Unavailable(2*time.Second, "the tasks cannot be written at the moment").WithCode("ledger_unavailable").WithCause(err)
 		}
 		return err
 	}
+}
+
+// elsewhere says why this process has no answer about tasks.
+func (f *service) elsewhere() string {
+	if node := f.Branch.Status().Elsewhere; node != "" {
+		return "the scheduler of node " + node + " leads, and this one stands by"
+	}
+	return "the scheduler is reading its ledger, or another one leads"
 }
 
 // success opens every answer.

@@ -14,6 +14,7 @@ import (
 type figures struct {
 	Running        bool      `json:"scheduler_running" required:"true" doc:"whether schedules fire"`
 	Leader         bool      `json:"leader" required:"true" doc:"whether this process leads"`
+	LeaderNode     string    `json:"leader_node,omitempty" doc:"the node that leads instead, whose tasks these figures do not count"`
 	Total          int       `json:"total_tasks" required:"true"`
 	Pending        int       `json:"pending_tasks" required:"true"`
 	RunningTasks   int       `json:"running_tasks" required:"true"`
@@ -100,7 +101,7 @@ func (f *service) ownRoutes() []chassis.Route {
 func (f *service) status(w http.ResponseWriter, r *http.Request) error {
 	s := f.Branch.Status()
 	return chassis.WriteJSON(w, r, http.StatusOK, statusAnswer{succeeded, figures{
-		Running: s.On && s.Leads, Leader: s.Leads, Total: s.Total, Pending: s.Pending, RunningTasks: s.Running, Completed: s.Completed,
+		Running: s.On && s.Leads, Leader: s.Leads, LeaderNode: s.Elsewhere, Total: s.Total, Pending: s.Pending, RunningTasks: s.Running, Completed: s.Completed,
 		Failed: s.Failed, CancelledTasks: s.Cancelled, Paused: s.Paused, ActiveRuns: s.Active, Timestamp: f.Now(),
 	}})
 }
@@ -127,7 +128,11 @@ func (f *service) upcoming(w http.ResponseWriter, r *http.Request) error {
 	now := f.Now()
 	until := now.Add(time.Duration(hours * float64(time.Hour)))
 	out := upcomingList{success: succeeded, Data: []coming{}, Until: until}
-	for _, c := range f.Branch.Upcoming(until, each, limit) {
+	all, err := f.Branch.Upcoming(until, each, limit)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
 		out.Data = append(out.Data, coming{
 			TaskID: c.Task.ID, Name: c.Task.Name, Cron: c.Task.Cron, Timezone: c.Task.Timezone, Schedule: c.Task.Words, Status: c.Task.Status,
 			UsualSeconds: c.Task.Usual.Seconds(), Fires: c.Times, More: c.More,
@@ -162,7 +167,7 @@ func (f *service) explain(w http.ResponseWriter, r *http.Request) error {
 	out := explanation{success: succeeded, Expression: s.String(), Timezone: zone.String(), Words: s.Words(), Next: []time.Time{}, NextLocal: []string{}, Timestamp: now}
 	for at := s.Next(from); !at.IsZero() && len(out.Next) < limit; at = s.Next(at) {
 		out.Next = append(out.Next, at.UTC())
-		out.NextLocal = append(out.NextLocal, at.Format(time.RFC3339))
+		out.NextLocal = append(out.NextLocal, at.Format(time.RFC3339Nano))
 	}
 	return chassis.WriteJSON(w, r, http.StatusOK, out)
 }

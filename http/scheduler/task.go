@@ -230,7 +230,10 @@ func (f *service) list(w http.ResponseWriter, r *http.Request) error {
 	if err := q.Err(); err != nil {
 		return err
 	}
-	views, more := f.Branch.Tasks(filter, after.At, after.ID, limit)
+	views, more, err := f.Branch.Tasks(filter, after.At, after.ID, limit)
+	if err != nil {
+		return err
+	}
 	out := taskList{success: succeeded, Data: make([]row, 0, len(views)), listTail: listTail{Count: len(views), Timestamp: f.Now()}}
 	for _, v := range views {
 		out.Data = append(out.Data, rowOf(v))
@@ -238,7 +241,6 @@ func (f *service) list(w http.ResponseWriter, r *http.Request) error {
 	if more {
 		last := views[len(views)-1]
 		after.At, after.ID = last.CreatedAt, last.ID
-		var err error
 		if out.NextCursor, err = chassis.EncodeCursor("tasks", after); err != nil {
 			return err
 		}

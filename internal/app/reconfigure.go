@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/config"
 )
@@ -48,5 +49,14 @@ func (a *App) Reconfigure(ctx context.Context, cfg *config.Config) (taken, needR
 			return taken, needRestart, err
 		}
 	}
-	return append(taken, storagePolicy...), needRestart, nil
+	taken = append(taken, storagePolicy...)
+	if a.scheduler != nil {
+		if err := a.scheduler.Reconfigure(ctx, cfg.Scheduler.Scheduler); err != nil {
+			return taken, needRestart, err
+		}
+	}
+	for _, key := range scheduler.LiveSettings() {
+		taken = append(taken, cluster.Scheduler+".scheduler."+key)
+	}
+	return taken, needRestart, nil
 }

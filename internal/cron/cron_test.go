@@ -165,7 +165,7 @@ func TestSpread(t *testing.T) {
 		}
 		return s.Next(midnight)
 	}
-	minutes, offsets := map[int]int{}, map[int]int{}
+	minutes, offsets, millis := map[int]int{}, map[int]int{}, map[time.Time]bool{}
 	for i := range 6000 {
 		seed := strings.Repeat("s", i%7) + time.Duration(i).String()
 		at := next("~ * * * *", seed)
@@ -173,7 +173,12 @@ func TestSpread(t *testing.T) {
 			t.Fatalf("seed %q: %v, then %v", seed, at, again)
 		}
 		minutes[at.Minute()]++
-		offsets[int(next("@every 1m", seed).Sub(midnight).Seconds())]++
+		every := next("@every 1m", seed)
+		offsets[int(every.Sub(midnight).Seconds())]++
+		millis[every] = true
+		if again := next("@every 1m", seed); !again.Equal(every) || !every.Equal(every.Truncate(time.Millisecond)) {
+			t.Fatalf("seed %q: %v, then %v", seed, every, again)
+		}
 		if m := next("10~20 3 * * *", seed).Minute(); m < 10 || m > 20 {
 			t.Fatalf("seed %q: 10~20 is %d", seed, m)
 		}
@@ -193,6 +198,9 @@ func TestSpread(t *testing.T) {
 				t.Errorf("%s: %d of 6000 at %d", what, n, at)
 			}
 		}
+	}
+	if len(millis) < 5500 { // of 60,000 milliseconds
+		t.Errorf("@every 1m falls on %d milliseconds", len(millis))
 	}
 	if got := next("~ ~ * * *", ""); !got.Equal(midnight.Add(time.Second)) {
 		t.Errorf("without a seed: %v", got)

@@ -21,7 +21,7 @@
 //
 // @yearly (@annually), @monthly, @weekly, @daily (@midnight) and @hourly stand for
 // the expressions that one expects; @every 90s is due every ninety seconds of
-// elapsed time, at an offset that the seed chooses; @at 2027-01-01T09:00:00 is due
+// elapsed time, at an offset in milliseconds that the seed chooses; @at 2027-01-01T09:00:00 is due
 // once.
 //
 // # Daylight saving

@@ -154,7 +154,7 @@ func (p *parser) every(s *Schedule, name word, arguments []word) error {
 	case d < minPeriod || d > maxPeriod || d%time.Second != 0:
 		return p.fault("", arguments[0].at, "%s is not within 1s and 3660d in whole seconds", clip(arguments[0].text))
 	}
-	s.form, s.period = every, int64(d/time.Second)
+	s.form, s.period = every, d.Milliseconds()
 	if p.seed != "" {
 		s.offset = int64(p.hash("every") % uint64(s.period))
 	}

@@ -41,7 +41,7 @@ type Schedule struct {
 	follows        bool // elapsed time; else the hours are fixed
 	seconds        bool // the expression has six fields
 
-	period, offset int64 // of every, in seconds
+	period, offset int64 // of every, in milliseconds
 	at             int64 // of once, in seconds since 1970
 }
 
@@ -54,15 +54,17 @@ func (s *Schedule) Zone() *time.Location { return s.zone }
 // Once says that the schedule is due a single time.
 func (s *Schedule) Once() bool { return s.form == once }
 
-// Next is the first time after another at which the schedule is due, in whole
-// seconds and in the schedule's zone; the zero time when there is none. It does
-// not allocate.
+// Next is the first time after another at which the schedule is due, in the
+// schedule's zone; the zero time when there is none. It is a whole second, but for
+// @every with a seed: there the offset has milliseconds. It does not allocate.
 func (s *Schedule) Next(after time.Time) time.Time {
+	if s.form == every {
+		from := after.UnixMilli() + 1
+		return time.UnixMilli(s.offset + ceilDiv(from-s.offset, s.period)*s.period).In(s.zone)
+	}
 	from := after.Unix() + 1 // the first whole second after it
 	var next int64
 	switch s.form {
-	case every:
-		next = s.offset + ceilDiv(from-s.offset, s.period)*s.period
 	case once:
 		if s.at < from {
 			return time.Time{}

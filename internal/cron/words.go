@@ -12,7 +12,7 @@ import (
 func (s *Schedule) Words() string {
 	switch s.form {
 	case every:
-		return "every " + lasting(time.Duration(s.period)*time.Second)
+		return "every " + lasting(time.Duration(s.period)*time.Millisecond)
 	case once:
 		return "once, on " + time.Unix(s.at, 0).In(s.zone).Format("2006-01-02 at 15:04:05 MST")
 	}

@@ -32,6 +32,17 @@ type Account struct {
 	Took int64 `json:"took"`
 	// History is what is remembered one by one, oldest first. Open runs always are.
 	History []Run `json:"history"`
+	// Open is how many runs have no result yet.
+	Open int `json:"-"`
+}
+
+// Summary is what the book says of one task at one moment.
+type Summary struct {
+	// Account is without its history.
+	Account
+	// Latest is the latest run that has begun or is over, Ended the latest that is
+	// over; of no task when there is none.
+	Latest, Ended Run
 }
 
 // Retention bounds what a book remembers one by one.
@@ -51,6 +62,7 @@ type Book struct {
 
 	mu       sync.RWMutex
 	accounts map[string]*Account
+	open     int // of all accounts
 }
 
 // NewBook is an empty book.
@@ -83,6 +95,8 @@ func (b *Book) Fired(fires []Fire) {
 		switch f.Skip {
 		case "":
 			a.Runs++
+			a.Open++
+			b.open++
 		case SkipMissed:
 			a.Missed += uint64(f.Times())
 		default:
@@ -109,6 +123,8 @@ func (b *Book) Finished(results []Result) {
 				continue
 			}
 			run.Result = &r
+			a.Open--
+			b.open--
 			if r.Outcome == Failed || r.Outcome == TimedOut {
 				a.Errors++
 			}
@@ -146,47 +162,55 @@ func (b *Book) trim(a *Account, now int64) {
 	a.History = kept
 }
 
-// Of is what the book says of a task, without its history; the zero account when it
-// says nothing.
-func (b *Book) Of(task string) Account {
+// Retain bounds what is remembered from now on; what is beyond is forgotten.
+func (b *Book) Retain(r Retention, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.retention = r
+	for _, a := range b.accounts {
+		b.trim(a, now.UnixMilli())
+	}
+}
+
+// Open is how many runs of all tasks have no result yet.
+func (b *Book) Open() int {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
+	return b.open
+}
+
+// Of is what the book says of a task; the zero account when it says nothing.
+func (b *Book) Of(task string) (s Summary) {
+	b.See(func(of func(string) Summary) { s = of(task) })
+	return s
+}
+
+// See lets look ask about many tasks while the book is locked: everything that it
+// sees is of one moment. What it is given is not to be changed.
+func (b *Book) See(look func(of func(task string) Summary)) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	look(b.summary)
+}
+
+// summary needs the lock.
+func (b *Book) summary(task string) Summary {
 	a := b.accounts[task]
 	if a == nil {
-		return Account{Task: task}
+		return Summary{Account: Account{Task: task}}
 	}
-	summary := *a
-	summary.History = nil
-	return summary
-}
-
-// Latest is the task's latest run that has begun or is over; false when there is
-// none.
-func (b *Book) Latest(task string) (Run, bool) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if a := b.accounts[task]; a != nil {
-		for i := len(a.History) - 1; i >= 0; i-- {
-			if a.History[i].Skip == "" {
-				return a.History[i], true
-			}
+	s := Summary{Account: *a}
+	s.History = nil
+	for i := len(a.History) - 1; i >= 0 && s.Ended.Result == nil; i-- {
+		run := &a.History[i]
+		if s.Latest.Task == "" && run.Skip == "" {
+			s.Latest = *run
+		}
+		if run.Result != nil {
+			s.Ended = *run
 		}
 	}
-	return Run{}, false
-}
-
-// LatestResult is the task's latest run that is over; false when there is none.
-func (b *Book) LatestResult(task string) (Run, bool) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if a := b.accounts[task]; a != nil {
-		for i := len(a.History) - 1; i >= 0; i-- {
-			if a.History[i].Result != nil {
-				return a.History[i], true
-			}
-		}
-	}
-	return Run{}, false
+	return s
 }
 
 // Runs lists what is remembered of a task, newest first.
@@ -232,7 +256,15 @@ func (b *Book) Unfinished(task string) (fires []Fire) {
 func (b *Book) Forget(task string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.accounts, task)
+	b.drop(task)
+}
+
+// drop needs the lock.
+func (b *Book) drop(task string) {
+	if a := b.accounts[task]; a != nil {
+		b.open -= a.Open
+		delete(b.accounts, task)
+	}
 }
 
 // Keep drops every task that keep refuses.
@@ -241,7 +273,7 @@ func (b *Book) Keep(keep func(task string) bool) {
 	defer b.mu.Unlock()
 	for task := range b.accounts {
 		if !keep(task) {
-			delete(b.accounts, task)
+			b.drop(task)
 		}
 	}
 }
@@ -265,7 +297,14 @@ func (b *Book) restore(all []Account) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.accounts = make(map[string]*Account, len(all))
+	b.open = 0
 	for _, a := range all {
 		b.accounts[a.Task] = &a
+		for _, r := range a.History {
+			if r.Open() {
+				a.Open++
+			}
+		}
+		b.open += a.Open
 	}
 }

@@ -55,6 +55,20 @@ func (s *JetStream) Close() {
 	}
 }
 
+// Resize changes the bound of the ledger.
+func (s *JetStream) Resize(ctx context.Context, maxBytes int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maxBytes = maxBytes
+	if s.kv == nil || s.nc == nil || s.nc.IsClosed() {
+		return nil // it is made with the new one
+	}
+	if err := s.make(ctx, s.js); err != nil {
+		return unavailable("resizing the ledger", err)
+	}
+	return nil
+}
+
 // open connects and makes what is not there yet.
 func (s *JetStream) open(ctx context.Context) (jetstream.JetStream, jetstream.KeyValue, error) {
 	s.mu.Lock()

@@ -183,3 +183,10 @@ func (m *Memory) Remove(_ context.Context, key string, revision uint64) error {
 	delete(m.documents, key)
 	return m.lost()
 }
+
+// Leaders is how often somebody took over.
+func (m *Memory) Leaders() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.fence
+}
