@@ -348,6 +348,28 @@ func TestSweepDoubtsTheManifest(t *testing.T) {
 	}
 }
 
+// TestSweepKnowsWhatLeaves: however many files have just left the manifest, they are no
+// reason to doubt it.
+func TestSweepKnowsWhatLeaves(t *testing.T) {
+	b, err := NewLocal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	s := opened(t, b, &now, nil)
+	var left []string
+	for n := range sweepDoubt + 2 {
+		left = append(left, put(t, s, versions(s, n, n+1, 1), "j", uint64(n+1), now).File)
+	}
+	now = now.Add(48 * time.Hour)
+	if err := s.Commit(t.Context(), func() (*Record, error) { return &Record{Remove: left[1:]}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := s.Sweep(t.Context()); err != nil || out.Files != 0 {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
 // TestTidy: temporary files of an interrupted write go, and those under way stay.
 func TestTidy(t *testing.T) {
 	dir := t.TempDir()

@@ -58,6 +58,11 @@ func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 	for name := range expected {
 		wrong[name] = "the file is missing"
 	}
+	s.mu.RLock()
+	for name := range s.retired { // they go by themselves, and prove that the manifest knows them
+		delete(stray, name)
+	}
+	s.mu.RUnlock()
 	if err := s.suspectAll(ctx, wrong); err != nil {
 		return out, err
 	}

@@ -173,22 +173,10 @@ func keepMoving(t *testing.T, c *client) (stop func()) {
 	}
 }
 
-// joinedFiles counts the files that upkeeps of a process have made of others.
-func joinedFiles(t testing.TB, n *harness.Node) (made int) {
+// joinedFiles counts the files that upkeeps of a process have joined to others.
+func joinedFiles(t testing.TB, n *harness.Node) float64 {
 	t.Helper()
-	var list struct {
-		Data []struct {
-			Job   string
-			Files int
-		}
-	}
-	harness.GetJSON(t, n.URL(harness.Storage, "/api/v1/storage/operations"), &list)
-	for _, o := range list.Data {
-		if o.Job == "upkeep" {
-			made += o.Files
-		}
-	}
-	return made
+	return metric(t, n, "mp_cold_joined_files_total")
 }
 
 // coldFiles counts the files that the cold store lists.

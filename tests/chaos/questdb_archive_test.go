@@ -104,6 +104,7 @@ func TestQuestDBKillArchive(t *testing.T) {
 	hourly(once)
 	clients := []*client{again, once}
 	for _, c := range clients {
+		c.remote = true
 		c.node.Store(n)
 	}
 	again.write(t, 1, 7)
@@ -185,6 +186,7 @@ func TestQuestDBSetBackArchived(t *testing.T) {
 	server := questdbtest.Start(t)
 	n := harness.Start(t, t.TempDir(), ordered(server, "2m"))
 	c := newClient("older")
+	c.remote = true
 	hourly(c)
 	c.node.Store(n)
 	more := func() {
