@@ -139,6 +139,21 @@ func TestLife(t *testing.T) {
 	ask(t, s, 412, "PUT", "tasks/"+id, `{"name":"x"}`, "If-Match", tag)
 	ask(t, s, 412, "DELETE", "tasks/"+id, "", "If-Match", tag)
 	ask(t, s, 412, "POST", "tasks/"+id+"/pause", "", "If-Match", `"nonsense"`)
+	window := func() string {
+		one, _ := ask(t, s, 200, "GET", "tasks/"+id, "")
+		return fmt.Sprint(data(t, one)["start_at"], " ", data(t, one)["end_at"])
+	}
+	ask(t, s, 200, "PUT", "tasks/"+id, `{"start_at":"2020-01-01","end_at":"2099-01-01T00:00:00Z"}`)
+	if w := window(); w != "2020-01-01T00:00:00Z 2099-01-01T00:00:00Z" {
+		t.Errorf("window %s", w)
+	}
+	ask(t, s, 200, "PUT", "tasks/"+id, `{"start_at":null}`)
+	if w := window(); w != "<nil> 2099-01-01T00:00:00Z" {
+		t.Errorf("without its begin: %s", w)
+	}
+	if o, _ := ask(t, s, 422, "PUT", "tasks/"+id, `{"end_at":"soon"}`); !strings.Contains(fmt.Sprint(o["errors"]), "/end_at") {
+		t.Errorf("refused: %v", o)
+	}
 	run, _ := ask(t, s, 200, "POST", "tasks/"+id+"/run", "")
 	if !strings.HasPrefix(fmt.Sprint(run["run_id"]), id+"@") {
 		t.Errorf("run: %v", run)
@@ -272,8 +287,13 @@ func TestExplain(t *testing.T) {
 	if a.Status != 200 || a.Body != want {
 		t.Errorf("\n got %d %s\nwant %s", a.Status, a.Body, want)
 	}
-	if o, _ := ask(t, s, 200, "GET", "cron/explain?expr=0+0+30+2+*", ""); len(o["next"].([]any)) != 0 {
+	if o, _ := ask(t, s, 200, "GET", "cron/explain?expr=0+0+30+2+*", ""); len(o["next"].([]any)) != 0 || !strings.Contains(fmt.Sprint(o["note"]), "never due") {
 		t.Errorf("30 February: %v", o)
+	}
+	for seed, noted := range map[string]bool{"": true, "some-task": false} {
+		if o, _ := ask(t, s, 200, "GET", "cron/explain?expr=@every+5s&seed="+seed, ""); (o["note"] != nil) != noted {
+			t.Errorf("seed %q: %v", seed, o)
+		}
 	}
 	if o, _ := ask(t, s, 200, "GET", "cron/explain?expr=*/5+*+*+*+*", ""); len(o["next"].([]any)) != 10 {
 		t.Errorf("the next ten: %v", o)

@@ -59,6 +59,7 @@ type explanation struct {
 	Words      string      `json:"description" required:"true"`
 	Next       []time.Time `json:"next" required:"true" doc:"the next times, in UTC; fewer than asked for when there are no more"`
 	NextLocal  []string    `json:"next_local" required:"true" doc:"the same with the zone's own offset"`
+	Note       string      `json:"note,omitempty" doc:"what the answer leaves open"`
 	Timestamp  time.Time   `json:"timestamp" required:"true"`
 }
 
@@ -165,6 +166,12 @@ func (f *service) explain(w http.ResponseWriter, r *http.Request) error {
 		from = now
 	}
 	out := explanation{success: succeeded, Expression: s.String(), Timezone: zone.String(), Words: s.Words(), Next: []time.Time{}, NextLocal: []string{}, Timestamp: now}
+	switch {
+	case s.Next(from).IsZero():
+		out.Note = "it is never due after " + from.UTC().Format(time.RFC3339)
+	case seed == "" && s.Spread():
+		out.Note = "each task has its own values for ~, and its own offset of @every; seed, the id of a task, shows them"
+	}
 	for at := s.Next(from); !at.IsZero() && len(out.Next) < limit; at = s.Next(at) {
 		out.Next = append(out.Next, at.UTC())
 		out.NextLocal = append(out.NextLocal, at.Format(time.RFC3339Nano))

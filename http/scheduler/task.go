@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/scheduler"
@@ -41,8 +42,8 @@ type settings struct {
 	MisfireLimit         *int             `json:"misfire_limit" minimum:"1" maximum:"1000" doc:"how many missed times misfire all makes up for; 100 when absent"`
 	MisfireWindowSeconds *float64         `json:"misfire_window_seconds" minimum:"0" maximum:"31622400" doc:"how old a missed time may be to be made up for; 0 any age"`
 	JitterSeconds        *float64         `json:"jitter_seconds" minimum:"0" maximum:"3600" doc:"every run is delayed by a part of it that is the task's own"`
-	StartAt              *time.Time       `json:"start_at" doc:"times before it do not count"`
-	EndAt                *time.Time       `json:"end_at" doc:"times from it on do not count"`
+	StartAt              json.RawMessage  `json:"start_at" doc:"times before it do not count; null for no bound"`
+	EndAt                json.RawMessage  `json:"end_at" doc:"times from it on do not count; null for no bound"`
 }
 
 func set[T any](to *T, from *T) {
@@ -51,7 +52,24 @@ func set[T any](to *T, from *T) {
 	}
 }
 
-func (s settings) apply(t *branch.Task) {
+// bound reads one end of the window: absent leaves it, null removes it.
+func bound(field string, text json.RawMessage, to **time.Time) error {
+	switch string(text) {
+	case "":
+		return nil
+	case "null":
+		*to = nil
+		return nil
+	}
+	at, err := chassis.ParseTime(strings.Trim(string(text), `"`))
+	if err != nil {
+		return chassis.Unprocessable(chassis.Field("/"+field, "%v; or null", err))
+	}
+	*to = &at
+	return nil
+}
+
+func (s settings) apply(t *branch.Task) error {
 	set(&t.Payload, s.Payload)
 	set(&t.Method, s.Method)
 	set(&t.Timezone, s.Timezone)
@@ -63,12 +81,10 @@ func (s settings) apply(t *branch.Task) {
 	set(&t.MisfireLimit, s.MisfireLimit)
 	set(&t.MisfireWindowSeconds, s.MisfireWindowSeconds)
 	set(&t.JitterSeconds, s.JitterSeconds)
-	if s.StartAt != nil {
-		t.StartAt = s.StartAt
+	if err := bound("start_at", s.StartAt, &t.StartAt); err != nil {
+		return err
 	}
-	if s.EndAt != nil {
-		t.EndAt = s.EndAt
-	}
+	return bound("end_at", s.EndAt, &t.EndAt)
 }
 
 // row is a task in a list.
@@ -210,7 +226,9 @@ func (f *service) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	t := branch.Task{Name: body.Name, Cron: body.Cron, TargetService: body.TargetService, TargetEndpoint: body.TargetEndpoint}
-	body.apply(&t)
+	if err := body.apply(&t); err != nil {
+		return err
+	}
 	made, err := f.Branch.Create(r.Context(), t)
 	if err != nil {
 		return err
@@ -286,8 +304,7 @@ func (f *service) update(w http.ResponseWriter, r *http.Request) error {
 		set(&t.Cron, body.Cron)
 		set(&t.TargetService, body.TargetService)
 		set(&t.TargetEndpoint, body.TargetEndpoint)
-		body.apply(t)
-		return nil
+		return body.apply(t)
 	})
 	if err != nil {
 		return err

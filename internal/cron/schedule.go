@@ -2,6 +2,7 @@ package cron
 
 import (
 	"math/bits"
+	"strings"
 	"time"
 )
 
@@ -50,6 +51,9 @@ func (s *Schedule) String() string { return s.expression }
 
 // Zone is where the fields hold.
 func (s *Schedule) Zone() *time.Location { return s.zone }
+
+// Spread says that the seed has a part in when the schedule is due.
+func (s *Schedule) Spread() bool { return s.form == every || strings.Contains(s.expression, "~") }
 
 // Once says that the schedule is due a single time.
 func (s *Schedule) Once() bool { return s.form == once }

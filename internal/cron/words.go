@@ -44,7 +44,7 @@ func lasting(d time.Duration) string {
 	if len(parts) == 1 {
 		return strings.TrimPrefix(parts[0], "1 ")
 	}
-	return strings.Join(parts, " ")
+	return series(parts)
 }
 
 func plural(n int, name string) string {
@@ -79,7 +79,7 @@ func (s *Schedule) clockWords() string {
 		said += units(minutes, 60, "minute")
 	}
 	if len(hours) < 24 {
-		said += " of " + units(hours, 24, "hour")
+		said += " of " + hourWords(hours)
 	} else if stride(minutes, 60) == 0 {
 		said += " of every hour"
 	}
@@ -90,6 +90,17 @@ func (s *Schedule) clockWords() string {
 		return "every " + plural(step, "second")
 	}
 	return said
+}
+
+// hourWords says of which hours.
+func hourWords(hours []int) string {
+	if step := stride(hours, 24); step > 1 {
+		return "every " + ordinal(step) + " hour"
+	}
+	if step := even(hours); step > 1 && len(hours) > 6 {
+		return fmt.Sprintf("every %s hour from %d to %d", ordinal(step), hours[0], hours[len(hours)-1])
+	}
+	return units(hours, 24, "hour")
 }
 
 func clock(h, m, s int, seconds bool) string {
@@ -157,7 +168,10 @@ func (s *Schedule) dayWords() string {
 	case d.either:
 		return dates + " and " + weeks
 	}
-	return dates + " if it is " + strings.TrimPrefix(strings.TrimPrefix(weeks, "on "), "the ")
+	for _, word := range []string{"on ", "from ", "the "} {
+		weeks = strings.TrimPrefix(weeks, word)
+	}
+	return dates + " if it is " + weeks
 }
 
 func (d *days) dateWords() string {
@@ -196,7 +210,7 @@ func (d *days) weekWords() string {
 	var parts []string
 	name := func(w int) string { return time.Weekday(w).String() }
 	if values := set(uint64(d.weekdays)); len(values) > 2 && even(values) == 1 {
-		parts = append(parts, name(values[0])+" to "+name(values[len(values)-1]))
+		parts = append(parts, "from "+name(values[0])+" to "+name(values[len(values)-1]))
 	} else if len(values) > 0 {
 		parts = append(parts, list(values, name))
 	}
@@ -208,7 +222,7 @@ func (d *days) weekWords() string {
 			parts = append(parts, "the last "+name(w)+" of the month")
 		}
 	}
-	return "on " + series(parts)
+	return strings.Replace("on "+series(parts), "on from ", "from ", 1)
 }
 
 func ordinal(n int) string {
