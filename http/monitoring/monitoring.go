@@ -60,6 +60,8 @@ type Options struct {
 	Branch Branch
 	// Alerts are the active alerts of severity critical and warning; nil for none.
 	Alerts func() []branch.Alert
+	// Prometheus answers Prometheus' interface; nil leaves it out.
+	Prometheus *Prometheus
 	// Beat is the time between two signs of life on a stream of events; 0 is 15 s.
 	Beat time.Duration
 	// Now is the time of answers; nil is time.Now.
@@ -99,6 +101,12 @@ func Register(s *chassis.Server, o Options) error {
 	for _, standing := range o.Branch.Standings() {
 		if standing.Service != Service {
 			s.Health().Add(standing.Service, f.checkService(standing.Service))
+		}
+	}
+	if o.Prometheus != nil {
+		p := &prometheus{*o.Prometheus, o.Now}
+		if err := s.Handle(p.routes()...); err != nil {
+			return err
 		}
 	}
 	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.healthRoutes(), f.reportRoutes()))...)

@@ -36,3 +36,6 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Version is that of the Prometheus whose language this is.
+const Version = "3.16.0"

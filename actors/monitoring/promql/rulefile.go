@@ -1,7 +1,10 @@
 package promql
 
 import (
+	"fmt"
 	"log/slog"
+	"math"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -82,3 +85,19 @@ func merged(group, rule map[string]string) map[string]string {
 
 // Duration is a span of time as Prometheus writes it: 5m, 1h30m, 15d.
 type Duration = model.Duration
+
+// ParseDuration reads a duration as PromQL has it, or a number of seconds.
+func ParseDuration(text string) (time.Duration, error) {
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
+		ns := seconds * float64(time.Second)
+		if !(ns < math.MaxInt64 && ns > math.MinInt64) { // also what is no number
+			return 0, fmt.Errorf("cannot parse %q to a valid duration. It overflows int64", text)
+		}
+		return time.Duration(ns), nil
+	}
+	d, err := model.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("cannot parse %q to a valid duration", text)
+	}
+	return time.Duration(d), nil
+}

@@ -11,7 +11,7 @@ import (
 type Config struct {
 	Interval    time.Duration `yaml:"interval" doc:"Time between two scrapes of a target."`
 	Timeout     time.Duration `yaml:"timeout" doc:"What a scrape may take; at most the interval."`
-	BodyLimit   int64         `yaml:"body_limit" doc:"Largest answer that is read, in bytes, unpacked."`
+	BodyLimit   int64         `yaml:"body_limit" unit:"bytes" doc:"Largest answer that is read, in bytes, unpacked."`
 	SampleLimit int           `yaml:"sample_limit" min:"1" max:"10000000" doc:"Most samples that a scrape may bring; a target with more is down."`
 	Targets     []Extra       `yaml:"targets" doc:"What is scraped beside the services."`
 }

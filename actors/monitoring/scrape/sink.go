@@ -15,9 +15,9 @@ type sink struct {
 	store  *series.Store
 	labels map[string]string
 
-	mu     sync.Mutex // a scrape may be under way when the target leaves
-	left   bool
-	round  uint64
+	mu    sync.Mutex // a scrape may be under way when the target leaves
+	left  bool
+	round uint64
 	// known are the series by how the target writes them, so that labels are read
 	// once.
 	known map[string]*known
