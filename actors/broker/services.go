@@ -18,11 +18,11 @@ const (
 	Collector   Service = "collector"   // publishes the live plane; run-time subscriptions
 	Scheduler   Service = "scheduler"   // its ledger and tasks; publishes what tasks say
 	Gateway     Service = "gateway"     // users, keys
-	Monitoring  Service = "monitoring"  // alerts, silences
+	Monitoring  Service = "monitoring"  // alerts, silences; reads the logs of other processes
 	Messages    Service = "messages"    // what clients do over HTTP
 	Tasks       Service = "tasks"       // the queues of work
 	DeadLetters Service = "deadletters" // what consumers have given up
-	Events      Service = "events"      // publishes what happens to services
+	Events      Service = "events"      // publishes what happens to services, and their logs
 )
 
 // Services are all of them.
@@ -63,8 +63,11 @@ func (s Service) grants() (program, clients *grant) {
 			subscribe: []string{},
 		}
 	case Events:
-		clients = &grant{publish: []string{"system.>"}}
-	case Gateway, Monitoring:
+		clients = &grant{publish: []string{"system.>", "service.>"}}
+	case Monitoring:
+		program = &grant{}
+		clients = &grant{publish: of("SERVICE_LOGS", reading)}
+	case Gateway:
 		program = &grant{}
 	}
 	if program != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/marketprism/marketprism/actors/monitoring/host"
+	"github.com/marketprism/marketprism/actors/monitoring/logs"
 )
 
 // Config is the monitoring-service's part of the configuration, beside its port.
@@ -13,6 +14,7 @@ type Config struct {
 	Health  HealthConfig  `yaml:"health" doc:"How the services are asked whether they are well."`
 	System  host.Config   `yaml:"system" doc:"The figures of the machine."`
 	Reports ReportsConfig `yaml:"reports" doc:"Reports that are made on demand."`
+	Logs    logs.Config   `yaml:"logs" doc:"Log lines that can be asked for and followed."`
 	Actors  ActorsConfig  `yaml:"actors" doc:"What may be done to actors from outside."`
 }
 
@@ -40,6 +42,7 @@ func DefaultConfig() Config {
 		Health:  HealthConfig{Interval: 5 * time.Second, Timeout: 3 * time.Second, Checks: 720, Changes: 1000},
 		System:  host.DefaultConfig(),
 		Reports: ReportsConfig{Kept: 50},
+		Logs:    logs.DefaultConfig(),
 	}
 }
 
@@ -61,6 +64,9 @@ func (c Config) Validate() error {
 	count("health.checks", c.Health.Checks, 100_000)
 	count("health.changes", c.Health.Changes, 100_000)
 	count("reports.kept", c.Reports.Kept, 1000)
+	if err := c.Logs.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("logs.%w", err))
+	}
 	if err := c.System.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("system.%w", err))
 	}

@@ -58,6 +58,8 @@ type Tree interface {
 type Options struct {
 	Tree   Tree
 	Branch Branch
+	// Logs are the last log lines; nil for a façade without them.
+	Logs Logs
 	// Alerts are the active alerts of severity critical and warning; nil for none.
 	Alerts func() []branch.Alert
 	// Prometheus answers Prometheus' interface; nil leaves it out.
@@ -109,7 +111,7 @@ func Register(s *chassis.Server, o Options) error {
 			return err
 		}
 	}
-	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.healthRoutes(), f.reportRoutes()))...)
+	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.healthRoutes(), f.reportRoutes(), f.logRoutes()))...)
 }
 
 // check warns while something of the tree is failing or waiting to restart.

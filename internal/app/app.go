@@ -43,6 +43,7 @@ import (
 	"github.com/marketprism/marketprism/actors/collector"
 	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/monitoring"
+	"github.com/marketprism/marketprism/actors/monitoring/logs"
 	"github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/actors/supervise"
@@ -93,6 +94,8 @@ type App struct {
 	scheduler *scheduler.Handle
 
 	monitoring *monitoring.Handle // nil where its service does not run
+	lines      *logs.Ring         // of the log
+	process    string             // one run of this process, among others
 
 	servers   map[string]*chassis.Server
 	listening chan struct{}  // closed once all do
@@ -116,6 +119,8 @@ func New(o Options) (*App, error) {
 		options: o, cfg: o.Config, node: nodeName(o.Config.Node.ID), services: services, log: o.Log, registry: prometheus.NewRegistry(),
 		servers: map[string]*chassis.Server{}, failed: make(chan error, 1), ending: make(chan struct{}), listening: make(chan struct{}),
 	}
+	a.lines, a.process = logs.NewRing(o.Config.Monitoring.Monitoring.Logs), chassis.NewRequestID()
+	a.log = a.kept(a.log)
 	for _, c := range []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {

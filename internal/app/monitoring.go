@@ -4,16 +4,43 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/monitoring"
 	"github.com/marketprism/marketprism/actors/monitoring/host"
+	"github.com/marketprism/marketprism/actors/monitoring/logs"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/http/chassis"
 	facade "github.com/marketprism/marketprism/http/monitoring"
 )
 
+// kept keeps the lines of a log too.
+func (a *App) kept(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
+		return zapcore.NewTee(c, a.lines.Core(c, a.node, a.serviceOf))
+	}))
+}
+
 // startMonitoring starts the branch that watches, behind the broker and before what it
-// watches.
+// watches; where its service does not run, what sends the log there.
 func (a *App) startMonitoring(ctx context.Context) error {
+	link := logs.Link{Stream: "SERVICE_LOGS", Node: a.node, Process: a.process}
+	if !a.runs(cluster.Monitoring) {
+		if !a.cfg.Monitoring.Monitoring.Logs.Forward {
+			return nil
+		}
+		link.Connect = func(ctx context.Context) (*nats.Conn, error) { return a.broker.ConnectClientsAs(ctx, broker.Events) }
+		if _, err := a.system.StartChild(ctx, rootID, a.lines.Forwarder(link)); err != nil {
+			return fmt.Errorf("starting to forward the log: %w", err)
+		}
+		return nil
+	}
+	link.Connect = func(ctx context.Context) (*nats.Conn, error) {
+		return a.broker.ConnectClientsAs(ctx, broker.Monitoring)
+	}
 	var err error
 	a.monitoring, err = monitoring.New(monitoring.Options{
 		Config: a.cfg.Monitoring.Monitoring, Self: cluster.Monitoring, Services: cluster.Services(), Instances: a.resolve,
@@ -23,14 +50,14 @@ func (a *App) startMonitoring(ctx context.Context) error {
 		return err
 	}
 	a.closers = append(a.closers, func() error { a.monitoring.Close(); return nil })
-	if _, err := a.system.StartChild(ctx, rootID, a.monitoring.Spec()); err != nil {
+	if _, err := a.system.StartChild(ctx, rootID, a.monitoring.Spec(a.lines.Follower(link))); err != nil {
 		return fmt.Errorf("starting monitoring: %w", err)
 	}
 	return nil
 }
 
 func (a *App) registerMonitoring(s *chassis.Server) error {
-	return facade.Register(s, facade.Options{Tree: a.system.Tree(), Branch: a.monitoring})
+	return facade.Register(s, facade.Options{Tree: a.system.Tree(), Branch: a.monitoring, Logs: a.lines})
 }
 
 // exchangeClocks are those that the collector of this process measures.

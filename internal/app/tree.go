@@ -31,10 +31,8 @@ func (a *App) startTree(ctx context.Context) error {
 	if err := a.startBroker(ctx); err != nil {
 		return err
 	}
-	if a.runs(cluster.Monitoring) {
-		if err := a.startMonitoring(ctx); err != nil {
-			return err
-		}
+	if err := a.startMonitoring(ctx); err != nil {
+		return err
 	}
 	var specs []supervise.Spec
 	if a.runs(cluster.Storage) || a.runs(cluster.Collector) {
