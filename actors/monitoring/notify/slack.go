@@ -95,12 +95,20 @@ func slackMessageOf(m *message, channel string) slackMessage {
 		}
 		title := slackText.Replace(headline(a))
 		s.Attachments = append(s.Attachments, slackAttachment{
-			Color: color, Title: title, TitleLink: a.Annotations.Get(alert.RunbookAnnotation), Fallback: title,
+			Color: color, Title: title, TitleLink: absolute(a.Annotations.Get(alert.RunbookAnnotation)), Fallback: title,
 			Text:   slackText.Replace(clip(a.Annotations.Get(alert.DescriptionAnnotation))),
 			Footer: slackText.Replace(a.State.String() + " " + a.Labels.String()), Timestamp: a.FiredAt.Unix(), Markdown: []string{},
 		})
 	}
 	return s
+}
+
+// absolute is a link that leads somewhere from outside; "" for a path of ours.
+func absolute(link string) string {
+	if strings.HasPrefix(link, "https://") || strings.HasPrefix(link, "http://") {
+		return link
+	}
+	return ""
 }
 
 // slack tells an incoming webhook of Slack, or of what takes the same.
