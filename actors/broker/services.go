@@ -84,7 +84,7 @@ func (s Service) grants() (program, clients *grant) {
 var buckets = map[Service][]string{
 	Recorder:  {"journal_epoch"},
 	Storage:   {"journal_readers", "journal_positions"},
-	Collector: {"subscriptions"},
+	Collector: {"subscriptions", "backfills"},
 	Scheduler: {"scheduler"},
 	Messages:  {"broker_keys"},
 	Tasks:     {"tasks"},

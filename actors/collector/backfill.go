@@ -19,9 +19,8 @@ import (
 type BackfillRequest struct {
 	// Exchange, Market and Symbol name the stream as in [Collector.OrderBook].
 	Exchange, Market, Symbol string
-	// Kinds are names of kinds. Without any, a range is of those that the market
-	// collects and the exchange remembers. Gaps are those of trades alone: nothing
-	// shows what another channel missed.
+	// Kinds are names of kinds that the exchange remembers. Without any, a range is of
+	// those of them that the market collects, and gaps are those of every channel.
 	Kinds []string
 	// Gaps asks for the entries of the ledger that are open or marked; From and To
 	// then choose entries, and may be zero.
@@ -60,15 +59,39 @@ type BackfillStatus struct {
 	Created, Started, Finished time.Time
 	// Progress is from 0 to 1.
 	Progress float64
+	BackfillCounts
+	// Unobtainable are entries of the ledger that stay as they are, and why.
+	Unobtainable []Unobtainable
+	// Resumed counts the processes that took it up again after the one before had ended
+	// over it. The counts are of the last of them, which finds stored what those before
+	// it have brought.
+	Resumed int
+}
+
+// BackfillCounts say what an operation has done.
+type BackfillCounts struct {
 	// Records were fetched and are in the journal; Stored were there before, and
 	// Missing are those that the exchange did not give, where that can be told.
-	Records, Stored, Missing int64
+	Records int64 `json:"records"`
+	Stored  int64 `json:"stored"`
+	Missing int64 `json:"missing"`
 	// Calls were made to the exchange.
-	Calls int64
-	// GapsFound are entries of the ledger, GapsHealed those that nothing is missing
-	// of any more. GapsLeft are still open and with the stream itself, which was asked
-	// to try again.
-	GapsFound, GapsHealed, GapsLeft int
+	Calls int64 `json:"calls"`
+	// GapsFound are entries of the ledger that the exchange may have something of,
+	// GapsHealed those that nothing is missing of any more. GapsLeft are still open and
+	// with the stream itself, which was asked to try again.
+	GapsFound  int `json:"gaps_found"`
+	GapsHealed int `json:"gaps_healed"`
+	GapsLeft   int `json:"gaps_left"`
+}
+
+// Unobtainable says of how many entries of the ledger nothing is to be had.
+type Unobtainable struct {
+	// Channel is the kind, as in the entries.
+	Channel string `json:"channel"`
+	Entries int    `json:"entries"`
+	// Reason is why.
+	Reason string `json:"reason"`
 }
 
 // Over reports whether the state is final.
@@ -82,12 +105,16 @@ const (
 	backfillsKept    = 200  // that are over
 )
 
-// backfills are the operations of one market. They outlive the actor's incarnations:
-// one that was under way begins again, and finds what it had brought stored.
+// backfills are the operations of one market. They outlive the actor's incarnations,
+// and, with [Options.Backfills], the process: one that was under way begins again, and
+// finds what it had brought stored.
 type backfills struct {
 	mu   sync.Mutex
 	list []*backfill // in the order in which they came
 	n    int
+	gone []*backfill // forgotten, and still to be removed where they are kept
+	// recalled: what processes before have left is known.
+	recalled bool
 
 	// Counts go up for as long as the process lives.
 	records, calls, failures atomic.Int64
@@ -96,12 +123,23 @@ type backfills struct {
 // backfill is one operation. Its lock guards the status.
 type backfill struct {
 	venue     *venue
-	histories []chosen // what a range is of
+	request   BackfillRequest
+	histories []chosen // what it may bring by time
+	trades    bool     // whether gaps of trades are wanted
+	// again: a process before has accepted it, and it is checked when it begins.
+	again bool
 
-	mu     sync.Mutex
-	status BackfillStatus
-	cancel context.CancelFunc // nil while it does not run
-	over   chan struct{}      // closed with a final state
+	keeping sync.Mutex // one writing of its document at a time; before mu
+
+	mu       sync.Mutex
+	status   BackfillStatus
+	cancel   context.CancelFunc // nil while it does not run
+	ended    bool               // somebody has cancelled it
+	over     chan struct{}      // closed with a final state
+	ending   BackfillState      // the final state that is about to be; "" before
+	changed  bool               // since its document was written
+	revision uint64             // of that; 0 before
+	idle     int                // processes that ended over it without a step, the last ones
 }
 
 // chosen is a history with its index in the table.
@@ -114,7 +152,8 @@ type chosen struct {
 // one after the other, whenever nothing live needs the exchange, within a share of
 // its budget ([Config.BackfillShare]). Errors: [UnknownError], [MarketError],
 // [*market.SymbolError], [InvalidError], [ErrNotStarted], [ErrNoStore],
-// [ErrBackfillsFull], those of supervise.Ask.
+// [ErrBackfillsFull], [documents.ErrUnavailable] when it cannot be kept over a restart,
+// those of supervise.Ask.
 func (c *Collector) BeginBackfill(ctx context.Context, r BackfillRequest) (BackfillStatus, error) {
 	v, i, err := c.market(r.Exchange, r.Market, r.Symbol)
 	if err != nil {
@@ -123,11 +162,15 @@ func (c *Collector) BeginBackfill(ctx context.Context, r BackfillRequest) (Backf
 	if c.opts.Reader == nil {
 		return BackfillStatus{}, ErrNoStore
 	}
-	b := &backfill{venue: v, over: make(chan struct{}), status: BackfillStatus{Instrument: i, Gaps: r.Gaps, From: r.From, To: r.To, State: BackfillQueued, Created: c.opts.Now()}}
-	if err := b.choose(r); err != nil {
+	b := &backfill{venue: v, request: r, over: make(chan struct{}), changed: true, status: BackfillStatus{Instrument: i, Gaps: r.Gaps, From: r.From, To: r.To, State: BackfillQueued, Created: c.opts.Now()}}
+	if err := b.choose(); err != nil {
 		return BackfillStatus{}, err
 	}
 	if err := v.backfills.add(b, v.opts.Epoch); err != nil {
+		return BackfillStatus{}, err
+	}
+	if err := b.keep(ctx); err != nil { // who is told of it finds it after a crash too
+		v.backfills.remove(b)
 		return BackfillStatus{}, err
 	}
 	if err := c.opts.System.Tell(v.child(backfillName), backfillsDue{}); err != nil {
@@ -138,7 +181,9 @@ func (c *Collector) BeginBackfill(ctx context.Context, r BackfillRequest) (Backf
 }
 
 // choose checks what is asked for against what the exchange remembers.
-func (b *backfill) choose(r BackfillRequest) error {
+func (b *backfill) choose() error {
+	r := b.request
+	b.histories, b.status.Parts = nil, nil
 	table := b.venue.table()
 	if table == nil {
 		return ErrNotStarted
@@ -158,7 +203,7 @@ func (b *backfill) choose(r BackfillRequest) error {
 		return err
 	}
 	if r.Gaps {
-		return b.chooseGaps(r, wanted)
+		return b.chooseGaps(wanted, all)
 	}
 	if wanted == 0 {
 		wanted = b.venue.wish.Load().kinds
@@ -167,6 +212,9 @@ func (b *backfill) choose(r BackfillRequest) error {
 		if wanted.has(h.Kind) {
 			b.histories = append(b.histories, chosen{i, h})
 			b.status.Parts = append(b.status.Parts, h.Label())
+			if !slices.Contains(b.request.Kinds, h.Kind.String()) { // so that it is the same when it is taken up again
+				b.request.Kinds = append(slices.Clone(b.request.Kinds), h.Kind.String())
+			}
 		}
 	}
 	if len(b.histories) == 0 {
@@ -187,9 +235,13 @@ func offeredKinds(names, offered []string) (s kindSet, err error) {
 	return s, nil
 }
 
-func (b *backfill) chooseGaps(r BackfillRequest, wanted kindSet) error {
-	if wanted != 0 && wanted != kindsOf(market.KindTrade) {
-		return &InvalidError{Field: "kinds", Value: strings.Join(wanted.words(), ","), Allowed: []string{market.KindTrade.String()}}
+func (b *backfill) chooseGaps(wanted kindSet, all []connectors.History) error {
+	r := b.request
+	b.trades = wanted == 0 || wanted.has(market.KindTrade)
+	for i, h := range all {
+		if h.Kind != market.KindTrade && (wanted == 0 || wanted.has(h.Kind)) {
+			b.histories = append(b.histories, chosen{i, h})
+		}
 	}
 	if !r.From.IsZero() && !r.To.IsZero() && !r.From.Before(r.To) {
 		return &InvalidError{Field: "from", Value: r.From.UTC().Format(time.RFC3339) + ", which is not before to,"}
@@ -236,7 +288,8 @@ func (c *Collector) Backfills(context.Context) []BackfillStatus {
 	return out
 }
 
-// BackfillStatus is one operation. Errors: [UnknownError].
+// BackfillStatus is one operation. Errors: [UnknownError], and [ErrNotStarted] while it
+// is not known yet what a process before has left.
 func (c *Collector) BackfillStatus(_ context.Context, id string) (BackfillStatus, error) {
 	b, err := c.backfill(id)
 	if err != nil {
@@ -246,8 +299,9 @@ func (c *Collector) BackfillStatus(_ context.Context, id string) (BackfillStatus
 }
 
 // CancelBackfill ends an operation; what it has brought stays, and a like one goes on
-// from there. One that is over stays as it is. Errors: [UnknownError].
-func (c *Collector) CancelBackfill(_ context.Context, id string) (BackfillStatus, error) {
+// from there. One that is over stays as it is. Errors: [UnknownError], and
+// [documents.ErrUnavailable] when it is over here, and a process to come may take it up again.
+func (c *Collector) CancelBackfill(ctx context.Context, id string) (BackfillStatus, error) {
 	b, err := c.backfill(id)
 	if err != nil {
 		return BackfillStatus{}, err
@@ -255,12 +309,14 @@ func (c *Collector) CancelBackfill(_ context.Context, id string) (BackfillStatus
 	b.mu.Lock()
 	switch {
 	case b.cancel != nil:
+		b.ended = true
 		b.cancel()
 	case b.status.State == BackfillQueued:
 		b.ends(BackfillCancelled)
 	}
 	b.mu.Unlock()
-	return b.read(), nil
+	// One that was running is kept by the actor, as it ends.
+	return b.read(), b.keep(ctx)
 }
 
 func (c *Collector) backfill(id string) (*backfill, error) {
@@ -269,6 +325,9 @@ func (c *Collector) backfill(id string) (*backfill, error) {
 			if b.status.ID == id {
 				return b, nil
 			}
+		}
+		if v.opts.Backfills != nil && !v.backfills.isRecalled() && strings.HasPrefix(id, v.name+"-") {
+			return nil, ErrNotStarted
 		}
 	}
 	return nil, &UnknownError{What: "backfill", Name: id}
@@ -291,6 +350,7 @@ func (c *Collector) AwaitBackfill(ctx context.Context, id string) (BackfillStatu
 // ends gives an operation its final state; the caller holds the lock.
 func (b *backfill) ends(as BackfillState) {
 	b.status.State, b.status.Finished, b.status.Doing, b.cancel = as, b.venue.opts.Now(), "", nil
+	b.changed = true
 	close(b.over)
 }
 
@@ -304,6 +364,7 @@ func (b *backfill) read() BackfillStatus {
 func (b *backfill) note(change func(*BackfillStatus)) {
 	b.mu.Lock()
 	change(&b.status)
+	b.changed = true
 	b.mu.Unlock()
 }
 
@@ -312,7 +373,19 @@ func (b *backfill) note(change func(*BackfillStatus)) {
 func (l *backfills) add(b *backfill, epoch int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	waiting, over := 0, 0
+	if l.forget() >= backfillsWaiting {
+		return ErrBackfillsFull
+	}
+	l.n++
+	b.status.ID = fmt.Sprintf("%s-%d-%d", b.venue.name, epoch, l.n)
+	l.list = append(l.list, b)
+	return nil
+}
+
+// forget gives up the oldest of those that are over, beyond a number, and returns how
+// many are not over. The lock is held.
+func (l *backfills) forget() (waiting int) {
+	over := 0
 	for _, o := range l.list {
 		if o.read().State.Over() {
 			over++
@@ -320,21 +393,16 @@ func (l *backfills) add(b *backfill, epoch int64) error {
 			waiting++
 		}
 	}
-	if waiting >= backfillsWaiting {
-		return ErrBackfillsFull
-	}
 	for i := 0; i < len(l.list) && over > backfillsKept; {
 		if l.list[i].read().State.Over() {
+			l.gone = append(l.gone, l.list[i])
 			l.list = slices.Delete(l.list, i, i+1)
 			over--
 			continue
 		}
 		i++
 	}
-	l.n++
-	b.status.ID = fmt.Sprintf("%s-%d-%d", b.venue.name, epoch, l.n)
-	l.list = append(l.list, b)
-	return nil
+	return waiting
 }
 
 // underWay is how many wait or run.

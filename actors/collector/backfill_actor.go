@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.uber.org/zap"
@@ -23,7 +24,18 @@ type (
 		of  *backfill
 		err error
 	}
+	// backfillsLoaded are those that processes before have left.
+	backfillsLoaded struct {
+		list       []*backfill
+		unreadable []error
+		err        error
+	}
+	backfillsKeep  struct{}
+	backfillsSaved struct{ err error }
 )
+
+// keepEvery is how often the progress of operations is written where they are kept.
+const keepEvery = 5 * time.Second
 
 // backfiller runs the backfills of one market, one at a time, beside what is live: its
 // calls wait while the rest actor has something urgent to ask, and leave it a share
@@ -32,6 +44,9 @@ type backfiller struct {
 	venue   *venue
 	c       *supervise.Context
 	running supervise.InFlight
+	store   supervise.InFlight // loading, or keeping
+	tries   int                // of loading
+	failing bool               // operations cannot be kept
 }
 
 // Receive handles one message.
@@ -46,6 +61,17 @@ func (f *backfiller) Receive(c *supervise.Context) {
 				}
 			})
 		}
+		f.load()
+		c.Every(keepEvery, backfillsKeep{})
+	case backfillsLoaded:
+		f.loaded(m)
+	case backfillsKeep:
+		f.keep()
+	case backfillsSaved:
+		if (m.err != nil) != f.failing {
+			f.failing = m.err != nil
+			f.c.Log().Info("whether backfills are kept over a restart has changed", zap.Bool("kept", m.err == nil), zap.Error(m.err))
+		}
 	case backfillsDue:
 	case backfillOver:
 		f.over(m)
@@ -55,13 +81,55 @@ func (f *backfiller) Receive(c *supervise.Context) {
 	f.next()
 }
 
+// load asks for what processes before have left, again until it is known.
+func (f *backfiller) load() {
+	v := f.venue
+	if v.opts.Backfills == nil || v.backfills.isRecalled() {
+		return
+	}
+	f.store.Start(f.c, func(ctx context.Context) any {
+		list, unreadable, err := v.loadBackfills(ctx)
+		return backfillsLoaded{list, unreadable, err}
+	})
+}
+
+func (f *backfiller) loaded(m backfillsLoaded) {
+	if m.err != nil {
+		f.tries++
+		f.c.Log().Error("the backfills of before cannot be loaded; it is tried again", zap.Int("try", f.tries), zap.Error(m.err))
+		return // at the next beat
+	}
+	for _, err := range m.unreadable {
+		f.c.Log().Error("a backfill of before cannot be read, and is left", zap.Error(err))
+	}
+	f.venue.backfills.recall(m.list)
+	for _, b := range m.list {
+		if s := b.read(); !s.State.Over() {
+			f.c.Log().Info("a backfill that a process before left undone goes on", zap.String("backfill", s.ID), zap.Int("resumed", s.Resumed))
+		}
+	}
+}
+
+// keep writes what has changed.
+func (f *backfiller) keep() {
+	v := f.venue
+	if v.opts.Backfills == nil {
+		return
+	}
+	if !v.backfills.isRecalled() {
+		f.load()
+		return
+	}
+	f.store.Start(f.c, func(ctx context.Context) any { return backfillsSaved{v.backfills.keepAll(ctx)} })
+}
+
 // next begins the oldest operation that waits.
 func (f *backfiller) next() {
 	if f.running.Busy() {
 		return
 	}
 	for _, b := range f.venue.backfills.all() {
-		if b.read().State != BackfillQueued {
+		if b.read().State != BackfillQueued || !b.known() {
 			continue
 		}
 		f.running.Start(f.c, func(ctx context.Context) any {
@@ -70,10 +138,73 @@ func (f *backfiller) next() {
 			if !b.begin(cancel) {
 				return backfillOver{of: b}
 			}
-			return backfillOver{b, newPastRun(b).run(ctx)}
+			err := b.accept()
+			if err == nil {
+				err = newPastRun(b).run(ctx)
+			}
+			b.keepEnd(ctx, err)
+			return backfillOver{b, err}
 		})
 		return
 	}
+}
+
+// known reports whether the instruments of the market are, which an operation of
+// before needs: until then it waits.
+func (b *backfill) known() bool {
+	return !b.again || b.venue.table() != nil && b.venue.instruments() != nil
+}
+
+// accept checks an operation that a process before has accepted against what there is
+// now.
+func (b *backfill) accept() error {
+	if !b.again {
+		return nil
+	}
+	i, err := b.venue.instruments().Resolve(b.request.Symbol)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.again, b.status.Instrument, b.changed = false, i, true
+	return b.choose()
+}
+
+// outcome is the state that an operation ends with; "" when it does not. The lock is
+// held.
+func (b *backfill) outcome(err error) BackfillState {
+	switch {
+	case err == nil:
+		return BackfillSucceeded
+	case !errors.Is(err, context.Canceled):
+		return BackfillFailed
+	case b.ended:
+		return BackfillCancelled
+	}
+	return "" // whoever comes after takes it up
+}
+
+// keepEndFor bounds the noting of an end.
+const keepEndFor = 2 * time.Second
+
+// keepEnd writes how an operation ends before anybody is told, as far as that can be
+// done now: a process that stops right after it does not begin it again.
+func (b *backfill) keepEnd(ctx context.Context, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepEndFor)
+	defer cancel()
+	b.mu.Lock()
+	b.ending, b.changed = b.outcome(err), true
+	b.mu.Unlock()
+	// The actor, which is told next, writes it too, and says when it cannot.
+	_ = b.keep(ctx)
+}
+
+// stepped notes that the operation does not end every process.
+func (b *backfill) stepped() {
+	b.mu.Lock()
+	b.idle = 0
+	b.mu.Unlock()
 }
 
 // begin marks an operation as running; false when it was cancelled meanwhile.
@@ -85,9 +216,8 @@ func (b *backfill) begin(cancel context.CancelFunc) bool {
 	}
 	s := &b.status
 	// A second beginning counts anew.
-	s.Progress, s.Records, s.Stored, s.Missing, s.Calls = 0, 0, 0, 0, 0
-	s.GapsFound, s.GapsHealed, s.GapsLeft, s.Problem = 0, 0, 0, ""
-	s.State, s.Started, b.cancel = BackfillRunning, b.venue.opts.Now(), cancel
+	s.Progress, s.BackfillCounts, s.Unobtainable, s.Problem = 0, BackfillCounts{}, nil, ""
+	s.State, s.Started, b.cancel, b.changed = BackfillRunning, b.venue.opts.Now(), cancel, true
 	return true
 }
 
@@ -97,17 +227,20 @@ func (f *backfiller) over(m backfillOver) {
 			return
 		}
 		s.Problem = ""
-		switch {
-		case m.err == nil:
-			s.Progress = 1
-			m.of.ends(BackfillSucceeded)
-		case errors.Is(m.err, context.Canceled):
-			m.of.ends(BackfillCancelled)
-		default:
+		switch as := m.of.outcome(m.err); as {
+		case "":
+			s.State, m.of.cancel = BackfillQueued, nil
+		case BackfillFailed:
 			s.Problem = m.err.Error()
-			m.of.ends(BackfillFailed)
+			m.of.ends(as)
+		case BackfillSucceeded:
+			s.Progress = 1
+			m.of.ends(as)
+		default:
+			m.of.ends(as)
 		}
 	})
+	f.keep()
 	s := m.of.read()
 	log := f.c.Log().With(zap.String("backfill", s.ID), zap.Int64("records", s.Records), zap.Int64("missing", s.Missing), zap.Int64("calls", s.Calls))
 	if s.State == BackfillFailed {

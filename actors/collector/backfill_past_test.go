@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/marketprism/marketprism/actors/bucket/buckettest"
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/connectors"
@@ -24,15 +25,18 @@ type era struct {
 	*testing.T
 	server    *simulator.Server
 	ledger    *ledger
+	kept      *buckettest.Memory
 	collector *collector.Collector
 	id        market.StreamID
 	begun     time.Time
+	stop      func()
+	options   collector.Options
 }
 
 // newEra starts one market of an exchange.
 func newEra(t *testing.T, x connectors.Exchange, m market.Market, change func(*connectors.MarketConfig, *collector.Config)) *era {
 	t.Helper()
-	e := &era{T: t, ledger: newLedger(func() {}), begun: time.Now().Add(-2 * time.Hour)}
+	e := &era{T: t, ledger: newLedger(func() {}), kept: buckettest.New(), begun: time.Now().Add(-2 * time.Hour)}
 	var err error
 	e.server, err = simulator.Start(t.Context(), simulator.Options{
 		Exchanges: []connectors.Exchange{x}, Markets: map[string][]market.Market{x.Name(): {m}}, Seed: 5, Rate: 10, Symbols: 1, Genesis: e.begun,
@@ -61,28 +65,37 @@ func newEra(t *testing.T, x connectors.Exchange, m market.Market, change func(*c
 		settings.Markets[name] = mc
 	}
 	settings.Enabled, own.BackfillShare = true, 1
-	system, err := supervise.NewSystem(t.Context(), supervise.Options{})
+	e.options = collector.Options{
+		Config: own, Exchanges: []collector.Exchange{{Exchange: x, Config: settings}}, Epoch: 3,
+		Recorder: func(market.StreamID) persistence.Recorder { return e.ledger }, Reader: e.ledger, Store: &overlays{}, Backfills: e.kept,
+	}
+	e.start()
+	t.Cleanup(func() { e.stop() })
+	return e
+}
+
+// start begins a process.
+func (e *era) start() {
+	e.Helper()
+	system, err := supervise.NewSystem(e.Context(), supervise.Options{})
 	if err != nil {
-		t.Fatal(err)
+		e.Fatal(err)
 	}
-	e.collector, err = collector.New(collector.Options{
-		System: system, Config: own, Exchanges: []collector.Exchange{{Exchange: x, Config: settings}}, Epoch: 3,
-		Recorder: func(market.StreamID) persistence.Recorder { return e.ledger }, Reader: e.ledger, Store: &overlays{},
-	})
-	if err != nil {
-		t.Fatal(err)
+	e.options.System = system
+	if e.collector, err = collector.New(e.options); err != nil {
+		e.Fatal(err)
 	}
-	if err := system.Start(t.Context(), e.collector.Spec()); err != nil {
-		t.Fatal(err)
+	if err := system.Start(e.Context(), e.collector.Spec()); err != nil {
+		e.Fatal(err)
 	}
-	t.Cleanup(func() {
+	e.stop = func() {
 		stop, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := system.Stop(stop); err != nil {
-			t.Error(err)
+			e.Error(err)
 		}
-	})
-	return e
+		e.stop = func() {}
+	}
 }
 
 // begin begins an operation, as soon as the instruments are known.
@@ -118,6 +131,11 @@ func (e *era) await(id string) collector.BackfillStatus {
 	ctx, cancel := context.WithTimeout(e.Context(), 2*patience)
 	defer cancel()
 	s, err := e.collector.AwaitBackfill(ctx, id)
+	for errors.Is(err, collector.ErrNotStarted) && ctx.Err() == nil {
+		tick := time.NewTimer(10 * time.Millisecond) // they come from a server
+		<-tick.C
+		s, err = e.collector.AwaitBackfill(ctx, id)
+	}
 	if err != nil || !s.State.Over() {
 		e.Fatalf("%+v %v", s, err)
 	}
@@ -340,7 +358,7 @@ func TestBackfillRefusals(t *testing.T) {
 		{"no history", collector.BackfillRequest{Kinds: []string{"ticker"}, From: now.Add(-time.Hour)}, "one of trade, "},
 		{"no kind", collector.BackfillRequest{Kinds: []string{"weather"}, From: now.Add(-time.Hour)}, `"weather" cannot be taken`},
 		{"too long ago", collector.BackfillRequest{Kinds: []string{"open_interest"}, From: now.Add(-60 * 24 * time.Hour)}, "for 30 days only"},
-		{"gaps of candles", collector.BackfillRequest{Gaps: true, Kinds: []string{"candle"}}, "one of trade"},
+		{"gaps of what is not remembered", collector.BackfillRequest{Gaps: true, Kinds: []string{"ticker"}}, "one of trade"},
 	} {
 		_, err := e.begin(tc.r)
 		var invalid *collector.InvalidError

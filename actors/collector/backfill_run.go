@@ -48,7 +48,13 @@ func (r *pastRun) run(ctx context.Context) error {
 	}
 	if r.status.Gaps {
 		r.begins(0)
-		if err := r.gaps(ctx, bound(r.status.From), bound(r.status.To)); err != nil {
+		from, to := bound(r.status.From), bound(r.status.To)
+		if r.trades {
+			if err := r.gaps(ctx, from, to); err != nil {
+				return err
+			}
+		}
+		if err := r.timedGaps(ctx, from, to); err != nil {
 			return err
 		}
 		return r.applied(ctx)
@@ -70,6 +76,12 @@ func (r *pastRun) run(ctx context.Context) error {
 		if err := do(); err != nil {
 			return fmt.Errorf("%s: %w", h.Label(), err)
 		}
+	}
+	if err := r.applied(ctx); err != nil {
+		return err
+	}
+	if err := r.timedGaps(ctx, from, to); err != nil {
+		return err
 	}
 	return r.applied(ctx)
 }
@@ -153,6 +165,7 @@ func (r *pastRun) ask(ctx context.Context, h connectors.History, n connectors.Ne
 		}
 		v.backfills.calls.Add(1)
 		r.note(func(s *BackfillStatus) { s.Calls++ })
+		r.stepped()
 		err := call(req)
 		switch {
 		case err == nil:

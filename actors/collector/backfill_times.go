@@ -18,7 +18,9 @@ func (r *pastRun) times(ctx context.Context, h chosen, from, to int64) error {
 		if err := r.page(ctx, h, at, end); err != nil {
 			return err
 		}
-		r.progress(float64(end-from) / float64(to-from))
+		if !r.status.Gaps {
+			r.progress(float64(end-from) / float64(to-from))
+		}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	documents "github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/collector/live"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/connectors"
@@ -57,6 +58,9 @@ type Options struct {
 	// Applied waits until the store has everything that the journal had when it was
 	// called; nil: it has.
 	Applied func(context.Context, market.StreamID) error
+	// Backfills keeps the operations that fetch the past over the end of the process; nil
+	// does not.
+	Backfills documents.Store
 	// Store keeps run-time subscriptions; nil keeps them until the process ends.
 	Store Store
 	// Registerer exports the metrics; nil keeps them to ourselves.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	documents "github.com/marketprism/marketprism/actors/bucket"
 	branch "github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/http/chassis"
 )
@@ -21,8 +22,8 @@ type Past interface {
 
 // backfillRequest is the body of backfill.
 type backfillRequest struct {
-	Gaps  bool      `json:"gaps" doc:"what the gap ledger says is missing of trades; so too without a time"`
-	Kinds []string  `json:"kinds" maxLength:"32" doc:"of a range; without any, those that are collected and that the exchange remembers" example:"[\"trade\",\"candle\"]"`
+	Gaps  bool      `json:"gaps" doc:"what the gap ledger says is missing; so too without a time"`
+	Kinds []string  `json:"kinds" maxLength:"32" doc:"kinds that the exchange remembers; without any, a range is of those of them that are collected, and gaps are those of every channel" example:"[\"trade\",\"candle\"]"`
 	From  time.Time `json:"from" doc:"beginning, inclusive" example:"2026-01-31T00:00:00Z"`
 	To    time.Time `json:"to" doc:"end, exclusive; now without it" example:"2026-02-01T00:00:00Z"`
 }
@@ -48,9 +49,12 @@ type backfill struct {
 	Stored     int64                `json:"stored" required:"true" doc:"that were there before, and not asked for"`
 	Missing    int64                `json:"missing" required:"true" doc:"that the exchange did not give, where that can be told"`
 	Calls      int64                `json:"calls" required:"true" doc:"made to the exchange"`
-	GapsFound  int                  `json:"gaps_found" required:"true" doc:"entries of the ledger"`
+	GapsFound  int                  `json:"gaps_found" required:"true" doc:"entries of the ledger that the exchange may have something of"`
 	GapsHealed int                  `json:"gaps_healed" required:"true"`
 	GapsLeft   int                  `json:"gaps_left" required:"true" doc:"that are open still, and with the stream itself, which was asked to try again"`
+	Resumed    int                  `json:"resumed" required:"true" doc:"how many processes took it up again; the counts are of the last one"`
+
+	Unobtainable []branch.Unobtainable `json:"unobtainable" required:"true" doc:"entries of the ledger that stay marked, and why"`
 }
 
 // backfillBegun is the answer of backfill.
@@ -76,8 +80,8 @@ func (f *service) backfillRoutes() []chassis.Route {
 		f.importRoute(),
 		{Method: http.MethodPost, Path: base + "quality/{exchange}/{symbol}/backfill", ID: "backfill", Tag: tagQuality,
 			Summary: "Fetch the past of a stream from the exchange",
-			Description: "Without a body, or with `gaps`: every trade that the gap ledger says is missing. With `from`: a range of time, of a stream that need not be collected. " +
-				"What is stored is not fetched again, and the same request may be made twice. It runs when nothing live needs the exchange, within a share of its rate limit; `GET backfills/{id}` tells how far it is.",
+			Description: "Without a body, or with `gaps`: what the gap ledger says is missing, of every channel of which the exchange remembers something. With `from`: a range of time, of a stream that need not be collected. " +
+				"What is stored is not fetched again, and the same request may be made twice. It runs when nothing live needs the exchange, within a share of its rate limit; `GET backfills/{id}` tells how far it is. It survives the end of the process, and goes on in the next one under the same id.",
 			Params: instrumentParams(), Request: backfillRequest{}, Optional: true,
 			Responses: []chassis.Response{{Status: http.StatusAccepted, Doc: "begun", Body: backfillBegun{}, Headers: map[string]string{"Location": "the operation"}}}, Handler: f.beginBackfill},
 		{Method: http.MethodGet, Path: base + "backfills", ID: "backfills", Tag: tagQuality, Summary: "What is being fetched of the past, and was lately",
@@ -120,6 +124,8 @@ func notBegun(err error) error {
 	switch {
 	case errors.Is(err, branch.ErrNoStore):
 		return chassis.Unavailable(5*time.Second, "the store does not answer: %s", err.Error()).WithCode("store_away").WithCause(err)
+	case errors.Is(err, documents.ErrUnavailable):
+		return chassis.Unavailable(5*time.Second, "the operation cannot be kept over a restart now: %s", err.Error()).WithCode("broker_away").WithCause(err)
 	case errors.Is(err, branch.ErrBackfillsFull):
 		return chassis.Unavailable(time.Minute, "%s", err.Error()).WithCode("too_many_backfills").WithCause(err)
 	}
@@ -183,6 +189,7 @@ func backfillOf(s *branch.BackfillStatus) backfill {
 		Created: moment(s.Created), Started: moment(s.Started), Finished: moment(s.Finished),
 		Progress: s.Progress, Records: s.Records, Stored: s.Stored, Missing: s.Missing, Calls: s.Calls,
 		GapsFound: s.GapsFound, GapsHealed: s.GapsHealed, GapsLeft: s.GapsLeft,
+		Resumed: s.Resumed, Unobtainable: append([]branch.Unobtainable{}, s.Unobtainable...),
 	}
 }
 

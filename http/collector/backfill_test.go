@@ -16,7 +16,7 @@ import (
 func operation(r branch.BackfillRequest) branch.BackfillStatus {
 	return branch.BackfillStatus{
 		ID: "binance-spot-7-1", Instrument: btc, Gaps: r.Gaps, From: r.From, To: r.To, Parts: append([]string{"trade"}, r.Kinds...), Doing: "trade",
-		State: branch.BackfillRunning, Created: now, Started: now.Add(time.Second), Progress: .25, Records: 10, Stored: 20, Missing: 1, Calls: 3,
+		State: branch.BackfillRunning, Created: now, Started: now.Add(time.Second), Progress: .25, BackfillCounts: branch.BackfillCounts{Records: 10, Stored: 20, Missing: 1, Calls: 3},
 	}
 }
 
@@ -94,7 +94,7 @@ func TestBackfills(t *testing.T) {
 	const (
 		at   = `"2024-08-08T12:00:05Z"`
 		head = `{"operation_id":"binance-spot-7-1","exchange":"binance","market":"spot","symbol":"BTC-USDT","state":`
-		tail = `"records":10,"stored":20,"missing":1,"calls":3,"gaps_found":0,"gaps_healed":0,"gaps_left":0}`
+		tail = `"records":10,"stored":20,"missing":1,"calls":3,"gaps_found":0,"gaps_healed":0,"gaps_left":0,"resumed":0,"unobtainable":[]}`
 		went = `"created":` + at + `,"started":"2024-08-08T12:00:06Z","progress":0.25,` + tail
 		runs = head + `"running","parts":["trade"],"doing":"trade","gaps":`
 	)

@@ -16,7 +16,11 @@ import (
 // they survive a restart and belong to no single node.
 type overlays struct{ js jetstream.JetStream }
 
-const overlayBucket = "subscriptions"
+const (
+	overlayBucket = "subscriptions"
+	// backfillBucket keeps the operations that fetch the past.
+	backfillBucket = "backfills"
+)
 
 func (o overlays) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 	kv, err := o.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/actors/broker"
+	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/collector"
 	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/supervise"
@@ -170,6 +171,9 @@ func (a *App) makeCollector(ctx context.Context) error {
 		Recorder: a.recorders.For, Publisher: nc, Store: overlays{js}, Registerer: a.registry,
 		Live: &a.cfg.Collector.Live,
 	}
+	kept := bucket.New(a.connectAs(broker.Collector), bucket.Options{Name: backfillBucket, Description: "operations that fetch the past"})
+	a.closers = append(a.closers, func() error { kept.Close(); return nil })
+	o.Backfills = kept
 	o.Exchanges = a.exchanges(a.cfg)
 	if a.store != nil {
 		o.Reader = history{Engine: a.engine, hot: a.hot, log: a.log}
