@@ -386,9 +386,10 @@ func TestOneTells(t *testing.T) {
 		first.want("31s firing [A]")
 		second.want()
 		first.stop()
+		pass(time.Second)
 		second.says("-A")
 		pass(10 * time.Minute)
-		second.want("1m0s resolved [-A]")
+		second.want("5m30s resolved [-A]")
 	})
 }
 
