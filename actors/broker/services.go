@@ -88,6 +88,8 @@ var buckets = map[Service][]string{
 	Scheduler: {"scheduler"},
 	Messages:  {"broker_keys"},
 	Tasks:     {"tasks"},
+
+	Monitoring: {"monitoring"},
 }
 
 // What everybody may ask.

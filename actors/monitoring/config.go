@@ -15,7 +15,9 @@ type Config struct {
 	System  host.Config   `yaml:"system" doc:"The figures of the machine."`
 	Reports ReportsConfig `yaml:"reports" doc:"Reports that are made on demand."`
 	Logs    logs.Config   `yaml:"logs" doc:"Log lines that can be asked for and followed."`
-	Actors  ActorsConfig  `yaml:"actors" doc:"What may be done to actors from outside."`
+
+	Prometheus PrometheusConfig `yaml:"prometheus" doc:"Metrics that are scraped and kept, queries, and rules."`
+	Actors     ActorsConfig     `yaml:"actors" doc:"What may be done to actors from outside."`
 }
 
 // HealthConfig says how services are asked.
@@ -43,6 +45,8 @@ func DefaultConfig() Config {
 		System:  host.DefaultConfig(),
 		Reports: ReportsConfig{Kept: 50},
 		Logs:    logs.DefaultConfig(),
+
+		Prometheus: DefaultPrometheusConfig(),
 	}
 }
 
@@ -66,6 +70,9 @@ func (c Config) Validate() error {
 	count("reports.kept", c.Reports.Kept, 1000)
 	if err := c.Logs.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("logs.%w", err))
+	}
+	if err := c.Prometheus.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("prometheus.%w", err))
 	}
 	if err := c.System.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("system.%w", err))

@@ -94,8 +94,9 @@ type App struct {
 	scheduler *scheduler.Handle
 
 	monitoring *monitoring.Handle // nil where its service does not run
-	lines      *logs.Ring         // of the log
-	process    string             // one run of this process, among others
+	prometheus *monitoring.Prometheus
+	lines      *logs.Ring // of the log
+	process    string     // one run of this process, among others
 
 	servers   map[string]*chassis.Server
 	listening chan struct{}  // closed once all do

@@ -9,9 +9,11 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/marketprism/marketprism/actors/broker"
+	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/monitoring"
 	"github.com/marketprism/marketprism/actors/monitoring/host"
 	"github.com/marketprism/marketprism/actors/monitoring/logs"
+	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/http/chassis"
 	facade "github.com/marketprism/marketprism/http/monitoring"
@@ -50,14 +52,23 @@ func (a *App) startMonitoring(ctx context.Context) error {
 		return err
 	}
 	a.closers = append(a.closers, func() error { a.monitoring.Close(); return nil })
-	if _, err := a.system.StartChild(ctx, rootID, a.monitoring.Spec(a.lines.Follower(link))); err != nil {
+	store := bucket.New(
+		func(ctx context.Context) (*nats.Conn, error) { return a.broker.ConnectAs(ctx, broker.Monitoring) },
+		bucket.Options{Name: monitoringBucket, Description: "state of alerts, silences"},
+	)
+	a.closers = append(a.closers, func() error { store.Close(); return nil })
+	if err := a.makePrometheus(store); err != nil {
+		return err
+	}
+	further := append([]supervise.Spec{a.lines.Follower(link)}, a.prometheus.Specs()...)
+	if _, err := a.system.StartChild(ctx, rootID, a.monitoring.Spec(further...)); err != nil {
 		return fmt.Errorf("starting monitoring: %w", err)
 	}
 	return nil
 }
 
 func (a *App) registerMonitoring(s *chassis.Server) error {
-	return facade.Register(s, facade.Options{Tree: a.system.Tree(), Branch: a.monitoring, Logs: a.lines})
+	return facade.Register(s, facade.Options{Tree: a.system.Tree(), Branch: a.monitoring, Logs: a.lines, Prometheus: a.prometheusFacade()})
 }
 
 // exchangeClocks are those that the collector of this process measures.
