@@ -89,9 +89,9 @@ type scheduledTask struct {
 
 // makeTasks makes tasks that are due every second, or every five, of each misfire
 // policy.
-func makeTasks(t *testing.T, n *harness.Node) []scheduledTask {
+func makeTasks(t *testing.T, n *harness.Node, count int) []scheduledTask {
 	t.Helper()
-	tasks := make([]scheduledTask, scheduledTasks)
+	tasks := make([]scheduledTask, count)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
@@ -171,7 +171,7 @@ func TestSchedulerKills(t *testing.T) {
 	data := t.TempDir()
 	services := []string{harness.Broker, harness.Scheduler}
 	n := harness.Start(t, data, target.settings(t), services...)
-	tasks := makeTasks(t, n)
+	tasks := makeTasks(t, n, scheduledTasks)
 	rounds := harness.Rounds(t)
 	for round := range rounds {
 		harness.Pause(t, between(r, 2*time.Second, 7*time.Second))
@@ -185,21 +185,8 @@ func TestSchedulerKills(t *testing.T) {
 	if _, err := harness.Post(context.Background(), n.URL(harness.Scheduler, schedulerAPI+"stop"), "", nil); err != nil {
 		t.Fatal(err)
 	}
-	var recorded map[string][]scheduled
-	// A run is over before its result is recorded.
-	harness.Await(t, time.Minute, "the end of all runs", func() bool {
-		var s struct {
-			Data struct {
-				Active int `json:"active_runs"`
-			}
-		}
-		harness.GetJSON(t, n.URL(harness.Scheduler, schedulerAPI+"status"), &s)
-		if s.Data.Active > 0 {
-			return false
-		}
-		recorded = history(t, n)
-		return !underWay(recorded)
-	})
+	harness.Await(t, time.Minute, "the end of all runs", func() bool { return schedulerStatus(t, n).Active == 0 })
+	recorded := history(t, n)
 	judge := judgement{t: t, until: until, rounds: rounds, counts: map[string]int{}}
 	for _, task := range tasks {
 		judge.task(task, recorded[task.id])
@@ -218,14 +205,19 @@ func TestSchedulerKills(t *testing.T) {
 	n.Stop()
 }
 
-// underWay reports whether a run has no result yet.
-func underWay(recorded map[string][]scheduled) bool {
-	for _, entries := range recorded {
-		if slices.ContainsFunc(entries, func(e scheduled) bool { return e.Status == "running" }) {
-			return true
-		}
-	}
-	return false
+// standing is what a scheduler says of itself.
+type standing struct {
+	Leader bool   `json:"leader"`
+	Node   string `json:"leader_node"`
+	Total  int    `json:"total_tasks"`
+	Active int    `json:"active_runs"`
+}
+
+func schedulerStatus(t *testing.T, n *harness.Node) standing {
+	t.Helper()
+	var s struct{ Data standing }
+	harness.GetJSON(t, n.URL(harness.Scheduler, schedulerAPI+"status"), &s)
+	return s.Data
 }
 
 func ids(entries []scheduled) (out []string) {

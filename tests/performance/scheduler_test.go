@@ -8,9 +8,11 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,54 +21,92 @@ import (
 
 const schedulerAPI = "/api/v1/scheduler/"
 
+// Expressions of tasks that are due every five seconds: each at an offset of its own,
+// and all in the same moment.
+const (
+	apart    = "@every 5s"
+	together = "*/5 * * * * *"
+)
+
 // BenchmarkScheduler is ten thousand tasks every five seconds for a minute: how late
-// runs begin, and how long the API takes meanwhile. The target is this process.
+// they are recorded and begin, and how long the API takes meanwhile. The target is
+// this process; what its calls cost without a scheduler is measured beside.
 func BenchmarkScheduler(b *testing.B) {
-	for b.Loop() {
-		m := runTasks(b, 10_000, time.Minute)
-		b.ReportMetric(float64(m.fires)/m.took.Seconds(), "fires/s")
-		b.ReportMetric(float64(m.skipped), "skipped")
-		b.ReportMetric(ms(at(m.late, 0.50)), "late-p50-ms")
-		b.ReportMetric(ms(at(m.late, 0.99)), "late-p99-ms")
-		b.ReportMetric(ms(at(m.api, 0.50)), "api-p50-ms")
-		b.ReportMetric(ms(at(m.api, 0.99)), "api-p99-ms")
-		b.ReportMetric(m.resident/1e6, "MB")
-		b.ReportMetric(m.cpu*100, "cpu-%")
+	for name, w := range map[string]workload{
+		"apart":    {tasks: 10_000, cron: apart, period: time.Minute},
+		"together": {tasks: 10_000, cron: together, period: time.Minute},
+		"jitter":   {tasks: 10_000, cron: together, jitter: 4, period: time.Minute},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				m := w.run(b)
+				b.ReportMetric(float64(m.fires)/w.period.Seconds(), "fires/s")
+				b.ReportMetric(float64(m.skipped), "skipped")
+				b.ReportMetric(ms(at(m.late, 0.50)), "late-p50-ms")
+				b.ReportMetric(ms(at(m.late, 0.99)), "late-p99-ms")
+				b.ReportMetric(m.recorded(0.50)*1000, "recorded-p50-ms")
+				b.ReportMetric(m.recorded(0.99)*1000, "recorded-p99-ms")
+				b.ReportMetric(ms(at(m.api, 0.50)), "api-p50-ms")
+				b.ReportMetric(ms(at(m.api, 0.99)), "api-p99-ms")
+				b.ReportMetric(m.resident/1e6, "MB")
+				b.ReportMetric(float64(m.each.Microseconds()), "cpu-µs/fire")
+				b.ReportMetric(float64(m.bare.Microseconds()), "bare-cpu-µs/call")
+				b.ReportMetric(ms(at(m.bareLate, 0.99)), "bare-late-p99-ms")
+			}
+		})
 	}
 }
 
 // TestScheduledTasks is a tenth of it for a few seconds: every time is recorded once
 // and run once.
 func TestScheduledTasks(t *testing.T) {
-	m := runTasks(t, 1000, 12*time.Second)
-	t.Logf("%d fires, %d skipped, late p50 %.1f ms, p99 %.1f ms; %d API calls, p99 %.1f ms", m.fires, m.skipped, ms(at(m.late, 0.50)), ms(at(m.late, 0.99)), len(m.api), ms(at(m.api, 0.99)))
+	m := workload{tasks: 1000, cron: apart, period: 12 * time.Second}.run(t)
+	t.Logf("%d fires, %d skipped, late p50 %.1f ms, p99 %.1f ms, recorded p99 %.1f ms; %d API calls, p99 %.1f ms; %v of CPU a fire, %v a bare call",
+		m.fires, m.skipped, ms(at(m.late, 0.50)), ms(at(m.late, 0.99)), m.recorded(0.99)*1000, len(m.api), ms(at(m.api, 0.99)), m.each, m.bare)
 }
 
 func ms(micros float64) float64 { return micros / 1000 }
 
-// scheduledRun is what was measured.
-type scheduledRun struct {
-	fires         int
-	skipped       int // of them
-	took          time.Duration
-	late, api     []time.Duration
-	resident, cpu float64
+// workload is what is measured.
+type workload struct {
+	tasks  int
+	cron   string
+	jitter int // seconds
+	period time.Duration
 }
 
-func runTasks(t testing.TB, tasks int, period time.Duration) (m scheduledRun) {
+// scheduledRun is what came of it.
+type scheduledRun struct {
+	fires     int
+	skipped   int // of them
+	late, api []time.Duration
+	resident  float64
+	each      time.Duration // CPU of a fire, its target included
+	buckets   []bucket      // of how late fires were recorded
+
+	bare     time.Duration // CPU of a call that nobody scheduled
+	bareLate []time.Duration
+}
+
+// slots are as many as runs may be under way.
+const slots = 512
+
+func (w workload) run(t testing.TB) (m scheduledRun) {
 	t.Helper()
 	var calls atomic.Int64
 	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
 	defer target.Close()
+	bareCalls(t, target.URL, slots, slots) // connections are made once
+	m.bare, m.bareLate = bareCalls(t, target.URL, max(w.tasks, 5000), slots)
 	n := harness.Start(t, t.TempDir(), taskSettings(t, target.URL), harness.Broker, harness.Scheduler)
 	api := n.URL(harness.Scheduler, schedulerAPI)
-	makeScheduled(t, api, tasks)
+	w.make(t, api)
 
-	begin, used := time.Now().Add(time.Second), cpu(t, n.PID())
-	m.api = askMeanwhile(t, api, period+2*time.Second)
-	end := begin.Add(period)
-	m.took = period
-	m.cpu = (cpu(t, n.PID()) - used).Seconds() / (period + 2*time.Second).Seconds()
+	before := buckets(t, n)
+	begin, used, this := time.Now().Add(time.Second), cpu(t, n.PID()), cpuOfThis(t)
+	m.api = askMeanwhile(t, api, w.period+2*time.Second)
+	end := begin.Add(w.period)
+	total := (cpu(t, n.PID()) - used + cpuOfThis(t) - this).Seconds() / (w.period + 2*time.Second).Seconds()
 	m.resident = float64(resident(t, n.PID()))
 	if _, err := harness.Post(t.Context(), api+"stop", "", nil); err != nil {
 		t.Fatal(err)
@@ -80,7 +120,9 @@ func runTasks(t testing.TB, tasks int, period time.Duration) (m scheduledRun) {
 		harness.GetJSON(t, api+"status", &s)
 		return s.Data.Active == 0
 	})
-	m.fires, m.skipped, m.late = judgeRuns(t, api, tasks, begin, end, period)
+	m.buckets = since(before, buckets(t, n))
+	m.fires, m.skipped, m.late = judgeRuns(t, api, w.tasks, begin, end, w.period)
+	m.each = time.Duration(total * w.period.Seconds() / float64(m.fires) * 1e9)
 	slices.Sort(m.late)
 	slices.Sort(m.api)
 	if calls.Load() == 0 {
@@ -88,6 +130,69 @@ func runTasks(t testing.TB, tasks int, period time.Duration) (m scheduledRun) {
 	}
 	n.Stop()
 	return m
+}
+
+// cpuOfThis is what this process has taken of the processors.
+func cpuOfThis(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// bucket counts what was at most so late.
+type bucket struct {
+	seconds float64
+	n       float64
+}
+
+// buckets reads how late fires were recorded.
+func buckets(t testing.TB, n *harness.Node) (all []bucket) {
+	t.Helper()
+	a, err := harness.Get(t.Context(), n.URL(harness.Scheduler, "/metrics"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(a.Body)) {
+		rest, ok := strings.CutPrefix(line, `mp_scheduler_record_lateness_seconds_bucket{le="`)
+		if !ok {
+			continue
+		}
+		bound, count, _ := strings.Cut(strings.TrimSpace(rest), `"} `)
+		seconds, err := strconv.ParseFloat(bound, 64)
+		value, err2 := strconv.ParseFloat(count, 64)
+		if err != nil || err2 != nil {
+			t.Fatalf("a bucket is %q", line)
+		}
+		all = append(all, bucket{seconds, value})
+	}
+	if len(all) == 0 {
+		t.Fatal("no lateness of records")
+	}
+	return all
+}
+
+func since(before, after []bucket) []bucket {
+	for i := range after {
+		after[i].n -= before[i].n
+	}
+	return after
+}
+
+// recorded is a quantile of how late fires were recorded, in seconds, between the
+// bounds of its bucket.
+func (m scheduledRun) recorded(quantile float64) float64 {
+	rank := quantile * m.buckets[len(m.buckets)-1].n
+	low := bucket{}
+	for _, b := range m.buckets {
+		if b.n >= rank && b.n > low.n {
+			return low.seconds + (b.seconds-low.seconds)*(rank-low.n)/(b.n-low.n)
+		}
+		low = b
+	}
+	return low.seconds
 }
 
 func taskSettings(t testing.TB, target string) harness.Settings {
@@ -102,21 +207,20 @@ func taskSettings(t testing.TB, target string) harness.Settings {
 	return harness.Settings{
 		"cluster.services." + harness.Collector:               []string{u.Host},
 		harness.Scheduler + ".scheduler.default_tasks":        false,
-		harness.Scheduler + ".scheduler.max_concurrent_tasks": 512,
+		harness.Scheduler + ".scheduler.max_concurrent_tasks": slots,
 		harness.Scheduler + ".scheduler.history.total":        1_000_000,
 	}
 }
 
-// makeScheduled makes tasks that are due every five seconds, each at a time of its
-// own.
-func makeScheduled(t testing.TB, api string, tasks int) {
+// make makes the tasks.
+func (w workload) make(t testing.TB, api string) {
 	t.Helper()
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
-			for i := next.Add(1); i <= int64(tasks); i = next.Add(1) {
-				body := fmt.Sprintf(`{"name":"task %d","cron_expression":"@every 5s","target_service":%q,"target_endpoint":"/run"}`, i, harness.Collector)
+			for i := next.Add(1); i <= int64(w.tasks); i = next.Add(1) {
+				body := fmt.Sprintf(`{"name":"task %d","cron_expression":%q,"jitter_seconds":%d,"target_service":%q,"target_endpoint":"/run"}`, i, w.cron, w.jitter, harness.Collector)
 				a, err := harness.Post(t.Context(), api+"tasks", "application/json", []byte(body))
 				if err != nil || a.Status != http.StatusOK {
 					t.Errorf("making task %d: %v, %+v", i, err, a)

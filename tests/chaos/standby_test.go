@@ -1,0 +1,90 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/marketprism/marketprism/tests/harness"
+)
+
+// Of two schedulers on one broker one leads, and the other takes over when it is
+// killed or stopped. No time is lost or recorded twice, and nobody takes the lead from
+// one that lives.
+func TestSchedulerStandby(t *testing.T) {
+	r := seeded(t)
+	target := newTargets(t)
+	port := freePort(t)
+	account := harness.Settings{harness.Broker + ".nats.username": "prism", harness.Broker + ".nats.password": "a password"}
+	broker := harness.Start(t, t.TempDir(), with(account, harness.Settings{harness.Broker + ".nats.port": port}), harness.Broker)
+	data := []string{t.TempDir(), t.TempDir()}
+	one := func(i int) *harness.Node {
+		return harness.Start(t, data[i], with(target.settings(t), account, harness.Settings{
+			harness.Broker + ".nats.mode": "external", harness.Broker + ".nats.url": fmt.Sprintf("nats://127.0.0.1:%d", port),
+			harness.Scheduler + ".scheduler.lease_term": "3s", "node.id": fmt.Sprint("node-", i),
+		}), harness.Scheduler)
+	}
+	nodes := []*harness.Node{one(0), nil}
+	leads := func(i int) func() bool {
+		return func() bool { return schedulerStatus(t, nodes[i]).Leader }
+	}
+	standsBy := func(i int) {
+		t.Helper()
+		if s := schedulerStatus(t, nodes[i]); s.Leader || s.Node != fmt.Sprint("node-", 1-i) {
+			t.Fatalf("node %d does not stand by: %+v", i, s)
+		}
+		if a, err := harness.Get(t.Context(), nodes[i].URL(harness.Scheduler, schedulerAPI+"tasks")); err != nil || a.Status != http.StatusServiceUnavailable {
+			t.Fatalf("its tasks: %v, %+v", err, a)
+		}
+		if c := nodes[i].Health(harness.Scheduler).Complaint(); c != "" {
+			t.Fatalf("its health: %s", c)
+		}
+	}
+	harness.Await(t, time.Minute, "a leader", leads(0))
+	nodes[1] = one(1)
+	standsBy(1)
+	tasks := makeTasks(t, nodes[0], 60)
+	rounds := harness.Rounds(t)
+	leader := 0
+	for round := range rounds {
+		harness.Pause(t, between(r, time.Second, 3*time.Second))
+		begin, how := time.Now(), "stopped"
+		if round%2 == 0 {
+			how = "killed"
+			nodes[leader].Kill()
+		} else {
+			nodes[leader].Stop()
+		}
+		harness.Await(t, time.Minute, "the other to lead", leads(1-leader))
+		t.Logf("round %d: node %d was %s, the other led after %v", round, leader, how, time.Since(begin).Round(time.Millisecond))
+		nodes[leader] = one(leader)
+		standsBy(leader)
+		leader = 1 - leader
+	}
+	harness.Pause(t, 5*time.Second) // longer than a term
+	standsBy(1 - leader)
+	until := time.Now().Add(-2 * time.Second)
+	n := nodes[leader]
+	if _, err := harness.Post(context.Background(), n.URL(harness.Scheduler, schedulerAPI+"stop"), "", nil); err != nil {
+		t.Fatal(err)
+	}
+	harness.Await(t, time.Minute, "the end of all runs", func() bool { return schedulerStatus(t, n).Active == 0 })
+	recorded := history(t, n)
+	judge := judgement{t: t, until: until, rounds: rounds, counts: map[string]int{}}
+	for _, task := range tasks {
+		judge.task(task, recorded[task.id])
+	}
+	judge.calls(target, recorded)
+	for i, n := range nodes {
+		if led := strings.Count(n.Log(), `"msg":"scheduler leads"`); led > 1 {
+			t.Errorf("one process on node %d took the lead %d times", i, led)
+		}
+	}
+	t.Logf("%d tasks over %d ends: %v; %d calls", len(tasks), rounds, judge.counts, len(target.keys))
+	for _, n := range append(nodes, broker) {
+		n.Stop()
+	}
+}
