@@ -60,6 +60,8 @@ type Options struct {
 	Branch Branch
 	// Logs are the last log lines; nil for a façade without them.
 	Logs Logs
+	// Operations are what may be done to actors; the zero value refuses all.
+	Operations Operations
 	// Alerts are the active alerts of severity critical and warning; nil for none.
 	Alerts func() []branch.Alert
 	// Prometheus answers Prometheus' interface; nil leaves it out.
@@ -111,7 +113,7 @@ func Register(s *chassis.Server, o Options) error {
 			return err
 		}
 	}
-	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.healthRoutes(), f.reportRoutes(), f.logRoutes()))...)
+	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.healthRoutes(), f.reportRoutes(), f.logRoutes(), f.operationRoutes()))...)
 }
 
 // check warns while something of the tree is failing or waiting to restart.

@@ -68,7 +68,14 @@ func (a *App) startMonitoring(ctx context.Context) error {
 }
 
 func (a *App) registerMonitoring(s *chassis.Server) error {
-	return facade.Register(s, facade.Options{Tree: a.system.Tree(), Branch: a.monitoring, Logs: a.lines, Prometheus: a.prometheusFacade()})
+	o := facade.Options{
+		Tree: a.system.Tree(), Branch: a.monitoring, Logs: a.lines, Prometheus: a.prometheusFacade(),
+		Operations: facade.Operations{Allowed: a.cfg.Monitoring.Monitoring.Actors.AllowOperations, Supervisor: a.system},
+	}
+	if a.collector != nil {
+		o.Operations.Streams = pausing{a}
+	}
+	return facade.Register(s, o)
 }
 
 // exchangeClocks are those that the collector of this process measures.

@@ -1,0 +1,229 @@
+package monitoring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/marketprism/marketprism/actors/audit"
+	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/internal/identity"
+)
+
+// Supervisor changes the tree; *supervise.System is one.
+type Supervisor interface {
+	RestartChild(ctx context.Context, branch, name string) error
+	StopChild(ctx context.Context, branch, name string) error
+}
+
+// Streams pauses what the collector collects of one instrument, by the id of its actor.
+type Streams interface {
+	// Owns reports whether an id is, or would be, that of a stream.
+	Owns(id string) bool
+	Pause(ctx context.Context, id string) error
+	Resume(ctx context.Context, id string) error
+}
+
+// Recorder keeps who did what.
+type Recorder interface {
+	Record(ctx context.Context, e audit.Entry)
+}
+
+// Operations are what an operator may do to actors.
+type Operations struct {
+	// Allowed says whether anything may be done; without it every operation is refused.
+	Allowed    bool
+	Supervisor Supervisor
+	Streams    Streams  // nil where no collector runs
+	Audit      Recorder // nil keeps nothing
+}
+
+// allowedBy is the setting that lets operators do something.
+const allowedBy = "monitoring-service.monitoring.actors.allow_operations"
+
+// operated is the answer of an operation.
+type operated struct {
+	Success   bool      `json:"success" required:"true"`
+	Message   string    `json:"message" required:"true"`
+	Action    string    `json:"action" enum:"restart,stop,pause,resume" required:"true"`
+	Actor     string    `json:"actor" required:"true"`
+	Seconds   float64   `json:"duration_seconds" required:"true"`
+	Timestamp time.Time `json:"timestamp" required:"true"`
+}
+
+// why is the optional body of an operation.
+type why struct {
+	Reason string `json:"reason" maxLength:"300" doc:"for the audit log"`
+}
+
+// operation is one thing that can be done.
+type operation struct {
+	name, done  string
+	summary     string
+	description string
+	do          func(ctx context.Context, o *Operations, id string) error
+}
+
+var operations = []operation{
+	{"restart", "restarted", "Restart an actor", "It costs its supervisor no restart of the budget. Answers once the actor is ready again.", restart},
+	{"stop", "stopped", "Stop an actor", "It is drained, with everything below it, and stays away until the process, or the branch above it, is started anew. Whole services cannot be stopped.", stop},
+	{"pause", "paused", "Stop collecting one instrument", "Of a stream's actor only. Survives a restart of the process, until it is resumed. What is missed meanwhile is a gap.", pauseStream},
+	{"resume", "resumed", "Collect one instrument again", "Of an id that a stream's actor had: with the kinds that the configuration names.", resumeStream},
+}
+
+func (f *service) operationRoutes() []chassis.Route {
+	var routes []chassis.Route
+	for _, op := range operations {
+		routes = append(routes, chassis.Route{
+			Method: http.MethodPost, Path: base + "actors/{id}/" + op.name, ID: op.name + "Actor", Tag: tagActors, Summary: op.summary,
+			Description: op.description + " Needs the setting `" + allowedBy + "`, and the role operator where clients have roles. Audited.",
+			Params:      []chassis.Param{{Name: "id", In: "path", Doc: "As in the tree, its slashes escaped.", Example: "root/collector"}},
+			Request:     why{}, Accepts: []string{"*/*"}, Optional: true,
+			Responses: []chassis.Response{{Body: operated{}}}, Handler: f.operate(op),
+		})
+	}
+	return routes
+}
+
+// operate does one thing, and audits it whatever comes of it.
+func (f *service) operate(op operation) chassis.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id, err := chassis.PathParam(r, "id")
+		if err != nil {
+			return err
+		}
+		var asked why
+		if r.ContentLength != 0 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+			if err := chassis.Decode(r, &asked); err != nil {
+				return err
+			}
+		}
+		begin := time.Now()
+		err = f.permitted(r.Context())
+		outcome := audit.Refused
+		if err == nil {
+			err = operationError(f.perform(r.Context(), op, id), id)
+			outcome = audit.Failed
+		}
+		f.audit(r, op.name, id, asked.Reason, outcome, err)
+		if err != nil {
+			return err
+		}
+		return chassis.WriteJSON(w, r, http.StatusOK, operated{
+			Success: true, Message: id + " is " + op.done, Action: op.name, Actor: id, Seconds: time.Since(begin).Seconds(), Timestamp: f.Now(),
+		})
+	}
+}
+
+// perform does it to an actor that there is; a paused stream has none.
+func (f *service) perform(ctx context.Context, op operation, id string) error {
+	if _, there := f.Tree.Node(id); !there && op.name != "pause" && op.name != "resume" {
+		return supervise.ErrNoChild
+	}
+	return op.do(ctx, &f.Operations, id)
+}
+
+// permitted says whether whoever asks may do something.
+func (f *service) permitted(ctx context.Context) error {
+	if !f.Operations.Allowed || f.Operations.Supervisor == nil {
+		return chassis.Forbidden("nobody may touch actors here: set %s to allow it", allowedBy).WithCode("operations_not_allowed")
+	}
+	if p, ok := identity.From(ctx); ok && p.RoleAt(Service) < identity.Operator {
+		return chassis.Forbidden("this needs the role operator at %s; yours is %s", Service, p.RoleAt(Service)).WithCode("role_needed")
+	}
+	return nil
+}
+
+// audit puts down who did it, and what came of it.
+func (f *service) audit(r *http.Request, action, id, reason, outcome string, err error) {
+	if f.Operations.Audit == nil {
+		return
+	}
+	p, ok := identity.From(r.Context())
+	if !ok {
+		p = identity.Nobody()
+	}
+	e := audit.By(p, "actor."+action, id)
+	e.Detail = reason
+	if err != nil {
+		e.Outcome = outcome
+		e.Detail = strings.TrimPrefix(reason+": "+err.Error(), ": ")
+	}
+	e.RequestID, e.TraceID = chassis.RequestID(r.Context()), chassis.TraceFrom(r.Context()).TraceHex()
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		e.Address = host
+	}
+	f.Operations.Audit.Record(context.WithoutCancel(r.Context()), e)
+}
+
+// The refusals of an operation.
+var (
+	errRoot    = errors.New("the root is the process: stop that instead")
+	errService = errors.New("a whole service cannot be stopped, only restarted; stop an actor below it, or the process")
+	errStream  = errors.New("only streams can be paused and resumed: their ids are root/collector/EXCHANGE-MARKET/SYMBOL")
+)
+
+// operationError gives the failures of an operation their answers.
+func operationError(err error, id string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errRoot), errors.Is(err, errService), errors.Is(err, errStream):
+		return chassis.Conflict("%v", err).WithCode("not_possible")
+	case errors.Is(err, supervise.ErrNoChild), errors.Is(err, supervise.ErrStopped):
+		return chassis.NotFound("no actor %q that a supervisor has; GET %sactors/tree lists those there are", id, base).WithCause(err)
+	case errors.Is(err, supervise.ErrNotBranch):
+		return chassis.Conflict("%q belongs to its parent, and shares its fate: restart that", id).WithCode("not_possible").WithCause(err)
+	}
+	return err
+}
+
+// split is the branch and the name of an actor.
+func split(id string) (branch, name string, err error) {
+	at := strings.LastIndexByte(id, '/')
+	if at < 0 {
+		if id == supervise.RootID {
+			return "", "", errRoot
+		}
+		return "", "", fmt.Errorf("%w: %s", supervise.ErrNoChild, id)
+	}
+	return id[:at], id[at+1:], nil
+}
+
+func restart(ctx context.Context, o *Operations, id string) error {
+	branch, name, err := split(id)
+	if err != nil {
+		return err
+	}
+	return o.Supervisor.RestartChild(ctx, branch, name)
+}
+
+func stop(ctx context.Context, o *Operations, id string) error {
+	branch, name, err := split(id)
+	if err != nil {
+		return err
+	}
+	if branch == supervise.RootID {
+		return errService
+	}
+	return o.Supervisor.StopChild(ctx, branch, name)
+}
+
+func pauseStream(ctx context.Context, o *Operations, id string) error {
+	if o.Streams == nil || !o.Streams.Owns(id) {
+		return errStream
+	}
+	return o.Streams.Pause(ctx, id)
+}
+
+func resumeStream(ctx context.Context, o *Operations, id string) error {
+	if o.Streams == nil || !o.Streams.Owns(id) {
+		return errStream
+	}
+	return o.Streams.Resume(ctx, id)
+}
