@@ -21,12 +21,12 @@ import (
 const module = "github.com/marketprism/marketprism"
 
 // required are the packages that the program is built from: each must be a
-// direct dependency that non-test code uses. The Consul client
-// joins the list with the feature that brings it.
+// direct dependency that non-test code uses.
 var required = []string{
 	"github.com/asynkron/protoactor-go",
 	"github.com/go-chi/chi/v5",
 	"github.com/gorilla/websocket",
+	"github.com/hashicorp/consul/api",
 	"github.com/jackc/pgx/v5",
 	"github.com/prometheus/client_golang",
 	"github.com/questdb/go-questdb-client/v3",
@@ -46,7 +46,7 @@ var belowSiblings = []string{
 }
 
 // suites are for the tests of the packages beside them.
-var suites = []string{"actors/actorstest", "actors/bucket/buckettest", "actors/scheduler/ledger/ledgertest", "connectors/connectorstest", "persistence/persistencetest"}
+var suites = []string{"actors/actorstest", "actors/broker/brokertest", "actors/bucket/buckettest", "actors/monitoring/promtest", "actors/scheduler/ledger/ledgertest", "cluster/consul/consultest", "connectors/connectorstest", "persistence/persistencetest"}
 
 // below lists, for each layer, what it may import. A layer is the longest entry
 // that is the package or one of its parents. A pattern ending in /... covers
@@ -88,7 +88,7 @@ var below = map[string][]string{
 
 	// Black-box: the program is driven by its commands and ports. The
 	// vocabulary reads its answers, the simulator is the exchange.
-	"tests": {"internal/market", "connectors/simulator", "persistence/questdb/questdbtest"},
+	"tests": {"internal/market", "connectors/simulator", "persistence/questdb/questdbtest", "cluster/consul/consultest"},
 }
 
 // wiring are the only layers that may import config, app and cli.

@@ -86,7 +86,7 @@ type Area struct {
 
 // Areas are all areas, in the order of the documentation.
 func Areas() []Area {
-	return []Area{actors(), streams(), live(), recorders(), journal(), readers(), lifecycle(), store(), broker(), scheduler(), alerts(), series(), servers(), gateway(), watching(), access()}
+	return []Area{actors(), streams(), live(), recorders(), journal(), readers(), lifecycle(), store(), broker(), scheduler(), alerts(), series(), servers(), gateway(), watching(), access(), clusters()}
 }
 
 // All are the metrics of all areas.

@@ -1,0 +1,225 @@
+package consul
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"go.uber.org/zap"
+)
+
+// directory follows one service: who announces it, and who is gone.
+type directory struct {
+	node    *Node
+	service string
+	metrics *metrics
+
+	mu   sync.Mutex
+	view View
+	turn chan struct{} // closed at the next change
+}
+
+// View is who announces a service, as far as this node knows.
+type View struct {
+	// Members are in the order of their IDs.
+	Members []Member
+	// Generation counts the changes; 0 is before Consul's first answer.
+	Generation uint64
+	// Changed is closed when there is a later view.
+	Changed <-chan struct{}
+}
+
+func newDirectory(n *Node, service string) *directory {
+	d := &directory{node: n, service: service, metrics: n.metrics, turn: make(chan struct{})}
+	d.view.Changed = d.turn
+	return d
+}
+
+// now is the latest view.
+func (d *directory) now() View {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.view
+}
+
+func (d *directory) publish(members []Member) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.view.Generation > 0 && slices.EqualFunc(d.view.Members, members, sameMember) {
+		return
+	}
+	close(d.turn)
+	d.turn = make(chan struct{})
+	d.view = View{Members: members, Generation: d.view.Generation + 1, Changed: d.turn}
+	d.metrics.members(d.service, len(members))
+}
+
+func sameMember(a, b Member) bool {
+	if a.ID != b.ID || a.Host != b.Host || a.Port != b.Port || len(a.Meta) != len(b.Meta) {
+		return false
+	}
+	for k, v := range a.Meta {
+		if b.Meta[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+// answer is what Consul said.
+type answer struct {
+	listed []sighting
+	err    error
+}
+
+// run follows the service until ctx ends.
+func (d *directory) run(ctx context.Context, log *zap.Logger) {
+	answers := make(chan answer)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	asking.Go(func() { d.follow(ctx, answers) })
+
+	r := newRoster(d.node.id(d.service), d.node.cfg.Grace)
+	look := time.NewTicker(d.node.beat())
+	defer look.Stop()
+	silent := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case a := <-answers:
+			if (a.err != nil) != silent {
+				silent = a.err != nil
+				d.say(log, a.err)
+			}
+			if a.err != nil {
+				continue
+			}
+			r.see(time.Now(), a.listed)
+			d.publish(r.members())
+		case <-look.C:
+			suspects := r.suspects()
+			if len(suspects) == 0 {
+				continue
+			}
+			closed := d.probe(ctx, suspects)
+			if ctx.Err() != nil {
+				return
+			}
+			for _, m := range r.judge(time.Now(), d.node.trust(), closed) {
+				log.Info("member is gone", zap.String("service", d.service), zap.String("member", m.ID), zap.Bool("port_closed", closed[m.ID]))
+			}
+			d.publish(r.members())
+		}
+	}
+}
+
+func (d *directory) say(log *zap.Logger, err error) {
+	if err != nil {
+		log.Warn("Consul does not say who there is; the last list stays", zap.String("service", d.service), zap.Error(err))
+		return
+	}
+	log.Info("Consul says again who there is", zap.String("service", d.service))
+}
+
+// follow asks again and again, each time until something has changed.
+// https://developer.hashicorp.com/consul/api-docs/features/blocking: an index that
+// goes back, or is 0, begins anew.
+func (d *directory) follow(ctx context.Context, answers chan<- answer) {
+	index, pause := uint64(0), newPause(d.node.beat(), 5*time.Second)
+	for {
+		o := (&api.QueryOptions{WaitIndex: index, WaitTime: blockFor, RequireConsistent: false}).WithContext(ctx)
+		began := time.Now()
+		entries, meta, err := d.node.client.Health().Service(d.service, d.node.cfg.Name, false, o)
+		if ctx.Err() != nil {
+			return
+		}
+		a := answer{err: err}
+		for _, e := range entries {
+			a.listed = append(a.listed, d.sighting(e))
+		}
+		select {
+		case answers <- a:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			index = 0
+			if !wait(ctx, pause.next()) {
+				return
+			}
+			continue
+		}
+		pause.reset()
+		if meta.LastIndex < index {
+			index = 0
+		} else {
+			index = max(meta.LastIndex, 1)
+		}
+		// However often it changes.
+		if !wait(ctx, leastBetween-time.Since(began)) {
+			return
+		}
+	}
+}
+
+const (
+	// blockFor is how long Consul may keep a question, plus up to a sixteenth.
+	blockFor = 30 * time.Second
+	// leastBetween is between two questions.
+	leastBetween = 50 * time.Millisecond
+)
+
+func (d *directory) sighting(e *api.ServiceEntry) sighting {
+	host := e.Service.Address
+	if host == "" {
+		host = e.Node.Address
+	}
+	s := sighting{Member: Member{
+		ID: e.Service.ID, Service: e.Service.Service, Node: e.Service.Meta[nodeMeta], Host: host, Port: e.Service.Port, Meta: e.Service.Meta,
+	}}
+	status := e.Checks.AggregatedStatus()
+	s.passing = status == api.HealthPassing || status == api.HealthWarning
+	return s
+}
+
+// probe reports whose port does not answer within a second.
+func (d *directory) probe(ctx context.Context, members []Member) map[string]bool {
+	closed, found := map[string]bool{}, make(chan string, len(members))
+	for _, m := range members {
+		go func() {
+			if err := d.node.probe(ctx, m); err != nil {
+				found <- m.ID
+				return
+			}
+			found <- ""
+		}()
+	}
+	for range members {
+		if id := <-found; id != "" {
+			closed[id] = true
+		}
+	}
+	return closed
+}
+
+// probeTimeout bounds one probe of a port.
+const probeTimeout = time.Second
+
+// dial is the probe of a port.
+func dial(ctx context.Context, m Member) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(m.Host, strconv.Itoa(m.Port)))
+	if err != nil {
+		return fmt.Errorf("probing %s: %w", m.ID, err)
+	}
+	return c.Close()
+}

@@ -1,0 +1,258 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"go.uber.org/zap"
+)
+
+// Lease is the right to do one job for the whole cluster. Its session hangs on the
+// heartbeat of one of the node's announcements: a node that is silent for a TTL loses
+// it, and a second later another may have it.
+//
+// Consul decides who; it does not decide what takes effect. Whoever gets the lease
+// takes a fencing number at the broker and puts it on everything it does.
+type Lease struct {
+	node  *Node
+	job   string
+	bound string // service whose heartbeat the session hangs on
+	log   *zap.Logger
+
+	mu     sync.Mutex
+	holder string
+}
+
+// lockDelay is for how long Consul lets nobody have the lease of a session that ended
+// by itself: time for its holder to notice.
+const lockDelay = time.Second
+
+// NewLease makes the lease of a job, such as "scheduler". bound is a service that this
+// node announces.
+func (n *Node) NewLease(job, bound string, log *zap.Logger) *Lease {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	l := &Lease{node: n, job: job, bound: bound, log: log.With(zap.String("lease", job))}
+	n.metrics.holds(job, false)
+	return l
+}
+
+func (l *Lease) key() string { return strings.Join([]string{l.node.cfg.Name, "lease", l.job}, "/") }
+
+// Holder is another node that has the lease, as far as this one knows; empty when none
+// is known to.
+func (l *Lease) Holder() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.holder == l.node.name {
+		return ""
+	}
+	return l.holder
+}
+
+func (l *Lease) seen(holder string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.holder = holder
+}
+
+// Acquire waits until this node has the lease, or ctx ends. lost is closed when it has
+// it no longer; release gives it back, and may be called again. A Consul that does not
+// answer is waited for.
+func (l *Lease) Acquire(ctx context.Context) (lost <-chan struct{}, release func(), err error) {
+	pause := newPause(l.node.beat(), 5*time.Second)
+	for {
+		session, err := l.take(ctx)
+		if err == nil {
+			lost, release := l.hold(ctx, session)
+			return lost, release, nil
+		}
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		if !errors.Is(err, errTaken) {
+			l.log.Debug("Consul does not give the lease", zap.Error(err))
+		}
+		if !wait(ctx, pause.next()) {
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+// errTaken: another has the lease.
+var errTaken = errors.New("another node has the lease")
+
+// take makes a session and waits until its key is free.
+func (l *Lease) take(ctx context.Context) (session string, err error) {
+	if session, err = l.open(ctx); err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			l.end(ctx, session)
+		}
+	}()
+	index := uint64(0)
+	for {
+		got, err := l.claim(ctx, session)
+		if err != nil || got {
+			return session, err
+		}
+		// Until the key changes; a lock delay is not a change, so not for long.
+		pair, next, err := l.look(ctx, index, 2*lockDelay)
+		if err != nil {
+			return "", err
+		}
+		index = next
+		if pair != nil && pair.Session != "" {
+			l.seen(string(pair.Value))
+		} else if !wait(ctx, lockDelay/4) {
+			return "", ctx.Err()
+		}
+		if alive, err := l.alive(ctx, session); err != nil || !alive {
+			return "", errors.Join(errTaken, err)
+		}
+	}
+}
+
+// open makes a session on the heartbeat of the announcement.
+func (l *Lease) open(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.node.callTimeout())
+	defer cancel()
+	id, _, err := l.node.client.Session().Create(&api.SessionEntry{
+		Name: l.job + " of " + l.node.name, LockDelay: lockDelay, Behavior: api.SessionBehaviorRelease,
+		NodeChecks: []string{"serfHealth"}, ServiceChecks: []api.ServiceCheck{{ID: "service:" + l.node.id(l.bound)}},
+	}, (&api.WriteOptions{}).WithContext(ctx))
+	if err != nil {
+		return "", fmt.Errorf("opening a session with Consul: %w", err)
+	}
+	return id, nil
+}
+
+// end closes a session, which frees what it held.
+func (l *Lease) end(ctx context.Context, session string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.node.callTimeout())
+	defer cancel()
+	if _, err := l.node.client.Session().Destroy(session, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+		l.log.Debug("a session with Consul runs out by itself", zap.Error(err))
+	}
+}
+
+func (l *Lease) claim(ctx context.Context, session string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.node.callTimeout())
+	defer cancel()
+	got, _, err := l.node.client.KV().Acquire(&api.KVPair{Key: l.key(), Value: []byte(l.node.name), Session: session}, (&api.WriteOptions{}).WithContext(ctx))
+	if err != nil {
+		return false, fmt.Errorf("taking the lease %s: %w", l.job, err)
+	}
+	return got, nil
+}
+
+// look reads the key once it is beyond index, or after a while.
+func (l *Lease) look(ctx context.Context, index uint64, block time.Duration) (*api.KVPair, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, block+l.node.callTimeout())
+	defer cancel()
+	pair, meta, err := l.node.client.KV().Get(l.key(), (&api.QueryOptions{WaitIndex: index, WaitTime: block, RequireConsistent: true}).WithContext(ctx))
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading the lease %s: %w", l.job, err)
+	}
+	if meta.LastIndex < index {
+		return pair, 0, nil
+	}
+	return pair, max(meta.LastIndex, 1), nil
+}
+
+func (l *Lease) alive(ctx context.Context, session string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.node.callTimeout())
+	defer cancel()
+	entry, _, err := l.node.client.Session().Info(session, (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
+	if err != nil {
+		return false, fmt.Errorf("reading the session of the lease %s: %w", l.job, err)
+	}
+	return entry != nil, nil
+}
+
+// hold watches the key until ctx of release ends or another has it.
+func (l *Lease) hold(ctx context.Context, session string) (<-chan struct{}, func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	lost, ended := make(chan struct{}), make(chan struct{})
+	l.seen(l.node.name)
+	l.node.metrics.holds(l.job, true)
+	go func() {
+		defer close(ended)
+		if session = l.keep(ctx, session); session == "" {
+			l.node.metrics.holds(l.job, false)
+			close(lost)
+		}
+	}()
+	return lost, sync.OnceFunc(func() {
+		cancel()
+		<-ended
+		if session == "" {
+			return
+		}
+		l.seen("")
+		l.node.metrics.holds(l.job, false)
+		l.end(ctx, session)
+	})
+}
+
+// keep returns the session that has the lease when ctx ends, "" when it is lost. From a
+// Consul that has lost its data the lease is taken again, if nobody was faster.
+func (l *Lease) keep(ctx context.Context, session string) string {
+	index, pause := uint64(0), newPause(l.node.beat(), 5*time.Second)
+	for {
+		pair, next, err := l.look(ctx, index, blockFor)
+		switch {
+		case ctx.Err() != nil:
+			return session
+		case err != nil:
+			index = 0
+			if !wait(ctx, pause.next()) {
+				return session
+			}
+			continue
+		}
+		index = next
+		pause.reset()
+		if pair != nil && pair.Session == session {
+			continue
+		}
+		if pair != nil && pair.Session != "" {
+			l.log.Warn("another node has the lease now", zap.String("holder", string(pair.Value)))
+			l.seen(string(pair.Value))
+			return ""
+		}
+		if pair != nil {
+			// Consul has freed it, because we were silent: others are to have their turn.
+			l.log.Warn("the lease has run out")
+			l.seen("")
+			return ""
+		}
+		again, err := l.open(ctx)
+		if err != nil {
+			index = 0
+			if !wait(ctx, pause.next()) {
+				return session
+			}
+			continue
+		}
+		got, err := l.claim(ctx, again)
+		if err != nil || !got {
+			l.end(ctx, again)
+			if !wait(ctx, pause.next()) {
+				return session
+			}
+			index = 0
+			continue
+		}
+		l.log.Info("took the lease again from a Consul that had lost it")
+		session = again
+	}
+}
