@@ -19,6 +19,8 @@ type Principal struct {
 	Scopes []Scope
 	// Expiry is when the credential ends; zero is never.
 	Expiry time.Time
+	// Session is the login at the gateway, which alone knows it; "" for none.
+	Session string
 }
 
 // Nobody is who sends a request where authentication is off: it may do everything.
