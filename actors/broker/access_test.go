@@ -18,6 +18,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/marketprism/marketprism/actors/broker"
 )
@@ -134,43 +135,85 @@ func TestClientsReachNothingThroughReplies(t *testing.T) {
 	}
 }
 
-// certificate writes a certificate for 127.0.0.1 that signs itself.
-func certificate(t *testing.T) (certFile, keyFile string) {
+// authority signs certificates.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	File string // its certificate
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t, File: filepath.Join(t.TempDir(), "ca.pem")}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	a.key = newKey(t)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
+	if err == nil {
+		a.cert, err = x509.ParseCertificate(der)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, a.File, "CERTIFICATE", der)
+	return a
+}
+
+// sign writes a certificate for 127.0.0.1 and its key into dir, in the place of those
+// that are there.
+func (a *authority) sign(dir string, serial int64, ends time.Time) (certFile, keyFile string) {
+	a.t.Helper()
+	key := newKey(a.t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "broker"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: ends,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writePEM(a.t, certFile, "CERTIFICATE", der)
+	writePEM(a.t, keyFile, "PRIVATE KEY", private)
+	return certFile, keyFile
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "broker"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	return key
+}
+
+func writePEM(t *testing.T, file, kind string, der []byte) {
+	t.Helper()
+	fresh := file + ".new"
+	err := os.WriteFile(fresh, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+	if err == nil {
+		err = os.Rename(fresh, file)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return certFile, keyFile
 }
 
 // With TLS the way in from outside is encrypted, in process it stays as it is, and
 // another process of the program gets in with the certificate's signer.
 func TestTLS(t *testing.T) {
-	cert, key := certificate(t)
+	ca := newAuthority(t)
 	c := testConfig(t)
 	c.Port, c.Username, c.Password = -1, "node", "of-a-test"
-	c.TLS.CertFile, c.TLS.KeyFile = cert, key
+	c.TLS.CertFile, c.TLS.KeyFile = ca.sign(t.TempDir(), 2, time.Now().Add(time.Hour))
 	h, _ := start(t, c)
 	_, own := connectClients(t, h)
 	if _, err := own.Publish(testContext(t), "market.x", []byte("in process")); err != nil {
@@ -179,16 +222,104 @@ func TestTLS(t *testing.T) {
 	if _, err := nats.Connect(h.ClientURL(), nats.Timeout(5*time.Second)); err == nil {
 		t.Error("a client that does not know the signer got in")
 	}
-	_, js, _ := client(t, h.ClientURL(), nats.RootCAs(cert))
+	_, js, _ := client(t, h.ClientURL(), nats.RootCAs(ca.File))
 	if _, err := js.Publish(testContext(t), "market.x", []byte("encrypted")); err != nil {
 		t.Error(err)
 	}
 	far := c.ElsewhereAt(h.ClientURL())
-	far.TLS.CAFile = cert
+	far.TLS.CAFile = ca.File
 	elsewhere, _ := start(t, far)
 	if s, err := elsewhere.Status(testContext(t)); err != nil || !s.Available {
 		t.Errorf("another process: %+v, %v", s, err)
 	}
+}
+
+// With a signer of clients, who shows no certificate of it stays outside.
+func TestTLSOfClients(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	c := testConfig(t)
+	c.Port = -1
+	c.TLS.CertFile, c.TLS.KeyFile = ca.sign(t.TempDir(), 2, time.Now().Add(time.Hour))
+	c.TLS.CAFile = ca.File
+	h, _ := start(t, c)
+	if _, err := nats.Connect(h.ClientURL(), nats.RootCAs(ca.File), nats.Timeout(5*time.Second)); err == nil {
+		t.Error("a client without a certificate got in")
+	}
+	strange, strangeKey := other.sign(t.TempDir(), 3, time.Now().Add(time.Hour))
+	if _, err := nats.Connect(h.ClientURL(), nats.RootCAs(ca.File), nats.ClientCert(strange, strangeKey), nats.Timeout(5*time.Second)); err == nil {
+		t.Error("a client with somebody else's certificate got in")
+	}
+	cert, key := ca.sign(t.TempDir(), 4, time.Now().Add(time.Hour))
+	_, js, _ := client(t, h.ClientURL(), nats.RootCAs(ca.File), nats.ClientCert(cert, key))
+	if _, err := js.Publish(testContext(t), "market.x", []byte("known")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A certificate that is replaced is what the next connection meets; one that makes no
+// sense changes nothing; connections that are there go on.
+func TestTLSIsReadAgain(t *testing.T) {
+	ca, dir := newAuthority(t), t.TempDir()
+	c := testConfig(t)
+	c.Port = -1
+	c.TLS.CertFile, c.TLS.KeyFile = ca.sign(dir, 2, time.Now().Add(time.Hour))
+	reg := prometheus.NewPedanticRegistry()
+	h, err := broker.New(c, broker.Options{Registerer: reg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := newSystem(t).Start(testContext(t), h.Spec()); err != nil {
+		t.Fatal(err)
+	}
+	serial := func() int64 {
+		nc, _, _ := client(t, h.ClientURL(), nats.RootCAs(ca.File))
+		state, err := nc.TLSConnectionState()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state.PeerCertificates[0].SerialNumber.Int64()
+	}
+	_, before, _ := client(t, h.ClientURL(), nats.RootCAs(ca.File))
+	if got := serial(); got != 2 {
+		t.Errorf("at first, certificate %d", got)
+	}
+	ends := time.Now().Add(2 * time.Hour).Truncate(time.Second)
+	ca.sign(dir, 3, ends)
+	if got := serial(); got != 3 {
+		t.Errorf("after it was replaced, certificate %d", got)
+	}
+	if got := gauge(t, reg, "mp_broker_certificate_expiry_timestamp_seconds"); got != float64(ends.Unix()) {
+		t.Errorf("it ends at %v, want %v", got, ends.Unix())
+	}
+	if err := os.WriteFile(c.TLS.CertFile, []byte("half of it"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := serial(); got != 3 {
+		t.Errorf("after it was broken, certificate %d", got)
+	}
+	ca.sign(dir, 4, ends)
+	if got := serial(); got != 4 {
+		t.Errorf("after it was mended, certificate %d", got)
+	}
+	if _, err := before.Publish(testContext(t), "market.x", []byte("goes on")); err != nil {
+		t.Errorf("a connection from before: %v", err)
+	}
+}
+
+// gauge is a metric without labels.
+func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
 }
 
 func TestAccessConfig(t *testing.T) {

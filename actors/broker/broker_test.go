@@ -34,8 +34,11 @@ func testConfig(t *testing.T) broker.Config {
 	return c
 }
 
+// testPatience bounds whatever a test waits for.
+const testPatience = time.Minute
+
 func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testPatience)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -18,17 +18,14 @@ import (
 const readyPoll = 5 * time.Millisecond
 
 // startServer starts an embedded server and waits until it takes connections and
-// JetStream has recovered its streams, or ctx ends. The caller shuts it down.
-func startServer(ctx context.Context, c Config, log *zap.Logger) (*server.Server, error) {
+// JetStream has recovered its streams, or ctx ends. certs may be nil: no TLS. The
+// caller shuts it down.
+func startServer(ctx context.Context, c Config, certs *certificates, log *zap.Logger) (*server.Server, error) {
 	if err := os.MkdirAll(c.StoreDir, 0o750); err != nil {
 		return nil, fmt.Errorf("making the broker's directory: %w", err)
 	}
 	g := newGate(c)
-	options, err := c.serverOptions(g)
-	if err != nil {
-		return nil, err
-	}
-	srv, err := server.NewServer(options)
+	srv, err := server.NewServer(c.serverOptions(g, certs))
 	if err != nil {
 		return nil, fmt.Errorf("making the NATS server: %w", err)
 	}
@@ -83,7 +80,7 @@ func awaitReady(ctx context.Context, srv *server.Server, started <-chan struct{}
 	return nil
 }
 
-func (c Config) serverOptions(g *gate) (*server.Options, error) {
+func (c Config) serverOptions(g *gate, certs *certificates) *server.Options {
 	o := &server.Options{
 		ServerName:                 c.ServerName,
 		Host:                       c.Host,
@@ -106,17 +103,10 @@ func (c Config) serverOptions(g *gate) (*server.Options, error) {
 	if c.Port == -1 {
 		o.Port = server.RANDOM_PORT
 	}
-	if c.TLS.on() {
-		var err error
-		o.TLSConfig, err = server.GenTLSConfig(&server.TLSConfigOpts{
-			CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, CaFile: c.TLS.CAFile, Verify: c.TLS.CAFile != "",
-		})
-		if err != nil {
-			return nil, fmt.Errorf("reading the broker's certificates: %w", err)
-		}
-		o.TLS, o.TLSTimeout = true, tlsTimeout.Seconds()
+	if certs != nil {
+		o.TLSConfig, o.TLS, o.TLSTimeout = certs.tls(), true, tlsTimeout.Seconds()
 	}
-	return o, nil
+	return o
 }
 
 // tlsTimeout bounds the handshake of a connection to the embedded server.

@@ -38,7 +38,7 @@ func newGate(c Config) *gate {
 	g.add(c.login(programAccount), nil, true)
 	g.add(c.login(clientsAccount), nil, false)
 	for _, s := range Services() {
-		program, clients := s.grants()
+		program, clients := s.grants(maxShards)
 		if program != nil {
 			g.add(c.serviceLogin(s, programAccount), program.permissions(), true)
 		}

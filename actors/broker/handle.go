@@ -36,6 +36,7 @@ type Handle struct {
 	metrics *metrics
 	free    func() (uint64, error) // bytes free on the store's disk
 	ref     atomic.Pointer[ref]
+	certs   atomic.Pointer[certificates] // nil without TLS
 
 	mu      sync.Mutex
 	server  *server.Server // nil when none runs

@@ -20,6 +20,7 @@ type metrics struct {
 	consumerPending, consumerWaiting, redelivered catalogue.Reading
 	accepted, pending, memory, reserved           catalogue.Reading
 	requests, streams, consumers                  catalogue.Reading
+	expiry                                        catalogue.Reading
 }
 
 func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
@@ -47,6 +48,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 		requests:        catalogue.NewReading(catalogue.BrokerAPIRequests),
 		streams:         catalogue.NewReading(catalogue.BrokerStreams),
 		consumers:       catalogue.NewReading(catalogue.BrokerConsumers),
+		expiry:          catalogue.NewReading(catalogue.BrokerCertificateExpiry),
 	}
 	return m, catalogue.Register(reg, m.restarts, m)
 }
@@ -56,7 +58,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	catalogue.Describe(ch,
 		m.up, m.connections, m.subscriptions, m.messages, m.bytes, m.slow, m.store, m.limit,
 		m.streamMessages, m.streamBytes, m.streamLimit, m.consumerPending, m.consumerWaiting, m.redelivered,
-		m.accepted, m.pending, m.memory, m.reserved, m.requests, m.streams, m.consumers,
+		m.accepted, m.pending, m.memory, m.reserved, m.requests, m.streams, m.consumers, m.expiry,
 	)
 }
 
@@ -67,6 +69,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		up = 1
 	}
 	m.up.Send(ch, up)
+	if certs := m.handle.certs.Load(); certs != nil {
+		m.expiry.Send(ch, float64(certs.expires().Unix()))
+	}
 	srv := m.handle.running()
 	if srv == nil {
 		return

@@ -261,7 +261,15 @@ func (h *Handle) live(ctx context.Context, c *supervise.Context, r *run, offBefo
 			return err
 		}
 	}
-	srv, err := startServer(ctx, h.cfg, c.Log())
+	var certs *certificates
+	if h.cfg.TLS.on() {
+		var err error
+		if certs, err = openCertificates(h.cfg.TLS, c.Log()); err != nil {
+			return err
+		}
+	}
+	h.certs.Store(certs)
+	srv, err := startServer(ctx, h.cfg, certs, c.Log())
 	if err != nil {
 		return err
 	}

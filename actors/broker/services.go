@@ -37,15 +37,14 @@ const maxShards = 64
 // but deny; in JetStream's terms a request is a publish.
 type grant struct{ publish, deny, subscribe []string }
 
-// grants are those of a service in the program's account and in the clients'; nil: it
-// has no user there.
-func (s Service) grants() (program, clients *grant) {
-	own := buckets[s]
+// grants are those of a service in the program's account and in the clients', for a
+// journal of at most so many shards; nil: it has no user there.
+func (s Service) grants(shards int) (program, clients *grant) {
 	switch s {
 	case Recorder:
-		program = &grant{publish: slices.Concat(journals(making, "STREAM.MSG.GET."), []string{"journal.>"})}
+		program = &grant{publish: slices.Concat(journals(shards, making, "STREAM.MSG.GET."), []string{"journal.>"})}
 	case Storage:
-		program = &grant{publish: journals(reading, "STREAM.PURGE.")}
+		program = &grant{publish: journals(shards, reading, "STREAM.PURGE.")}
 	case Collector:
 		program = &grant{publish: []string{livePlane}, subscribe: []string{livePlane}}
 	case Scheduler:
@@ -72,7 +71,7 @@ func (s Service) grants() (program, clients *grant) {
 	}
 	if program != nil {
 		program.publish = append(program.publish, asked...)
-		for _, name := range own {
+		for _, name := range buckets[s] {
 			program.publish = append(program.publish, bucketRights(name)...)
 		}
 	}
@@ -120,9 +119,9 @@ func of(stream string, requests ...[]string) []string {
 
 // journals are requests about every shard of the journal: permissions have no
 // wildcard for a part of a name.
-func journals(requests []string, more ...string) []string {
+func journals(shards int, requests []string, more ...string) []string {
 	var out []string
-	for k := range maxShards {
+	for k := range shards {
 		out = append(out, of("JOURNAL_"+strconv.Itoa(k), requests, more)...)
 	}
 	return out

@@ -90,9 +90,16 @@ func as(t *testing.T, h *broker.Handle, s broker.Service, clients bool) (*nats.C
 // what belongs to another it may not.
 func TestServicesHaveTheirOwnRights(t *testing.T) {
 	h, _ := start(t, testConfig(t))
+	checkRights(t, h, 63)
+}
+
+// checkRights holds what services may do against a server that knows so many shards
+// beyond the first.
+func checkRights(t *testing.T, h *broker.Handle, lastShard int) {
 	_, own := connect(t, h)
+	last := fmt.Sprint(lastShard)
 	for _, s := range []jetstream.StreamConfig{
-		{Name: "JOURNAL_0", Subjects: []string{"journal.0.>"}}, {Name: "JOURNAL_63", Subjects: []string{"journal.63.>"}},
+		{Name: "JOURNAL_0", Subjects: []string{"journal.0.>"}}, {Name: "JOURNAL_" + last, Subjects: []string{"journal." + last + ".>"}},
 		{Name: "SCHEDULER_LEDGER", Subjects: []string{"scheduler.ledger.>"}},
 	} {
 		if _, err := own.CreateStream(testContext(t), s); err != nil {
@@ -112,13 +119,13 @@ func TestServicesHaveTheirOwnRights(t *testing.T) {
 	}{
 		{
 			service: broker.Recorder,
-			may:     []string{"journal.0.batch", "journal.63.batch", api + "STREAM.CREATE.JOURNAL_5", api + "STREAM.INFO.JOURNAL_0", "$KV.journal_epoch.epoch"},
+			may:     []string{"journal.0.batch", "journal." + last + ".batch", api + "STREAM.CREATE.JOURNAL_" + last, api + "STREAM.INFO.JOURNAL_0", "$KV.journal_epoch.epoch"},
 			mayNot:  slices.Concat(everywhere, []string{"md.v1.trade.x.spot.X", "$KV.journal_positions.a", api + "CONSUMER.CREATE.JOURNAL_0.a", "scheduler.ledger.fires"}),
 			never:   []string{"md.>", ">"},
 		},
 		{
 			service: broker.Storage,
-			may:     []string{api + "CONSUMER.CREATE.JOURNAL_0.reader", api + "STREAM.PURGE.JOURNAL_63", "$KV.journal_readers.0.a", "$KV.journal_positions.0"},
+			may:     []string{api + "CONSUMER.CREATE.JOURNAL_0.reader", api + "STREAM.PURGE.JOURNAL_" + last, "$KV.journal_readers.0.a", "$KV.journal_positions.0"},
 			mayNot:  slices.Concat(everywhere, []string{"journal.0.batch", api + "STREAM.UPDATE.JOURNAL_0", "md.v1.x", "$KV.journal_epoch.epoch"}),
 			never:   []string{"journal.>"},
 		},
@@ -194,6 +201,10 @@ func TestServicesHaveTheirOwnRights(t *testing.T) {
 // TestServicesKeepBuckets: each service can do with its buckets all that one does.
 func TestServicesKeepBuckets(t *testing.T) {
 	h, _ := start(t, testConfig(t))
+	checkBuckets(t, h)
+}
+
+func checkBuckets(t *testing.T, h *broker.Handle) {
 	for service, names := range broker.Buckets {
 		nc, r := as(t, h, service, false)
 		js, err := jetstream.New(nc)

@@ -27,6 +27,7 @@ const (
 	BrokerAPIRequests            Name = "mp_broker_api_requests_total"
 	BrokerStreams                Name = "mp_broker_streams"
 	BrokerConsumers              Name = "mp_broker_consumers"
+	BrokerCertificateExpiry      Name = "mp_broker_certificate_expiry_timestamp_seconds"
 	BrokerConsumerRedelivered    Name = "mp_broker_consumer_redelivered_messages"
 )
 
@@ -48,6 +49,7 @@ func broker() Area {
 			gauge(BrokerStoreReserved, Bytes, "Disk space that streams have reserved."),
 			counter(BrokerAPIRequests, Number, "Requests to JetStream's API, all (accepted) and those of them that it refused (refused).", outcome),
 			gauge(BrokerStreams, Number, "Streams of all accounts."),
+			gauge(BrokerCertificateExpiry, Seconds, "When the certificate of the embedded server ends; absent without TLS."),
 			gauge(BrokerConsumers, Number, "Consumers of all accounts."),
 			counter(BrokerDeadLetters, Number, "Messages of a stream that became dead letters: delivered too often (exceeded), or given up (terminated).", stream, outcome),
 			counter(BrokerTasks, Number, "Tasks by what became of them: submitted, succeeded, retried, dead, cancelled.", outcome),

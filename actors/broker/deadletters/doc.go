@@ -13,10 +13,12 @@
 // # A letter
 //
 // Its subject is dlq.<stream>.<consumer>.<sequence>.<time>, which names one message
-// of one consumer; it is written only if there is none of it yet, so a notice that is
-// handled twice makes one letter. The server gives a message up only when its consumer
-// is asked for more; where nobody asks, the actor does, without taking anything. It has the message's headers, and what happened in
-// headers of its own (Dead-Letter-…). Its id is its sequence in DLQ.
+// of one consumer; it is written only if there is none of it yet, and none was within
+// the stream's window for duplicates, so a notice that is handled twice makes one
+// letter, also when that was replayed in between. It has the message's headers, and
+// what happened in headers of its own (Dead-Letter-…). Its id is its sequence in DLQ.
+// The server gives a message up only when its consumer is asked for more; where nobody
+// asks, the actor does, without taking anything.
 //
 //	message ─ max_deliver, or Term ─▶ notice ─▶ letter ─┬─ Replay ─▶ message, with the reason
 //	                                                    └─ Remove, or the age of DLQ

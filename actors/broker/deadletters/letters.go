@@ -127,11 +127,13 @@ func (b *Box) bury(ctx context.Context, n notice) (made bool, err error) {
 		inscribe(letter, m)
 	}
 	n.describe(letter)
-	_, err = b.js.PublishMsg(ctx, letter, jetstream.WithExpectStream(Stream), jetstream.WithExpectLastSequencePerSubject(0))
+	// The id keeps a notice from making another letter when the one that was written
+	// before it, with a Term over HTTP, has been replayed or removed meanwhile.
+	ack, err := b.js.PublishMsg(ctx, letter, jetstream.WithExpectStream(Stream), jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithMsgID(letter.Subject))
 	if err != nil && !isThere(err) {
 		return false, fmt.Errorf("writing a dead letter: %w", err)
 	}
-	made = err == nil
+	made = err == nil && !ack.Duplicate
 	if source.CachedInfo().Config.Retention == jetstream.WorkQueuePolicy {
 		// Nobody is given it again, and it would stay for ever.
 		if err := source.DeleteMsg(ctx, n.Seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
