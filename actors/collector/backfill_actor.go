@@ -138,6 +138,9 @@ func (f *backfiller) next() {
 			if !b.begin(cancel) {
 				return backfillOver{of: b}
 			}
+			// If this ends the process, the next one counts it. The actor repeats it, and says
+			// when it cannot.
+			_ = b.keep(ctx)
 			err := b.accept()
 			if err == nil {
 				err = newPastRun(b).run(ctx)

@@ -31,8 +31,8 @@ func newBackfill(s streams) *cobra.Command {
 	var o backfillOptions
 	c := &cobra.Command{
 		Use: "backfill", Short: "fetch what is missing, or a time that is over, from the exchange", Args: cobra.NoArgs,
-		Long: `backfill asks exchanges for the past: with --gaps for the trades that the gap ledger
-says are missing, with --from for a range of time of any listed symbol. With
+		Long: `backfill asks exchanges for the past: with --gaps for what the gap ledger says
+is missing, with --from for a range of time of any listed symbol. With
 --capture it takes the past from recorded traffic.
 
 A running collector does it, so that one rate limit holds: its live calls go first.
@@ -154,7 +154,7 @@ func (o *backfillOptions) run(ctx context.Context, s streams) error {
 	}
 	if o.data == "" {
 		// One on another directory, or machine.
-		found, err := app.StaticRegistry(&loaded.Config).Instances(ctx, cluster.Collector)
+		found, err := app.Registry(&loaded.Config).Instances(ctx, cluster.Collector)
 		if err == nil && len(found) > 0 && isCollector(ctx, found[0].URL()) {
 			return o.work(ctx, s, found[0].URL(), body, nil)
 		}

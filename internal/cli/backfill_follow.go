@@ -44,6 +44,12 @@ type backfillOperation struct {
 	GapsHealed int     `json:"gaps_healed"`
 	GapsLeft   int     `json:"gaps_left"`
 
+	Unobtainable []struct {
+		Channel string `json:"channel"`
+		Entries int    `json:"entries"`
+		Reason  string `json:"reason"`
+	} `json:"unobtainable"`
+
 	text json.RawMessage
 }
 
@@ -256,6 +262,9 @@ func backfillTable(s streams, ops []*backfillOperation) error {
 			op.Records, op.Stored, op.Missing, op.GapsHealed, op.GapsFound, op.GapsLeft, op.Calls)
 		if op.Problem != "" {
 			fmt.Fprintf(t, "  %s\n", op.Problem)
+		}
+		for _, u := range op.Unobtainable {
+			fmt.Fprintf(t, "  %d gaps of %s stay: %s\n", u.Entries, u.Channel, u.Reason)
 		}
 	}
 	return t.Flush()

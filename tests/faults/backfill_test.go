@@ -3,6 +3,8 @@ package faults
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +25,7 @@ type backfilled struct {
 	Found    int    `json:"gaps_found"`
 	Healed   int    `json:"gaps_healed"`
 	Left     int    `json:"gaps_left"`
+	Resumed  int    `json:"resumed"`
 }
 
 // backfill runs the command on a node's configuration, to its end.
@@ -140,21 +143,40 @@ func TestBackfillKilled(t *testing.T) {
 			slow = s
 		}
 	}
+	var ids []string
 	for round := range 2 {
 		id := harness.Must(t, time.Minute, append([]string{"backfill", "-c", n.Config(), "--detach"}, ask(slow)...)...).Out
+		id = strings.TrimSpace(id)
+		ids = append(ids, id)
 		least := int64(500)
 		harness.Await(t, time.Minute, fmt.Sprintf("round %d: some trades of %s", round, id), func() bool {
 			var o backfilled
-			harness.GetJSON(t, n.URL(harness.Collector, "/api/v1/backfills/"+id[:len(id)-1]), &o)
+			harness.GetJSON(t, n.URL(harness.Collector, "/api/v1/backfills/"+id), &o)
 			return o.Records >= least || o.State != "running" && o.State != "queued"
 		})
 		n.Kill()
 		n = harness.Start(t, n.Data, set)
 		awaitRecovery(t, n, streams, "killed")
 	}
+	for i, id := range ids { // the node goes on with both by itself
+		var o backfilled
+		harness.Await(t, time.Minute, id+" to be over", func() bool {
+			a, err := harness.Get(t.Context(), n.URL(harness.Collector, "/api/v1/backfills/"+id))
+			if err != nil || a.Status == http.StatusServiceUnavailable { // it is not known yet what there was
+				return false
+			}
+			if err := json.Unmarshal(a.Body, &o); err != nil || a.Status != http.StatusOK {
+				t.Fatalf("%s: %v %+v", id, err, a)
+			}
+			return o.State != "running" && o.State != "queued"
+		})
+		if o.State != "succeeded" || o.Missing != 0 || o.Stored == 0 || i == 0 && o.Resumed == 0 {
+			t.Errorf("%s after the kills: %+v", id, o)
+		}
+	}
 	for _, s := range streams {
 		all := backfill(t, n, ask(s)...)
-		if len(all) != 1 || all[0].State != "succeeded" || all[0].Missing != 0 || all[0].Records == 0 {
+		if len(all) != 1 || all[0].State != "succeeded" || all[0].Missing != 0 || s != slow && all[0].Records == 0 {
 			t.Errorf("%v: %+v", s, all)
 		}
 		if s == slow && all[0].Stored < 1000 {
