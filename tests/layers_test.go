@@ -46,7 +46,7 @@ var belowSiblings = []string{
 }
 
 // suites are for the tests of the packages beside them.
-var suites = []string{"actors/actorstest", "actors/broker/brokertest", "actors/bucket/buckettest", "actors/monitoring/promtest", "actors/scheduler/ledger/ledgertest", "cluster/consul/consultest", "connectors/connectorstest", "persistence/persistencetest"}
+var suites = []string{"actors/actorstest", "actors/broker/brokertest", "actors/bucket/buckettest", "actors/monitoring/promtest", "actors/scheduler/ledger/ledgertest", "connectors/connectorstest", "persistence/persistencetest"}
 
 // below lists, for each layer, what it may import. A layer is the longest entry
 // that is the package or one of its parents. A pattern ending in /... covers
