@@ -46,6 +46,9 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p, after := problemOf(err)
 	p.RequestID = RequestID(r.Context())
+	if p.Status == http.StatusUnauthorized {
+		w.Header()["Www-Authenticate"] = headerBearer // RFC 9110, 15.5.2: a 401 says what would do
+	}
 	if after > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((after+time.Second-1)/time.Second), 10))
 	}

@@ -73,6 +73,10 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if s.gate != nil && !identified(r.Context()) {
+		further = map[string]any{} // everybody may know whether it is well, and nothing of why
+		report.Checks = nil
+	}
 	status := http.StatusOK
 	if report.Status == Unhealthy {
 		status = http.StatusServiceUnavailable
@@ -80,10 +84,12 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) error {
 	}
 	further["service"] = report.Service
 	further["status"] = report.Status
-	further["version"] = report.Version
 	further["timestamp"] = report.Timestamp
-	further["uptime_seconds"] = report.UptimeSeconds
-	further["checks"] = report.Checks
+	if report.Checks != nil {
+		further["version"] = report.Version
+		further["uptime_seconds"] = report.UptimeSeconds
+		further["checks"] = report.Checks
+	}
 	return WriteJSON(w, r, status, further)
 }
 

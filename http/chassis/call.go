@@ -120,6 +120,7 @@ var (
 	headerSameOrigin = []string{"same-origin"}
 	headerNoStore    = []string{"no-store"}
 	headerProblem    = []string{"application/problem+json"}
+	headerBearer     = []string{`Bearer realm="marketprism"`}
 	headerJSON       = []string{"application/json"}
 )
 

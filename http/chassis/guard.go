@@ -25,6 +25,11 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 			WriteError(w, r, err)
 			return
 		}
+		r, err := s.identify(r)
+		if err != nil {
+			WriteError(w, r, err)
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }

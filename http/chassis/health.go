@@ -57,10 +57,10 @@ const (
 type HealthReport struct {
 	Service       string                    `json:"service" required:"true"`
 	Status        string                    `json:"status" enum:"healthy,degraded,unhealthy" required:"true"`
-	Version       string                    `json:"version" required:"true"`
+	Version       string                    `json:"version" doc:"this and what follows is told to those who show an identity, where one is demanded"`
 	Timestamp     time.Time                 `json:"timestamp" required:"true"`
-	UptimeSeconds float64                   `json:"uptime_seconds" required:"true"`
-	Checks        map[string]map[string]any `json:"checks" doc:"by name: status (pass, warn, fail), duration_seconds, and result or error" required:"true"`
+	UptimeSeconds float64                   `json:"uptime_seconds"`
+	Checks        map[string]map[string]any `json:"checks" doc:"by name: status (pass, warn, fail), duration_seconds, and result or error"`
 }
 
 // Health runs the checks of a service, concurrently, bounded, and at most once

@@ -59,6 +59,11 @@ func BadRequest(format string, args ...any) *Error {
 	return NewError(http.StatusBadRequest, "bad_request", format, args...)
 }
 
+// Unauthorized is 401: nobody says who sends the request, or not rightly.
+func Unauthorized(format string, args ...any) *Error {
+	return NewError(http.StatusUnauthorized, "unauthorized", format, args...)
+}
+
 // Forbidden is 403.
 func Forbidden(format string, args ...any) *Error {
 	return NewError(http.StatusForbidden, "forbidden", format, args...)

@@ -28,6 +28,8 @@ type Options struct {
 	Registerer prometheus.Registerer // where the metrics go; may be shared by several servers
 	Gatherer   prometheus.Gatherer   // what /metrics shows
 	Now        func() time.Time      // nil is time.Now
+	// Gate says who sends a request; nil lets everybody in, as on loopback.
+	Gate Gate
 }
 
 // State is where a Server is in its life; the package comment draws it.
@@ -58,6 +60,7 @@ type Server struct {
 	metrics          *metrics
 	health           *Health
 	origin           *http.CrossOriginProtection
+	gate             Gate
 
 	mux        *chi.Mux
 	compressed http.Handler // everything inside the access log
@@ -103,7 +106,7 @@ func New(o Options) (*Server, error) {
 		config: o.Config, log: o.Logger, now: o.Now, gatherer: o.Gatherer,
 		mux: chi.NewMux(), known: map[string]bool{},
 		served: make(chan struct{}), failed: make(chan error, 1), stopped: make(chan struct{}),
-		origin: http.NewCrossOriginProtection(),
+		origin: http.NewCrossOriginProtection(), gate: o.Gate,
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()

@@ -1,6 +1,6 @@
 package catalogue
 
-// Metrics of actors/audit and actors/gateway/access.
+// Metrics of actors/audit, actors/gateway/access and http/chassis.
 const (
 	AuditEntries     Name = "mp_audit_entries_total"
 	AuthAttempts     Name = "mp_auth_attempts_total"
@@ -9,6 +9,7 @@ const (
 	AuthCache        Name = "mp_auth_token_cache_total"
 	AuthUsers        Name = "mp_auth_users"
 	AuthKeys         Name = "mp_auth_api_keys"
+	IdentityChecks   Name = "mp_http_identity_checks_total"
 )
 
 func access() Area {
@@ -24,6 +25,8 @@ func access() Area {
 			counter(AuthCache, Number, "Looks into the cache of verified tokens: hit or miss.", outcome),
 			gauge(AuthUsers, Number, "Users that there are: enabled or disabled.", outcome),
 			gauge(AuthKeys, Number, "API keys that are neither revoked nor expired."),
+			counter(IdentityChecks, Number,
+				"Requests to services that demand an identity, by who sent them: client (through the gateway), service, node (by certificate), nobody (an open route) or refused.", service, outcome),
 		},
 	}
 }

@@ -1,0 +1,113 @@
+package chassis
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/marketprism/marketprism/internal/catalogue"
+	who "github.com/marketprism/marketprism/internal/identity"
+)
+
+// Gate says who sends a request. It is asked before the request is routed. Where it
+// knows nobody and refuses nobody either, the route is open, or asks for itself. Its
+// error is answered as it is. It is safe for concurrent use.
+type Gate interface {
+	Identify(r *http.Request) (p who.Principal, known bool, err error)
+}
+
+// open are the routes that answer everybody: probes, and a /health that says no more
+// than how the service is.
+var open = map[string]bool{"/livez": true, "/readyz": true, "/health": true}
+
+// Open says whether a request needs no identity anywhere.
+func Open(r *http.Request) bool {
+	return open[r.URL.Path] && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+}
+
+// identify asks the gate, and puts who it is into the request's context.
+func (s *Server) identify(r *http.Request) (*http.Request, error) {
+	if s.gate == nil {
+		return r, nil
+	}
+	p, known, err := s.gate.Identify(r)
+	if err != nil || !known {
+		return r, err
+	}
+	return r.WithContext(who.With(r.Context(), p)), nil
+}
+
+// identified says whether somebody sends a request.
+func identified(ctx context.Context) bool {
+	_, ok := who.From(ctx)
+	return ok
+}
+
+// Members is the Gate of a service behind the gateway: it lets in what the gateway or
+// another service of the program has signed for it, and nodes that show a certificate
+// of the program's authority.
+type Members struct {
+	service  string
+	verifier *who.Verifier
+	checks   *prometheus.CounterVec
+}
+
+// NewMembers makes the gate of a service.
+func NewMembers(service string, v *who.Verifier, reg prometheus.Registerer) (*Members, error) {
+	checks, err := registered(reg, catalogue.NewCounterVec(catalogue.IdentityChecks))
+	if err != nil {
+		return nil, err
+	}
+	return &Members{service: service, verifier: v, checks: checks}, nil
+}
+
+// Identify implements [Gate].
+func (m *Members) Identify(r *http.Request) (who.Principal, bool, error) {
+	p, known, err := m.identify(r)
+	outcome := "refused"
+	switch {
+	case err != nil:
+	case !known:
+		outcome = "nobody"
+	case p.Kind == who.Service, p.Kind == who.Node:
+		outcome = string(p.Kind)
+	default:
+		outcome = "client"
+	}
+	m.checks.WithLabelValues(m.service, outcome).Inc()
+	return p, known, err
+}
+
+func (m *Members) identify(r *http.Request) (who.Principal, bool, error) {
+	tokens := r.Header.Values(who.Header)
+	switch {
+	case len(tokens) == 1:
+		p, err := m.verifier.Verify(r.Context(), tokens[0], m.service)
+		if err != nil {
+			return p, false, Unauthorized("the identity in %s is not valid here", who.Header).WithCode("invalid_identity").WithCause(err)
+		}
+		return p, true, nil
+	case len(tokens) > 1:
+		return who.Principal{}, false, Unauthorized("%s is given twice", who.Header).WithCode("invalid_identity")
+	}
+	if name, ok := certified(r); ok {
+		return who.Principal{Subject: name, Kind: who.Node, Role: who.Operator}, true, nil
+	}
+	if Open(r) {
+		return who.Principal{}, false, nil
+	}
+	return who.Principal{}, false, Unauthorized("this service answers the gateway and other services of MarketPrism; ask through the gateway").WithCode("no_identity")
+}
+
+// certified is the name in a client's certificate, which the TLS server has verified.
+func certified(r *http.Request) (string, bool) {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return "", false
+	}
+	name := r.TLS.VerifiedChains[0][0].Subject.CommonName
+	if name == "" {
+		name = r.TLS.VerifiedChains[0][0].SerialNumber.String()
+	}
+	return name, true
+}
