@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/marketprism/marketprism/actors/monitoring/alert"
@@ -268,7 +269,7 @@ func text(samples []promql.Sample) string {
 		if i > 0 {
 			out += ", "
 		}
-		out += fmt.Sprintf("%s %E", s.Labels, s.V)
+		out += s.Labels.String() + " " + strconv.FormatFloat(s.V, 'E', -1, 64)
 	}
 	return out
 }
