@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -164,11 +163,15 @@ func micros(from, to int64) (lo, hi time.Time) {
 		}
 		return time.Unix(0, ns).UTC().Truncate(time.Microsecond)
 	}
+	if to != math.MaxInt64 {
+		to--
+	}
 	return clamp(from), clamp(to)
 }
 
 // source is one stream's rows, fetched page by page: no connection is held
-// between two pages. A page ends with all rows of a microsecond.
+// between two pages. A page ends with all rows of a microsecond, unless those are a
+// crowd.
 type source struct {
 	e        *Engine
 	s        scan.Selection
@@ -176,17 +179,20 @@ type source struct {
 	only     func(*question) // appends which rows
 	from, to int64
 	size     int
-	has      part.Projection
-	reader   *rowReader
-	done     bool
-	block    *part.Block
-	read     int64 // rows of the selection
+	// crowdRows is how many rows of a crowd are one page.
+	crowdRows int
+	crowd     *crowd // nil outside of one
+	has       part.Projection
+	reader    *rowReader
+	done      bool
+	block     *part.Block
+	read      int64 // rows of the selection
 }
 
 // newSource reads a stream's rows of a selection that fulfil a condition, size of
 // them at a time.
 func newSource(e *Engine, sel scan.Selection, stream market.StreamID, size int, only func(*question)) *source {
-	s := &source{e: e, s: sel, stream: stream, only: only, from: sel.From, to: sel.To, size: size}
+	s := &source{e: e, s: sel, stream: stream, only: only, from: sel.From, to: sel.To, size: size, crowdRows: crowdRows}
 	s.has = e.schemas[sel.Kind].WithKey(sel.Has)
 	s.reader = newRowReader(e.tables[sel.Kind], s.has)
 	return s
@@ -226,31 +232,41 @@ func (s *source) Next(ctx context.Context) (part.Span, error) {
 
 // page fetches the next rows, in reading order.
 func (s *source) page(ctx context.Context) (*part.Block, error) {
-	for size := s.size; ; size *= 4 {
-		rows, err := s.fetch(ctx, size)
-		if err != nil {
-			return nil, err
+	if s.crowd != nil {
+		block, err := s.crowd.next(ctx)
+		if err == nil && block.Len() == 0 {
+			s.crowd = nil
 		}
-		whole := len(rows) < size
-		if !whole { // the last microsecond may have more rows
-			last := micro(rows[len(rows)-1].Head().TS)
-			n := len(rows)
-			for n > 0 && micro(rows[n-1].Head().TS) == last {
-				n--
-			}
-			if n == 0 {
-				continue // all rows are of one microsecond
-			}
-			rows = rows[:n]
-			if s.s.Newest {
-				s.to = (last + 1) * 1000
-			} else {
-				s.from = last * 1000
-			}
-		}
-		s.done = whole
+		return block, err
+	}
+	rows, err := s.fetch(ctx, s.size)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) < s.size {
+		s.done = true
 		return s.sorted(rows)
 	}
+	// The last microsecond may have more rows.
+	last := micro(rows[len(rows)-1].Head().TS)
+	n := len(rows)
+	for n > 0 && micro(rows[n-1].Head().TS) == last {
+		n--
+	}
+	switch beyond := last * 1000; {
+	case n == 0: // all rows are of one microsecond: read on behind it afterwards
+		s.crowd = &crowd{s: s, at: last}
+		if s.s.Newest {
+			s.to = beyond
+		} else {
+			s.from = beyond + 1000
+		}
+	case s.s.Newest:
+		s.to = beyond + 1000
+	default:
+		s.from = beyond
+	}
+	return s.sorted(rows[:n])
 }
 
 func micro(ns int64) int64 { return ns / 1000 }
@@ -259,8 +275,8 @@ func micro(ns int64) int64 { return ns / 1000 }
 func (s *source) fetch(ctx context.Context, limit int) ([]market.Record, error) {
 	lo, hi := micros(s.from, s.to)
 	var c question
-	c.add("SELECT "+strings.Join(s.reader.columns, ", ")+" FROM "+s.s.Kind.Table()+
-		" WHERE exchange = ? AND market = ? AND symbol = ? AND ts >= ? AND ts <= ?", s.stream.Exchange, s.stream.Market.String(), s.stream.Symbol, lo, hi)
+	s.selecting(&c)
+	c.add(" AND ts >= ? AND ts <= ?", lo, hi)
 	s.only(&c)
 	c.add(" ORDER BY ts")
 	if s.s.Newest {
