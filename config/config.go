@@ -11,6 +11,7 @@ import (
 	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/collector/live"
+	"github.com/marketprism/marketprism/actors/gateway"
 	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/monitoring"
 	"github.com/marketprism/marketprism/actors/scheduler"
@@ -18,6 +19,7 @@ import (
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
+	entrance "github.com/marketprism/marketprism/http/gateway"
 	"github.com/marketprism/marketprism/persistence/cold"
 	"github.com/marketprism/marketprism/persistence/embedded"
 	"github.com/marketprism/marketprism/persistence/journal"
@@ -137,7 +139,9 @@ type SchedulerService struct {
 
 // GatewayService is owned by package actors/gateway.
 type GatewayService struct {
-	Port int `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	Port     int             `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
+	Entrance entrance.Config `yaml:"entrance" doc:"What clients and the proxies in front of them may send."`
+	Gateway  gateway.Config  `yaml:"gateway" doc:"Limits, and how requests are sent on."`
 }
 
 // MonitoringService is the monitoring-service.
@@ -172,7 +176,7 @@ func Default() Config {
 		},
 		Collector:  CollectorService{Port: 8082, Exchanges: []string{"binance"}, Streams: collector.DefaultConfig(), Live: live.DefaultConfig()},
 		Scheduler:  SchedulerService{Port: 8081, Scheduler: scheduler.DefaultConfig()},
-		Gateway:    GatewayService{Port: 8083},
+		Gateway:    GatewayService{Port: 8083, Entrance: entrance.DefaultConfig(), Gateway: gateway.DefaultConfig()},
 		Monitoring: MonitoringService{Port: 8084, Monitoring: monitoring.DefaultConfig()},
 	}
 }

@@ -4,7 +4,7 @@
 //
 // # Order
 //
-//	broker ─ monitoring ─ journal ─ storage ─ scheduler ─ collector   the tree, each branch ready before the next
+//	broker ─ monitoring ─ journal ─ storage ─ scheduler ─ collector ─ gateway   the tree, each branch ready before the next
 //	   every server listens, then turns ready
 //
 // Stopping: the servers end first, each with its /readyz at 503 and its requests
@@ -41,6 +41,7 @@ import (
 	"github.com/marketprism/marketprism/actors/broker/outbox"
 	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/collector"
+	"github.com/marketprism/marketprism/actors/gateway"
 	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/monitoring"
 	"github.com/marketprism/marketprism/actors/monitoring/logs"
@@ -92,6 +93,7 @@ type App struct {
 	far       *remote.Reader // the store of another process; nil when this one has it
 	collector *collector.Collector
 	scheduler *scheduler.Handle
+	gateway   *gateway.Handle
 
 	monitoring *monitoring.Handle // nil where its service does not run
 	prometheus *monitoring.Prometheus
@@ -183,6 +185,7 @@ func (a *App) start(ctx context.Context) error {
 	for _, name := range a.services {
 		a.servers[name].Ready()
 	}
+	a.settleGateway(ctx)
 	a.watch()
 	a.tell(event.ServiceStarted)
 	return a.watchLife(ctx)

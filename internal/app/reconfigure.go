@@ -58,5 +58,10 @@ func (a *App) Reconfigure(ctx context.Context, cfg *config.Config) (taken, needR
 	for _, key := range scheduler.LiveSettings() {
 		taken = append(taken, cluster.Scheduler+".scheduler."+key)
 	}
-	return taken, needRestart, nil
+	if a.gateway != nil {
+		if err := a.gateway.Configure(cfg.Gateway.Gateway); err != nil {
+			return taken, needRestart, err
+		}
+	}
+	return append(taken, cluster.Gateway+".gateway"), needRestart, nil
 }

@@ -33,12 +33,16 @@ func (a *App) startServers(ctx context.Context) error {
 			return collector.Register(s, collector.Options{Branch: a.collector, Live: a.collector.Live()})
 		},
 		cluster.Scheduler: a.registerScheduler,
-		cluster.Gateway:   later(cluster.Gateway, "/api/v1/gateway/"),
+		cluster.Gateway:   a.registerGateway,
 	}
 	for _, name := range a.services {
+		limits := a.cfg.HTTP
+		if name == cluster.Gateway {
+			limits = gatewayHTTP(a.cfg)
+		}
 		s, err := chassis.New(chassis.Options{
 			Service: name, Version: a.options.Version, Title: "MarketPrism " + name, About: about[name], Listen: a.listen(name),
-			Config: a.cfg.HTTP, Logger: a.log, Registerer: a.registry, Gatherer: a.registry,
+			Config: limits, Logger: a.log, Registerer: a.registry, Gatherer: a.registry,
 		})
 		if err != nil {
 			return err

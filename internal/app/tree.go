@@ -61,14 +61,16 @@ func (a *App) startTree(ctx context.Context) error {
 			return fmt.Errorf("starting the scheduler: %w", err)
 		}
 	}
-	if !a.runs(cluster.Collector) {
-		return nil
+	if a.runs(cluster.Collector) {
+		if err := a.makeCollector(ctx); err != nil {
+			return err
+		}
+		if _, err := a.system.StartChild(ctx, rootID, a.collector.Spec()); err != nil {
+			return fmt.Errorf("starting the collector: %w", err)
+		}
 	}
-	if err := a.makeCollector(ctx); err != nil {
-		return err
-	}
-	if _, err := a.system.StartChild(ctx, rootID, a.collector.Spec()); err != nil {
-		return fmt.Errorf("starting the collector: %w", err)
+	if a.runs(cluster.Gateway) {
+		return a.startGateway(ctx)
 	}
 	return nil
 }
