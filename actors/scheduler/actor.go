@@ -43,7 +43,6 @@ type taskActor struct {
 	last      time.Time
 	recording bool // fires of the schedule are at the desk
 	round     int  // of the timer; an older one is of no meaning
-	stop      func()
 
 	runs    map[int64]*running
 	queue   []ledger.Fire
@@ -73,6 +72,8 @@ func (a *taskActor) Receive(c *supervise.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started, begin:
 		a.begin(c)
+	case *actor.Stopping, *actor.Restarting:
+		a.h.pacer.forget(a.id)
 	case changed:
 		a.load(c)
 		a.look(c)
@@ -80,8 +81,10 @@ func (a *taskActor) Receive(c *supervise.Context) {
 		if m.round == a.round {
 			a.look(c)
 		}
+		a.h.pacer.handled()
 	case recorded:
 		a.recorded(c, m)
+		a.h.pacer.handled()
 	case finished:
 		a.finished(c, m)
 	case runNow:
@@ -140,10 +143,7 @@ func (a *taskActor) begin(c *supervise.Context) {
 // look records what is due, or arms the timer for what will be.
 func (a *taskActor) look(c *supervise.Context) {
 	a.round++
-	if a.stop != nil {
-		a.stop()
-		a.stop = nil
-	}
+	a.h.pacer.forget(a.id)
 	on, since := a.h.switched()
 	if a.term == 0 || a.schedule == nil || a.recording || a.draining || a.task.Paused || !on {
 		return
@@ -161,7 +161,7 @@ func (a *taskActor) look(c *supervise.Context) {
 		return
 	}
 	wait := min(max(p.next.Sub(now), 0), a.h.options.config().ClockCheck)
-	a.stop = c.After(wait, wake{a.round})
+	a.h.pacer.wakeAt(a.id, time.Now().Add(wait), note{c.Self(), wake{a.round}})
 }
 
 func latest(times ...time.Time) time.Time {

@@ -82,6 +82,11 @@ func (d *desk) Receive(c *supervise.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		d.h.desk.Store(&ref{c.System(), c.Self()})
+		d.h.pacer.reset()
+		system := c.System()
+		c.Go(func(ctx context.Context) {
+			d.h.pacer.run(ctx, func(to *actor.PID, message any) error { return system.Tell(to, message) })
+		})
 		if term, _ := d.h.standing(); term > 0 { // it was restarted: the writer is gone
 			d.now.term = term
 			d.refused(c, term, errRestarted)
@@ -238,8 +243,7 @@ func (d *desk) firesDone(c *supervise.Context, m firesAppended) {
 	}
 	for _, m := range sent {
 		if m.term == d.now.term {
-			// A task that is gone needs no answer.
-			_ = c.System().Tell(m.to, recorded{m.term, m.fires, m.manual})
+			d.h.pacer.tell(note{m.to, recorded{m.term, m.fires, m.manual}})
 		}
 	}
 }

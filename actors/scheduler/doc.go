@@ -11,7 +11,8 @@
 // it is acknowledged, too.
 //
 //	scheduler
-//	├─ desk        appends fires and results, one batch of each in flight
+//	├─ desk        appends fires and results, one batch of each in flight; wakes tasks,
+//	│              and tells them what was recorded, a few at a time
 //	├─ task        one actor a task
 //	│  └─ <id>
 //	└─ leader      the lease; reads ledger and tasks; changes tasks
@@ -30,8 +31,14 @@
 //	   ▲                │ failed: again, later           │ lease lost, or fenced
 //	   └────────────────┴────────────────────────────────┘
 //
+// While another node has the lease a branch waits, ready and healthy, and answers
+// nothing about tasks. One that has lost the lease puts aside what has not begun;
+// what runs goes on, and whoever leads next calls its targets again.
+//
 // A task is pending until its first run, running while one is under way, and then
 // what the last run came to (completed, failed, cancelled); paused lies over these.
+//
+// A run is under way from the record of its fire to that of its result.
 //
 // # Failure
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 )
@@ -12,6 +13,7 @@ import (
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(2)
+		var mu sync.Mutex
 		var order []int
 		quit, cancel := context.WithCancel(t.Context())
 		for i := range 8 {
@@ -26,7 +28,9 @@ func TestGate(t *testing.T) {
 					}
 					return
 				}
-				order = append(order, i) // nothing else runs meanwhile
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, i)
 			}()
 			synctest.Wait()
 		}

@@ -51,6 +51,7 @@ type ref struct {
 type Handle struct {
 	options Options
 	caller  *caller
+	pacer   *pacer
 	metrics *metrics
 	desk    atomic.Pointer[ref]
 	leader  atomic.Pointer[ref]
@@ -73,7 +74,7 @@ func New(o Options) (*Handle, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	h := &Handle{options: o, tasks: map[string]*Task{}, children: map[string]*actor.PID{}, book: ledger.NewBook(o.Config.History.retention()), onOff: switching{On: true}}
+	h := &Handle{options: o, pacer: newPacer(), tasks: map[string]*Task{}, children: map[string]*actor.PID{}, book: ledger.NewBook(o.Config.History.retention()), onOff: switching{On: true}}
 	h.caller = newCaller(&h.options)
 	for i := range o.Defaults {
 		t := o.Defaults[i].withDefaults()

@@ -173,12 +173,13 @@ func (l *leaderActor) acquire(c *supervise.Context) {
 // standbyAfter is when a wait for the lease is taken to last.
 const standbyAfter = time.Second
 
-// standby is ready although another node leads.
+// standby is ready although another node leads, or nobody can say who does.
 func (l *leaderActor) standby(c *supervise.Context) {
 	if !l.take.Busy() {
 		return
 	}
 	c.After(standbyAfter, standby{})
+	c.Ready()
 	holder := l.h.options.Lease.Holder()
 	if holder == l.holder {
 		return
@@ -187,7 +188,6 @@ func (l *leaderActor) standby(c *supervise.Context) {
 	if holder == "" {
 		return
 	}
-	c.Ready()
 	c.Log().Info("scheduler stands by", zap.String("leader", holder))
 	c.Note("stands by; " + holder + " leads")
 }
