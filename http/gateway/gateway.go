@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/cors"
 
 	branch "github.com/marketprism/marketprism/actors/gateway"
+	"github.com/marketprism/marketprism/actors/gateway/access"
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/http/chassis/facade"
 	"github.com/marketprism/marketprism/internal/identity"
@@ -24,6 +25,8 @@ type Options struct {
 	Config Config
 	// Auth decides who may ask for what; nil: everybody for everything.
 	Auth Authenticator
+	// Logins are users and API keys; nil: there are no routes for them.
+	Logins *access.Desk
 	// Node is the name of this node, which Via shows.
 	Node string
 	// Version of the program.
@@ -82,6 +85,9 @@ func Register(s *chassis.Server, o Options) error {
 	}
 	s.Health().Add("services", f.check)
 	own := append(f.ownRoutes(), f.documentRoutes()...)
+	if o.Logins != nil {
+		own = append(append(own, f.loginRoutes()...), f.adminRoutes()...)
+	}
 	for i := range own {
 		own[i].Handler = f.own(own[i].Handler)
 	}
