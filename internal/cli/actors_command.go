@@ -1,0 +1,302 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/internal/app"
+)
+
+// actorsOptions are what the commands below actors share.
+type actorsOptions struct {
+	settings
+	at, form string
+}
+
+func newActors(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "actors",
+		Short: "show the supervision tree of the running program",
+		Args:  cobra.NoArgs,
+	}
+	c.AddCommand(newActorsTree(s), newActorsTop(s), newActorsInspect(s))
+	return c
+}
+
+func (o *actorsOptions) flags(c *cobra.Command) {
+	o.settings.flags(c)
+	c.Flags().StringVar(&o.at, "at", "", "address of the monitoring-service; without it, it is found by configuration")
+	c.Flags().StringVarP(&o.form, "output", "o", "table", "table or json")
+}
+
+// find is the base address of the monitoring-service.
+func (o *actorsOptions) find(ctx context.Context, s streams) (string, error) {
+	if o.form != "table" && o.form != "json" {
+		return "", usage("-o %q: want table or json", o.form)
+	}
+	if o.at != "" {
+		return strings.TrimSuffix(o.at, "/"), nil
+	}
+	loaded, err := o.load(s)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range places(ctx, app.Registry(&loaded.Config), loaded.Config.Node.DataDir) {
+		if p.Service == cluster.Monitoring && p.URL != "" {
+			return p.URL, nil
+		}
+	}
+	return "", fmt.Errorf("the monitoring-service is nowhere to be found: start it, or name its address with --at")
+}
+
+// get reads an answer of the monitoring-service.
+func (o *actorsOptions) get(ctx context.Context, base, path string, into any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
+	if err != nil {
+		return usage("--at: %w", err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return fmt.Errorf("asking the monitoring-service (does it run?): %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return refused(base, res)
+	}
+	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
+		return fmt.Errorf("reading the answer of %s: %w", base, err)
+	}
+	return nil
+}
+
+func newActorsTree(s streams) *cobra.Command {
+	var o actorsOptions
+	c := &cobra.Command{
+		Use:   "tree [ID]",
+		Short: "print every actor, or those at and below one",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			base, err := o.find(c.Context(), s)
+			if err != nil {
+				return err
+			}
+			var tree supervise.Snapshot
+			if err := o.get(c.Context(), base, "/api/v1/actors/tree", &tree); err != nil {
+				return err
+			}
+			if len(args) > 0 {
+				tree.Actors = slices.DeleteFunc(tree.Actors, func(n supervise.Node) bool {
+					return n.ID != args[0] && !strings.HasPrefix(n.ID, args[0]+"/")
+				})
+				if len(tree.Actors) == 0 {
+					return &exitError{ExitFailed, fmt.Errorf("no actor %q; `marketprism actors tree` prints those there are", args[0])}
+				}
+			}
+			if o.form == "json" {
+				return json.NewEncoder(s.out).Encode(tree)
+			}
+			return printTree(s.out, tree.Actors)
+		},
+	}
+	o.flags(c)
+	return c
+}
+
+// printTree prints parents before children, one line each.
+func printTree(w io.Writer, actors []supervise.Node) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ACTOR\tSTATE\tMSG/S\tDEPTH\tWAIT\tBUSY\tRESTARTS\tBUDGET\tNOTE")
+	above := 0
+	if len(actors) > 0 {
+		above = strings.Count(actors[0].ID, "/")
+	}
+	for i := range actors {
+		n := &actors[i]
+		name := strings.Repeat("  ", strings.Count(n.ID, "/")-above) + n.Name
+		budget := "-"
+		if n.Budget != nil {
+			budget = fmt.Sprintf("%d/%d", n.Budget.Left, n.Budget.Restarts)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%.3g\t%d\t%s\t%.0f%%\t%d\t%s\t%s\n",
+			name, n.State, n.Rate, n.Mailbox.Depth, brief(n.Mailbox.WaitMean), 100*n.BusyRatio, n.Restarts, budget, remark(n))
+	}
+	return t.Flush()
+}
+
+// remark is what is to be known of an actor beyond its figures.
+func remark(n *supervise.Node) string {
+	switch {
+	case n.BackoffUntil != nil && n.LastFailure != nil:
+		return "restarts at " + n.BackoffUntil.UTC().Format("15:04:05.000") + ": " + oneLine(n.LastFailure.Reason)
+	case n.Note != "":
+		return oneLine(n.Note)
+	case n.LastFailure != nil:
+		return "failed at " + n.LastFailure.Time.UTC().Format("15:04:05") + ": " + oneLine(n.LastFailure.Reason)
+	}
+	return ""
+}
+
+// oneLine cuts a text for a table.
+func oneLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	if len(s) > 80 {
+		s = strings.ToValidUTF8(s[:80], "") + "…"
+	}
+	return s
+}
+
+// brief writes seconds for people.
+func brief(seconds float64) string {
+	if seconds == 0 {
+		return "-"
+	}
+	return time.Duration(seconds * float64(time.Second)).Round(time.Microsecond / 10).String()
+}
+
+func newActorsTop(s streams) *cobra.Command {
+	var o actorsOptions
+	var by string
+	var n, rounds int
+	var every time.Duration
+	c := &cobra.Command{
+		Use:   "top",
+		Short: "print the busiest actors, again and again",
+		Long: `top prints the actors that come first by busy, wait, depth, rate or restarts.
+On a terminal it draws them in place, until Ctrl-C; otherwise one table follows
+the other.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			order, ok := topOrders[by]
+			if !ok {
+				return usage("--by %q: want busy, wait, depth, rate or restarts", by)
+			}
+			if n < 1 || every < 100*time.Millisecond || rounds < 0 {
+				return usage("-n is at least 1, --every at least 100ms, --rounds at least 0")
+			}
+			base, err := o.find(c.Context(), s)
+			if err != nil {
+				return err
+			}
+			place := ""
+			if isTerminal(s.out) {
+				place = "\x1b[H\x1b[2J"
+			}
+			for round := 1; ; round++ {
+				var tree supervise.Snapshot
+				if err := o.get(c.Context(), base, "/api/v1/actors/tree", &tree); err != nil {
+					if c.Context().Err() != nil {
+						return nil
+					}
+					return err
+				}
+				slices.SortStableFunc(tree.Actors, func(a, b supervise.Node) int { return cmp.Compare(order(&b), order(&a)) })
+				tree.Actors = tree.Actors[:min(n, len(tree.Actors))]
+				if err := printTop(s.out, &tree, o.form, place); err != nil {
+					return err
+				}
+				if rounds > 0 && round >= rounds || wait(c.Context(), every) != nil {
+					return nil
+				}
+			}
+		},
+	}
+	o.flags(c)
+	c.Flags().StringVar(&by, "by", "busy", "busy, wait, depth, rate or restarts")
+	c.Flags().IntVarP(&n, "lines", "n", 20, "number of actors")
+	c.Flags().IntVar(&rounds, "rounds", 0, "how often to print; 0 until Ctrl-C")
+	c.Flags().DurationVar(&every, "every", 2*time.Second, "time between two looks")
+	return c
+}
+
+// topOrders are what actors can be sorted by, the highest first.
+var topOrders = map[string]func(*supervise.Node) float64{
+	"busy":     func(n *supervise.Node) float64 { return n.BusyRatio },
+	"wait":     func(n *supervise.Node) float64 { return n.Mailbox.WaitMean },
+	"depth":    func(n *supervise.Node) float64 { return float64(n.Mailbox.Depth) },
+	"rate":     func(n *supervise.Node) float64 { return n.Rate },
+	"restarts": func(n *supervise.Node) float64 { return float64(n.Restarts) },
+}
+
+func printTop(w io.Writer, tree *supervise.Snapshot, form, place string) error {
+	if form == "json" {
+		return json.NewEncoder(w).Encode(tree.Actors)
+	}
+	fmt.Fprint(w, place)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ACTOR\tKIND\tSTATE\tBUSY\tMSG/S\tDEPTH\tWAIT\tRESTARTS")
+	for i := range tree.Actors {
+		a := &tree.Actors[i]
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f%%\t%.3g\t%d\t%s\t%d\n", a.ID, a.Kind, a.State, 100*a.BusyRatio, a.Rate, a.Mailbox.Depth, brief(a.Mailbox.WaitMean), a.Restarts)
+	}
+	return t.Flush()
+}
+
+func newActorsInspect(s streams) *cobra.Command {
+	var o actorsOptions
+	c := &cobra.Command{
+		Use:   "inspect ID",
+		Short: "print everything about one actor: mailbox, messages by type, last failure with its stack",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			base, err := o.find(c.Context(), s)
+			if err != nil {
+				return err
+			}
+			var n supervise.Node
+			if err := o.get(c.Context(), base, "/api/v1/actors/"+url.PathEscape(args[0]), &n); err != nil {
+				return err
+			}
+			if o.form == "json" {
+				return json.NewEncoder(s.out).Encode(n)
+			}
+			return printActor(s.out, &n)
+		},
+	}
+	o.flags(c)
+	return c
+}
+
+func printActor(w io.Writer, n *supervise.Node) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "actor\t%s\nkind\t%s\nstate\t%s since %s, life %d\n", n.ID, n.Kind, n.State, n.StartedAt.UTC().Format(time.RFC3339), n.Incarnation)
+	m := n.Mailbox
+	fmt.Fprintf(t, "mailbox\t%d of %d (at most %d), %s when full, %d dropped\n", m.Depth, m.Capacity, m.MaxDepth, m.Overflow, m.Dropped)
+	fmt.Fprintf(t, "wait\tmean %s, longest %s\n", brief(m.WaitMean), brief(m.WaitMax))
+	fmt.Fprintf(t, "work\t%d messages, %.3g/s, busy %.0f %%, %d goroutines\n", n.Handled, n.Rate, 100*n.BusyRatio, n.Goroutines)
+	fmt.Fprintf(t, "luck\t%d failures, %d restarts, %d dead letters; %s\n", n.Failures, n.Restarts, n.DeadLetters, n.Restart)
+	if n.Budget != nil {
+		fmt.Fprintf(t, "budget\t%d of %d restarts left; %s\n", n.Budget.Left, n.Budget.Restarts, n.Strategy)
+	}
+	if n.Note != "" {
+		fmt.Fprintf(t, "note\t%s\n", oneLine(n.Note))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if len(n.Messages) > 0 {
+		fmt.Fprintln(t, "\nMESSAGE\tHANDLED\tMEAN\tLONGEST")
+		for _, k := range n.Messages {
+			fmt.Fprintf(t, "%s\t%d\t%s\t%s\n", k.Message, k.Handled, brief(k.HandleMean), brief(k.HandleMax))
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	if f := n.LastFailure; f != nil {
+		fmt.Fprintf(w, "\nlast failure at %s, handling %s: %s\n%s\n", f.Time.UTC().Format(time.RFC3339Nano), f.Message, f.Reason, f.Stack)
+	}
+	return nil
+}
