@@ -30,6 +30,13 @@ type seenByTools struct {
 		Symbols map[string]map[string]counted `json:"symbols"`
 		Hive    map[string][][2]any           `json:"hive"`
 	} `json:"looks"`
+	Answers map[string]struct {
+		Counted counted           `json:"counted"`
+		DuckDB  counted           `json:"duckdb"`
+		Ordered bool              `json:"ordered"`
+		Columns map[string]string `json:"columns"`
+		Some    [2]any            `json:"some"`
+	} `json:"answers"`
 	Seen   []string          `json:"seen"`
 	Arrow  map[string]string `json:"arrow"`
 	DuckDB map[string]string `json:"duckdb"`
@@ -123,6 +130,7 @@ func TestTools(t *testing.T) {
 	}
 	checkLooks(t, got, symbols, rows)
 	checkColumns(t, got)
+	checkAnswers(t, got, symbols, rows)
 	t.Logf("%v: %d looks at up to %d files of %v", got.Versions, len(got.Looks), got.Looks[len(got.Looks)-1].Files, got.Seen)
 }
 
@@ -184,6 +192,33 @@ func checkLooks(t *testing.T, got seenByTools, symbols []string, rows int) {
 			if sum != days || sum > float64(rows) || sum < float64(2*rows/3) {
 				t.Errorf("look %d: %s finds %v rows in the partitions, the other %v", i, tool, sum, days)
 			}
+		}
+	}
+}
+
+// checkAnswers: what the service answers as Parquet is a file to pyarrow, and its rows a
+// table to DuckDB, with the same rows as its other answers.
+func checkAnswers(t *testing.T, got seenByTools, symbols []string, rows int) {
+	t.Helper()
+	for _, symbol := range symbols {
+		a := got.Answers[symbol]
+		want := got.Looks[0].Symbols[symbol]["service"]
+		for tool, c := range map[string]counted{"pyarrow": a.Counted, "duckdb": a.DuckDB} {
+			if int(c[0]) != rows || math.Abs(c[1]-want[1]) > 1e-9*want[1] {
+				t.Errorf("%s as Parquet: %s counts %v and sums %v, want %d and %v", symbol, tool, c[0], c[1], rows, want[1])
+			}
+		}
+		if !a.Ordered {
+			t.Errorf("%s as Parquet: the rows are not in order of time", symbol)
+		}
+		for name, kind := range map[string]string{"ts": "timestamp[us, tz=UTC]", "ts_ns": "int64", "price": "double", "trade_id": "string"} {
+			if a.Columns[name] != kind {
+				t.Errorf("%s as Parquet: pyarrow takes %s for %q, want %q", symbol, name, a.Columns[name], kind)
+			}
+		}
+		text := fmt.Sprint(a.Some)
+		if a.Some[0] != 100.0 || !strings.Contains(text, "price") || !strings.Contains(text, "amount") || strings.Contains(text, "trade_id") {
+			t.Errorf("%s as Parquet, some columns: %s", symbol, text)
 		}
 	}
 }

@@ -9,8 +9,8 @@ Reads one JSON object from standard input:
     seconds  how long to look at most, until files were seen in both tiers
 
 and prints one: for each look what each tool counted and summed in the files that the
-service listed, beside what the service answered; and what the tools take the columns
-for. A failure is an exception, a traceback and an exit code.
+service listed, beside what the service answered; the same of the service's own answers
+in Parquet; and what the tools take the columns for. A failure is an exception, a traceback and an exit code.
 """
 
 import decimal
@@ -21,8 +21,10 @@ import urllib.request
 
 import duckdb
 import pandas
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 task = json.load(sys.stdin)
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -95,11 +97,24 @@ while len(looks) < task["looks"] or len(seen) < 2 and time.monotonic() < ends:
         look["hive"] = hive(cold, task["symbols"][0])
     looks.append(look)
 
+answers = {}
+for symbol in task["symbols"]:
+    # The service's own Parquet, opened as a user opens a download.
+    table = pq.read_table(pa.BufferReader(get(f"query/trade/lab/{symbol}?format=parquet")))
+    some = pq.read_table(pa.BufferReader(get(f"query/trade/lab/{symbol}?format=parquet&fields=price,amount&limit=100&order=desc")))
+    answers[symbol] = {
+        "counted": [table.num_rows, pc.sum(pc.multiply(table["price"], table["amount"])).as_py()],
+        "ordered": table["ts_ns"].to_pylist() == sorted(table["ts_ns"].to_pylist()),
+        "columns": {f.name: str(f.type) for f in table.schema},
+        "some": [some.num_rows, sorted(some.schema.names)],
+        "duckdb": list(duckdb.sql("select count(*), sum(price * amount) from \"table\"").fetchone()),
+    }
+
 frame = pandas.read_parquet(files[0], partitioning=None)
 schema = ds.dataset(files, format="parquet").schema
 print(json.dumps({
     "versions": {"duckdb": duckdb.__version__, "pandas": pandas.__version__},
-    "looks": looks, "seen": sorted(seen),
+    "looks": looks, "seen": sorted(seen), "answers": answers,
     "arrow": {f.name: str(f.type) for f in schema},
     "duckdb": dict(duckdb.connect().execute("select column_name, column_type from (describe select * from read_parquet(?))", [files]).fetchall()),
     "pandas": {name: str(kind) for name, kind in frame.dtypes.items()},
