@@ -93,7 +93,7 @@ func (e *Engine) Range(ctx context.Context, expr string, start, end time.Time, s
 	case step <= 0:
 		return Result{}, Bad("invalid parameter %q: zero or negative query resolution step widths are not accepted. Try a positive integer", "step")
 	case end.Sub(start)/step > MaxPoints:
-		return Result{}, Bad("exceeded maximum resolution of %d points per timeseries. Try decreasing the query resolution (?step=XX)", MaxPoints)
+		return Result{}, Bad("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")
 	}
 	return e.run(ctx, expr, func() (upstream.Query, error) {
 		return e.engine.NewRangeQuery(ctx, e.source, options(lookback), expr, start, end, step)

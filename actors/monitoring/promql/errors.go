@@ -43,10 +43,13 @@ func failure(err error) *Error {
 		timeout  upstream.ErrQueryTimeout
 		stored   upstream.ErrStorage
 	)
+	if errors.Is(err, context.DeadlineExceeded) { // while it waited for its slot
+		err = upstream.ErrQueryTimeout("query queue")
+	}
 	switch {
 	case errors.As(err, &canceled), errors.Is(err, context.Canceled):
 		return &Error{Canceled, err}
-	case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &timeout):
 		return &Error{Timeout, err}
 	case errors.As(err, &stored):
 		return &Error{Internal, err}
