@@ -7,6 +7,7 @@ import (
 
 	"github.com/marketprism/marketprism/actors/monitoring/host"
 	"github.com/marketprism/marketprism/actors/monitoring/logs"
+	"github.com/marketprism/marketprism/actors/monitoring/notify"
 )
 
 // Config is the monitoring-service's part of the configuration, beside its port.
@@ -17,6 +18,7 @@ type Config struct {
 	Logs    logs.Config   `yaml:"logs" doc:"Log lines that can be asked for and followed."`
 
 	Prometheus PrometheusConfig `yaml:"prometheus" doc:"Metrics that are scraped and kept, queries, and rules."`
+	Notify     notify.Config    `yaml:"notify" doc:"Who is told of alerts, and when."`
 	Actors     ActorsConfig     `yaml:"actors" doc:"What may be done to actors from outside."`
 }
 
@@ -47,6 +49,7 @@ func DefaultConfig() Config {
 		Logs:    logs.DefaultConfig(),
 
 		Prometheus: DefaultPrometheusConfig(),
+		Notify:     notify.DefaultConfig(),
 	}
 }
 
@@ -73,6 +76,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Prometheus.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("prometheus.%w", err))
+	}
+	if err := c.Notify.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("notify.%w", err))
 	}
 	if err := c.System.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("system.%w", err))

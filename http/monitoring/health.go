@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -160,14 +161,14 @@ func (f *service) healthRoutes() []chassis.Route {
 }
 
 func (f *service) overview(w http.ResponseWriter, r *http.Request) error {
-	return chassis.WriteJSON(w, r, http.StatusOK, f.makeOverview())
+	return chassis.WriteJSON(w, r, http.StatusOK, f.makeOverview(r.Context()))
 }
 
-func (f *service) makeOverview() overview {
+func (f *service) makeOverview(ctx context.Context) overview {
 	now := f.Now()
 	o := overview{Timestamp: now, Uptime: max(now.Sub(f.Branch.Started()).Seconds(), 1e-9), Services: count(f.Branch.Standings())}
 	o.Stats = f.makeStats()
-	for _, a := range f.Alerts() {
+	for _, a := range f.activeAlerts(ctx) {
 		o.Alerts.Active++
 		if a.Severity == "critical" {
 			o.Alerts.Critical++

@@ -62,8 +62,8 @@ type Options struct {
 	Logs Logs
 	// Operations are what may be done to actors; the zero value refuses all.
 	Operations Operations
-	// Alerts are the active alerts of severity critical and warning; nil for none.
-	Alerts func() []branch.Alert
+	// Notify knows what fires, and keeps silences; nil for a façade without alerts.
+	Notify Notifier
 	// Prometheus answers Prometheus' interface; nil leaves it out.
 	Prometheus *Prometheus
 	// Beat is the time between two signs of life on a stream of events; 0 is 15 s.
@@ -84,7 +84,10 @@ const (
 // base is the path that all routes of the service begin with.
 const base = "/api/v1/"
 
-type service struct{ Options }
+type service struct {
+	Options
+	began time.Time
+}
 
 // Register adds the routes and the health checks of the façade to a server.
 func Register(s *chassis.Server, o Options) error {
@@ -97,15 +100,15 @@ func Register(s *chassis.Server, o Options) error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Alerts == nil {
-		o.Alerts = func() []branch.Alert { return nil }
-	}
-	f := &service{o}
+	f := &service{Options: o, began: o.Now()}
 	s.Health().Add("actor_tree", f.check)
 	for _, standing := range o.Branch.Standings() {
 		if standing.Service != Service {
 			s.Health().Add(standing.Service, f.checkService(standing.Service))
 		}
+	}
+	if o.Notify != nil {
+		s.Health().Add("alerts", f.checkAlerts)
 	}
 	if o.Prometheus != nil {
 		p := &prometheus{*o.Prometheus, o.Now}
@@ -113,7 +116,7 @@ func Register(s *chassis.Server, o Options) error {
 			return err
 		}
 	}
-	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.healthRoutes(), f.reportRoutes(), f.logRoutes(), f.operationRoutes()))...)
+	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.healthRoutes(), f.reportRoutes(), f.logRoutes(), f.operationRoutes(), f.alertRoutes(), f.alertmanagerRoutes()))...)
 }
 
 // check warns while something of the tree is failing or waiting to restart.

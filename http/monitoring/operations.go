@@ -141,6 +141,16 @@ func (f *service) permitted(ctx context.Context) error {
 
 // audit puts down who did it, and what came of it.
 func (f *service) audit(r *http.Request, action, id, reason, outcome string, err error) {
+	e := audit.Entry{Action: "actor." + action, Target: id, Detail: reason, Outcome: audit.Done}
+	if err != nil {
+		e.Outcome = outcome
+		e.Detail = strings.TrimPrefix(reason+": "+err.Error(), ": ")
+	}
+	f.record(r, e)
+}
+
+// record puts down what a request did, in the name of who sent it.
+func (f *service) record(r *http.Request, e audit.Entry) {
 	if f.Operations.Audit == nil {
 		return
 	}
@@ -148,17 +158,13 @@ func (f *service) audit(r *http.Request, action, id, reason, outcome string, err
 	if !ok {
 		p = identity.Nobody()
 	}
-	e := audit.By(p, "actor."+action, id)
-	e.Detail = reason
-	if err != nil {
-		e.Outcome = outcome
-		e.Detail = strings.TrimPrefix(reason+": "+err.Error(), ": ")
-	}
-	e.RequestID, e.TraceID = chassis.RequestID(r.Context()), chassis.TraceFrom(r.Context()).TraceHex()
+	by := audit.By(p, e.Action, e.Target)
+	by.Detail, by.Outcome = e.Detail, e.Outcome
+	by.RequestID, by.TraceID = chassis.RequestID(r.Context()), chassis.TraceFrom(r.Context()).TraceHex()
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		e.Address = host
+		by.Address = host
 	}
-	f.Operations.Audit.Record(context.WithoutCancel(r.Context()), e)
+	f.Operations.Audit.Record(context.WithoutCancel(r.Context()), by)
 }
 
 // The refusals of an operation.

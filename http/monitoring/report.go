@@ -111,7 +111,7 @@ func (f *service) reportRoutes() []chassis.Route {
 }
 
 func (f *service) makeReport(w http.ResponseWriter, r *http.Request) error {
-	made := f.Branch.MakeReport(f.Tree.Snapshot(), f.Alerts())
+	made := f.Branch.MakeReport(f.Tree.Snapshot(), f.activeAlerts(r.Context()))
 	return chassis.WriteJSON(w, r, http.StatusOK, reportMade{
 		Success: true, Status: "success", Message: "the report is at " + linksOf(made.ID).HTML, ID: made.ID, Report: bodyOf(made),
 	})

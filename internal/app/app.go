@@ -45,6 +45,7 @@ import (
 	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/monitoring"
 	"github.com/marketprism/marketprism/actors/monitoring/logs"
+	"github.com/marketprism/marketprism/actors/monitoring/notify"
 	"github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/actors/supervise"
@@ -97,6 +98,7 @@ type App struct {
 
 	monitoring *monitoring.Handle // nil where its service does not run
 	prometheus *monitoring.Prometheus
+	notify     *notify.Handle
 	lines      *logs.Ring // of the log
 	process    string     // one run of this process, among others
 

@@ -57,10 +57,13 @@ func (a *App) startMonitoring(ctx context.Context) error {
 		bucket.Options{Name: monitoringBucket, Description: "state of alerts, silences"},
 	)
 	a.closers = append(a.closers, func() error { store.Close(); return nil })
+	if err := a.makeNotify(store); err != nil {
+		return err
+	}
 	if err := a.makePrometheus(store); err != nil {
 		return err
 	}
-	further := append([]supervise.Spec{a.lines.Follower(link)}, a.prometheus.Specs()...)
+	further := append([]supervise.Spec{a.lines.Follower(link), a.notify.Spec()}, a.prometheus.Specs()...)
 	if _, err := a.system.StartChild(ctx, rootID, a.monitoring.Spec(further...)); err != nil {
 		return fmt.Errorf("starting monitoring: %w", err)
 	}
@@ -69,7 +72,7 @@ func (a *App) startMonitoring(ctx context.Context) error {
 
 func (a *App) registerMonitoring(s *chassis.Server) error {
 	o := facade.Options{
-		Tree: a.system.Tree(), Branch: a.monitoring, Logs: a.lines, Prometheus: a.prometheusFacade(),
+		Tree: a.system.Tree(), Branch: a.monitoring, Logs: a.lines, Notify: a.notify, Prometheus: a.prometheusFacade(),
 		Operations: facade.Operations{Allowed: a.cfg.Monitoring.Monitoring.Actors.AllowOperations, Supervisor: a.system},
 	}
 	if a.collector != nil {

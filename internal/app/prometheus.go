@@ -22,7 +22,7 @@ func (a *App) makePrometheus(store bucket.Store) error {
 	var err error
 	a.prometheus, err = monitoring.NewPrometheus(monitoring.PrometheusOptions{
 		Config: a.cfg.Monitoring.Monitoring.Prometheus, Targets: scrape.TargetsFunc(a.scrapeTargets), Builtin: rules.Embedded(config.Rules()),
-		Memory: rules.NewBucket(store), Begin: a.listening, Registerer: a.registry,
+		Memory: rules.NewBucket(store), Sink: a.notify, Begin: a.listening, Registerer: a.registry,
 	})
 	if err != nil {
 		return err

@@ -97,7 +97,7 @@ func DefaultConfig() Config {
 			{Source: []string{`alertname="RoleDown"`}, Target: []string{`alertname="service_down"`}, Equal: []string{"service"}},
 			{Source: []string{`severity="critical"`}, Target: []string{`severity="warning"`}, Equal: []string{"alertname", "service", "exchange", "market", "symbol"}},
 		},
-		Receivers:     []ReceiverConfig{{Name: "log", Log: true, Webhooks: []WebhookConfig{}, Slack: []SlackConfig{}, Emails: []EmailConfig{}}, {Name: "none", Webhooks: []WebhookConfig{}, Slack: []SlackConfig{}, Emails: []EmailConfig{}}},
+		Receivers:     []ReceiverConfig{{Name: "log", Log: true}, {Name: "none"}},
 		Alertmanagers: []AlertmanagerConfig{},
 		SMTP:          SMTPConfig{Port: 587, TLS: TLSStart},
 		Queue:         256, Attempt: 10 * time.Second, RetryFirst: time.Second, RetryLast: 30 * time.Second,

@@ -277,13 +277,19 @@ func describe(a *alert.Alert) string {
 
 // plain is an alert that JSON can hold.
 func plain(a alert.Alert) alert.Alert {
-	switch {
-	case math.IsNaN(a.Value):
-		a.Value = 0
-	case math.IsInf(a.Value, 0):
-		a.Value = math.Copysign(math.MaxFloat64, a.Value)
-	}
+	a.Value = Plain(a.Value)
 	return a
+}
+
+// Plain is a value that JSON can hold: 0 for no number, the largest for infinity.
+func Plain(value float64) float64 {
+	switch {
+	case math.IsNaN(value):
+		return 0
+	case math.IsInf(value, 0):
+		return math.Copysign(math.MaxFloat64, value)
+	}
+	return value
 }
 
 func (d *dispatcher) told(m told) {

@@ -1,0 +1,22 @@
+package app
+
+import (
+	"fmt"
+
+	"github.com/marketprism/marketprism/actors/bucket"
+	"github.com/marketprism/marketprism/actors/monitoring/notify"
+	"github.com/marketprism/marketprism/cluster"
+)
+
+// makeNotify makes what tells people of alerts; it remembers in the cluster's bucket.
+func (a *App) makeNotify(store bucket.Store) error {
+	var err error
+	a.notify, err = notify.New(notify.Options{
+		Config: a.cfg.Monitoring.Monitoring.Notify, Store: store, Events: a.events, Source: a.source(cluster.Monitoring),
+		URL: func() string { return a.URL(cluster.Monitoring) }, Version: a.options.Version, Registerer: a.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("alerts: %w", err)
+	}
+	return nil
+}
