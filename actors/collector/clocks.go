@@ -13,7 +13,11 @@ type Clock struct {
 func (c *Collector) Clocks() []Clock {
 	var all []Clock
 	for _, v := range c.venues {
-		if offset, _, ok := v.made.Load().client.ClockOffset(); ok {
+		made := v.made.Load()
+		if made == nil { // it was never enabled
+			continue
+		}
+		if offset, _, ok := made.client.ClockOffset(); ok {
 			all = append(all, Clock{Exchange: v.exchange, Market: v.market.String(), Offset: offset})
 		}
 	}
