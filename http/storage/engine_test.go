@@ -25,6 +25,8 @@ import (
 	"github.com/marketprism/marketprism/persistence/cold"
 	"github.com/marketprism/marketprism/persistence/embedded"
 	"github.com/marketprism/marketprism/persistence/part"
+	"github.com/marketprism/marketprism/persistence/questdb"
+	"github.com/marketprism/marketprism/persistence/questdb/questdbtest"
 	"github.com/marketprism/marketprism/persistence/router"
 )
 
@@ -56,10 +58,28 @@ type store struct {
 
 func newStore(t testing.TB) *store {
 	t.Helper()
+	return newStoreOn(t, func(dir string, names *part.Names) (router.Hot, error) {
+		cfg := embedded.DefaultConfig()
+		cfg.UnlinkAfter = 0
+		return embedded.Open(dir, cfg, embedded.Surroundings{Names: names})
+	})
+}
+
+// newQuestDBStore has its recent rows at a server of its own.
+func newQuestDBStore(t testing.TB) *store {
+	t.Helper()
+	server := questdbtest.Start(t)
+	return newStoreOn(t, func(_ string, names *part.Names) (router.Hot, error) {
+		cfg := questdb.DefaultConfig()
+		cfg.HTTP, cfg.PG, cfg.Password, cfg.Trail = server.HTTP, server.PG, "quest", 0
+		return questdb.Open(t.Context(), cfg, questdb.Surroundings{Positions: questdbtest.NewPositions(), Shards: 1, Names: names})
+	})
+}
+
+func newStoreOn(t testing.TB, open func(dir string, names *part.Names) (router.Hot, error)) *store {
+	t.Helper()
 	dir, names := t.TempDir(), part.NewNames()
-	cfg := embedded.DefaultConfig()
-	cfg.UnlinkAfter = 0
-	hot, err := embedded.Open(filepath.Join(dir, "hot"), cfg, embedded.Surroundings{Names: names})
+	hot, err := open(filepath.Join(dir, "hot"), names)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,8 +168,12 @@ func (m *minted) snapshot() []tradeKey {
 // merged, archived, joined and forgotten, each list that is read page by page has
 // every key that was there when it began exactly once, in order, and nothing that
 // never was.
-func TestPagesWhileRowsMove(t *testing.T) {
-	s := newStore(t)
+func TestPagesWhileRowsMove(t *testing.T) { pagesWhileRowsMove(t, newStore(t), 120) }
+
+// TestQuestDBPagesWhileRowsMove is the same where a server has the recent rows.
+func TestQuestDBPagesWhileRowsMove(t *testing.T) { pagesWhileRowsMove(t, newQuestDBStore(t), 24) }
+
+func pagesWhileRowsMove(t *testing.T, s *store, steps int) {
 	const start, span = int64(1_723_118_400_000_000_000), int64(6 * time.Hour)
 	r := rand.New(rand.NewPCG(11, 12))
 	var all minted
@@ -185,7 +209,7 @@ func TestPagesWhileRowsMove(t *testing.T) {
 		})
 	}
 	var moved, forgotten int64
-	for step := range 120 {
+	for step := range steps {
 		write(1 + r.IntN(60))
 		switch r.IntN(6) {
 		case 0, 1, 2:
@@ -207,8 +231,12 @@ func TestPagesWhileRowsMove(t *testing.T) {
 			break
 		}
 	}
+	s.publish() // now nothing holds an hour of the server's back
+	moved += s.archive()
+	forgotten += s.forget()
 	end()
 	readers.Wait()
+	readList(t, s.server, &all, r)
 	t.Logf("%d keys; %d rows archived, %d forgotten; lists read: %v", len(all.keys), moved, forgotten, lists)
 	if slices.Contains(lists[:], 0) || moved == 0 || forgotten == 0 {
 		t.Error("nothing was proven")
@@ -318,8 +346,15 @@ func TestAllocHugeRange(t *testing.T) {
 	if testing.Short() {
 		t.Skip("half a million rows")
 	}
-	s := newStore(t)
-	const rows = 600_000
+	hugeRange(t, newStore(t), 600_000, "ndjson", "json", "csv", "parquet")
+}
+
+// TestQuestDBHugeRange is the same where a server has the recent rows.
+func TestQuestDBHugeRange(t *testing.T) {
+	hugeRange(t, newQuestDBStore(t), 300_000, "ndjson", "parquet")
+}
+
+func hugeRange(t *testing.T, s *store, rows int, formats ...string) {
 	for first := 0; first < rows; first += 20_000 {
 		var b market.Batch
 		for i := first; i < first+20_000; i++ {
@@ -334,7 +369,7 @@ func TestAllocHugeRange(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
 	}
-	for _, format := range []string{"ndjson", "json", "csv", "parquet"} {
+	for _, format := range formats {
 		runtime.GC()
 		base, most := heap(), uint64(0)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.server.URL()+"/api/v1/storage/query/trade/binance/BTCUSDT?format="+format, nil)
