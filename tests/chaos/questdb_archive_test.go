@@ -29,7 +29,8 @@ func TestQuestDBReadable(t *testing.T) {
 }
 
 // hourly makes a client's trades those of hours one after the other, but for one of
-// seven, which is late, by up to all of them.
+// seven, which is late, by up to all of them; after some days of them it begins again,
+// for a server maps every column of every hour that it has, and a system has a limit.
 func hourly(c *client) {
 	const hour, began = int64(time.Hour), moment / int64(time.Hour) * int64(time.Hour)
 	c.at = func(id string) int64 {
@@ -37,7 +38,8 @@ func hourly(c *client) {
 		if err != nil {
 			panic("an id of another client: " + id)
 		}
-		at := n / 140
+		const hours = 300
+		at := n / 140 % hours
 		if n%7 == 0 {
 			at = n * 7919 % (at + 1) &^ 1 // into every other hour: the rest can go
 		}

@@ -181,18 +181,7 @@ func TestSchedulerKills(t *testing.T) {
 		t.Logf("round %d: killed and started", round)
 	}
 	harness.Pause(t, 8*time.Second)
-	until := time.Now().Add(-4 * time.Second)
-	if _, err := harness.Post(context.Background(), n.URL(harness.Scheduler, schedulerAPI+"stop"), "", nil); err != nil {
-		t.Fatal(err)
-	}
-	harness.Await(t, time.Minute, "the end of all runs", func() bool { return schedulerStatus(t, n).Active == 0 })
-	recorded := history(t, n)
-	judge := judgement{t: t, until: until, rounds: rounds, counts: map[string]int{}}
-	for _, task := range tasks {
-		judge.task(task, recorded[task.id])
-	}
-	judge.calls(target, recorded)
-	t.Logf("%d tasks over %d kills: %v; %d calls", len(tasks), rounds, judge.counts, len(target.keys))
+	recorded := judgeAll(t, n, tasks, target, rounds)
 	n.Stop()
 	// A stop in order loses nothing either.
 	n = harness.Start(t, data, target.settings(t), services...)
@@ -232,6 +221,23 @@ type judgement struct {
 	until  time.Time
 	rounds int
 	counts map[string]int
+}
+
+// judgeAll stops the schedules, waits for the end of all runs and judges the history.
+func judgeAll(t *testing.T, n *harness.Node, tasks []scheduledTask, target *targets, rounds int) map[string][]scheduled {
+	t.Helper()
+	j := judgement{t: t, until: time.Now().Add(-4 * time.Second), rounds: rounds, counts: map[string]int{}}
+	if _, err := harness.Post(context.Background(), n.URL(harness.Scheduler, schedulerAPI+"stop"), "", nil); err != nil {
+		t.Fatal(err)
+	}
+	harness.Await(t, time.Minute, "the end of all runs", func() bool { return schedulerStatus(t, n).Active == 0 })
+	recorded := history(t, n)
+	for _, task := range tasks {
+		j.task(task, recorded[task.id])
+	}
+	j.calls(target, recorded)
+	t.Logf("%d tasks over %d ends: %v; %d calls", len(tasks), rounds, j.counts, len(target.keys))
+	return recorded
 }
 
 // task checks that each nominal time from the making of a task on is accounted for

@@ -1,13 +1,13 @@
 package chaos
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/marketprism/marketprism/cluster/consul/consultest"
 	"github.com/marketprism/marketprism/tests/harness"
 )
 
@@ -15,6 +15,16 @@ import (
 // killed or stopped. No time is lost or recorded twice, and nobody takes the lead from
 // one that lives.
 func TestSchedulerStandby(t *testing.T) {
+	standby(t, harness.Settings{harness.Scheduler + ".scheduler.lease_term": "3s"})
+}
+
+// The same where Consul says who leads.
+func TestSchedulerStandbyConsul(t *testing.T) {
+	s := consultest.Start(t)
+	standby(t, harness.Settings{"cluster.provider": "consul", "cluster.consul.address": s.HTTP})
+}
+
+func standby(t *testing.T, lease harness.Settings) {
 	r := seeded(t)
 	target := newTargets(t)
 	port := freePort(t)
@@ -22,14 +32,19 @@ func TestSchedulerStandby(t *testing.T) {
 	broker := harness.Start(t, t.TempDir(), with(account, harness.Settings{harness.Broker + ".nats.port": port}), harness.Broker)
 	data := []string{t.TempDir(), t.TempDir()}
 	one := func(i int) *harness.Node {
-		return harness.Start(t, data[i], with(target.settings(t), account, harness.Settings{
+		return harness.Start(t, data[i], with(target.settings(t), account, lease, harness.Settings{
 			harness.Broker + ".nats.mode": "external", harness.Broker + ".nats.url": fmt.Sprintf("nats://127.0.0.1:%d", port),
-			harness.Scheduler + ".scheduler.lease_term": "3s", "node.id": fmt.Sprint("node-", i),
+			"node.id": fmt.Sprint("node-", i),
 		}), harness.Scheduler)
 	}
 	nodes := []*harness.Node{one(0), nil}
 	leads := func(i int) func() bool {
 		return func() bool { return schedulerStatus(t, nodes[i]).Leader }
+	}
+	// A scheduler that has just started may still be asking.
+	known := func(i int) {
+		t.Helper()
+		harness.Await(t, time.Minute, "the other to know who leads", func() bool { return schedulerStatus(t, nodes[i]).Node != "" })
 	}
 	standsBy := func(i int) {
 		t.Helper()
@@ -45,6 +60,7 @@ func TestSchedulerStandby(t *testing.T) {
 	}
 	harness.Await(t, time.Minute, "a leader", leads(0))
 	nodes[1] = one(1)
+	known(1)
 	standsBy(1)
 	tasks := makeTasks(t, nodes[0], 60)
 	rounds := harness.Rounds(t)
@@ -61,29 +77,18 @@ func TestSchedulerStandby(t *testing.T) {
 		harness.Await(t, time.Minute, "the other to lead", leads(1-leader))
 		t.Logf("round %d: node %d was %s, the other led after %v", round, leader, how, time.Since(begin).Round(time.Millisecond))
 		nodes[leader] = one(leader)
+		known(leader)
 		standsBy(leader)
 		leader = 1 - leader
 	}
 	harness.Pause(t, 5*time.Second) // longer than a term
 	standsBy(1 - leader)
-	until := time.Now().Add(-2 * time.Second)
-	n := nodes[leader]
-	if _, err := harness.Post(context.Background(), n.URL(harness.Scheduler, schedulerAPI+"stop"), "", nil); err != nil {
-		t.Fatal(err)
-	}
-	harness.Await(t, time.Minute, "the end of all runs", func() bool { return schedulerStatus(t, n).Active == 0 })
-	recorded := history(t, n)
-	judge := judgement{t: t, until: until, rounds: rounds, counts: map[string]int{}}
-	for _, task := range tasks {
-		judge.task(task, recorded[task.id])
-	}
-	judge.calls(target, recorded)
+	judgeAll(t, nodes[leader], tasks, target, rounds)
 	for i, n := range nodes {
 		if led := strings.Count(n.Log(), `"msg":"scheduler leads"`); led > 1 {
 			t.Errorf("one process on node %d took the lead %d times", i, led)
 		}
 	}
-	t.Logf("%d tasks over %d ends: %v; %d calls", len(tasks), rounds, judge.counts, len(target.keys))
 	for _, n := range append(nodes, broker) {
 		n.Stop()
 	}
