@@ -88,6 +88,7 @@ type leaderActor struct {
 	take    supervise.InFlight
 	pause   time.Duration
 	holder  string // whom it waits for
+	looks   int    // at who holds the lease
 	todo    []any  // for the branch of tasks
 	out     int    // requests to it without an answer
 	made    map[string]answer
@@ -170,8 +171,12 @@ func (l *leaderActor) acquire(c *supervise.Context) {
 	})
 }
 
-// standbyAfter is when a wait for the lease is taken to last.
-const standbyAfter = time.Second
+// standbyAfter is when a wait for the lease is taken to last, and the time between two
+// looks at who holds it; patience is how many looks a start waits for an answer.
+const (
+	standbyAfter = time.Second
+	patience     = 5
+)
 
 // standby is ready although another node leads, or nobody can say who does.
 func (l *leaderActor) standby(c *supervise.Context) {
@@ -179,8 +184,10 @@ func (l *leaderActor) standby(c *supervise.Context) {
 		return
 	}
 	c.After(standbyAfter, standby{})
-	c.Ready()
 	holder := l.h.options.Lease.Holder()
+	if l.looks++; holder != "" || l.looks >= patience {
+		c.Ready()
+	}
 	if holder == l.holder {
 		return
 	}

@@ -3,10 +3,13 @@ package scheduler
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/marketprism/marketprism/actors/supervise"
 )
 
 // pacer wakes tasks when they are due, and tells them what was recorded: no more than
@@ -108,14 +111,18 @@ func (p *pacer) look() {
 	}
 }
 
-// run tells until ctx ends. A task that cannot be told is gone.
+// run tells until ctx ends. A task that has no room is told again once others had the
+// time to stall; one that cannot be told is gone.
 func (p *pacer) run(ctx context.Context, tell func(to *actor.PID, message any) error) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		notes, wait := p.next(time.Now())
 		for _, n := range notes {
-			if err := tell(n.to, n.message); err != nil {
+			switch err := tell(n.to, n.message); {
+			case errors.Is(err, supervise.ErrMailboxFull):
+				p.tell(n) // it counts as not handled
+			case err != nil:
 				p.handled()
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/marketprism/marketprism/actors/supervise"
 )
 
 // told is what a pacer has told, one entry a message.
@@ -19,7 +21,7 @@ type told struct {
 	mu   sync.Mutex
 	when []time.Duration
 	what []string
-	gone bool
+	with error // what telling meets; nil: it is told
 }
 
 func (w *told) run(t *testing.T) {
@@ -33,8 +35,8 @@ func (w *told) run(t *testing.T) {
 		w.p.run(ctx, func(_ *actor.PID, message any) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if w.gone {
-				return errors.New("nobody is there")
+			if w.with != nil {
+				return w.with
 			}
 			w.when, w.what = append(w.when, time.Since(begin)), append(w.what, fmt.Sprint(message))
 			return nil
@@ -42,10 +44,10 @@ func (w *told) run(t *testing.T) {
 	}()
 }
 
-func (w *told) leave(gone bool) {
+func (w *told) meet(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.gone = gone
+	w.with = err
 }
 
 func TestPacer(t *testing.T) {
@@ -93,15 +95,20 @@ func TestPacer(t *testing.T) {
 		}
 		w.p.tell(note{message: "now"})
 		expect("at once", 152)
-		w.leave(true)
+		w.meet(errors.New("nobody is there"))
 		w.p.handled()
 		for range 2 * inHand { // who is gone is not waited for
 			w.p.tell(note{message: "nobody"})
 		}
 		synctest.Wait()
-		w.leave(false)
+		w.meet(supervise.ErrMailboxFull)
 		w.p.tell(note{message: "somebody"})
-		expect("after those that are gone", 153)
+		expect("without room", 152)
+		time.Sleep(3 * stalled)
+		expect("still without", 152)
+		w.meet(nil)
+		time.Sleep(2 * stalled)
+		expect("after those that are gone, with room", 153)
 		w.p.handled()
 		time.Sleep(time.Hour)
 		expect("later", 154)

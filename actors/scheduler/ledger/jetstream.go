@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/actors/bucket"
 )
 
 // Names at the broker. All are in the account of the program, which clients do not
@@ -29,24 +31,27 @@ const apiTimeout = 10 * time.Second
 
 // JetStream is the [Store] in JetStream.
 type JetStream struct {
-	connect  func(context.Context) (*nats.Conn, error)
-	maxBytes int64
-	replicas int
+	connect   func(context.Context) (*nats.Conn, error)
+	replicas  int
+	documents *bucket.JetStream
 
-	mu sync.Mutex
-	nc *nats.Conn
-	js jetstream.JetStream
-	kv jetstream.KeyValue
+	mu       sync.Mutex
+	maxBytes int64
+	nc       *nats.Conn
+	js       jetstream.JetStream
 }
 
 // NewJetStream makes a store that connects when it is first used; it is to be
 // closed. maxBytes bounds the ledger.
 func NewJetStream(connect func(context.Context) (*nats.Conn, error), maxBytes int64, replicas int) *JetStream {
-	return &JetStream{connect: connect, maxBytes: maxBytes, replicas: replicas}
+	return &JetStream{connect: connect, maxBytes: maxBytes, replicas: replicas, documents: bucket.New(connect, bucket.Options{
+		Name: Bucket, Description: "MarketPrism scheduler: tasks", Replicas: replicas,
+	})}
 }
 
-// Close ends the connection.
+// Close ends the connections.
 func (s *JetStream) Close() {
+	s.documents.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.nc != nil {
@@ -60,7 +65,7 @@ func (s *JetStream) Resize(ctx context.Context, maxBytes int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.maxBytes = maxBytes
-	if s.kv == nil || s.nc == nil || s.nc.IsClosed() {
+	if s.nc == nil || s.nc.IsClosed() {
 		return nil // it is made with the new one
 	}
 	if err := s.make(ctx, s.js); err != nil {
@@ -70,15 +75,15 @@ func (s *JetStream) Resize(ctx context.Context, maxBytes int64) error {
 }
 
 // open connects and makes what is not there yet.
-func (s *JetStream) open(ctx context.Context) (jetstream.JetStream, jetstream.KeyValue, error) {
+func (s *JetStream) open(ctx context.Context) (jetstream.JetStream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.kv != nil && s.nc != nil && !s.nc.IsClosed() {
-		return s.js, s.kv, nil
+	if s.nc != nil && !s.nc.IsClosed() {
+		return s.js, nil
 	}
 	nc, err := s.connect(ctx)
 	if err != nil {
-		return nil, nil, unavailable("connecting", err)
+		return nil, unavailable("connecting", err)
 	}
 	js, err := jetstream.New(nc)
 	if err == nil {
@@ -86,10 +91,10 @@ func (s *JetStream) open(ctx context.Context) (jetstream.JetStream, jetstream.Ke
 	}
 	if err != nil {
 		nc.Close()
-		return nil, nil, unavailable("opening the ledger", err)
+		return nil, unavailable("opening the ledger", err)
 	}
 	s.nc, s.js = nc, js
-	return js, s.kv, nil
+	return js, nil
 }
 
 func (s *JetStream) make(ctx context.Context, js jetstream.JetStream) error {
@@ -105,12 +110,6 @@ func (s *JetStream) make(ctx context.Context, js jetstream.JetStream) error {
 	if err != nil {
 		return fmt.Errorf("making stream %s: %w", StreamName, err)
 	}
-	s.kv, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: Bucket, Description: "MarketPrism scheduler: tasks", Storage: jetstream.FileStorage, History: 1, Replicas: s.replicas,
-	})
-	if err != nil {
-		return fmt.Errorf("making bucket %s: %w", Bucket, err)
-	}
 	return nil
 }
 
@@ -120,11 +119,11 @@ func unavailable(doing string, err error) error {
 
 // Lead implements [Store].
 func (s *JetStream) Lead(ctx context.Context, book *Book) (Writer, error) {
-	js, kv, err := s.open(ctx)
+	js, err := s.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	fence, err := bump(ctx, kv)
+	fence, err := s.bump(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -146,128 +145,52 @@ func (s *JetStream) Lead(ctx context.Context, book *Book) (Writer, error) {
 }
 
 // bump takes the next fence.
-func bump(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
+func (s *JetStream) bump(ctx context.Context) (uint64, error) {
 	for {
-		revision := uint64(0)
-		e, err := kv.Get(ctx, fenceKey)
-		switch {
-		case err == nil:
-			revision = e.Revision()
-		case !errors.Is(err, jetstream.ErrKeyNotFound):
-			return 0, unavailable("reading the fence", err)
+		last, _, err := s.Get(ctx, fenceKey)
+		if err != nil {
+			return 0, fmt.Errorf("reading the fence: %w", err)
 		}
-		now := []byte(time.Now().UTC().Format(time.RFC3339))
-		if revision == 0 {
-			revision, err = kv.Create(ctx, fenceKey, now)
-		} else {
-			revision, err = kv.Update(ctx, fenceKey, now, revision)
+		fence, err := s.Put(ctx, fenceKey, []byte(time.Now().UTC().Format(time.RFC3339)), last.Revision)
+		if !errors.Is(err, ErrConflict) {
+			return fence, err
 		}
-		if err == nil {
-			return revision, nil
-		}
-		if !isConflict(err) || ctx.Err() != nil {
+		if err := ctx.Err(); err != nil {
 			return 0, unavailable("taking the fence", err)
 		}
 	}
 }
 
-// isConflict says whether a compare-and-set lost.
-func isConflict(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant
-	}
-	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
-}
-
 // Load implements [Documents].
 func (s *JetStream) Load(ctx context.Context, prefix string) ([]Document, error) {
-	_, kv, err := s.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	watch, err := kv.Watch(ctx, prefix+">", jetstream.IgnoreDeletes())
-	if err != nil {
-		return nil, unavailable("reading tasks", err)
-	}
-	var all []Document
-	for {
-		select {
-		case e, ok := <-watch.Updates():
-			switch {
-			case !ok:
-				return nil, unavailable("reading tasks", nats.ErrConnectionClosed)
-			case e == nil: // that was all
-				if err := watch.Stop(); err != nil {
-					return nil, unavailable("reading tasks", err)
-				}
-				return all, nil
-			}
-			all = append(all, Document{Key: e.Key(), Value: e.Value(), Revision: e.Revision()})
-		case <-ctx.Done():
-			// The server notices that nobody listens.
-			_ = watch.Stop()
-			return nil, unavailable("reading tasks", ctx.Err())
-		}
-	}
+	all, err := s.documents.Load(ctx, prefix)
+	return all, worded("reading tasks", err)
 }
 
 // Get implements [Documents].
 func (s *JetStream) Get(ctx context.Context, key string) (Document, bool, error) {
-	_, kv, err := s.open(ctx)
-	if err != nil {
-		return Document{}, false, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	e, err := kv.Get(ctx, key)
-	switch {
-	case errors.Is(err, jetstream.ErrKeyNotFound):
-		return Document{}, false, nil
-	case err != nil:
-		return Document{}, false, unavailable("reading "+strconv.Quote(key), err)
-	}
-	return Document{Key: key, Value: e.Value(), Revision: e.Revision()}, true, nil
+	d, there, err := s.documents.Get(ctx, key)
+	return d, there, worded("reading "+strconv.Quote(key), err)
 }
 
 // Put implements [Documents].
 func (s *JetStream) Put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	_, kv, err := s.open(ctx)
-	if err != nil {
-		return 0, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	var next uint64
-	if revision == 0 {
-		next, err = kv.Create(ctx, key, value)
-	} else {
-		next, err = kv.Update(ctx, key, value, revision)
-	}
-	return next, written(key, err)
+	next, err := s.documents.Put(ctx, key, value, revision)
+	return next, worded("writing "+strconv.Quote(key), err)
 }
 
 // Remove implements [Documents].
 func (s *JetStream) Remove(ctx context.Context, key string, revision uint64) error {
-	_, kv, err := s.open(ctx)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	return written(key, kv.Delete(ctx, key, jetstream.LastRevision(revision)))
+	return worded("writing "+strconv.Quote(key), s.documents.Remove(ctx, key, revision))
 }
 
-func written(key string, err error) error {
+// worded gives an error of the bucket the one of this package.
+func worded(doing string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case isConflict(err):
-		return fmt.Errorf("%w: %s", ErrConflict, key)
+	case errors.Is(err, bucket.ErrConflict):
+		return fmt.Errorf("%w: %s: %w", ErrConflict, doing, err)
 	}
-	return unavailable("writing "+strconv.Quote(key), err)
+	return unavailable(doing, err)
 }

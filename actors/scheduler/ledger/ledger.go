@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+
+	"github.com/marketprism/marketprism/actors/bucket"
 )
 
 // Store keeps the ledger and the tasks. It is safe for concurrent use.
@@ -44,9 +46,5 @@ type Documents interface {
 	Remove(ctx context.Context, key string, revision uint64) error
 }
 
-// Document is a value.
-type Document struct {
-	Key      string
-	Value    []byte
-	Revision uint64
-}
+// Document is a value under a key, with its revision.
+type Document = bucket.Document
