@@ -8,6 +8,7 @@ import (
 	"github.com/marketprism/marketprism/actors/monitoring/host"
 	"github.com/marketprism/marketprism/actors/monitoring/logs"
 	"github.com/marketprism/marketprism/actors/monitoring/notify"
+	"github.com/marketprism/marketprism/actors/monitoring/traces"
 )
 
 // Config is the monitoring-service's part of the configuration, beside its port.
@@ -19,6 +20,7 @@ type Config struct {
 
 	Prometheus PrometheusConfig `yaml:"prometheus" doc:"Metrics that are scraped and kept, queries, and rules."`
 	Notify     notify.Config    `yaml:"notify" doc:"Who is told of alerts, and when."`
+	Traces     traces.Config    `yaml:"traces" doc:"Traces that were slow or failed, and where all are exported."`
 	Actors     ActorsConfig     `yaml:"actors" doc:"What may be done to actors from outside."`
 }
 
@@ -47,6 +49,7 @@ func DefaultConfig() Config {
 		System:  host.DefaultConfig(),
 		Reports: ReportsConfig{Kept: 50},
 		Logs:    logs.DefaultConfig(),
+		Traces:  traces.DefaultConfig(),
 
 		Prometheus: DefaultPrometheusConfig(),
 		Notify:     notify.DefaultConfig(),
@@ -71,6 +74,9 @@ func (c Config) Validate() error {
 	count("health.checks", c.Health.Checks, 100_000)
 	count("health.changes", c.Health.Changes, 100_000)
 	count("reports.kept", c.Reports.Kept, 1000)
+	if err := c.Traces.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("traces.%w", err))
+	}
 	if err := c.Logs.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("logs.%w", err))
 	}

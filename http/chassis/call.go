@@ -103,6 +103,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["Cross-Origin-Resource-Policy"] = headerSameOrigin
 	h["Cache-Control"] = headerNoStore
 
+	if s.spans != nil {
+		s.spans.Begin(c.trace.SpanID)
+	}
 	s.underway.enter()
 	s.metrics.inFlight.Inc()
 	defer s.finish(c, r)
@@ -140,6 +143,9 @@ func (s *Server) finish(c *call, r *http.Request) {
 		code = http.StatusOK
 	}
 	s.metrics.observe(c.route, code, took)
+	if s.spans != nil {
+		s.spans.End(s.spanOf(c, r, code, took))
+	}
 
 	level := zapcore.InfoLevel
 	switch {

@@ -28,6 +28,8 @@ type Options struct {
 	Registerer prometheus.Registerer // where the metrics go; may be shared by several servers
 	Gatherer   prometheus.Gatherer   // what /metrics shows
 	Now        func() time.Time      // nil is time.Now
+	// Spans is told of every request; nil tells nobody.
+	Spans Spans
 	// Gate says who sends a request; nil lets everybody in, as on loopback.
 	Gate Gate
 }
@@ -56,6 +58,7 @@ type Server struct {
 	config           Config
 	log              *zap.Logger
 	now              func() time.Time
+	spans            Spans
 	gatherer         prometheus.Gatherer
 	metrics          *metrics
 	health           *Health
@@ -103,7 +106,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		service: o.Service, version: o.Version, title: o.Title, about: o.About, listen: o.Listen,
-		config: o.Config, log: o.Logger, now: o.Now, gatherer: o.Gatherer,
+		config: o.Config, log: o.Logger, now: o.Now, spans: o.Spans, gatherer: o.Gatherer,
 		mux: chi.NewMux(), known: map[string]bool{},
 		served: make(chan struct{}), failed: make(chan error, 1), stopped: make(chan struct{}),
 		origin: http.NewCrossOriginProtection(), gate: o.Gate,

@@ -60,6 +60,14 @@ type Options struct {
 	Branch Branch
 	// Logs are the last log lines; nil for a façade without them.
 	Logs Logs
+	// Traces are those that were slow or failed; nil for a façade without them.
+	Traces Traces
+	// Settings are those in force; nil for a façade without them.
+	Settings func() []Setting
+	// AuditLog says who did what; nil for a façade without it.
+	AuditLog AuditReader
+	// Fetch asks the other services, for live pages; nil asks none.
+	Fetch Fetch
 	// Operations are what may be done to actors; the zero value refuses all.
 	Operations Operations
 	// Notify knows what fires, and keeps silences; nil for a façade without alerts.
@@ -87,6 +95,7 @@ const base = "/api/v1/"
 type service struct {
 	Options
 	began time.Time
+	pages pages
 }
 
 // Register adds the routes and the health checks of the façade to a server.
@@ -100,7 +109,7 @@ func Register(s *chassis.Server, o Options) error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	f := &service{Options: o, began: o.Now()}
+	f := &service{Options: o, began: o.Now(), pages: newPages()}
 	s.Health().Add("actor_tree", f.check)
 	for _, standing := range o.Branch.Standings() {
 		if standing.Service != Service {
@@ -116,7 +125,7 @@ func Register(s *chassis.Server, o Options) error {
 			return err
 		}
 	}
-	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.healthRoutes(), f.reportRoutes(), f.logRoutes(), f.operationRoutes(), f.alertRoutes(), f.alertmanagerRoutes()))...)
+	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.healthRoutes(), f.reportRoutes(), f.logRoutes(), f.operationRoutes(), f.traceRoutes(), f.programRoutes(), f.liveRoutes(), f.alertRoutes(), f.alertmanagerRoutes()))...)
 }
 
 // check warns while something of the tree is failing or waiting to restart.

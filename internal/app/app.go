@@ -46,6 +46,7 @@ import (
 	"github.com/marketprism/marketprism/actors/monitoring"
 	"github.com/marketprism/marketprism/actors/monitoring/logs"
 	"github.com/marketprism/marketprism/actors/monitoring/notify"
+	"github.com/marketprism/marketprism/actors/monitoring/traces"
 	"github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/actors/supervise"
@@ -101,6 +102,8 @@ type App struct {
 	notify     *notify.Handle
 	lines      *logs.Ring // of the log
 	process    string     // one run of this process, among others
+	settings   atomic.Pointer[func() []config.Setting]
+	traces     *traces.Recorder
 
 	servers   map[string]*chassis.Server
 	listening chan struct{}  // closed once all do
@@ -167,6 +170,9 @@ func (a *App) start(ctx context.Context) error {
 	a.system, err = supervise.NewSystem(ctx, supervise.Options{Logger: a.log, Registerer: a.registry, Config: supervise.DefaultConfig()})
 	if err != nil {
 		return fmt.Errorf("making the actor system: %w", err)
+	}
+	if err := a.openTraces(ctx); err != nil {
+		return err
 	}
 	if err := a.startTree(ctx); err != nil {
 		return err

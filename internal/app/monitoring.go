@@ -75,6 +75,7 @@ func (a *App) registerMonitoring(s *chassis.Server) error {
 		Tree: a.system.Tree(), Branch: a.monitoring, Logs: a.lines, Notify: a.notify, Prometheus: a.prometheusFacade(),
 		Operations: facade.Operations{Allowed: a.cfg.Monitoring.Monitoring.Actors.AllowOperations, Supervisor: a.system},
 	}
+	o.Settings, o.Fetch, o.Traces = a.settingsInForce, a.fetch, a.traces
 	if a.collector != nil {
 		o.Operations.Streams = pausing{a}
 	}

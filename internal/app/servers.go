@@ -42,7 +42,7 @@ func (a *App) startServers(ctx context.Context) error {
 		}
 		s, err := chassis.New(chassis.Options{
 			Service: name, Version: a.options.Version, Title: "MarketPrism " + name, About: about[name], Listen: a.listen(name),
-			Config: limits, Logger: a.log, Registerer: a.registry, Gatherer: a.registry,
+			Config: limits, Logger: a.log, Registerer: a.registry, Gatherer: a.registry, Spans: spans{a.traces},
 		})
 		if err != nil {
 			return err

@@ -99,6 +99,7 @@ func dev(ctx context.Context, s streams, o devOptions, rateGiven bool) error {
 		return err
 	}
 	return run(ctx, s, &loaded.Config, nil, nil, func(ctx context.Context, a *app.App) error {
+		a.ShowSettings(newInForce(loaded).list)
 		banner(s, a, server, time.Since(begin))
 		select {
 		case <-ctx.Done():

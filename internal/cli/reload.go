@@ -36,6 +36,7 @@ type reloader struct {
 	file, dotEnv string
 	inForce      map[string]string // every setting's value, by path
 	stamp        string
+	settings     *inForce // the same, to be shown; nil shows them nowhere
 }
 
 func newReloader(load func() (*config.Loaded, error), inForce *config.Loaded, log *zap.Logger, level zap.AtomicLevel,
@@ -124,6 +125,9 @@ func (r *reloader) reload(ctx context.Context, why string) {
 		}
 		taken = append(taken, path)
 		r.take(path, next)
+	}
+	if r.settings != nil {
+		r.settings.take(taken, fresh)
 	}
 	r.log.Info("configuration read again", zap.String("why", why), zap.Strings("taken", taken))
 	if err != nil {

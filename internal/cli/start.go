@@ -39,7 +39,10 @@ is to be started again.`,
 			}
 			reload := func(ctx context.Context, a *app.App, log *zap.Logger, level zap.AtomicLevel) {
 				again := func() (*config.Loaded, error) { return o.load(streams{err: io.Discard, environ: s.environ}) }
-				newReloader(again, loaded, log, level, a.Reconfigure).run(ctx)
+				reloader := newReloader(again, loaded, log, level, a.Reconfigure)
+				reloader.settings = newInForce(loaded)
+				a.ShowSettings(reloader.settings.list)
+				reloader.run(ctx)
 			}
 			return run(c.Context(), s, &loaded.Config, services, reload, func(ctx context.Context, _ *app.App) error {
 				<-ctx.Done()

@@ -1,0 +1,149 @@
+package monitoring
+
+import (
+	"encoding/hex"
+	"net/http"
+	"time"
+
+	"github.com/marketprism/marketprism/actors/monitoring/traces"
+	"github.com/marketprism/marketprism/http/chassis"
+)
+
+// Traces are those that were slow or failed; *traces.Recorder keeps them.
+type Traces interface {
+	List(f traces.Filter, limit int) []traces.Trace
+	Find(id string) (traces.Trace, bool)
+	Counts() (kept int, forgotten uint64)
+}
+
+// traceHead is one trace of the list.
+type traceHead struct {
+	ID       string    `json:"trace_id" required:"true"`
+	Time     time.Time `json:"start_time" required:"true"`
+	Seconds  float64   `json:"duration_seconds" required:"true" doc:"of the longest span that is kept"`
+	Slow     bool      `json:"slow" required:"true"`
+	Failed   bool      `json:"failed" required:"true"`
+	Service  string    `json:"service" required:"true" doc:"of the first span"`
+	Name     string    `json:"name" required:"true" doc:"of the first span: method and route"`
+	Error    string    `json:"error,omitempty"`
+	Spans    int       `json:"spans" required:"true"`
+	Services []string  `json:"services" required:"true"`
+}
+
+// traceBody is one trace with its spans.
+type traceBody struct {
+	traceHead
+	Missing int         `json:"missing_spans" required:"true" doc:"beyond what is kept of one trace"`
+	Tree    []traceSpan `json:"tree" required:"true" doc:"by start"`
+}
+
+// traceSpan is one span.
+type traceSpan struct {
+	ID      string    `json:"span_id" required:"true"`
+	Parent  string    `json:"parent_span_id,omitempty"`
+	Kind    string    `json:"kind" enum:"server,client,internal" required:"true"`
+	Service string    `json:"service" required:"true"`
+	Name    string    `json:"name" required:"true"`
+	Path    string    `json:"path,omitempty"`
+	Start   time.Time `json:"start_time" required:"true"`
+	Seconds float64   `json:"duration_seconds" required:"true"`
+	Code    int       `json:"code,omitempty"`
+	Failed  bool      `json:"failed" required:"true"`
+	Error   string    `json:"error,omitempty"`
+	Request string    `json:"request_id,omitempty"`
+}
+
+type traceList struct {
+	Traces    []traceHead `json:"traces" required:"true" doc:"the latest first"`
+	Count     int         `json:"count" required:"true"`
+	Kept      int         `json:"kept" required:"true"`
+	Timestamp time.Time   `json:"timestamp" required:"true"`
+}
+
+// Bounds of the list.
+const (
+	shownTraces = 50
+	maxTraces   = 5000
+)
+
+func (f *service) traceRoutes() []chassis.Route {
+	if f.Traces == nil {
+		return nil
+	}
+	return []chassis.Route{
+		{Method: http.MethodGet, Path: base + "traces", ID: "traces", Tag: tagLogs, Summary: "The last traces that were slow, or failed",
+			Description: "Of this process. Slow is what takes longer than `monitoring-service.monitoring.traces.slow`; streams never are.",
+			Params: []chassis.Param{
+				{Name: "service", Doc: "Only traces with a span of it."}, {Name: "failed", Type: false, Default: false, Doc: "Only failed ones."},
+				{Name: "min_seconds", Type: 0.0, Default: 0, Min: 0, Max: 86400}, {Name: "from", Doc: "Time from which on."},
+				{Name: "limit", Type: 0, Default: shownTraces, Min: 1, Max: maxTraces},
+			},
+			Responses: []chassis.Response{{Body: traceList{}}}, Handler: f.traces},
+		{Method: http.MethodGet, Path: base + "traces/{id}", ID: "trace", Tag: tagLogs, Summary: "One trace with its spans",
+			Params:    []chassis.Param{{Name: "id", In: "path", Doc: "32 hex digits.", Example: "0af7651916cd43dd8448eb211c80319c"}},
+			Responses: []chassis.Response{{Body: traceBody{}}}, Handler: f.trace},
+	}
+}
+
+func (f *service) traces(w http.ResponseWriter, r *http.Request) error {
+	q := chassis.QueryOf(r)
+	filter := traces.Filter{
+		Service: q.Text("service", ""), Failed: q.Bool("failed", false), From: q.Time("from"),
+		Least: time.Duration(q.Float("min_seconds", 0, 0, 86400) * float64(time.Second)),
+	}
+	limit := q.Limit(shownTraces, maxTraces)
+	if err := q.Err(); err != nil {
+		return err
+	}
+	out := traceList{Traces: []traceHead{}, Timestamp: f.Now()}
+	for _, t := range f.Traces.List(filter, limit) {
+		out.Traces = append(out.Traces, traceHeadOf(&t))
+	}
+	out.Count = len(out.Traces)
+	out.Kept, _ = f.Traces.Counts()
+	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+func (f *service) trace(w http.ResponseWriter, r *http.Request) error {
+	id, err := chassis.PathParam(r, "id")
+	if err != nil {
+		return err
+	}
+	t, ok := f.Traces.Find(id)
+	if !ok {
+		return chassis.NotFound("no trace of that id is kept: it was neither slow nor failed, or is too long ago").WithCode("unknown_trace")
+	}
+	out := traceBody{traceHead: traceHeadOf(&t), Missing: t.Missing, Tree: []traceSpan{}}
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		span := traceSpan{
+			ID: hex.EncodeToString(s.ID[:]), Kind: string(s.Kind), Service: s.Service, Name: s.Name, Path: s.Resource, Start: s.Start.UTC(),
+			Seconds: s.Took.Seconds(), Code: s.Code, Failed: s.Failed, Error: s.Error, Request: s.Request,
+		}
+		if s.Parent != [8]byte{} {
+			span.Parent = hex.EncodeToString(s.Parent[:])
+		}
+		out.Tree = append(out.Tree, span)
+	}
+	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+func traceHeadOf(t *traces.Trace) traceHead {
+	root := t.Root()
+	h := traceHead{
+		ID: hex.EncodeToString(t.ID[:]), Time: t.Start.UTC(), Seconds: t.Took.Seconds(), Slow: t.Slow, Failed: t.Failed,
+		Service: root.Service, Name: root.Name, Spans: len(t.Spans), Services: []string{},
+	}
+	seen := map[string]bool{}
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		if h.Error == "" {
+			h.Error = s.Error
+		}
+		if !seen[s.Service] {
+			seen[s.Service] = true
+			h.Services = append(h.Services, s.Service)
+		}
+	}
+	return h
+}

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/marketprism/marketprism/config"
+	facade "github.com/marketprism/marketprism/http/monitoring"
+)
+
+// ShowSettings makes the settings in force those that list lists. Before it is called
+// none are shown.
+func (a *App) ShowSettings(list func() []config.Setting) { a.settings.Store(&list) }
+
+// settingsInForce are the settings for the façade.
+func (a *App) settingsInForce() []facade.Setting {
+	list := a.settings.Load()
+	if list == nil {
+		return nil
+	}
+	var out []facade.Setting
+	for _, s := range (*list)() {
+		out = append(out, facade.Setting{Path: s.Path, Value: s.Value, Source: s.Origin.Source.String(), Origin: s.Origin.String()})
+	}
+	return out
+}
+
+// maxFetched bounds an answer of another service, in bytes.
+const maxFetched = 8 << 20
+
+// fetch gets what a service answers to GET path.
+func (a *App) fetch(ctx context.Context, service, path string) (json.RawMessage, error) {
+	urls, err := a.resolve(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	err = fmt.Errorf("%s runs nowhere", service)
+	for _, url := range urls {
+		var text json.RawMessage
+		if text, err = a.fetchFrom(ctx, url+path); err == nil {
+			return text, nil
+		}
+	}
+	return nil, err
+}
+
+func (a *App) fetchFrom(ctx context.Context, url string) (json.RawMessage, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking %s: %w", url, err)
+	}
+	resp, err := a.monitoring.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("asking %s: %w", url, err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxFetched))
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer of %s: %w", url, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %d", url, resp.StatusCode)
+	}
+	return text, nil
+}
