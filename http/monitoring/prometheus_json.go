@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/marketprism/marketprism/actors/monitoring/promql"
+	"github.com/marketprism/marketprism/actors/monitoring/series"
 )
 
 // write answers.
@@ -69,11 +70,11 @@ func separated(b []byte, i int) []byte {
 func appendMetric(b []byte, l promql.Labels) []byte {
 	b = append(b, `{"metric":{`...)
 	i := 0
-	for name, value := range l.Map() {
-		b = append(appendText(separated(b, i), name), ':')
-		b = appendText(b, value)
+	l.Range(func(each series.Label) {
+		b = append(appendText(separated(b, i), each.Name), ':')
+		b = appendText(b, each.Value)
 		i++
-	}
+	})
 	return append(b, '}')
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/url"
+	"slices"
 
 	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/monitoring"
@@ -35,7 +36,9 @@ func (a *App) makePrometheus(store bucket.Store) error {
 // metrics, and come first.
 func (a *App) scrapeTargets(ctx context.Context) ([]scrape.Target, error) {
 	var own, others []scrape.Target
-	for _, service := range cluster.Services() {
+	services := []string{cluster.Monitoring} // the metrics of this process bear its name
+	services = append(services, slices.DeleteFunc(cluster.Services(), func(s string) bool { return s == cluster.Monitoring })...)
+	for _, service := range services {
 		urls, err := a.resolve(ctx, service)
 		if err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -52,7 +53,8 @@ func (t task) key() string {
 	for _, name := range sorted(t.Labels) {
 		_, _ = h.Write([]byte(name + "\xff" + t.Labels[name] + "\xff"))
 	}
-	return strconv.FormatUint(h.Sum64(), 36)
+	name := strings.NewReplacer("/", "_", "$", "_").Replace(t.Job + "@" + t.Instance)
+	return name + "~" + strconv.FormatUint(h.Sum64(), 36)
 }
 
 // labels are those that all its series bear.

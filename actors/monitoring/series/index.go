@@ -9,6 +9,9 @@ import (
 // Labels name a series; they are sorted, and never change.
 type Labels = labels.Labels
 
+// Label is one of them.
+type Label = labels.Label
+
 // Matcher selects series by one label.
 type Matcher = labels.Matcher
 
