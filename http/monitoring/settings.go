@@ -28,7 +28,7 @@ const tagProgram = "program"
 type settingsAnswer struct {
 	Settings  []Setting `json:"settings" required:"true" doc:"in the order of the file"`
 	Count     int       `json:"count" required:"true"`
-	Changed   int       `json:"changed" required:"true" doc:"how many of these are not as built in"`
+	Changed   int       `json:"changed" required:"true" doc:"how many of these were given: by a file, a variable, a flag or the command"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }
 
@@ -49,7 +49,7 @@ func (f *service) programRoutes() []chassis.Route {
 			Method: http.MethodGet, Path: base + "config", ID: "config", Tag: tagProgram, Summary: "Every setting that is in force, and where it was given",
 			Params: []chassis.Param{
 				{Name: "path", Doc: "Only settings at and below it.", Example: "monitoring-service"},
-				{Name: "changed", Type: false, Default: false, Doc: "Only those that are not as built in."},
+				{Name: "changed", Type: false, Default: false, Doc: "Only those that were given: by a file, a variable, a flag or the command."},
 			},
 			Responses: []chassis.Response{{Body: settingsAnswer{}}}, Handler: f.settings,
 		})
