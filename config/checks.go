@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +46,15 @@ func (d *decoder) checkPorts(c *Config) {
 		}
 		problem := fmt.Sprintf("found %d, the port of %s too (%s)", second.port, first.path, d.place(first.path))
 		d.fail(second.path, d.place(second.path), problem, "a port of its own, or 0 for any", "")
+	}
+}
+
+// checkAuth refuses a gateway that others reach and that asks nobody who they are.
+func (d *decoder) checkAuth(c *Config) {
+	const path = "api-gateway-service.auth.enabled"
+	ip := net.ParseIP(c.Node.Listen)
+	if c.Gateway.Auth.Enabled == "off" && c.Node.Listen != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		d.fail(path, d.place(path), fmt.Sprintf("found off, and node.listen is %s, which others reach", c.Node.Listen), "auto or on", "")
 	}
 }
 

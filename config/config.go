@@ -7,11 +7,13 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/marketprism/marketprism/actors/audit"
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/collector/live"
 	"github.com/marketprism/marketprism/actors/gateway"
+	"github.com/marketprism/marketprism/actors/gateway/access"
 	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/monitoring"
 	"github.com/marketprism/marketprism/actors/scheduler"
@@ -142,6 +144,8 @@ type GatewayService struct {
 	Port     int             `yaml:"port" min:"0" max:"65535" doc:"Port of the HTTP façade; 0 takes any free one."`
 	Entrance entrance.Config `yaml:"entrance" doc:"What clients and the proxies in front of them may send."`
 	Gateway  gateway.Config  `yaml:"gateway" doc:"Limits, and how requests are sent on."`
+	Auth     access.Config   `yaml:"auth" doc:"Who is let in."`
+	Audit    audit.Config    `yaml:"audit" doc:"The log of who did what, which all services write."`
 }
 
 // MonitoringService is the monitoring-service.
@@ -176,7 +180,7 @@ func Default() Config {
 		},
 		Collector:  CollectorService{Port: 8082, Exchanges: []string{"binance"}, Streams: collector.DefaultConfig(), Live: live.DefaultConfig()},
 		Scheduler:  SchedulerService{Port: 8081, Scheduler: scheduler.DefaultConfig()},
-		Gateway:    GatewayService{Port: 8083, Entrance: entrance.DefaultConfig(), Gateway: gateway.DefaultConfig()},
+		Gateway:    GatewayService{Port: 8083, Entrance: entrance.DefaultConfig(), Gateway: gateway.DefaultConfig(), Auth: access.DefaultConfig(), Audit: audit.DefaultConfig()},
 		Monitoring: MonitoringService{Port: 8084, Monitoring: monitoring.DefaultConfig()},
 	}
 }

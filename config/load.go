@@ -69,6 +69,7 @@ func Load(o Options) (*Loaded, error) {
 
 	d.validate()
 	d.checkPorts(&l.Config)
+	d.checkAuth(&l.Config)
 	d.checkExchanges(&l.Config)
 	d.checkDataDir(&l.Config, o.Dir)
 

@@ -23,11 +23,13 @@ const (
 	Tasks       Service = "tasks"       // the queues of work
 	DeadLetters Service = "deadletters" // what consumers have given up
 	Events      Service = "events"      // publishes what happens to services, and their logs
+	Audit       Service = "audit"       // puts down who did what
+	Identity    Service = "identity"    // announces the key that a process signs with
 )
 
 // Services are all of them.
 func Services() []Service {
-	return []Service{Recorder, Storage, Collector, Scheduler, Gateway, Monitoring, Messages, Tasks, DeadLetters, Events}
+	return []Service{Recorder, Storage, Collector, Scheduler, Gateway, Monitoring, Messages, Tasks, DeadLetters, Events, Audit, Identity}
 }
 
 // maxShards is the most shards that a journal can have (persistence/journal).
@@ -66,8 +68,10 @@ func (s Service) grants(shards int) (program, clients *grant) {
 	case Monitoring:
 		program = &grant{}
 		clients = &grant{publish: of("SERVICE_LOGS", reading)}
-	case Gateway:
+	case Gateway, Identity:
 		program = &grant{}
+	case Audit:
+		program = &grant{publish: slices.Concat(of("AUDIT", []string{"STREAM.INFO.", "STREAM.CREATE.", "STREAM.UPDATE."}, reading), []string{"audit.>"})}
 	}
 	if program != nil {
 		program.publish = append(program.publish, asked...)
@@ -89,6 +93,8 @@ var buckets = map[Service][]string{
 	Tasks:     {"tasks"},
 
 	Monitoring: {"monitoring"},
+	Gateway:    {"access"},
+	Identity:   {"identity"},
 }
 
 // What everybody may ask.

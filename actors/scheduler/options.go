@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,9 @@ type Options struct {
 	// http://host:port.
 	Services []string
 	Resolve  func(ctx context.Context, service string) ([]string, error)
+	// Carry wraps what carries requests to services, for what they need to be let in;
+	// nil leaves it as it is. Requests to other addresses never pass it.
+	Carry func(http.RoundTripper) http.RoundTripper
 	// Publish reaches the broker; nil: tasks have no subjects. CheckSubject says why a
 	// subject is none, or not for tasks.
 	Publish      Publish

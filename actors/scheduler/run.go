@@ -56,13 +56,18 @@ func newCaller(o *Options) *caller {
 	// Of many runs that become due together no more are sent at a time than keep the
 	// processors busy: whoever asks the API meanwhile need not wait for all of them.
 	c := &caller{options: o, slots: newGate(o.config().MaxConcurrentTasks), sending: newGate(2 * runtime.GOMAXPROCS(0))}
-	c.clients.Store(newClients(o.config()))
+	c.clients.Store(newClients(o))
 	return c
 }
 
-func newClients(c *Config) *clients {
+func newClients(o *Options) *clients {
+	c := o.config()
 	n := c.MaxConcurrentTasks
-	return &clients{services: newClient(n, nil), urls: newClient(n, guard(c.URLs))}
+	made := &clients{services: newClient(n, nil), urls: newClient(n, guard(c.URLs))}
+	if o.Carry != nil {
+		made.services.Transport = o.Carry(made.services.Transport)
+	}
+	return made
 }
 
 // reconfigure takes up the configuration in force. Requests under way go on; their
@@ -70,7 +75,7 @@ func newClients(c *Config) *clients {
 func (c *caller) reconfigure() {
 	now := c.options.config()
 	c.slots.resize(now.MaxConcurrentTasks)
-	c.clients.Swap(newClients(now)).close()
+	c.clients.Swap(newClients(c.options)).close()
 }
 
 func (c *caller) close() { c.clients.Load().close() }

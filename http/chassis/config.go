@@ -40,12 +40,20 @@ type Config struct {
 	// TrustedOrigins may send state-changing requests from a browser although
 	// they are another origin, each as scheme://host[:port].
 	TrustedOrigins []string `yaml:"trusted_origins" doc:"May send state-changing requests from a browser although they are another origin, each as scheme://host[:port]."`
+	// Identity is auto or required: whether requests have to show who sends them.
+	Identity string `yaml:"identity" enum:"auto,required" doc:"Whether services demand a proof of who asks, as the gateway and other services give it: auto is where they listen beyond loopback."`
 	// Hosts are the dotted names by which clients may address a server that
 	// listens on loopback only (a web page of a stranger could otherwise reach
 	// it by rebinding its own name). IP addresses, localhost and single-label
 	// names are always accepted.
 	Hosts []string `yaml:"hosts" doc:"The dotted names by which clients may address a server that listens on loopback only (a web page of a stranger could otherwise reach it by rebinding its own name)."`
 }
+
+// The words of Config.Identity.
+const (
+	IdentityAuto     = "auto"
+	IdentityRequired = "required"
+)
 
 // DefaultConfig returns the limits that hold when nothing is configured.
 func DefaultConfig() Config {
@@ -63,6 +71,7 @@ func DefaultConfig() Config {
 		HealthCache:       time.Second,
 		TrustedOrigins:    []string{},
 		Hosts:             []string{},
+		Identity:          IdentityAuto,
 	}
 }
 
@@ -95,6 +104,9 @@ func (c Config) Validate() error {
 	}
 	if c.CompressMinBytes < 1 {
 		errs = append(errs, fmt.Errorf("compress_min_bytes: is %d, must be at least 1", c.CompressMinBytes))
+	}
+	if c.Identity != IdentityAuto && c.Identity != IdentityRequired {
+		errs = append(errs, fmt.Errorf("identity: %q, allowed %s, %s", c.Identity, IdentityAuto, IdentityRequired))
 	}
 	for i, origin := range c.TrustedOrigins {
 		u, err := url.Parse(origin)

@@ -35,6 +35,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 
+	"github.com/marketprism/marketprism/actors/audit"
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/broker/deadletters"
 	"github.com/marketprism/marketprism/actors/broker/messages"
@@ -42,6 +43,7 @@ import (
 	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/gateway"
+	"github.com/marketprism/marketprism/actors/gateway/access"
 	recorder "github.com/marketprism/marketprism/actors/journal"
 	"github.com/marketprism/marketprism/actors/monitoring"
 	"github.com/marketprism/marketprism/actors/monitoring/logs"
@@ -50,10 +52,12 @@ import (
 	"github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/actors/trust"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/config"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
+	entrance "github.com/marketprism/marketprism/http/gateway"
 	"github.com/marketprism/marketprism/internal/event"
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/remote"
@@ -96,6 +100,10 @@ type App struct {
 	collector *collector.Collector
 	scheduler *scheduler.Handle
 	gateway   *gateway.Handle
+	audit     *audit.Log
+	trust     *trust.Trust
+	access    *access.Desk // nil where the gateway's service does not run
+	auth      *entrance.Auth
 
 	monitoring *monitoring.Handle // nil where its service does not run
 	prometheus *monitoring.Prometheus

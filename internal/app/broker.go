@@ -21,7 +21,10 @@ func (a *App) startBroker(ctx context.Context) error {
 	if a.events, err = outbox.New(a.broker, a.registry); err != nil {
 		return err
 	}
-	behind := []supervise.Spec{a.events.Spec()}
+	if err := a.makeAudit(); err != nil {
+		return err
+	}
+	behind := []supervise.Spec{a.events.Spec(), a.audit.Spec()}
 	if a.runs(cluster.Broker) {
 		spec, err := deadletters.Spec(deadletters.Options{Broker: a.broker, Registerer: a.registry, Died: a.taskDied})
 		if err != nil {

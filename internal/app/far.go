@@ -37,7 +37,7 @@ func (a *App) addresses(ctx context.Context, service string) ([]string, error) {
 
 // makeFar makes the reader of a store that another process runs.
 func (a *App) makeFar() {
-	a.far = remote.New(remote.Options{Find: func(ctx context.Context) ([]string, error) { return a.addresses(ctx, cluster.Storage) }})
+	a.far = remote.New(remote.Options{Find: func(ctx context.Context) ([]string, error) { return a.addresses(ctx, cluster.Storage) }, Carry: a.carry(cluster.Collector)})
 	a.closers = append(a.closers, func() error { a.far.Close(); return nil })
 }
 

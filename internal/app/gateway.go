@@ -33,9 +33,12 @@ func gatewayServices() []gateway.Service {
 
 // startGateway starts the branch behind the gateway.
 func (a *App) startGateway(ctx context.Context) error {
-	var err error
+	err := a.startAccess(ctx)
+	if err != nil {
+		return err
+	}
 	a.gateway, err = gateway.New(gateway.Options{
-		Config: a.cfg.Gateway.Gateway, Registry: whereabouts{a}, Services: gatewayServices(), Self: cluster.Gateway, Registerer: a.registry,
+		Config: a.cfg.Gateway.Gateway, Registry: whereabouts{a}, Services: gatewayServices(), Self: cluster.Gateway, Prepare: a.prove, Registerer: a.registry,
 	})
 	if err != nil {
 		return err
@@ -49,7 +52,7 @@ func (a *App) startGateway(ctx context.Context) error {
 
 func (a *App) registerGateway(s *chassis.Server) error {
 	return facade.Register(s, facade.Options{
-		Branch: a.gateway, Config: a.cfg.Gateway.Entrance, Node: a.node, Version: a.options.Version,
+		Branch: a.gateway, Config: a.cfg.Gateway.Entrance, Auth: a.auth, Logins: a.access, Node: a.node, Version: a.options.Version,
 	})
 }
 

@@ -45,7 +45,7 @@ func (a *App) startMonitoring(ctx context.Context) error {
 	}
 	var err error
 	a.monitoring, err = monitoring.New(monitoring.Options{
-		Config: a.cfg.Monitoring.Monitoring, Self: cluster.Monitoring, Services: cluster.Services(), Instances: a.resolve,
+		Config: a.cfg.Monitoring.Monitoring, Self: cluster.Monitoring, Services: cluster.Services(), Instances: a.resolve, Do: a.asMonitoring(),
 		Begin: a.listening, DataDir: a.cfg.Node.DataDir, Clocks: a.exchangeClocks, Registerer: a.registry,
 	})
 	if err != nil {
@@ -72,8 +72,9 @@ func (a *App) startMonitoring(ctx context.Context) error {
 
 func (a *App) registerMonitoring(s *chassis.Server) error {
 	o := facade.Options{
-		Tree: a.system.Tree(), Branch: a.monitoring, Logs: a.lines, Notify: a.notify, Prometheus: a.prometheusFacade(),
-		Operations: facade.Operations{Allowed: a.cfg.Monitoring.Monitoring.Actors.AllowOperations, Supervisor: a.system},
+		AuditLog: a.audit,
+		Tree:     a.system.Tree(), Branch: a.monitoring, Logs: a.lines, Notify: a.notify, Prometheus: a.prometheusFacade(),
+		Operations: facade.Operations{Allowed: a.cfg.Monitoring.Monitoring.Actors.AllowOperations, Supervisor: a.system, Audit: a.audit},
 	}
 	o.Settings, o.Fetch, o.Traces = a.settingsInForce, a.fetch, a.traces
 	if a.collector != nil {

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/monitoring"
@@ -23,7 +25,8 @@ func (a *App) makePrometheus(store bucket.Store) error {
 	var err error
 	a.prometheus, err = monitoring.NewPrometheus(monitoring.PrometheusOptions{
 		Config: a.cfg.Monitoring.Monitoring.Prometheus, Targets: scrape.TargetsFunc(a.scrapeTargets), Builtin: rules.Embedded(config.Rules()),
-		Memory: rules.NewBucket(store), Sink: a.notify, Begin: a.listening, Registerer: a.registry,
+		Memory: rules.NewBucket(store), Sink: a.notify, Begin: a.listening,
+		Transport: a.carry(cluster.Monitoring)(&http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}), Registerer: a.registry,
 	})
 	if err != nil {
 		return err

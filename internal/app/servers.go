@@ -40,9 +40,13 @@ func (a *App) startServers(ctx context.Context) error {
 		if name == cluster.Gateway {
 			limits = gatewayHTTP(a.cfg)
 		}
+		gate, err := a.gate(name)
+		if err != nil {
+			return err
+		}
 		s, err := chassis.New(chassis.Options{
 			Service: name, Version: a.options.Version, Title: "MarketPrism " + name, About: about[name], Listen: a.listen(name),
-			Config: limits, Logger: a.log, Registerer: a.registry, Gatherer: a.registry, Spans: spans{a.traces},
+			Config: limits, Logger: a.log, Registerer: a.registry, Gatherer: a.registry, Spans: spans{a.traces}, Gate: gate,
 		})
 		if err != nil {
 			return err

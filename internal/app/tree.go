@@ -32,6 +32,9 @@ func (a *App) startTree(ctx context.Context) error {
 	if err := a.startBroker(ctx); err != nil {
 		return err
 	}
+	if err := a.startTrust(ctx); err != nil {
+		return err
+	}
 	if err := a.startMonitoring(ctx); err != nil {
 		return err
 	}

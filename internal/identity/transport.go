@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// Transport adds an identity to the requests that a service of this process sends to
-// other services. It implements http.RoundTripper.
+// Transport adds an identity to the requests that this process sends to services of
+// the program. It implements http.RoundTripper.
 type Transport struct {
 	// Base sends them; nil is http.DefaultTransport.
 	Base http.RoundTripper
@@ -15,14 +15,9 @@ type Transport struct {
 	Signer *Signer
 	// As is the service that sends.
 	As string
-}
-
-type audienceKey struct{}
-
-// For returns a context whose requests go to a service: Transport signs for it. What
-// is sent without one leaves as it is, so that nobody else is shown an identity.
-func For(ctx context.Context, service string) context.Context {
-	return context.WithValue(ctx, audienceKey{}, service)
+	// Service names the service of the program that answers at host:port; false for
+	// everybody else, who is shown no identity.
+	Service func(ctx context.Context, host string) (service string, ok bool)
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -31,19 +26,19 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	audience, ok := r.Context().Value(audienceKey{}).(string)
-	if !ok || t.Signer == nil {
+	audience, ok := t.Service(r.Context(), r.URL.Host)
+	if !ok {
 		return base.RoundTrip(r)
 	}
-	token, err := t.Signer.Sign(Principal{Subject: t.As, Kind: Service, Role: Operator}, audience)
-	if err != nil {
+	header := r.Header.Clone()
+	if err := t.Signer.Prove(header, t.As, audience); err != nil {
 		if r.Body != nil {
 			r.Body.Close() //nolint:errcheck // it is not sent
 		}
-		return nil, fmt.Errorf("signing a request to %s: %w", audience, err)
+		return nil, err
 	}
-	r = r.Clone(r.Context())
-	r.Header.Set(Header, token)
+	r = r.WithContext(r.Context()) // the caller's request is not changed
+	r.Header = header
 	return base.RoundTrip(r)
 }
 
@@ -52,4 +47,14 @@ func (t *Transport) CloseIdleConnections() {
 	if c, ok := t.Base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
+}
+
+// Prove sets the header by which a service of this process proves itself to another.
+func (s *Signer) Prove(h http.Header, as, audience string) error {
+	token, err := s.Sign(Principal{Subject: as, Kind: Service, Role: Operator}, audience)
+	if err != nil {
+		return fmt.Errorf("signing a request to %s: %w", audience, err)
+	}
+	h.Set(Header, token)
+	return nil
 }

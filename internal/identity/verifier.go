@@ -39,6 +39,17 @@ func (k *Keyring) Remove(id string) {
 	k.generation++
 }
 
+// Sweep forgets keys that have expired.
+func (k *Keyring) Sweep(now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, a := range k.keys {
+		if now.After(a.Expires.Add(Skew)) {
+			delete(k.keys, id)
+		}
+	}
+}
+
 func (k *Keyring) find(id string) (Announcement, uint64, bool) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()

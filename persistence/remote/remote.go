@@ -35,6 +35,9 @@ type Options struct {
 	// Find returns the addresses (http://host:port) of the storage services. It is
 	// called for each request.
 	Find func(ctx context.Context) ([]string, error)
+	// Carry wraps what carries the requests, for what they need to be let in; nil leaves
+	// it as it is.
+	Carry func(http.RoundTripper) http.RoundTripper
 }
 
 // Reader is a persistence.Reader over HTTP. It is safe for concurrent use.
@@ -47,10 +50,14 @@ var _ persistence.Reader = (*Reader)(nil)
 
 // New makes a reader; it asks nobody yet.
 func New(o Options) *Reader {
-	return &Reader{find: o.Find, client: &http.Client{Transport: &http.Transport{
+	var carrier http.RoundTripper = &http.Transport{
 		DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, MaxIdleConnsPerHost: 16, MaxConnsPerHost: 32,
 		IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: answerTimeout,
-	}}}
+	}
+	if o.Carry != nil {
+		carrier = o.Carry(carrier)
+	}
+	return &Reader{find: o.Find, client: &http.Client{Transport: carrier}}
 }
 
 // Close releases idle connections.

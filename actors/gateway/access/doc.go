@@ -5,7 +5,7 @@
 //
 // The bucket "access" of the broker is the truth: users, API keys, sessions and the
 // keys that sign access tokens, each a document that is changed by compare-and-set.
-// The actor root/gateway/access follows it; a [Desk] answers from that copy in memory,
+// The actor root/access follows it; a [Desk] answers from that copy in memory,
 // so a request costs the broker nothing, and a user that is disabled, a session that
 // ends or a key that is revoked at one gateway is refused at all of them as soon as
 // the change is told.
