@@ -19,17 +19,16 @@ const (
 	Scheduler   Service = "scheduler"   // its ledger and tasks; publishes what tasks say
 	Gateway     Service = "gateway"     // users, keys
 	Monitoring  Service = "monitoring"  // alerts, silences; reads the logs of other processes
+	Audit       Service = "audit"       // who did what
 	Messages    Service = "messages"    // what clients do over HTTP
 	Tasks       Service = "tasks"       // the queues of work
 	DeadLetters Service = "deadletters" // what consumers have given up
 	Events      Service = "events"      // publishes what happens to services, and their logs
-	Audit       Service = "audit"       // puts down who did what
-	Identity    Service = "identity"    // announces the key that a process signs with
 )
 
 // Services are all of them.
 func Services() []Service {
-	return []Service{Recorder, Storage, Collector, Scheduler, Gateway, Monitoring, Messages, Tasks, DeadLetters, Events, Audit, Identity}
+	return []Service{Recorder, Storage, Collector, Scheduler, Gateway, Monitoring, Audit, Messages, Tasks, DeadLetters, Events}
 }
 
 // maxShards is the most shards that a journal can have (persistence/journal).
@@ -68,10 +67,10 @@ func (s Service) grants(shards int) (program, clients *grant) {
 	case Monitoring:
 		program = &grant{}
 		clients = &grant{publish: of("SERVICE_LOGS", reading)}
-	case Gateway, Identity:
-		program = &grant{}
 	case Audit:
-		program = &grant{publish: slices.Concat(of("AUDIT", []string{"STREAM.INFO.", "STREAM.CREATE.", "STREAM.UPDATE."}, reading), []string{"audit.>"})}
+		program = &grant{publish: slices.Concat(of("AUDIT", []string{"STREAM.CREATE.", "STREAM.UPDATE."}, reading), []string{"audit.>"})}
+	case Gateway:
+		program = &grant{}
 	}
 	if program != nil {
 		program.publish = append(program.publish, asked...)
@@ -89,12 +88,11 @@ var buckets = map[Service][]string{
 	Storage:   {"journal_readers", "journal_positions"},
 	Collector: {"subscriptions", "backfills"},
 	Scheduler: {"scheduler"},
+	Gateway:   {"access"},
 	Messages:  {"broker_keys"},
 	Tasks:     {"tasks"},
 
 	Monitoring: {"monitoring"},
-	Gateway:    {"access"},
-	Identity:   {"identity"},
 }
 
 // What everybody may ask.

@@ -169,7 +169,11 @@ func checkRights(t *testing.T, h *broker.Handle, lastShard int) {
 			service: broker.Events, clients: true,
 			may: []string{"system.collector.x"}, mayNot: []string{"market.x", "tasks.x", "dlq.x", "md.v1.x", api + "STREAM.CREATE.X", api + "CONSUMER.CREATE.SYSTEM_EVENTS.a"}, never: []string{"system.>"},
 		},
-		{service: broker.Gateway, mayNot: slices.Concat(everywhere, []string{"journal.0.batch", "md.v1.x", "$KV.tasks.a", "$KV.journal_epoch.epoch"}), never: []string{"md.>"}},
+		{
+			service: broker.Audit, may: []string{"audit.entries", api + "CONSUMER.CREATE.AUDIT.a", api + "STREAM.CREATE.AUDIT"},
+			mayNot: slices.Concat(everywhere, []string{"journal.0.batch", "md.v1.x", "$KV.access.users", api + "STREAM.PURGE.AUDIT", api + "STREAM.MSG.DELETE.AUDIT", api + "STREAM.DELETE.AUDIT"}),
+		},
+		{service: broker.Gateway, may: []string{"$KV.access.users"}, mayNot: slices.Concat(everywhere, []string{"journal.0.batch", "md.v1.x", "$KV.tasks.a", "$KV.journal_epoch.epoch"}), never: []string{"md.>"}},
 		{service: broker.Monitoring, mayNot: slices.Concat(everywhere, []string{"journal.0.batch", "md.v1.x", "$KV.tasks.a", "$KV.journal_epoch.epoch"}), never: []string{"md.>"}},
 	} {
 		t.Run(fmt.Sprint(tc.service, " in the clients' account ", tc.clients), func(t *testing.T) {

@@ -21,6 +21,13 @@ const (
 	retryIn   = time.Second
 )
 
+// Of messages that are there already, as many are written at once as make gathered
+// bytes; none waits for one behind it longer than gatherFor.
+const (
+	gathered  = 32 << 10
+	gatherFor = 2 * time.Millisecond
+)
+
 // begun is what a following begins with.
 type begun struct {
 	Subject  string `json:"subject"`
@@ -116,15 +123,23 @@ func left(ctx context.Context, err error) error {
 // stream writes messages as they come, and a beat where none do.
 func stream(ctx context.Context, follower *messages.Follower, events *chassis.Events) error {
 	for {
-		waiting, cancel := context.WithTimeout(ctx, beatEvery)
+		patience := beatEvery
+		if events.Buffered() > 0 {
+			patience = gatherFor
+		}
+		waiting, cancel := context.WithTimeout(ctx, patience)
 		d, err := follower.Next(waiting)
 		idle := waiting.Err() != nil && ctx.Err() == nil
 		cancel()
 		switch {
+		case err != nil && idle && events.Buffered() > 0:
+			err = events.Flush()
 		case err != nil && idle:
 			err = events.Beat()
 		case err == nil:
-			err = events.Send(d.Position.String(), "", shownDelivery(d))
+			err = put(events, d)
+		case ctx.Err() == nil && events.Buffered() > 0 && events.Flush() != nil:
+			return nil // the client has left, with what it would have been told
 		default:
 			return end(ctx, events, err)
 		}
@@ -132,6 +147,19 @@ func stream(ctx context.Context, follower *messages.Follower, events *chassis.Ev
 			return left(ctx, err) // the answer is cut off
 		}
 	}
+}
+
+// put writes a message, with those that follow it at once.
+func put(events *chassis.Events, d messages.Delivery) error {
+	text, err := json.Marshal(shownDelivery(d))
+	if err != nil {
+		return fmt.Errorf("encoding a message: %w", err)
+	}
+	events.Put(d.Position.String(), "", text)
+	if d.Pending > 0 && events.Buffered() < gathered {
+		return nil
+	}
+	return events.Flush()
 }
 
 // end tells the client why it ends, if it can be told.

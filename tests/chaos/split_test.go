@@ -38,7 +38,6 @@ func newSplit(t *testing.T, speed string) *split {
 	exchange := harness.Replay(t, capture, "--speed", speed)
 	w.settings = with(quick(), exchange.Settings(capturedIn, capturedAs, "trade", "book_delta"))
 	w.settings[harness.Broker+".nats.port"] = freePort(t)
-	w.settings[harness.Broker+".nats.username"], w.settings[harness.Broker+".nats.password"] = "node", "of-a-test"
 	w.settings[harness.Storage+".port"] = freePort(t)
 	w.settings[harness.Collector+".streams.resume_timeout"] = "3s"
 	w.settings[harness.Collector+".streams.retry_last"] = "2s"

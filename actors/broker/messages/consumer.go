@@ -191,8 +191,6 @@ type Fetched struct {
 	Delivery
 	// Delivered is how often the message has come, from 1.
 	Delivered uint64
-	// Pending is how many messages the consumer has behind this one.
-	Pending uint64
 	// Receipt is for Settle.
 	Receipt string
 }
@@ -230,9 +228,9 @@ func (d *Desk) Fetch(ctx context.Context, stream, name string, n int, wait time.
 		out = append(out, Fetched{
 			Delivery: Delivery{
 				Message:  Message{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()},
-				Position: Position{stream, created, meta.Sequence.Stream}, Time: meta.Timestamp,
+				Position: Position{stream, created, meta.Sequence.Stream}, Time: meta.Timestamp, Pending: meta.NumPending,
 			},
-			Delivered: meta.NumDelivered, Pending: meta.NumPending, Receipt: d.seal.Sign(forMessages, m.Reply()),
+			Delivered: meta.NumDelivered, Receipt: d.seal.Sign(forMessages, m.Reply()),
 		})
 	}
 	return out, nil

@@ -85,6 +85,8 @@ type Delivery struct {
 	Position Position
 	// Time is when the stream took it, or when it came.
 	Time time.Time
+	// Pending is how many more are there already, as far as is known.
+	Pending uint64
 }
 
 // Start is where a follower stands before its first message.
@@ -241,7 +243,11 @@ func (f *Follower) Next(ctx context.Context) (Delivery, error) {
 		case err != nil:
 			return Delivery{}, Explained("following", err)
 		}
-		return Delivery{Message: Message{Subject: m.Subject, Header: m.Header, Data: m.Data}, Time: time.Now()}, nil
+		d := Delivery{Message: Message{Subject: m.Subject, Header: m.Header, Data: m.Data}, Time: time.Now()}
+		if waiting, _, err := f.core.Pending(); err == nil {
+			d.Pending = uint64(waiting)
+		}
+		return d, nil
 	}
 	m, err := f.iterator.Next(jetstream.NextContext(ctx))
 	if err != nil {
@@ -254,6 +260,7 @@ func (f *Follower) Next(ctx context.Context) (Delivery, error) {
 	return Delivery{
 		Message:  Message{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()},
 		Position: Position{f.Start.Position.Stream, f.Start.Position.Created, meta.Sequence.Stream}, Time: meta.Timestamp,
+		Pending: meta.NumPending,
 	}, nil
 }
 
