@@ -18,7 +18,7 @@ const programUser = "marketprism"
 
 // ServiceUser are the credentials of one [Service], in each account.
 type ServiceUser struct {
-	Service         Service `yaml:"service" doc:"Service that it is: recorder, storage, collector, scheduler, gateway, monitoring, audit, messages, tasks, deadletters or events."`
+	Service         Service `yaml:"service" doc:"Service that it is: recorder, storage, collector, scheduler, gateway, monitoring, messages, tasks, deadletters, events, audit or identity."`
 	Username        string  `yaml:"username" doc:"User name in the program's account; empty is that of nats.username."`
 	Password        string  `yaml:"password" secret:"true" doc:"Password that belongs to username."`
 	ClientsUsername string  `yaml:"clients_username" doc:"User name in the account of clients' streams; empty is that of nats.clients_username."`

@@ -20,6 +20,7 @@ const (
 	Gateway     Service = "gateway"     // users, keys
 	Monitoring  Service = "monitoring"  // alerts, silences; reads the logs of other processes
 	Audit       Service = "audit"       // who did what
+	Identity    Service = "identity"    // announces the key that a process signs with
 	Messages    Service = "messages"    // what clients do over HTTP
 	Tasks       Service = "tasks"       // the queues of work
 	DeadLetters Service = "deadletters" // what consumers have given up
@@ -28,7 +29,7 @@ const (
 
 // Services are all of them.
 func Services() []Service {
-	return []Service{Recorder, Storage, Collector, Scheduler, Gateway, Monitoring, Audit, Messages, Tasks, DeadLetters, Events}
+	return []Service{Recorder, Storage, Collector, Scheduler, Gateway, Monitoring, Audit, Identity, Messages, Tasks, DeadLetters, Events}
 }
 
 // maxShards is the most shards that a journal can have (persistence/journal).
@@ -69,7 +70,7 @@ func (s Service) grants(shards int) (program, clients *grant) {
 		clients = &grant{publish: of("SERVICE_LOGS", reading)}
 	case Audit:
 		program = &grant{publish: slices.Concat(of("AUDIT", []string{"STREAM.CREATE.", "STREAM.UPDATE."}, reading), []string{"audit.>"})}
-	case Gateway:
+	case Gateway, Identity:
 		program = &grant{}
 	}
 	if program != nil {
@@ -84,15 +85,15 @@ func (s Service) grants(shards int) (program, clients *grant) {
 // buckets are the key-value buckets of each service. One that is not here cannot be
 // opened by it.
 var buckets = map[Service][]string{
-	Recorder:  {"journal_epoch"},
-	Storage:   {"journal_readers", "journal_positions"},
-	Collector: {"subscriptions", "backfills"},
-	Scheduler: {"scheduler"},
-	Gateway:   {"access"},
-	Messages:  {"broker_keys"},
-	Tasks:     {"tasks"},
-
+	Recorder:   {"journal_epoch"},
+	Storage:    {"journal_readers", "journal_positions"},
+	Collector:  {"subscriptions", "backfills"},
+	Scheduler:  {"scheduler"},
+	Gateway:    {"access"},
 	Monitoring: {"monitoring"},
+	Messages:   {"broker_keys"},
+	Tasks:      {"tasks"},
+	Identity:   {"identity"},
 }
 
 // What everybody may ask.

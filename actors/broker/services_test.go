@@ -173,6 +173,10 @@ func checkRights(t *testing.T, h *broker.Handle, lastShard int) {
 			service: broker.Audit, may: []string{"audit.entries", api + "CONSUMER.CREATE.AUDIT.a", api + "STREAM.CREATE.AUDIT"},
 			mayNot: slices.Concat(everywhere, []string{"journal.0.batch", "md.v1.x", "$KV.access.users", api + "STREAM.PURGE.AUDIT", api + "STREAM.MSG.DELETE.AUDIT", api + "STREAM.DELETE.AUDIT"}),
 		},
+		{
+			service: broker.Identity, may: []string{"$KV.identity.a"},
+			mayNot: slices.Concat(everywhere, []string{"journal.0.batch", "md.v1.x", "audit.entries", "$KV.access.users"}),
+		},
 		{service: broker.Gateway, may: []string{"$KV.access.users"}, mayNot: slices.Concat(everywhere, []string{"journal.0.batch", "md.v1.x", "$KV.tasks.a", "$KV.journal_epoch.epoch"}), never: []string{"md.>"}},
 		{service: broker.Monitoring, mayNot: slices.Concat(everywhere, []string{"journal.0.batch", "md.v1.x", "$KV.tasks.a", "$KV.journal_epoch.epoch"}), never: []string{"md.>"}},
 	} {
