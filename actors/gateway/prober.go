@@ -43,6 +43,7 @@ type prober struct {
 	asking  map[*upstream.Instance]bool
 	reading map[*Upstream]bool
 	stop    func()
+	settled bool // said so
 }
 
 func newProber(h *Handle) *prober {
@@ -80,6 +81,7 @@ func (p *prober) pace(c *supervise.Context) {
 // look begins the probes that are due.
 func (p *prober) look(c *supervise.Context) {
 	now := time.Now()
+	p.settle(p.h.options.Now())
 	there := map[*upstream.Instance]bool{}
 	for _, u := range p.h.Upstreams() {
 		for _, i := range u.Instances() {
@@ -107,6 +109,7 @@ func (p *prober) probed(c *supervise.Context, m probed) {
 	delete(p.asking, m.instance)
 	now := p.h.options.Now()
 	changed := m.instance.Probed(m.err, now)
+	p.settle(now)
 	every := p.h.settings.Load().Upstreams.ProbeInterval
 	switch v := m.instance.View(now); {
 	case v.State == upstream.Unknown:
@@ -118,7 +121,6 @@ func (p *prober) probed(c *supervise.Context, m probed) {
 	if !changed {
 		return
 	}
-	p.settle(now)
 	fields := []zap.Field{zap.String("upstream", m.instance.Service()), zap.Stringer("address", m.instance.Address)}
 	if m.err != nil {
 		c.Log().Warn("instance is unhealthy", append(fields, zap.Error(m.err))...)
@@ -129,7 +131,7 @@ func (p *prober) probed(c *supervise.Context, m probed) {
 
 // settle says so once every instance of the platform is known to be well or not.
 func (p *prober) settle(now time.Time) {
-	if !p.h.listed.Load() {
+	if p.settled || !p.h.listed.Load() {
 		return
 	}
 	for _, u := range p.h.Upstreams() {
@@ -139,6 +141,7 @@ func (p *prober) settle(now time.Time) {
 			}
 		}
 	}
+	p.settled = true
 	p.h.settle()
 }
 

@@ -122,7 +122,7 @@ func (d *description) add(u *branch.Upstream, text []byte) error {
 		here, ok := pathHere(u, path)
 		_, taken := d.Paths[here]
 		_, twice := other.Paths[strings.Replace(path, apiBase, apiBase+u.Alias+"/", 1)]
-		if !ok || taken || u.Prefixed && twice {
+		if !ok || taken || u.Prefixed && twice && strings.HasPrefix(path, apiBase) {
 			continue
 		}
 		for _, operation := range item {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httputil"
 	"strings"
@@ -133,6 +134,7 @@ func (f *service) newProxy() *httputil.ReverseProxy {
 		BufferPool:     &buffers{},
 		ModifyResponse: f.answered,
 		ErrorHandler:   f.failed,
+		ErrorLog:       log.New(io.Discard, "", 0), // the access log says that an answer was cut off
 	}
 }
 

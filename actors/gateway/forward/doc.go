@@ -11,7 +11,9 @@
 // Always only while its body is still whole (none, or of at most Config.BufferBytes and
 // known length, then it is kept; a longer one is streamed and goes once), within
 // Config.Attempts, and as far as the budget of the service allows. Another instance is
-// tried at once, the same one after a pause.
+// tried at once, the same one after a pause. A request without a body that was put on a
+// connection which the instance had closed meanwhile is put on another one by the
+// transport, and counts once.
 //
 // # Failure
 //

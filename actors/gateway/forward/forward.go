@@ -290,8 +290,7 @@ func (s *sending) request(ctx context.Context, try *upstream.Try, alarm *time.Ti
 	out.Host = ""
 	switch {
 	case s.kept != nil:
-		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(s.kept)), nil }
-		out.Body, _ = out.GetBody() // cannot fail
+		out.Body = io.NopCloser(bytes.NewReader(s.kept)) // without GetBody: the transport repeats nothing on its own
 	case s.stream != nil:
 		s.stream.alarm, s.stream.timeout = alarm, s.timeout
 		out.Body = s.stream
