@@ -25,6 +25,7 @@ func monitored(t *testing.T, base string) {
 	t.Run("actors", func(t *testing.T) { c.t = t; actors(t, c) })
 	t.Run("logs and traces", func(t *testing.T) { c.t = t; logsAndTraces(t, c) })
 	t.Run("program", func(t *testing.T) { c.t = t; program(t, c) })
+	t.Run("prometheus", func(t *testing.T) { c.t = t; prometheus(t, c) })
 }
 
 func healthOfAll(t *testing.T, c *client) {

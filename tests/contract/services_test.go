@@ -37,6 +37,7 @@ func everyService(t *testing.T, service, base string) {
 		t.Errorf("docs: %+v", a)
 	}
 	metrics(c)
+	promtool(t, c)
 	identity(c)
 	missing := "/api/v1/no/such/path"
 	if service == harness.Gateway { // it takes the first word for a service

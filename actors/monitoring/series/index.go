@@ -3,6 +3,7 @@ package series
 import (
 	"slices"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -16,7 +17,7 @@ type Label = labels.Label
 type Matcher = labels.Matcher
 
 // MetricName is the label that holds the metric's name.
-const MetricName = labels.MetricName
+const MetricName = model.MetricNameLabel
 
 // FromMap makes labels.
 func FromMap(m map[string]string) Labels { return labels.FromMap(m) }

@@ -1,6 +1,7 @@
 package series
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -75,14 +76,14 @@ func (s *Store) Append(r Ref, t int64, v float64) error {
 		return ErrSampleLimit
 	}
 	samples, bytes, err := r.memory.append(t, v)
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		s.samples.Add(int64(samples))
 		s.bytes.Add(int64(bytes))
 		s.metrics.appended.Add(float64(samples))
-	case ErrOutOfOrder:
+	case errors.Is(err, ErrOutOfOrder):
 		s.metrics.refused.WithLabelValues(outOfOrder).Inc()
-	case ErrDuplicate:
+	case errors.Is(err, ErrDuplicate):
 		s.metrics.refused.WithLabelValues(duplicate).Inc()
 	}
 	return err
@@ -96,7 +97,7 @@ func (s *Store) Record(l Labels, t int64, v float64) error {
 		if err != nil {
 			return err
 		}
-		if err = s.Append(r, t, v); err != ErrCollected {
+		if err = s.Append(r, t, v); !errors.Is(err, ErrCollected) {
 			return err
 		}
 	}
