@@ -42,6 +42,7 @@ func TestContract(t *testing.T) {
 	t.Run("broker", func(t *testing.T) { broker(t, n.URL(harness.Broker, "")) })
 	t.Run("collector", func(t *testing.T) { collector(t, n.URL(harness.Collector, "")) })
 	t.Run("scheduler", func(t *testing.T) { scheduled(t, n.URL(harness.Scheduler, "")) })
+	t.Run("gateway", func(t *testing.T) { gateway(t, n) })
 	t.Run("monitoring", func(t *testing.T) { monitored(t, n.URL(harness.Monitoring, "")) })
 	t.Run("subscriptions", func(t *testing.T) { subscriptions(t, data, offset, n) })
 }
