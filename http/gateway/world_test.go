@@ -88,7 +88,7 @@ func (d *directory) Watch(ctx context.Context, service string, version uint64) (
 
 // world is a gateway over real servers.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	directory *directory
 	branch    *branch.Handle
 	server    *chassis.Server
@@ -108,7 +108,7 @@ func defaults() settings {
 }
 
 // start runs a gateway in front of what answers for a service.
-func start(t *testing.T, s settings, at map[string][]string) *world {
+func start(t testing.TB, s settings, at map[string][]string) *world {
 	t.Helper()
 	w := &world{t: t, directory: newDirectory()}
 	for service, urls := range at {
