@@ -138,10 +138,8 @@ func stream(ctx context.Context, follower *messages.Follower, events *chassis.Ev
 			err = events.Beat()
 		case err == nil:
 			err = put(events, d)
-		case ctx.Err() == nil && events.Buffered() > 0 && events.Flush() != nil:
-			return nil // the client has left, with what it would have been told
 		default:
-			return end(ctx, events, err)
+			return finish(ctx, events, err)
 		}
 		if err != nil {
 			return left(ctx, err) // the answer is cut off
@@ -160,6 +158,16 @@ func put(events *chassis.Events, d messages.Delivery) error {
 		return nil
 	}
 	return events.Flush()
+}
+
+// finish writes what was gathered, and why nothing follows.
+func finish(ctx context.Context, events *chassis.Events, err error) error {
+	if ctx.Err() == nil && events.Buffered() > 0 {
+		if err := events.Flush(); err != nil {
+			return left(ctx, err)
+		}
+	}
+	return end(ctx, events, err)
 }
 
 // end tells the client why it ends, if it can be told.
