@@ -66,8 +66,8 @@ func newExaminer(b Bucket) *examiner { return &examiner{bucket: b, names: part.N
 // at all.
 func (e *examiner) compare(ctx context.Context, p *Part) (reason string, err error) {
 	m, err := p.meta()
-	if err != nil {
-		return err.Error(), nil
+	if err != nil { // it was checked when the record was read
+		return "", err
 	}
 	return e.whole(ctx, m)
 }

@@ -126,6 +126,7 @@ func (s *Server) Run(ctx context.Context) error {
 	// Not bound to ctx: the server ends by Kill.
 	s.cmd = exec.Command("java", "-Xmx1g", "-XX:+UseParallelGC", "-p", s.jar, "-m", "io.questdb/io.questdb.ServerMain", "-d", s.Root)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.Dir = s.Root // where Java writes what it has to say of its own end
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("starting QuestDB: %w", err)
 	}
