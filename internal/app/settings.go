@@ -56,7 +56,7 @@ func (a *App) fetchFrom(ctx context.Context, url string) (json.RawMessage, error
 	if err != nil {
 		return nil, fmt.Errorf("asking %s: %w", url, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxFetched))
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer of %s: %w", url, err)

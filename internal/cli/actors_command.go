@@ -194,12 +194,9 @@ the other.`,
 			if isTerminal(s.out) {
 				place = "\x1b[H\x1b[2J"
 			}
-			for round := 1; ; round++ {
+			for round := 1; !over(c.Context()); round++ {
 				var tree supervise.Snapshot
-				if err := o.get(c.Context(), base, "/api/v1/actors/tree", &tree); err != nil {
-					if c.Context().Err() != nil {
-						return nil
-					}
+				if err := o.get(c.Context(), base, "/api/v1/actors/tree", &tree); err != nil && !over(c.Context()) {
 					return err
 				}
 				slices.SortStableFunc(tree.Actors, func(a, b supervise.Node) int { return cmp.Compare(order(&b), order(&a)) })
@@ -207,10 +204,14 @@ the other.`,
 				if err := printTop(s.out, &tree, o.form, place); err != nil {
 					return err
 				}
-				if rounds > 0 && round >= rounds || wait(c.Context(), every) != nil {
-					return nil
+				if round == rounds {
+					break
+				}
+				if err := wait(c.Context(), every); err != nil && !over(c.Context()) {
+					return err
 				}
 			}
+			return nil
 		},
 	}
 	o.flags(c)
@@ -220,6 +221,9 @@ the other.`,
 	c.Flags().DurationVar(&every, "every", 2*time.Second, "time between two looks")
 	return c
 }
+
+// over reports whether the command was ended, which is how top ends.
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // topOrders are what actors can be sorted by, the highest first.
 var topOrders = map[string]func(*supervise.Node) float64{

@@ -95,9 +95,7 @@ func (f *forwarder) run(ctx, open context.Context) {
 		select {
 		case <-wake:
 		case <-open.Done():
-			last, stop := context.WithTimeout(ctx, flushTimeout)
-			defer stop()
-			f.send(last, nc, next)
+			f.sendLast(ctx, nc, next)
 			return
 		}
 		if !pause(open, gather) {
@@ -105,6 +103,13 @@ func (f *forwarder) run(ctx, open context.Context) {
 		}
 		next = f.send(open, nc, next)
 	}
+}
+
+// sendLast sends what is left, in a bounded time.
+func (f *forwarder) sendLast(ctx context.Context, nc *nats.Conn, next uint64) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	f.send(ctx, nc, next)
 }
 
 // send sends everything behind a number and returns the number to go on behind. A batch
