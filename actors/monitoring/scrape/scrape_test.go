@@ -26,7 +26,6 @@ type target struct {
 	*httptest.Server
 	mu     sync.Mutex
 	page   http.HandlerFunc
-	asked  atomic.Int64
 	lively atomic.Int64 // /livez
 }
 
@@ -43,7 +42,6 @@ func newTarget(t *testing.T, text string) *target {
 		page := s.page
 		s.mu.Unlock()
 		page(w, r)
-		s.asked.Add(1)
 	}))
 	t.Cleanup(s.Close)
 	return s
@@ -57,13 +55,6 @@ func (s *target) answer(page http.HandlerFunc) {
 
 func (s *target) show(text string) {
 	s.answer(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) })
-}
-
-// next waits until the target was asked anew, from now on.
-func (s *target) next(t *testing.T) {
-	t.Helper()
-	from := s.asked.Load()
-	actorstest.Eventually(t, "two scrapes", func() bool { return s.asked.Load() >= from+2 })
 }
 
 func (s *target) host() string { return strings.TrimPrefix(s.URL, "http://") }
@@ -166,6 +157,7 @@ func TestScrape(t *testing.T) {
 	w.until("made_total", `{__name__="made_total", exported_job="theirs", instance="here", job="shop", kind="a", zone="x"}=3 {__name__="made_total", instance="here", job="shop", kind="b", zone="x"}=4`)
 	w.until(`up`, `{__name__="up", instance="here", job="shop", zone="x"}=1`)
 	w.until(`scrape_samples_scraped`, `{__name__="scrape_samples_scraped", instance="here", job="shop", zone="x"}=2`)
+	actorstest.Eventually(t, "the outcome", func() bool { return w.status("shop").Health != scrape.Unknown })
 	if got := w.status("shop"); got.Health != scrape.Up || got.Samples != 2 || got.Last.IsZero() || got.Duration <= 0 {
 		t.Errorf("the target is %+v", got)
 	}
@@ -179,9 +171,10 @@ func TestScrape(t *testing.T) {
 	s.answer(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusTeapot) })
 	w.until("sum(up)", "{}=0")
 	w.until("made_total", "")
-	if got := w.status("shop"); got.Health != scrape.Down || !strings.Contains(got.Err, "418") {
-		t.Errorf("the target is %+v", got)
-	}
+	actorstest.Eventually(t, "the outcome", func() bool {
+		got := w.status("shop")
+		return got.Health == scrape.Down && strings.Contains(got.Err, "418")
+	})
 	s.show(page)
 	w.until("count(made_total)", "{}=2")
 }
@@ -235,6 +228,7 @@ func TestRefused(t *testing.T) {
 			s.answer(tt.page)
 			w := scraping(t, func(c *scrape.Config) { c.BodyLimit, c.SampleLimit = 4096, 10 }, scrape.Target{Job: "shop", Instance: "here", URL: s.URL + "/metrics"})
 			w.until("up", `{__name__="up", instance="here", job="shop"}=0`)
+			actorstest.Eventually(t, "the outcome", func() bool { return w.status("shop").Health != scrape.Unknown })
 			if got := w.status("shop"); got.Health != scrape.Down || !strings.Contains(got.Err, tt.want) {
 				t.Errorf("the target is %s: %s", got.Health, got.Err)
 			}
@@ -263,9 +257,7 @@ func TestPool(t *testing.T) {
 	w.mu.Unlock()
 	w.until("x", fmt.Sprintf(`{__name__="x", instance="%s", job="extra", zone="y"}=1 {__name__="x", instance="2", job="two"}=1`, b.host()))
 	w.until("count(up)", "{}=2")
-	if got := w.status("one"); got.Job != "" {
-		t.Errorf("a target that is gone is shown: %+v", got)
-	}
+	actorstest.Eventually(t, "the target to be forgotten", func() bool { return w.status("one").Job == "" })
 }
 
 // TestFormats: OpenMetrics and samples with times of their own are read, too.
@@ -278,10 +270,7 @@ func TestFormats(t *testing.T) {
 	})
 	w := scraping(t, nil, scrape.Target{Job: "shop", Instance: "here", URL: s.URL + "/metrics"})
 	w.until("timestamp(y_total)", fmt.Sprintf(`{instance="here", job="shop"}=%v`, float64(at.Unix())+.5))
-	s.next(t)
-	if w.status("shop").Health != scrape.Up {
-		t.Errorf("the target is %+v", w.status("shop"))
-	}
+	actorstest.Eventually(t, "the outcome", func() bool { return w.status("shop").Health == scrape.Up })
 }
 
 // FuzzPage: no page can do more than make its target be down.
