@@ -178,7 +178,7 @@ func (f *service) becomeStream(p *passage) error {
 // failed answers a request that could not be sent on.
 func (f *service) failed(w http.ResponseWriter, r *http.Request, err error) {
 	p := passageOf(r.Context())
-	outcome, answer := f.explain(p, r.Context(), err)
+	outcome, answer := f.explain(r.Context(), p, err)
 	if outcome != "" {
 		f.Branch.Sent(p.upstream, outcome, f.Now().Sub(p.began))
 	}
@@ -188,7 +188,7 @@ func (f *service) failed(w http.ResponseWriter, r *http.Request, err error) {
 
 // explain says what became of a request, "" where it was not sent, and what the client
 // is answered.
-func (f *service) explain(p *passage, ctx context.Context, err error) (outcome string, answer error) {
+func (f *service) explain(ctx context.Context, p *passage, err error) (outcome string, answer error) {
 	var failed *forward.Error
 	if !errors.As(err, &failed) {
 		var known *chassis.Error
@@ -198,7 +198,7 @@ func (f *service) explain(p *passage, ctx context.Context, err error) (outcome s
 		case ctx.Err() != nil:
 			return branch.ClientLeft, err
 		}
-		return string(forward.Broken), badGateway(p, "bad_answer", "%s gave an answer that cannot be passed on", p.Service).WithCause(err)
+		return string(forward.Broken), badGateway("bad_answer", "%s gave an answer that cannot be passed on", p.Service).WithCause(err)
 	}
 	outcome = string(failed.Stage)
 	switch failed.Stage {
@@ -209,10 +209,10 @@ func (f *service) explain(p *passage, ctx context.Context, err error) (outcome s
 	case forward.TimedOut:
 		return outcome, chassis.NewError(http.StatusGatewayTimeout, "upstream_timeout", "%s did not answer in time; it may have handled the request", p.Service).WithCause(err)
 	}
-	return outcome, badGateway(p, "upstream_failed", "%s broke off before it answered; it may have handled the request", p.Service).WithCause(err)
+	return outcome, badGateway("upstream_failed", "%s broke off before it answered; it may have handled the request", p.Service).WithCause(err)
 }
 
-func badGateway(_ *passage, code, format string, args ...any) *chassis.Error {
+func badGateway(code, format string, args ...any) *chassis.Error {
 	return chassis.NewError(http.StatusBadGateway, code, format, args...)
 }
 

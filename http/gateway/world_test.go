@@ -275,12 +275,14 @@ func (s *target) count() int {
 // await polls for what a goroutine of the gateway brings about.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	until := time.Now().Add(20 * time.Second)
+	tick, end := time.NewTicker(5*time.Millisecond), time.After(20*time.Second)
+	defer tick.Stop()
 	for !ok() {
-		if time.Now().After(until) {
+		select {
+		case <-tick.C:
+		case <-end:
 			t.Fatalf("waited in vain for %s", what)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

@@ -23,7 +23,7 @@ type stream struct {
 func (s *stream) Read(p []byte) (int, error) {
 	s.read.Store(true)
 	n, err := s.src.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // the end, as readers return it
+	if err != nil && err != io.EOF {
 		s.fault.CompareAndSwap(nil, &err)
 	}
 	if s.alarm != nil && s.alarm.Stop() {
@@ -63,7 +63,7 @@ func (a *answer) Read(p []byte) (int, error) {
 	}
 	switch {
 	case err == nil:
-	case err == io.EOF: //nolint:errorlint // the end, as readers return it
+	case err == io.EOF:
 		a.try.Judge(upstream.Succeeded)
 	case a.client.Err() != nil:
 		a.try.Judge(upstream.Unclear)

@@ -205,7 +205,7 @@ func (s *sending) run() (*http.Response, error) {
 			return nil, err
 		}
 		if resp != nil {
-			resp.Body.Close() //nolint:errcheck // another instance is asked
+			_ = resp.Body.Close() // another instance is asked
 			err = &Error{Broken, s.call.Pool.Service(), s.call.Attempts, fmt.Errorf("the instance answered %d", resp.StatusCode)}
 		}
 		s.f.repeats.Add(1)

@@ -35,7 +35,7 @@ type RateConfig struct {
 }
 
 // Rate is the rate that c says.
-func (c RateConfig) Rate() Rate { return Rate{PerSecond: c.PerSecond, Burst: c.Burst} }
+func (c RateConfig) Rate() Rate { return Rate(c) }
 
 // RouteConfig is the rate of some routes.
 type RouteConfig struct {

@@ -138,15 +138,15 @@ func TestEjection(t *testing.T) {
 		if by := ask(t, p, 200, sick); by[1] != 5 || state(p, 1).State != upstream.Ejected || p.Ejections() != 1 {
 			t.Fatalf("%v, %+v, %d ejections", by, state(p, 1), p.Ejections())
 		}
-		time.Sleep(c.Ejection.Base)
+		<-time.After(c.Ejection.Base)
 		if by := ask(t, p, 100, sick); by[1] != 1 || p.Ejections() != 2 {
 			t.Errorf("the trial: %v, %d ejections", by, p.Ejections())
 		}
-		time.Sleep(c.Ejection.Base)
+		<-time.After(c.Ejection.Base)
 		if by := ask(t, p, 100, sick); by[1] != 0 {
 			t.Errorf("the second time is not longer: %v", by)
 		}
-		time.Sleep(c.Ejection.Base)
+		<-time.After(c.Ejection.Base)
 		ask(t, p, 100, well)
 		if by := ask(t, p, 100, well); by[1] == 0 || state(p, 1).State == upstream.Ejected {
 			t.Errorf("it has not come back: %v, %+v", by, state(p, 1))
@@ -185,7 +185,7 @@ func TestBreaker(t *testing.T) {
 		if _, err := p.Pick(nil); !errors.Is(err, upstream.ErrOpen) || p.Trips() != 1 || state(p, 1).Breaker != "open" {
 			t.Fatalf("%v, %d trips, %s", err, p.Trips(), state(p, 1).Breaker)
 		}
-		time.Sleep(c.Breaker.OpenFor + time.Millisecond)
+		<-time.After(c.Breaker.OpenFor + time.Millisecond)
 		// Clients that leave decide nothing, and do not use up the trials.
 		ask(t, p, 50, func(int) upstream.Outcome { return upstream.Unclear })
 		if state(p, 1).Breaker != "half-open" {
