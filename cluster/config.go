@@ -10,13 +10,35 @@ import (
 
 // Config says where the services are that other processes run.
 type Config struct {
-	Services Addresses `yaml:"services" doc:"Where services answer that other processes or hosts run; those not named are looked for on this node."`
+	Provider Provider     `yaml:"provider" doc:"Who knows where the services are: static (this configuration) or consul."`
+	Consul   ConsulConfig `yaml:"consul" doc:"The Consul agent that this node talks to; used with provider: consul."`
+	Services Addresses    `yaml:"services" doc:"Where services answer that other processes or hosts run; those not named are looked for on this node, or in Consul."`
 }
 
 // DefaultConfig looks for every service on this node.
 func DefaultConfig() Config {
 	none := []string{}
-	return Config{Services: Addresses{Broker: none, Storage: none, Collector: none, Scheduler: none, Gateway: none, Monitoring: none}}
+	return Config{
+		Provider: ProviderStatic, Consul: DefaultConsul(),
+		Services: Addresses{Broker: none, Storage: none, Collector: none, Scheduler: none, Gateway: none, Monitoring: none},
+	}
+}
+
+// Provider is who knows the members of the cluster.
+type Provider string
+
+// The providers.
+const (
+	ProviderStatic Provider = "static"
+	ProviderConsul Provider = "consul"
+)
+
+// Validate accepts the providers there are.
+func (p Provider) Validate() error {
+	if p != ProviderStatic && p != ProviderConsul {
+		return fmt.Errorf("found %q: want static or consul", string(p))
+	}
+	return nil
 }
 
 // Addresses are places where services answer, each as host:port. An IPv6 address

@@ -74,10 +74,10 @@ func TestPacer(t *testing.T) {
 		w.p.forget("gone")
 		w.p.forget("never there")
 		expect("before their time", 0)
-		time.Sleep(600 * time.Millisecond)
+		<-time.After(600 * time.Millisecond)
 		expect("the first one", 1)
 		w.p.handled()
-		time.Sleep(400 * time.Millisecond)
+		<-time.After(400 * time.Millisecond)
 		expect("as many as may be in hand", 1+inHand)
 		for range inHand - 1 {
 			w.p.handled()
@@ -85,7 +85,7 @@ func TestPacer(t *testing.T) {
 		expect("all but one handled", 1+inHand)
 		w.p.handled()
 		expect("the next", 1+2*inHand)
-		time.Sleep(stalled + time.Millisecond) // nobody says that they are handled
+		<-time.After(stalled + time.Millisecond) // nobody says that they are handled
 		expect("the rest", 151)
 		if w.what[0] != "first" || w.when[0] != 500*time.Millisecond || w.when[1] != time.Second {
 			t.Errorf("first %s after %v, then after %v", w.what[0], w.when[0], w.when[1])
@@ -104,13 +104,13 @@ func TestPacer(t *testing.T) {
 		w.meet(supervise.ErrMailboxFull)
 		w.p.tell(note{message: "somebody"})
 		expect("without room", 152)
-		time.Sleep(3 * stalled)
+		<-time.After(3 * stalled)
 		expect("still without", 152)
 		w.meet(nil)
-		time.Sleep(2 * stalled)
+		<-time.After(2 * stalled)
 		expect("after those that are gone, with room", 153)
 		w.p.handled()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		expect("later", 154)
 		if w.what[153] != "moved" {
 			t.Errorf("at last %s", w.what[153])

@@ -128,7 +128,9 @@ func (n *node) well(t *testing.T) {
 // eventually polls another process.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within 30 s: %s", what)
 		}
@@ -154,7 +156,7 @@ func TestMembers(t *testing.T) {
 	}
 	b.stop(t)
 	a.settle(t, 10*time.Second, "a", "c")
-	if err := c.Withdraw(within(t, 10*time.Second), c.system); err != nil {
+	if err := c.Withdraw(within(t, 10*time.Second), c.system, cluster.Storage); err != nil {
 		t.Fatal(err)
 	}
 	a.settle(t, 10*time.Second, "a") // its port still answers

@@ -144,6 +144,17 @@ func (l *Lease) end(ctx context.Context, session string) {
 	}
 }
 
+// free gives the key back at once: of a session that only ends, Consul keeps it for the
+// lock delay.
+func (l *Lease) free(ctx context.Context, session string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.node.callTimeout())
+	defer cancel()
+	pair := &api.KVPair{Key: l.key(), Value: []byte(l.node.name), Session: session}
+	if _, _, err := l.node.client.KV().Release(pair, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+		l.log.Debug("the lease runs out by itself", zap.Error(err))
+	}
+}
+
 func (l *Lease) claim(ctx context.Context, session string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.node.callTimeout())
 	defer cancel()
@@ -199,6 +210,7 @@ func (l *Lease) hold(ctx context.Context, session string) (<-chan struct{}, func
 		}
 		l.seen("")
 		l.node.metrics.holds(l.job, false)
+		l.free(ctx, session)
 		l.end(ctx, session)
 	})
 }

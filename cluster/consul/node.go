@@ -186,12 +186,19 @@ func (n *Node) Announce(ctx context.Context, system *supervise.System, all ...An
 	return nil
 }
 
-// Withdraw takes the announcements back and lets no heartbeat follow. Those that
-// Consul does not take back run out by themselves.
-func (n *Node) Withdraw(ctx context.Context, system *supervise.System) error {
+// Withdraw takes the announcements of some services back and lets no heartbeat follow.
+// Those that Consul does not take back run out by themselves.
+func (n *Node) Withdraw(ctx context.Context, system *supervise.System, services ...string) error {
 	n.mu.Lock()
-	all := n.announcers
-	n.announcers = nil
+	var all, rest []*announcer
+	for _, a := range n.announcers {
+		if slices.Contains(services, a.what.Service) {
+			all = append(all, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	n.announcers = rest
 	n.mu.Unlock()
 	errs := make([]error, len(all))
 	var work sync.WaitGroup

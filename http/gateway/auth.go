@@ -226,7 +226,7 @@ func refusal(err error) error {
 
 // fieldErrors are the fields that an error blames, joined ones too.
 func fieldErrors(err error) []chassis.FieldError {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // taken apart here
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // taken apart here
 		var all []chassis.FieldError
 		for _, e := range joined.Unwrap() {
 			all = append(all, fieldErrors(e)...)

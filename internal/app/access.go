@@ -79,8 +79,9 @@ func (a *App) makeAudit() error {
 	return err
 }
 
-// startTrust makes this process known to the others, and them to it.
-func (a *App) startTrust(ctx context.Context) error {
+// makeTrust makes what makes this process known to the others, and them to it: before
+// whatever asks them.
+func (a *App) makeTrust() error {
 	store := bucket.New(a.connectAs(broker.Identity), bucket.Options{
 		Name: trust.Bucket, Description: "public keys of processes", TTL: trust.TTL, Replicas: a.cfg.Gateway.Audit.Replicas,
 	})
@@ -89,9 +90,11 @@ func (a *App) startTrust(ctx context.Context) error {
 	a.trust, err = trust.New(trust.Options{
 		Store: store, Node: a.node, Services: a.services, Clients: a.runs(cluster.Gateway), Await: a.guarded(),
 	})
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+// startTrust announces this process, once there is a broker.
+func (a *App) startTrust(ctx context.Context) error {
 	if _, err := a.system.StartChild(ctx, rootID, a.trust.Spec()); err != nil {
 		return fmt.Errorf("announcing this process: %w", err)
 	}

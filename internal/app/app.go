@@ -54,6 +54,7 @@ import (
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/actors/trust"
 	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/cluster/consul"
 	"github.com/marketprism/marketprism/config"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
@@ -84,7 +85,8 @@ type App struct {
 	registry *prometheus.Registry
 
 	system    *supervise.System
-	node      string // its name
+	members   *consul.Node // nil with the static provider
+	node      string       // its name
 	broker    *broker.Handle
 	events    *outbox.Outbox
 	letters   *deadletters.Box // this and those below: nil where the broker's service does not run
@@ -201,6 +203,9 @@ func (a *App) start(ctx context.Context) error {
 	for _, name := range a.services {
 		a.servers[name].Ready()
 	}
+	if err := a.announce(ctx); err != nil {
+		return err
+	}
 	a.settleGateway(ctx)
 	a.watch()
 	a.tell(event.ServiceStarted)
@@ -296,6 +301,7 @@ func (a *App) Stop(ctx context.Context) error {
 	if a.events != nil {
 		a.tell(event.ServiceStopping)
 	}
+	a.withdraw(ctx, a.services...)
 	var errs []error
 	for _, name := range slices.Backward(a.services) {
 		if s := a.servers[name]; s != nil {
@@ -309,6 +315,7 @@ func (a *App) Stop(ctx context.Context) error {
 		if err := a.system.Stop(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stopping the actors: %w", err))
 		}
+		a.withdraw(ctx, nodeService) // last: leases hang on it
 	}
 	for _, c := range slices.Backward(a.closers) {
 		errs = append(errs, c())

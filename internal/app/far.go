@@ -27,7 +27,7 @@ func (a *App) addresses(ctx context.Context, service string) ([]string, error) {
 	if _, url, ok := Running(a.cfg.Node.DataDir, service); ok {
 		return []string{url}, nil
 	}
-	found, err := StaticRegistry(a.cfg).Instances(ctx, service)
+	found, err := a.instances(ctx, service)
 	urls := make([]string, len(found))
 	for i, f := range found {
 		urls[i] = f.URL()

@@ -79,14 +79,14 @@ func (a *App) settleGateway(ctx context.Context) {
 }
 
 // whereabouts is the registry of the gateway. What the configuration says does not
-// change while the program runs.
+// change while the program runs; what Consul says does.
 type whereabouts struct{ a *App }
 
 // Watch implements gateway.Registry.
 func (w whereabouts) Watch(ctx context.Context, service string, version uint64) ([]upstream.Address, uint64, error) {
-	if version > 0 {
-		<-ctx.Done()
-		return nil, version, ctx.Err()
+	generation, err := w.next(ctx, service, version)
+	if err != nil {
+		return nil, version, err
 	}
 	urls, err := w.a.resolve(ctx, service)
 	if err != nil {
@@ -104,5 +104,24 @@ func (w whereabouts) Watch(ctx context.Context, service string, version uint64) 
 		}
 		list = append(list, upstream.Address{Host: u.Hostname(), Port: port})
 	}
-	return list, 1, nil
+	return list, generation, nil
+}
+
+// next waits for a version after the one that is known.
+func (w whereabouts) next(ctx context.Context, service string, known uint64) (uint64, error) {
+	for {
+		version, changed := uint64(1), (<-chan struct{})(nil)
+		if w.a.members != nil {
+			view := w.a.members.View(service)
+			version, changed = view.Generation+1, view.Changed
+		}
+		if version != known {
+			return version, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
 }

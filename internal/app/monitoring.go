@@ -45,7 +45,8 @@ func (a *App) startMonitoring(ctx context.Context) error {
 	}
 	var err error
 	a.monitoring, err = monitoring.New(monitoring.Options{
-		Config: a.cfg.Monitoring.Monitoring, Self: cluster.Monitoring, Services: cluster.Services(), Instances: a.resolve, Do: a.asMonitoring(),
+		Config: a.cfg.Monitoring.Monitoring, Self: cluster.Monitoring, Services: cluster.Services(), Instances: a.resolve,
+		Do:    a.asMonitoring(), //nolint:bodyclose // whoever asks closes
 		Begin: a.listening, DataDir: a.cfg.Node.DataDir, Clocks: a.exchangeClocks, Registerer: a.registry,
 	})
 	if err != nil {

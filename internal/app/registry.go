@@ -1,7 +1,9 @@
 package app
 
 import (
+	"net"
 	"net/netip"
+	"strconv"
 
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/config"
@@ -30,6 +32,15 @@ func StaticRegistry(c *config.Config) cluster.Static {
 		r[name] = []cluster.Instance{{Service: name, Host: host, Port: port}}
 	}
 	return r
+}
+
+// portOf is the port of a listener's address.
+func portOf(address string) (int, error) {
+	_, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(text)
 }
 
 // reachable is an address at which a listener on every interface answers here.

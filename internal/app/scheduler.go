@@ -48,7 +48,7 @@ func (a *App) makeScheduler(ctx context.Context) error {
 		return err
 	}
 	a.scheduler, err = scheduler.New(scheduler.Options{
-		Config: cfg, Store: store, Lease: scheduler.NewSharedLease(store, a.node, cfg.LeaseTerm), Services: cluster.Services(), Resolve: a.resolve, Carry: a.carry(cluster.Scheduler), Publish: publish, CheckSubject: broker.CheckPublished,
+		Config: cfg, Store: store, Lease: a.schedulerLease(store, cfg.LeaseTerm), Services: cluster.Services(), Resolve: a.resolve, Carry: a.carry(cluster.Scheduler), Publish: publish, CheckSubject: broker.CheckPublished,
 		Messages: a.taskMessages(), Told: a.tellRun, Defaults: defaultTasks(), Registerer: a.registry,
 	})
 	if err != nil {
@@ -65,7 +65,7 @@ func (a *App) registerScheduler(s *chassis.Server) error {
 // resolve finds where a service answers: where the configuration says, else here, at
 // the port that it got, else at its usual one. A run of a start waits for the servers.
 func (a *App) resolve(ctx context.Context, service string) ([]string, error) {
-	if a.runs(service) && len(a.cfg.Cluster.Services.Instances()[service]) == 0 {
+	if a.runs(service) && len(a.cfg.Cluster.Services.Instances()[service]) == 0 && !a.spread(service) {
 		select {
 		case <-a.listening:
 		case <-ctx.Done():
@@ -77,7 +77,7 @@ func (a *App) resolve(ctx context.Context, service string) ([]string, error) {
 		}
 		return []string{"http://" + net.JoinHostPort(reachable(a.cfg.Node.Listen), port)}, nil
 	}
-	instances, err := StaticRegistry(a.cfg).Instances(ctx, service)
+	instances, err := a.instances(ctx, service)
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,9 @@ func (a *App) startServers(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		s.Health().Add("actors", a.actorsCheck)
+		if a.members != nil {
+			s.Health().Add("cluster", a.clusterCheck)
+		}
 		if name == cluster.Collector && a.store == nil {
 			s.Health().Add("journal", a.journalCheck)
 		}

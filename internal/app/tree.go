@@ -25,11 +25,17 @@ func (a *App) startTree(ctx context.Context) error {
 	if err := a.makeBroker(); err != nil {
 		return err
 	}
+	if err := a.makeTrust(); err != nil {
+		return err
+	}
 	if err := a.makeRecorders(); err != nil {
 		return err
 	}
 	// The store may keep its positions at the broker.
 	if err := a.startBroker(ctx); err != nil {
+		return err
+	}
+	if err := a.joinCluster(ctx); err != nil {
 		return err
 	}
 	if err := a.startTrust(ctx); err != nil {

@@ -82,6 +82,8 @@ type Area struct {
 	Title   string
 	About   string // a sentence or two, in Markdown
 	Metrics []Metric
+	// Optional areas are there with some configurations only.
+	Optional bool
 }
 
 // Areas are all areas, in the order of the documentation.

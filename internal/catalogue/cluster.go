@@ -10,8 +10,9 @@ const (
 
 func clusters() Area {
 	return Area{
-		Title: "Cluster",
-		About: "What this node tells Consul, and what it knows from it. None of them is there without `cluster.provider: consul`.",
+		Title:    "Cluster",
+		Optional: true,
+		About:    "What this node tells Consul, and what it knows from it. None of them is there without `cluster.provider: consul`.",
 		Metrics: []Metric{
 			counter(ConsulHeartbeats, Number, "Heartbeats that Consul took (`accepted`) or did not (`failed`).", service, outcome),
 			counter(ConsulRegistrations, Number, "Announcements of a service to a Consul that did not know it.", service),

@@ -99,7 +99,7 @@ what it should be.`,
 	})
 	root.AddCommand(
 		newDev(s), newStart(s), newStop(s), newStatus(s), newConfig(s), newJournal(s), newArchive(s), newQuery(s), newTail(s),
-		newBackfill(s), newCapture(s), newReplay(s), newSimulate(s), newNormalize(s), newBench(s), newRules(s), newActors(s), newVersion(s),
+		newBackfill(s), newCapture(s), newReplay(s), newSimulate(s), newNormalize(s), newBench(s), newRules(s), newActors(s), newUser(s), newAPIKey(s), newVersion(s),
 	)
 	for _, c := range root.Commands() {
 		strict(c)

@@ -62,7 +62,7 @@ func (o *storageAt) find(ctx context.Context, s streams) (string, error) {
 	if _, url, ok := app.Running(loaded.Config.Node.DataDir, cluster.Storage); ok {
 		return url, nil
 	}
-	found, err := app.StaticRegistry(&loaded.Config).Instances(ctx, cluster.Storage)
+	found, err := app.Registry(&loaded.Config).Instances(ctx, cluster.Storage)
 	if err != nil || len(found) == 0 {
 		return "", fmt.Errorf("no address of the %s is known: %w", cluster.Storage, err)
 	}

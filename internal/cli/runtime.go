@@ -38,7 +38,7 @@ type symbolChange struct {
 // that over the settings. The error says where nobody answered.
 func changedAtRunTime(ctx context.Context, cfg *config.Config) ([]config.RunTimeList, error) {
 	var errs []error
-	for _, p := range places(ctx, app.StaticRegistry(cfg), cfg.Node.DataDir) {
+	for _, p := range places(ctx, app.Registry(cfg), cfg.Node.DataDir) {
 		if p.Service != cluster.Collector || p.URL == "" {
 			continue
 		}

@@ -43,7 +43,7 @@ is unreachable or unhealthy.`,
 			if err != nil {
 				return err
 			}
-			rows, well := ask(c.Context(), app.StaticRegistry(&loaded.Config), loaded.Config.Node.DataDir)
+			rows, well := ask(c.Context(), app.Registry(&loaded.Config), loaded.Config.Node.DataDir)
 			if err := printStatus(s.out, rows, form); err != nil {
 				return err
 			}

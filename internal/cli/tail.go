@@ -112,7 +112,7 @@ func (o *tailOptions) find(ctx context.Context, s streams) (string, error) {
 	if _, at, ok := app.Running(loaded.Config.Node.DataDir, cluster.Collector); ok {
 		return at, nil
 	}
-	found, err := app.StaticRegistry(&loaded.Config).Instances(ctx, cluster.Collector)
+	found, err := app.Registry(&loaded.Config).Instances(ctx, cluster.Collector)
 	if err != nil || len(found) == 0 {
 		return "", fmt.Errorf("no address of the %s is known: %w", cluster.Collector, err)
 	}

@@ -33,7 +33,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	header := r.Header.Clone()
 	if err := t.Signer.Prove(header, t.As, audience); err != nil {
 		if r.Body != nil {
-			r.Body.Close() //nolint:errcheck // it is not sent
+			r.Body.Close() // it is not sent
 		}
 		return nil, err
 	}

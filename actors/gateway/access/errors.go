@@ -25,14 +25,14 @@ var (
 	ErrLastAdmin = errors.New("the last enabled administrator must stay one")
 )
 
-// ThrottledError: too many logins have failed.
+// ThrottledError says that too many logins have failed.
 type ThrottledError struct{ After time.Duration }
 
 func (e *ThrottledError) Error() string {
 	return fmt.Sprintf("too many failed logins; try again in %v", e.After.Round(time.Second))
 }
 
-// FieldError: an input is not allowed.
+// FieldError says that an input is not allowed.
 type FieldError struct{ Field, Problem string }
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }

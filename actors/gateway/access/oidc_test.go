@@ -55,7 +55,7 @@ func TestIdentityProvider(t *testing.T) {
 	}
 	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		w.Write(set) //nolint:errcheck // the test fails without it
+		w.Write(set)
 	}))
 	defer keys.Close()
 	const issuer = "https://id.example.com/"

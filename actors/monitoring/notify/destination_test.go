@@ -164,7 +164,7 @@ func mailServer(t *testing.T, cert tls.Certificate, offersTLS bool, refuse strin
 	}()
 	t.Cleanup(func() {
 		_ = l.Close()
-		for range done { //nolint:revive // until the server has gone
+		for range done { // until the server has gone
 		}
 	})
 	return l.Addr().(*net.TCPAddr).Port, done

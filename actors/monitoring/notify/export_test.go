@@ -69,7 +69,7 @@ func SlackBody(channel string, groupLabels alert.Labels, alerts ...alert.Alert) 
 }
 
 // Post calls an address once, and says whether an error is permanent.
-func Post(ctx context.Context, c HTTPConfig, body []byte) (err error, gone bool) { //nolint:revive,staticcheck // as the tests read it
+func Post(ctx context.Context, c HTTPConfig, body []byte) (err error, gone bool) { // as the tests read it
 	to, err := newCaller(c, 5*time.Second, "test")
 	if err != nil {
 		return err, true

@@ -126,7 +126,7 @@ func (w *world) want(want ...string) {
 	}
 }
 
-func pass(d time.Duration) { time.Sleep(d); synctest.Wait() }
+func pass(d time.Duration) { <-time.After(d); synctest.Wait() }
 
 // TestTold: an alert is told once, its end once; events say the same; nothing is left.
 func TestTold(t *testing.T) {

@@ -153,7 +153,9 @@ func TestRestart(t *testing.T) {
 	}
 
 	again := startEngine(t, newBench(t), dir, rules.NewBucket(store)) // nothing was scraped yet
-	actorstest.Eventually(t, "the alerts of before", func() bool { return again.inbox.state("Slow") != alert.Inactive && again.inbox.state("Kept") != alert.Inactive })
+	actorstest.Eventually(t, "the alerts of before", func() bool {
+		return again.inbox.state("Slow") != alert.Inactive && again.inbox.state("Kept") != alert.Inactive
+	})
 	if again.inbox.state("Slow") != alert.Firing || again.inbox.state("Kept") != alert.Firing {
 		t.Errorf("after the restart Slow is %v and Kept %v", again.inbox.state("Slow"), again.inbox.state("Kept"))
 	}

@@ -1,0 +1,144 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/actors/scheduler"
+	"github.com/marketprism/marketprism/actors/scheduler/ledger"
+	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/cluster/consul"
+	"github.com/marketprism/marketprism/config"
+	"github.com/marketprism/marketprism/http/chassis"
+)
+
+// nodeService is what every node announces beside its services: that it lives. Leases
+// hang on it.
+const nodeService = "marketprism-node"
+
+// joinCluster makes this node a member, where Consul knows who is one.
+func (a *App) joinCluster(ctx context.Context) error {
+	if a.cfg.Cluster.Provider != cluster.ProviderConsul {
+		return nil
+	}
+	var err error
+	a.members, err = consul.New(consul.Options{
+		Config: a.cfg.Cluster.Consul, Name: a.node, Services: append(cluster.Services(), nodeService), Registerer: a.registry,
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := a.system.StartChild(ctx, rootID, a.members.Spec()); err != nil {
+		return fmt.Errorf("starting the part in Consul: %w", err)
+	}
+	// It is probed where the first of its services listens.
+	return a.members.Announce(ctx, a.system, consul.Announcement{
+		Service: nodeService, Host: a.advertised(), Port: ports(a.cfg)[a.services[0]],
+		Meta: map[string]string{"version": a.options.Version, "services": strings.Join(a.services, " ")},
+	})
+}
+
+// advertised is the address at which others reach this node.
+func (a *App) advertised() string {
+	if a.cfg.Node.Advertise != "" {
+		return a.cfg.Node.Advertise
+	}
+	return reachable(a.cfg.Node.Listen)
+}
+
+// announce tells Consul where the services of this process listen.
+func (a *App) announce(ctx context.Context) error {
+	if a.members == nil {
+		return nil
+	}
+	var all []consul.Announcement
+	for _, name := range a.services {
+		s := a.servers[name]
+		port, err := portOf(s.Addr())
+		if err != nil {
+			return fmt.Errorf("the address of %s: %w", name, err)
+		}
+		all = append(all, consul.Announcement{
+			Service: name, Host: a.advertised(), Port: port, Meta: map[string]string{"version": a.options.Version},
+			Health: func() (consul.Status, string) {
+				if state := s.State(); state != chassis.Ready {
+					return consul.Critical, state.String()
+				}
+				return consul.Passing, "ready"
+			},
+		})
+	}
+	return a.members.Announce(ctx, a.system, all...)
+}
+
+// withdrawWithin bounds how long a stop waits for Consul.
+const withdrawWithin = 5 * time.Second
+
+// withdraw takes announcements back; a Consul that does not listen finds out by itself.
+func (a *App) withdraw(ctx context.Context, services ...string) {
+	if a.members == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, withdrawWithin)
+	defer cancel()
+	if err := a.members.Withdraw(ctx, a.system, services...); err != nil {
+		a.log.Warn("Consul was not told that this node leaves", zap.Error(err))
+	}
+}
+
+// clusterCheck warns while Consul does not take the heartbeats.
+func (a *App) clusterCheck(context.Context) chassis.CheckResult {
+	fields := map[string]any{"nodes": len(a.members.View(nodeService).Members)}
+	if err := a.members.Err(); err != nil {
+		return chassis.CheckResult{Status: chassis.Warn, Err: err, Fields: fields}
+	}
+	return chassis.CheckResult{Status: chassis.Pass, Fields: fields}
+}
+
+// instances are where a service answers: where the configuration says, else where
+// Consul does, else on this node.
+func (a *App) instances(ctx context.Context, service string) ([]cluster.Instance, error) {
+	if a.members != nil && len(a.cfg.Cluster.Services.Instances()[service]) == 0 {
+		return a.members.Instances(ctx, service)
+	}
+	return StaticRegistry(a.cfg).Instances(ctx, service)
+}
+
+// schedulerLease decides which scheduler of the cluster leads: Consul, or else the
+// broker that they share.
+func (a *App) schedulerLease(documents ledger.Documents, term time.Duration) scheduler.Lease {
+	if a.members != nil {
+		return a.members.NewLease("scheduler", nodeService, a.log)
+	}
+	return scheduler.NewSharedLease(documents, a.node, term)
+}
+
+// spread reports whether Consul knows of a service on another node too, this one
+// included.
+func (a *App) spread(service string) bool {
+	return a.members != nil && len(a.members.View(service).Members) > 1
+}
+
+// Registry finds services for a program that does not stay: where the configuration
+// says, else it asks Consul.
+func Registry(c *config.Config) cluster.Registry {
+	if c.Cluster.Provider == cluster.ProviderConsul {
+		return asking{c}
+	}
+	return StaticRegistry(c)
+}
+
+// asking is a registry that asks Consul each time.
+type asking struct{ c *config.Config }
+
+// Instances implements [cluster.Registry].
+func (r asking) Instances(ctx context.Context, service string) ([]cluster.Instance, error) {
+	if len(r.c.Cluster.Services.Instances()[service]) > 0 {
+		return StaticRegistry(r.c).Instances(ctx, service)
+	}
+	return consul.Find(ctx, r.c.Cluster.Consul, service)
+}
