@@ -137,6 +137,7 @@ type backfill struct {
 	ended    bool               // somebody has cancelled it
 	over     chan struct{}      // closed with a final state
 	ending   BackfillState      // the final state that is about to be; "" before
+	finished time.Time          // when ending came about
 	changed  bool               // since its document was written
 	revision uint64             // of that; 0 before
 	idle     int                // processes that ended over it without a step, the last ones
@@ -349,7 +350,11 @@ func (c *Collector) AwaitBackfill(ctx context.Context, id string) (BackfillStatu
 
 // ends gives an operation its final state; the caller holds the lock.
 func (b *backfill) ends(as BackfillState) {
-	b.status.State, b.status.Finished, b.status.Doing, b.cancel = as, b.venue.opts.Now(), "", nil
+	at := b.finished
+	if b.ending != as { // nobody has written it down yet
+		at = b.venue.opts.Now()
+	}
+	b.status.State, b.status.Finished, b.status.Doing, b.cancel = as, at, "", nil
 	b.changed = true
 	close(b.over)
 }

@@ -197,7 +197,7 @@ func (b *backfill) keepEnd(ctx context.Context, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepEndFor)
 	defer cancel()
 	b.mu.Lock()
-	b.ending, b.changed = b.outcome(err), true
+	b.ending, b.finished, b.changed = b.outcome(err), b.venue.opts.Now(), true
 	b.mu.Unlock()
 	// The actor, which is told next, writes it too, and says when it cannot.
 	_ = b.keep(ctx)

@@ -51,7 +51,7 @@ type backfillDocument struct {
 func (b *backfill) document() backfillDocument {
 	s := b.status
 	if b.ending != "" && !s.State.Over() {
-		s.State, s.Finished = b.ending, b.venue.opts.Now()
+		s.State, s.Finished = b.ending, b.finished
 		if s.State == BackfillSucceeded {
 			s.Progress, s.Problem = 1, ""
 		}
