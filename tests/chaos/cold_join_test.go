@@ -121,7 +121,7 @@ func TestKillJoin(t *testing.T) {
 		all := coldWays(p, r)
 		for i := range rounds {
 			joined := joinedFiles(t, n)
-			harness.Await(t, 60*time.Second, "files that are joined", func() bool { return joinedFiles(t, n) > joined })
+			harness.AwaitMoving(t, stuckFor, "files that are joined", rowsMoved(t, n), func() bool { return joinedFiles(t, n) > joined })
 			if p.fail != nil && r.IntN(2) == 0 {
 				p.fail()
 			}
@@ -134,7 +134,7 @@ func TestKillJoin(t *testing.T) {
 		c.verify(t, n)
 		mustOrder(t, n, "cold/archive", everything)
 		mustOrder(t, n, "lifecycle/cleanup", allOfIt)
-		harness.Await(t, 60*time.Second, "no files but the few that are listed", func() bool {
+		harness.AwaitMoving(t, stuckFor, "no files but the few that are listed", func() int64 { return int64(files(p.dir(n), "part-")) }, func() bool {
 			listed := coldFiles(t, n)
 			return listed <= 8 && files(p.dir(n), "part-") == listed
 		})
@@ -170,6 +170,16 @@ func keepMoving(t *testing.T, c *client) (stop func()) {
 	return func() {
 		cancel()
 		<-ended
+	}
+}
+
+// rowsMoved counts what a process has done of moving rows.
+func rowsMoved(t testing.TB, n *harness.Node) func() int64 {
+	return func() (done int64) {
+		for _, name := range []string{"mp_storage_operations_total", "mp_storage_archived_rows_total", "mp_storage_removed_rows_total", "mp_reader_published_sequence"} {
+			done += int64(metric(t, n, name))
+		}
+		return done
 	}
 }
 

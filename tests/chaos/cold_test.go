@@ -291,7 +291,7 @@ func TestKillArchive(t *testing.T) {
 	}()
 	for i := range rounds {
 		before := archives.Load()
-		harness.Await(t, 60*time.Second, "an archive", func() bool { return archives.Load() > before })
+		harness.AwaitMoving(t, stuckFor, "an archive", rowsMoved(t, n), func() bool { return archives.Load() > before })
 		n = round(t, i, r, n, s)
 		c.node.Store(n)
 		c.verify(t, n)

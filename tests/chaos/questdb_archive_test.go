@@ -83,14 +83,14 @@ func (o *orders) give(ctx context.Context, c *client) {
 }
 
 // await returns at a random moment of a phase: any, an archive, a cleanup.
-func (o *orders) await(t testing.TB, r *rand.Rand, phase int) {
+func (o *orders) await(t testing.TB, r *rand.Rand, n *harness.Node, phase int) {
 	t.Helper()
 	if phase == 0 {
 		harness.Pause(t, between(r, 100*time.Millisecond, 2*time.Second))
 		return
 	}
 	before := o.begun[phase-1].Load()
-	harness.Await(t, 3*time.Minute, "an order", func() bool { return o.begun[phase-1].Load() > before })
+	harness.AwaitMoving(t, stuckFor, "an order", rowsMoved(t, n), func() bool { return o.begun[phase-1].Load() > before })
 	harness.Pause(t, between(r, 0, 500*time.Millisecond))
 }
 
@@ -124,10 +124,10 @@ func TestQuestDBKillArchive(t *testing.T) {
 	}()
 	for i := range rounds {
 		before := given.cleanups.Load()
-		harness.Await(t, 3*time.Minute, "an archive and a cleanup", func() bool { return given.cleanups.Load() > before+1 })
+		harness.AwaitMoving(t, stuckFor, "an archive and a cleanup", rowsMoved(t, n), func() bool { return given.cleanups.Load() > before+1 })
 		victim, phase := r.IntN(3), r.IntN(3)
 		t.Logf("round %d: %s is killed %s", i+1, []string{"the program", "the server", "everything"}[victim], []string{"at any moment", "in an archive", "in a cleanup"}[phase])
-		given.await(t, r, phase)
+		given.await(t, r, n, phase)
 		if victim != 0 {
 			server.Kill()
 		}
@@ -150,7 +150,7 @@ func TestQuestDBKillArchive(t *testing.T) {
 			c.verify(t, n)
 		}
 	}
-	harness.Await(t, 3*time.Minute, "rows removed while clients write", func() bool { return given.removed.Load() > 0 })
+	harness.AwaitMoving(t, stuckFor, "rows removed while clients write", rowsMoved(t, n), func() bool { return given.removed.Load() > 0 })
 	removed := given.removed.Load()
 	for _, c := range clients {
 		c.end()

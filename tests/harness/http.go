@@ -52,18 +52,18 @@ func (a *Answer) Problem() (Problem, error) {
 	return p, nil
 }
 
-// Do sends a request and reads the whole answer.
+// Do sends a request and reads the whole answer, for as long as there comes some of it.
 func Do(ctx context.Context, r *http.Request) (*Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
+	ctx, heard, leave := attended(ctx)
+	defer leave()
 	res, err := client.Do(r.WithContext(ctx))
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, silence(ctx))
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
+	body, err := io.ReadAll(heardReader{res.Body, heard})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, silence(ctx))
 	}
 	return &Answer{res.StatusCode, res.Header, res.Trailer, body}, nil
 }

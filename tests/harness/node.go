@@ -221,13 +221,7 @@ func (n *Node) Terminate() {
 // Exit waits for the end of the process and returns its exit code.
 func (n *Node) Exit() int {
 	n.t.Helper()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-n.exited:
-	case <-timer.C:
-		n.t.Fatalf("the program did not end within %v", patience)
-	}
+	Await(n.t, patience, "the end of the program", n.Ended)
 	return n.cmd.ProcessState.ExitCode()
 }
 

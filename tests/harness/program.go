@@ -95,28 +95,6 @@ func Must(t testing.TB, patience time.Duration, args ...string) Outcome {
 	return o
 }
 
-// Await polls until ok, and fails the test when that takes longer than patience.
-// It is for what no signal tells: other processes, files, answers.
-func Await(t testing.TB, patience time.Duration, what string, ok func() bool) {
-	t.Helper()
-	if !Eventually(t, patience, ok) {
-		t.Fatalf("%s: not within %v", what, patience)
-	}
-}
-
-// Eventually polls until ok or patience is over.
-func Eventually(t testing.TB, patience time.Duration, ok func() bool) bool {
-	t.Helper()
-	tick := time.NewTicker(15 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
-			return false
-		}
-	}
-	return true
-}
-
 // Pause lets d pass while others work.
 func Pause(t testing.TB, d time.Duration) {
 	t.Helper()
