@@ -1,0 +1,215 @@
+package placement
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+func hashOf(id string) uint64 { return xxhash.Sum64String(id) }
+
+// rank is a seat's for a stream: of all seats each has the highest with a probability
+// that is proportional to its weight. (Weighted rendezvous hashing: -w/ln(u), u being
+// uniform in (0,1); https://www.snia.org/sites/default/files/SDC15_presentations/dist_sys/Jason_Resch_New_Consistent_Hashings_Rev.pdf)
+func (w *work) rank(stream, at int) float64 {
+	h := mix(w.hashes[stream] ^ w.seats[at].hash*0x9e3779b97f4a7c15)
+	u := (float64(h>>11) + .5) / (1 << 53)
+	return -w.seats[at].Weight / math.Log(u)
+}
+
+// mix spreads every bit over all.
+func mix(h uint64) uint64 {
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+// fits reports whether a seat's limits have room for a stream.
+func (w *work) fits(stream, at int) bool {
+	limit := w.limits[w.group[stream]]
+	return limit < 0 || w.seats[at].slots[w.group[stream]]+w.streams[stream].Slots <= limit
+}
+
+// give makes a seat the owner; the one before loses the stream.
+func (w *work) give(stream, at int) {
+	w.take(stream)
+	s := &w.seats[at]
+	s.load += w.streams[stream].Cost
+	s.slots[w.group[stream]] += w.streams[stream].Slots
+	w.owner[stream] = at
+}
+
+func (w *work) take(stream int) {
+	if w.owner[stream] < 0 {
+		return
+	}
+	s := &w.seats[w.owner[stream]]
+	s.load -= w.streams[stream].Cost
+	s.slots[w.group[stream]] -= w.streams[stream].Slots
+	w.owner[stream] = -1
+}
+
+// keep leaves streams where they are.
+func (w *work) keep(before Plan) {
+	for i := range w.streams {
+		at, ok := w.seatOf[before.Owners[w.streams[i].ID]]
+		if ok && !w.seats[at].Draining && w.fits(i, at) {
+			w.give(i, at)
+		}
+	}
+}
+
+// welcome gives new seats what they rank first for.
+func (w *work) welcome(before Plan) {
+	if len(before.Owners) == 0 || !slices.ContainsFunc(w.seats, func(s seat) bool { return s.fresh }) {
+		return
+	}
+	for i := range w.streams {
+		if w.owner[i] < 0 {
+			continue
+		}
+		best := w.best(i, func(int) bool { return true })
+		if s := &w.seats[best]; s.fresh && w.fits(i, best) && s.load+w.streams[i].Cost <= s.share {
+			w.give(i, best)
+		}
+	}
+}
+
+// best is the open seat with the highest rank among those that may; -1 when none may.
+func (w *work) best(stream int, may func(at int) bool) int {
+	best, highest := -1, 0.0
+	for at := range w.seats {
+		if w.seats[at].Draining || !may(at) {
+			continue
+		}
+		if r := w.rank(stream, at); best < 0 || r > highest {
+			best, highest = at, r
+		}
+	}
+	return best
+}
+
+// house finds seats for the streams that have none, the costly ones first.
+func (w *work) house() {
+	var homeless []int
+	for i, at := range w.owner {
+		if at < 0 {
+			homeless = append(homeless, i)
+		}
+	}
+	slices.SortStableFunc(homeless, func(a, b int) int { return cmp.Compare(w.streams[b].Cost, w.streams[a].Cost) })
+	for _, i := range homeless {
+		cost := w.streams[i].Cost
+		at := w.best(i, func(at int) bool { return w.fits(i, at) && w.seats[at].load+cost <= w.seats[at].share })
+		if at < 0 {
+			at = w.emptiest(i, cost)
+		}
+		if at >= 0 {
+			w.give(i, at)
+		}
+	}
+}
+
+// emptiest is the seat that a stream fills least beyond its share; -1 when the limits
+// of none have room.
+func (w *work) emptiest(stream int, cost float64) int {
+	best, least := -1, 0.0
+	for at := range w.seats {
+		s := &w.seats[at]
+		if s.Draining || !w.fits(stream, at) {
+			continue
+		}
+		if full := (s.load + cost) / s.share; best < 0 || full < least {
+			best, least = at, full
+		}
+	}
+	return best
+}
+
+// balance moves streams from seats that have too much to those that have too little,
+// once one is beyond the tolerance, until all are within half of it.
+func (w *work) balance() {
+	even := true
+	for i := range w.seats {
+		if s := &w.seats[i]; !s.Draining && math.Abs(s.load-s.share) > w.o.Tolerance*s.share {
+			even = false
+		}
+	}
+	if even {
+		return
+	}
+	for at := range w.seats {
+		w.unload(at)
+	}
+	for at := range w.seats {
+		w.fill(at)
+	}
+}
+
+// offer is a stream and how gladly it goes: the ratio of two ranks.
+type offer struct {
+	stream int
+	glad   float64
+}
+
+func byGladness(a, b offer) int {
+	return cmp.Or(cmp.Compare(b.glad, a.glad), cmp.Compare(a.stream, b.stream))
+}
+
+// unload gives away what a seat has beyond its share.
+func (w *work) unload(at int) {
+	s := &w.seats[at]
+	if s.Draining || s.load <= s.share*(1+w.o.Tolerance/2) {
+		return
+	}
+	var offers []offer
+	for i, o := range w.owner {
+		if o == at {
+			next := w.best(i, func(n int) bool { return n != at })
+			if next < 0 {
+				return
+			}
+			offers = append(offers, offer{i, w.rank(i, next) / w.rank(i, at)})
+		}
+	}
+	slices.SortFunc(offers, byGladness)
+	for _, o := range offers {
+		if s.load <= s.share*(1+w.o.Tolerance/2) {
+			return
+		}
+		cost := w.streams[o.stream].Cost
+		to := w.best(o.stream, func(n int) bool {
+			return n != at && w.fits(o.stream, n) && w.seats[n].load+cost <= w.seats[n].share*(1+w.o.Tolerance/2)
+		})
+		if to >= 0 {
+			w.give(o.stream, to)
+		}
+	}
+}
+
+// fill brings a seat up to its share, from those that have more than theirs.
+func (w *work) fill(at int) {
+	s := &w.seats[at]
+	floor := s.share * (1 - w.o.Tolerance/2)
+	if s.Draining || s.load >= floor {
+		return
+	}
+	var offers []offer
+	for i, o := range w.owner {
+		if o >= 0 && o != at {
+			offers = append(offers, offer{i, w.rank(i, at) / w.rank(i, o)})
+		}
+	}
+	slices.SortFunc(offers, byGladness)
+	for _, o := range offers {
+		if s.load >= floor {
+			return
+		}
+		cost, from := w.streams[o.stream].Cost, &w.seats[w.owner[o.stream]]
+		if from.load-cost >= from.share*(1-w.o.Tolerance/2) && s.load+cost <= s.share*(1+w.o.Tolerance/2) && w.fits(o.stream, at) {
+			w.give(o.stream, at)
+		}
+	}
+}
