@@ -80,8 +80,8 @@ type InhibitConfig struct {
 	Equal  []string `yaml:"equal" doc:"Labels that must be the same in both."`
 }
 
-// DefaultConfig writes alerts to the log; a service that is down mutes its own
-// alerts, a critical one the warning of the same name.
+// DefaultConfig writes alerts to the log. A service that is down mutes its own alerts, a
+// cause what follows from it, and a critical alert the warning of the same name.
 func DefaultConfig() Config {
 	return Config{
 		StartupGrace: time.Minute,
@@ -95,6 +95,10 @@ func DefaultConfig() Config {
 		Inhibit: []InhibitConfig{
 			{Source: []string{`alertname=~"RoleDown|service_down"`}, Target: []string{`alertname!~"RoleDown|service_down"`}, Equal: []string{"service"}},
 			{Source: []string{`alertname="RoleDown"`}, Target: []string{`alertname="service_down"`}, Equal: []string{"service"}},
+			{Source: []string{`alertname="StreamStale"`}, Target: []string{`alertname=~"StreamGapRate|BookResyncStorm"`}, Equal: []string{"exchange", "market", "symbol"}},
+			{Source: []string{`alertname="ActorRestartStorm"`}, Target: []string{`alertname=~"MailboxBacklog|DeadLetterRate"`}, Equal: []string{"kind"}},
+			{Source: []string{`alertname=~"WriterFailing|WalTableSuspended"`}, Target: []string{`alertname=~"WriterQueueNearFull|ArchiveOverdue"`}, Equal: []string{"service"}},
+			{Source: []string{`alertname=~"WriterFailing|WalTableSuspended"`}, Target: []string{`alertname="PipelineLagHigh"`, `stream!=""`}, Equal: []string{}},
 			{Source: []string{`severity="critical"`}, Target: []string{`severity="warning"`}, Equal: []string{"alertname", "service", "exchange", "market", "symbol"}},
 		},
 		Receivers:     []ReceiverConfig{{Name: "log", Log: true}, {Name: "none"}},

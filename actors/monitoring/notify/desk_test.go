@@ -248,6 +248,56 @@ func TestInhibition(t *testing.T) {
 	tb.want("30s a: Lag", "30s a: RoleDown", "10m30s a: Lag", "10m30s a: -RoleDown")
 }
 
+// TestWhatFollowsIsInhibited: which built-in alerts mute which, by default.
+func TestWhatFollowsIsInhibited(t *testing.T) {
+	stream := []string{"exchange", "okx", "market", "spot", "symbol", "BTC-USDT"}
+	other := []string{"exchange", "okx", "market", "spot", "symbol", "ETH-USDT"}
+	for _, tt := range []struct {
+		source   string
+		sourceOf []string
+		target   string
+		targetOf []string
+		muted    bool
+	}{
+		{"RoleDown", nil, "service_down", nil, true},
+		{"RoleDown", nil, "TargetScrapeFailing", nil, true},
+		{"service_down", nil, "high_response_time", nil, true},
+		{"service_down", nil, "RoleDown", nil, false},
+		{"RoleDown", nil, "RoleDown", []string{"zone", "b"}, false},
+		{"StreamStale", stream, "StreamGapRate", stream, true},
+		{"StreamStale", stream, "BookResyncStorm", stream, true},
+		{"StreamStale", stream, "BookResyncStorm", other, false},
+		{"StreamGapRate", stream, "StreamStale", stream, false},
+		{"ActorRestartStorm", []string{"kind", "stream"}, "MailboxBacklog", []string{"kind", "stream"}, true},
+		{"ActorRestartStorm", []string{"kind", "stream"}, "MailboxBacklog", []string{"kind", "reader"}, false},
+		{"WalTableSuspended", nil, "ArchiveOverdue", nil, true},
+		{"WriterFailing", nil, "WriterQueueNearFull", nil, true},
+		{"WriterFailing", nil, "PipelineLagHigh", []string{"service", "collector", "stream", "JOURNAL_0"}, true},
+		{"WriterFailing", nil, "PipelineLagHigh", []string{"service", "collector", "exchange", "okx"}, false},
+		{"WriterFailing", nil, "WalTableSuspended", nil, false},
+		{"ArchiveOverdue", nil, "WriterFailing", nil, false},
+	} {
+		rules, errs := DefaultConfig().inhibition()
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		of := func(name string, more []string) alert.Labels {
+			pairs := append([]string{"alertname", name}, more...)
+			if !slices.Contains(more, "service") {
+				pairs = append(pairs, "service", "storage")
+			}
+			return labels(pairs...)
+		}
+		source := of(tt.source, tt.sourceOf)
+		alerts := map[alert.Fingerprint]*standing{
+			source.Fingerprint(): {Alert: alert.Alert{Labels: source, State: alert.Firing, CheckedAt: noon}},
+		}
+		if got := inhibitionOf(rules, alerts, noon).by(of(tt.target, tt.targetOf)) != nil; got != tt.muted {
+			t.Errorf("%s %v mutes %s %v: %v", tt.source, tt.sourceOf, tt.target, tt.targetOf, got)
+		}
+	}
+}
+
 // TestInhibitionBothSides: an alert that matches both sides is not muted by another
 // such, and so never by itself.
 func TestInhibitionBothSides(t *testing.T) {
