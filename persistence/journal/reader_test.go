@@ -426,17 +426,25 @@ func TestReaderReadAheadIsBounded(t *testing.T) {
 		record(t, rec, []byte("x"))
 	}
 	r := newReader(t, j, start(t, j))
-	began := time.Now()
+	stalls := 0 // a delivery that stalls goes on after a heartbeat
+	timed := func() Message {
+		began := time.Now()
+		m := next(t, r)
+		if time.Since(began) >= readHeartbeat {
+			stalls++
+		}
+		return m
+	}
 	for i, n := range sizes {
-		if m := next(t, r); len(m.Payload) != n {
+		if m := timed(); len(m.Payload) != n {
 			t.Fatalf("message %d has %d bytes, want %d", i, len(m.Payload), n)
 		}
 	}
 	for range 2 * readAheadMessages {
-		next(t, r)
+		timed()
 	}
-	if took := time.Since(began); took > 2*readHeartbeat {
-		t.Errorf("it took %v: the delivery stalled", took)
+	if stalls > 1 { // one may be the machine's
+		t.Errorf("the delivery stalled %d times", stalls)
 	}
 }
 
