@@ -84,6 +84,7 @@ func (s StreamConfig) apply(c jetstream.StreamConfig) jetstream.StreamConfig {
 	c.MaxBytes = s.MaxBytes
 	c.MaxAge = s.MaxAge
 	c.Replicas = s.Replicas
+	c.AllowAtomicPublish = true // many messages under one sync
 	c.Discard = jetstream.DiscardOld
 	if s.Discard == "new" {
 		c.Discard = jetstream.DiscardNew

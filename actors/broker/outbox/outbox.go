@@ -2,7 +2,7 @@ package outbox
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,7 +20,10 @@ import (
 
 // Bounds.
 const (
-	queued         = 1024
+	queued         = 8192
+	batchEvents    = 500 // at a time; a server takes 1000
+	worthABatch    = 4   // fewer are published one by one: a batch syncs some files of its own
+	gather         = 100 * time.Millisecond
 	publishTimeout = 5 * time.Second
 	retryPause     = 500 * time.Millisecond
 	flushTimeout   = 5 * time.Second // of what waits, at a stop
@@ -89,6 +92,14 @@ func (s *sender) Receive(c *supervise.Context) {
 // Drain implements supervise.Drainer.
 func (s *sender) Drain(*supervise.Context) { s.finish() }
 
+// line is how events leave.
+type line struct {
+	*Outbox
+	nc  *nats.Conn
+	js  jetstream.JetStream
+	log *zap.Logger
+}
+
 // run publishes until open ends, and then what waits, as long as ctx lasts.
 func (o *Outbox) run(ctx, open context.Context, log *zap.Logger) {
 	nc, err := o.broker.ConnectClientsAs(open, broker.Events)
@@ -101,66 +112,99 @@ func (o *Outbox) run(ctx, open context.Context, log *zap.Logger) {
 		log.Error("events cannot be published", zap.Error(err))
 		return
 	}
+	l := line{o, nc, js, log}
 	for {
 		select {
 		case e := <-o.queue:
-			o.send(ctx, open, js, log, e)
+			l.send(ctx, open, o.more(e))
 		case <-open.Done():
-			o.flush(ctx, js, log)
+			l.flush(ctx)
 			return
 		}
+		l.rest(open)
 	}
 }
 
-// flush publishes what waits, each once.
-func (o *Outbox) flush(ctx context.Context, js jetstream.JetStream, log *zap.Logger) {
+// more is an event with those that wait behind it.
+func (o *Outbox) more(first event.Event) []event.Event {
+	events := []event.Event{first}
+	for len(events) < batchEvents {
+		select {
+		case e := <-o.queue:
+			events = append(events, e)
+		default:
+			return events
+		}
+	}
+	return events
+}
+
+// rest lets events gather: each publishing is at least one sync of the disk, which the
+// journal and the scheduler's ledger need too.
+func (l *line) rest(open context.Context) {
+	if len(l.queue) >= batchEvents {
+		return
+	}
+	select {
+	case <-time.After(gather):
+	case <-open.Done():
+	}
+}
+
+// flush publishes what waits, within the time that there is.
+func (l *line) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	for {
 		select {
-		case e := <-o.queue:
-			if err := publish(ctx, js, e); err != nil {
-				log.Warn("an event is lost: the broker did not take it while the program stopped", zap.String("type", e.Type), zap.Error(err))
-				o.counted.WithLabelValues("dropped").Inc()
-				continue
+		case e := <-l.queue:
+			events := l.more(e)
+			n, err := l.publish(ctx, events)
+			if err != nil {
+				l.drop(events[n:], err)
 			}
-			o.counted.WithLabelValues("published").Inc()
 		default:
 			return
 		}
 	}
 }
 
-// send publishes one event, again and again until the broker takes it, or open ends.
-func (o *Outbox) send(ctx, open context.Context, js jetstream.JetStream, log *zap.Logger, e event.Event) {
-	for tried := 0; ; tried++ {
-		err := publish(ctx, js, e)
-		if err == nil {
-			o.counted.WithLabelValues("published").Inc()
+// send publishes events, again and again until the broker takes them, or open ends.
+func (l *line) send(ctx, open context.Context, events []event.Event) {
+	for tried := 0; len(events) > 0; tried++ {
+		n, err := l.publish(ctx, events)
+		if events = events[n:]; err == nil {
 			return
 		}
 		if tried == 0 {
-			log.Warn("an event could not be published, and is tried again", zap.String("type", e.Type), zap.Error(err))
+			l.log.Warn("events could not be published, and are tried again", zap.Int("events", len(events)), zap.Error(err))
 		}
 		select {
 		case <-time.After(retryPause):
 		case <-open.Done():
-			o.counted.WithLabelValues("dropped").Inc()
+			l.drop(events, err)
 			return
 		}
 	}
 }
 
-func publish(ctx context.Context, js jetstream.JetStream, e event.Event) error {
-	text, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("encoding an event: %w", err)
+// publish publishes events once, many of them as a batch. It returns how many of them
+// are done with, from the first on.
+func (l *line) publish(ctx context.Context, events []event.Event) (n int, err error) {
+	err = errNotBatched
+	if len(events) >= worthABatch {
+		if err = publishBatch(ctx, l.nc, events); err == nil {
+			n = len(events)
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	m := &nats.Msg{Subject: e.Topic, Data: text, Header: nats.Header{"Content-Type": {event.MediaType}}}
-	if _, err := js.PublishMsg(ctx, m, jetstream.WithMsgID(e.ID), jetstream.WithRetryAttempts(0)); err != nil {
-		return fmt.Errorf("publishing an event: %w", err)
+	if errors.Is(err, errNotBatched) {
+		n, err = publishEach(ctx, l.js, events)
 	}
-	return nil
+	l.counted.WithLabelValues("published").Add(float64(n))
+	return n, err
+}
+
+func (l *line) drop(events []event.Event, err error) {
+	l.log.Warn("events are lost: the broker did not take them while the program stopped", zap.Int("events", len(events)), zap.Error(err))
+	l.counted.WithLabelValues("dropped").Add(float64(len(events)))
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/marketprism/marketprism/actors/actorstest"
 	"github.com/marketprism/marketprism/actors/broker"
@@ -46,14 +49,14 @@ func started(n int) event.Event {
 	return source.New(event.ServiceStarted, "", event.Service{Service: fmt.Sprint(n)})
 }
 
-// stored are the services of the events that the stream has, in order.
-func stored(t *testing.T, h *broker.Handle) (all []string) {
+// events is JetStream, and the stream of events.
+func events(t *testing.T, h *broker.Handle) (jetstream.JetStream, jetstream.Stream) {
 	t.Helper()
 	nc, err := h.ConnectClients(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
+	t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +65,13 @@ func stored(t *testing.T, h *broker.Handle) (all []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return js, s
+}
+
+// stored are the services of the events that the stream has, in order.
+func stored(t *testing.T, h *broker.Handle) (all []string) {
+	t.Helper()
+	_, s := events(t, h)
 	for seq := uint64(1); seq <= s.CachedInfo().State.LastSeq; seq++ {
 		m, err := s.GetMsg(t.Context(), seq)
 		if err != nil {
@@ -118,7 +128,62 @@ func TestEventsArePublished(t *testing.T) {
 	}
 }
 
-// Publishing never waits, whether the actor runs or not.
+// Many events at once are few batches, in order; a batch with an event that the stream
+// has already, and one for a stream that takes no batches, come one by one.
+func TestEventsComeInBatches(t *testing.T) {
+	h, o, sys := start(t, t.TempDir())
+	const many = 600
+	for n := range many {
+		o.Publish(started(n))
+	}
+	last := func() uint64 {
+		_, s := events(t, h)
+		return s.CachedInfo().State.LastSeq
+	}
+	actorstest.Eventually(t, "all events", func() bool { return last() >= many })
+	js, s := events(t, h)
+	batches := map[string]int{}
+	for seq := uint64(1); seq <= many; seq++ {
+		m, err := s.GetMsg(t.Context(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batches[m.Header.Get("Nats-Batch-Id")]++
+	}
+	if len(batches) > 6 {
+		t.Errorf("%d events are %d batches", many, len(batches))
+	}
+	again := started(many)
+	for range 50 {
+		o.Publish(again)
+	}
+	o.Publish(started(many + 1))
+	actorstest.Eventually(t, "the one that is new", func() bool { return last() >= many+2 })
+
+	cfg := s.CachedInfo().Config
+	cfg.AllowAtomicPublish = false
+	if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 {
+		o.Publish(started(many + 2 + n))
+	}
+	actorstest.Eventually(t, "those that come one by one", func() bool { return last() >= many+22 })
+	got := stored(t, h)
+	for n, service := range got {
+		if service != fmt.Sprint(n) {
+			t.Fatalf("event %d is %s", n, service)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := sys.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Publishing never waits, whether the actor runs or not; what there is no room for is
+// counted.
 func TestTooManyEventsAreDropped(t *testing.T) {
 	c := broker.DefaultConfig()
 	c.Port, c.StoreDir = 0, t.TempDir()
@@ -126,11 +191,20 @@ func TestTooManyEventsAreDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := outbox.New(h, nil)
+	reg := prometheus.NewRegistry()
+	o, err := outbox.New(h, reg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := range 5000 {
+	for n := range 10_000 {
 		o.Publish(started(n))
+	}
+	want := fmt.Sprintf(`
+# HELP mp_broker_events_total Events about the program's own life: published, or dropped because too many waited.
+# TYPE mp_broker_events_total counter
+mp_broker_events_total{outcome="dropped"} %d
+`, 10_000-8192)
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "mp_broker_events_total"); err != nil {
+		t.Error(err)
 	}
 }
