@@ -498,9 +498,12 @@ func TestConfig(t *testing.T) {
 		change func(c *broker.Config)
 		want   string
 	}{
-		"default":         {func(*broker.Config) {}, ""},
-		"mode":            {func(c *broker.Config) { c.Mode = "cloud" }, "mode: "},
-		"external":        {func(c *broker.Config) { c.Mode = broker.External }, "url: "},
+		"default":  {func(*broker.Config) {}, ""},
+		"mode":     {func(c *broker.Config) { c.Mode = "cloud" }, "mode: "},
+		"external": {func(c *broker.Config) { c.Mode = broker.External }, "url: "},
+		"user in a URL": {func(c *broker.Config) {
+			c.Mode, c.URL = broker.External, "nats://127.0.0.1:4222, nats://me:word@127.0.0.1:4223"
+		}, "url: "},
 		"port":            {func(c *broker.Config) { c.Port = 70000 }, "port: "},
 		"payload":         {func(c *broker.Config) { c.MaxPayload = 1 << 20 }, "max_payload: "},
 		"name":            {func(c *broker.Config) { c.ServerName = "a b" }, "server_name: "},

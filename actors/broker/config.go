@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -161,6 +162,11 @@ func (c Config) Validate() error {
 	case External:
 		if c.URL == "" {
 			bad("url", "is needed when mode is external, such as nats://127.0.0.1:4222")
+		}
+		for one := range strings.SplitSeq(c.URL, ",") {
+			if u, err := url.Parse(strings.TrimSpace(one)); err == nil && u.User != nil {
+				bad("url", "%s carries a user, which would be that of every service; say it in username and password", u.Redacted())
+			}
 		}
 		if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 			bad("tls", "cert_file and key_file belong together")

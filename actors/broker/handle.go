@@ -38,6 +38,8 @@ type Handle struct {
 	ref     atomic.Pointer[ref]
 	certs   atomic.Pointer[certificates] // nil without TLS
 
+	complaints complaints
+
 	mu      sync.Mutex
 	server  *server.Server // nil when none runs
 	changed chan struct{}  // closed when server changes
@@ -135,7 +137,12 @@ func (h *Handle) dial(ctx context.Context, name string, as login, opts []nats.Op
 		nats.Timeout(dialTimeout),
 		nats.PingInterval(20 * time.Second),
 		nats.MaxPingsOutstanding(2),
+		nats.IgnoreAuthErrorAbort(), // else a connection that is refused twice is gone for good
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if refused(err) {
+				h.complain(name, as, err)
+				return
+			}
 			h.log.Warn("broker connection", zap.String("connection", name), zap.Error(err))
 		}),
 	}, h.address(as)...)
@@ -146,6 +153,7 @@ func (h *Handle) dial(ctx context.Context, name string, as login, opts []nats.Op
 		if err == nil {
 			return nc, nil
 		}
+		h.complain(name, as, err)
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("connecting to the broker: %w (%w)", err, ctx.Err())

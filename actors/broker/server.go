@@ -181,7 +181,7 @@ func (a *serverActor) judge(c *supervise.Context, m probed) {
 		return
 	}
 	if a.h.cfg.Mode == External {
-		a.h.setUp(m.err)
+		a.link(c, m.err)
 		return
 	}
 	if m.err == nil {
@@ -194,6 +194,18 @@ func (a *serverActor) judge(c *supervise.Context, m probed) {
 	a.cause, a.state = m.err, stopping
 	a.h.setUp(fmt.Errorf("%w: %w", ErrNotRunning, m.err))
 	close(m.run.release)
+}
+
+// link notes how the link to an external server is, and says so when that changes.
+func (a *serverActor) link(c *supervise.Context, err error) {
+	before := a.h.Up()
+	a.h.setUp(err)
+	switch {
+	case before == nil && err != nil:
+		c.Log().Warn("broker is out of reach", zap.Error(err), zap.String("url", redacted(a.h.cfg.URL)))
+	case before != nil && err == nil:
+		c.Log().Info("broker is in reach again", zap.String("url", redacted(a.h.cfg.URL)))
+	}
 }
 
 // strike counts the probes in a row that find a stream unwell which was well when
