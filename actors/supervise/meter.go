@@ -15,6 +15,7 @@ func seconds(nanos int64) float64 { return float64(nanos) / float64(time.Second)
 // sampled is a series of durations: one writer, any number of readers.
 type sampled struct {
 	last, mean, max atomic.Int64 // nanoseconds
+	spread          spread
 }
 
 func (s *sampled) add(nanos int64) {
@@ -25,6 +26,7 @@ func (s *sampled) add(nanos int64) {
 		s.mean.Store(mean + (nanos-mean)/8)
 	}
 	s.last.Store(nanos)
+	s.spread.add(nanos)
 	if nanos > s.max.Load() {
 		s.max.Store(nanos)
 	}
@@ -33,6 +35,9 @@ func (s *sampled) add(nanos int64) {
 func (s *sampled) read() (last, mean, max float64) {
 	return seconds(s.last.Load()), seconds(s.mean.Load()), seconds(s.max.Load())
 }
+
+// p99 is what 99 of 100 recent durations stay below, in seconds.
+func (s *sampled) p99() float64 { return min(s.spread.quantile(0.99)/1e9, seconds(s.max.Load())) }
 
 // typeMeter counts one type of message of one actor.
 type typeMeter struct {
@@ -124,7 +129,7 @@ func (m *meter) messages() []MessageStatus {
 	out := make([]MessageStatus, len(m.list))
 	for i, t := range m.list {
 		_, mean, most := t.handle.read()
-		out[i] = MessageStatus{Message: t.name, Handled: t.total.Load(), HandleMean: mean, HandleMax: most}
+		out[i] = MessageStatus{Message: t.name, Handled: t.total.Load(), HandleMean: mean, HandleP99: t.handle.p99(), HandleMax: most}
 	}
 	return out
 }

@@ -390,5 +390,6 @@ func (q *queue) snapshot() MailboxStatus {
 	q.mu.Unlock()
 	s.Dropped = q.dropped.Load()
 	s.WaitLast, s.WaitMean, s.WaitMax = q.waits.read()
+	s.WaitP99 = q.waits.p99()
 	return s
 }

@@ -59,8 +59,17 @@ type MailboxStatus struct {
 	Dropped   uint64  `json:"dropped_total"`
 	WaitLast  float64 `json:"wait_last_seconds"`
 	WaitMean  float64 `json:"wait_mean_seconds"` // exponentially weighted
+	WaitP99   float64 `json:"wait_p99_seconds"`  // of the last thousand samples or so, to a factor of two
 	WaitMax   float64 `json:"wait_max_seconds"`
 	OldestFor float64 `json:"oldest_seconds"` // at least this long has a queued message waited
+	// Waits spreads the last thousand samples or so; only in Tree.Node.
+	Waits []Bucket `json:"wait_buckets,omitempty"`
+}
+
+// Bucket counts durations below a bound that are not below the bound before it.
+type Bucket struct {
+	Below float64 `json:"below_seconds"`
+	Count uint64  `json:"count"`
 }
 
 // MessageStatus is the handling of one type of message. Times are a 1-in-64
@@ -69,6 +78,7 @@ type MessageStatus struct {
 	Message    string  `json:"message"` // Go type
 	Handled    uint64  `json:"handled_total"`
 	HandleMean float64 `json:"handle_mean_seconds"` // exponentially weighted
+	HandleP99  float64 `json:"handle_p99_seconds"`  // of the last thousand samples or so, to a factor of two
 	HandleMax  float64 `json:"handle_max_seconds"`
 }
 

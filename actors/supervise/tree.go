@@ -115,7 +115,7 @@ func (t *Tree) Snapshot() Snapshot {
 	return out
 }
 
-// Node is one actor with its messages by type.
+// Node is one actor with its messages by type and the spread of its waits.
 func (t *Tree) Node(id string) (Node, bool) {
 	n, ok := t.get(id)
 	if !ok {
@@ -123,6 +123,7 @@ func (t *Tree) Node(id string) (Node, bool) {
 	}
 	out := n.snapshot(t.sys.clock.Now())
 	out.Messages = n.meter.messages()
+	out.Mailbox.Waits = n.queue.waits.spread.buckets()
 	return out, true
 }
 
@@ -155,6 +156,14 @@ func (t *Tree) Events(after uint64, limit int) []Event {
 		out = append(out, t.ring[seq%uint64(len(t.ring))])
 	}
 	return out
+}
+
+// Recent returns the last events, oldest first.
+func (t *Tree) Recent(limit int) []Event {
+	t.mu.Lock()
+	last := t.seq
+	t.mu.Unlock()
+	return t.Events(last-min(last, uint64(max(0, limit))), limit)
 }
 
 // Subscribe delivers events from now on to a channel of the given buffer. A

@@ -68,7 +68,7 @@ func (o *actorsOptions) get(ctx context.Context, base, path string, into any) er
 	if err != nil {
 		return usage("--at: %w", err)
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := do(r)
 	if err != nil {
 		return fmt.Errorf("asking the monitoring-service (does it run?): %w", err)
 	}
@@ -118,7 +118,7 @@ func newActorsTree(s streams) *cobra.Command {
 // printTree prints parents before children, one line each.
 func printTree(w io.Writer, actors []supervise.Node) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ACTOR\tSTATE\tMSG/S\tDEPTH\tWAIT\tBUSY\tRESTARTS\tBUDGET\tNOTE")
+	fmt.Fprintln(t, "ACTOR\tSTATE\tMSG/S\tDEPTH\tWAIT P99\tBUSY\tRESTARTS\tBUDGET\tNOTE")
 	above := 0
 	if len(actors) > 0 {
 		above = strings.Count(actors[0].ID, "/")
@@ -131,7 +131,7 @@ func printTree(w io.Writer, actors []supervise.Node) error {
 			budget = fmt.Sprintf("%d/%d", n.Budget.Left, n.Budget.Restarts)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%.3g\t%d\t%s\t%.0f%%\t%d\t%s\t%s\n",
-			name, n.State, n.Rate, n.Mailbox.Depth, brief(n.Mailbox.WaitMean), 100*n.BusyRatio, n.Restarts, budget, remark(n))
+			name, n.State, n.Rate, n.Mailbox.Depth, brief(n.Mailbox.WaitP99), 100*n.BusyRatio, n.Restarts, budget, remark(n))
 	}
 	return t.Flush()
 }
@@ -228,7 +228,7 @@ func over(ctx context.Context) bool { return ctx.Err() != nil }
 // topOrders are what actors can be sorted by, the highest first.
 var topOrders = map[string]func(*supervise.Node) float64{
 	"busy":     func(n *supervise.Node) float64 { return n.BusyRatio },
-	"wait":     func(n *supervise.Node) float64 { return n.Mailbox.WaitMean },
+	"wait":     func(n *supervise.Node) float64 { return n.Mailbox.WaitP99 },
 	"depth":    func(n *supervise.Node) float64 { return float64(n.Mailbox.Depth) },
 	"rate":     func(n *supervise.Node) float64 { return n.Rate },
 	"restarts": func(n *supervise.Node) float64 { return float64(n.Restarts) },
@@ -240,10 +240,10 @@ func printTop(w io.Writer, tree *supervise.Snapshot, form, place string) error {
 	}
 	fmt.Fprint(w, place)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ACTOR\tKIND\tSTATE\tBUSY\tMSG/S\tDEPTH\tWAIT\tRESTARTS")
+	fmt.Fprintln(t, "ACTOR\tKIND\tSTATE\tBUSY\tMSG/S\tDEPTH\tWAIT P99\tRESTARTS")
 	for i := range tree.Actors {
 		a := &tree.Actors[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f%%\t%.3g\t%d\t%s\t%d\n", a.ID, a.Kind, a.State, 100*a.BusyRatio, a.Rate, a.Mailbox.Depth, brief(a.Mailbox.WaitMean), a.Restarts)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f%%\t%.3g\t%d\t%s\t%d\n", a.ID, a.Kind, a.State, 100*a.BusyRatio, a.Rate, a.Mailbox.Depth, brief(a.Mailbox.WaitP99), a.Restarts)
 	}
 	return t.Flush()
 }
@@ -278,7 +278,7 @@ func printActor(w io.Writer, n *supervise.Node) error {
 	fmt.Fprintf(t, "actor\t%s\nkind\t%s\nstate\t%s since %s, life %d\n", n.ID, n.Kind, n.State, n.StartedAt.UTC().Format(time.RFC3339), n.Incarnation)
 	m := n.Mailbox
 	fmt.Fprintf(t, "mailbox\t%d of %d (at most %d), %s when full, %d dropped\n", m.Depth, m.Capacity, m.MaxDepth, m.Overflow, m.Dropped)
-	fmt.Fprintf(t, "wait\tmean %s, longest %s\n", brief(m.WaitMean), brief(m.WaitMax))
+	fmt.Fprintf(t, "wait\tmean %s, p99 %s, longest %s\n", brief(m.WaitMean), brief(m.WaitP99), brief(m.WaitMax))
 	fmt.Fprintf(t, "work\t%d messages, %.3g/s, busy %.0f %%, %d goroutines\n", n.Handled, n.Rate, 100*n.BusyRatio, n.Goroutines)
 	fmt.Fprintf(t, "luck\t%d failures, %d restarts, %d dead letters; %s\n", n.Failures, n.Restarts, n.DeadLetters, n.Restart)
 	if n.Budget != nil {
@@ -291,9 +291,9 @@ func printActor(w io.Writer, n *supervise.Node) error {
 		return err
 	}
 	if len(n.Messages) > 0 {
-		fmt.Fprintln(t, "\nMESSAGE\tHANDLED\tMEAN\tLONGEST")
+		fmt.Fprintln(t, "\nMESSAGE\tHANDLED\tMEAN\tP99\tLONGEST")
 		for _, k := range n.Messages {
-			fmt.Fprintf(t, "%s\t%d\t%s\t%s\n", k.Message, k.Handled, brief(k.HandleMean), brief(k.HandleMax))
+			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\n", k.Message, k.Handled, brief(k.HandleMean), brief(k.HandleP99), brief(k.HandleMax))
 		}
 		if err := t.Flush(); err != nil {
 			return err

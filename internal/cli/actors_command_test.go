@@ -19,12 +19,12 @@ func watchingService(t *testing.T) string {
 	failed := supervise.Node{
 		ID: "root/shop/b", Name: "b", Kind: "worker", State: supervise.InBackoff, Restarts: 3, BackoffUntil: &at,
 		LastFailure: &supervise.Failure{Time: at, Reason: "no price\nmore", Message: "shop.tick", Stack: "goroutine 1"},
-		Messages:    []supervise.MessageStatus{{Message: "shop.tick", Handled: 12, HandleMean: 0.0005}},
+		Messages:    []supervise.MessageStatus{{Message: "shop.tick", Handled: 12, HandleMean: 0.0005, HandleP99: 0.0007}},
 	}
 	tree := supervise.Snapshot{Ready: true, Actors: []supervise.Node{
 		{ID: "root", Name: "root", Kind: "supervisor", State: supervise.Running, Budget: &supervise.BudgetStatus{Restarts: 10, Left: 9}},
 		{ID: "root/shop", Name: "shop", Kind: "supervisor", State: supervise.Running},
-		{ID: "root/shop/a", Name: "a", Kind: "worker", State: supervise.Running, BusyRatio: 0.5, Rate: 1234, Mailbox: supervise.MailboxStatus{Depth: 7, WaitMean: 0.002}},
+		{ID: "root/shop/a", Name: "a", Kind: "worker", State: supervise.Running, BusyRatio: 0.5, Rate: 1234, Mailbox: supervise.MailboxStatus{Depth: 7, WaitP99: 0.002}},
 		failed,
 	}}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +57,7 @@ func TestActorsCommands(t *testing.T) {
 		"top":              {[]string{"top", "--rounds", "2", "--every", "100ms", "-n", "1"}, 0, []string{"root/shop/a", "50%"}, "root/shop/b"},
 		"top by restarts":  {[]string{"top", "--rounds", "1", "--by", "restarts", "-n", "1"}, 0, []string{"root/shop/b"}, "root/shop/a"},
 		"top by nothing":   {[]string{"top", "--by", "luck"}, 2, []string{"want busy"}, "ACTOR"},
-		"inspect":          {[]string{"inspect", "root/shop/b"}, 0, []string{"backoff", "shop.tick", "12", "500µs", "no price", "goroutine 1", "3 restarts"}, "{"},
+		"inspect":          {[]string{"inspect", "root/shop/b"}, 0, []string{"backoff", "shop.tick", "12", "500µs", "700µs", "no price", "goroutine 1", "3 restarts"}, "{"},
 		"inspect nobody":   {[]string{"inspect", "root/z"}, 2, []string{"no such actor"}, "kind"},
 		"inspect as JSON":  {[]string{"inspect", "root/shop/b", "-o", "json"}, 0, []string{`"stack":"goroutine 1"`}, "MESSAGE"},
 		"in another form":  {[]string{"tree", "-o", "xml"}, 2, []string{"table or json"}, "ACTOR"},
