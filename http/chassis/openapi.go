@@ -18,6 +18,9 @@ func (s *Server) describe() ([]byte, error) {
 	ids := map[string]string{}
 	tags := map[string]bool{}
 	for _, rt := range s.routes {
+		if rt.Hidden {
+			continue
+		}
 		path := documentPath(rt.Path)
 		if paths[path] == nil {
 			paths[path] = map[string]any{}

@@ -40,6 +40,9 @@ type Route struct {
 	Summary     string // one line, without a full stop
 	Description string // CommonMark
 	Deprecated  bool
+	// Hidden keeps the route out of the OpenAPI document: a page, or what another
+	// service describes.
+	Hidden bool
 
 	// Params describes query and header parameters; a path parameter of Path
 	// that is not described here is a string.

@@ -2,6 +2,7 @@ package monitoring
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ const (
 type eventList struct {
 	Events []supervise.Event `json:"events" required:"true" doc:"oldest first"`
 	Count  int               `json:"count" required:"true"`
-	Last   uint64            `json:"last_seq" required:"true" doc:"of the last event here: the next after"`
+	Last   uint64            `json:"last_seq" required:"true" doc:"of the last event that was looked at: the next after"`
 }
 
 func (f *service) actorRoutes() []chassis.Route {
@@ -43,6 +44,8 @@ func (f *service) actorRoutes() []chassis.Route {
 				"or now. Otherwise the history is answered.",
 			Params: []chassis.Param{
 				{Name: "after", Type: uint64(0), Doc: "Only events with a higher sequence number."},
+				{Name: "actor", Doc: "Only of this actor and of those below it.", Example: "root/collector"},
+				{Name: "event", Doc: "Only of these kinds, comma-separated.", Example: "failed,backoff,restarted"},
 				{Name: "limit", Type: 0, Default: 1000, Min: 1, Max: maxEvents},
 				{Name: "follow", Type: false, Default: false},
 			},
@@ -72,19 +75,47 @@ func (f *service) events(w http.ResponseWriter, r *http.Request) error {
 	q := chassis.QueryOf(r)
 	limit := q.Limit(1000, maxEvents)
 	after, given := sequence(q, r)
+	wanted := chosenEvents(q)
 	follow := q.Bool("follow", strings.Contains(r.Header.Get("Accept"), chassis.MediaEvents))
 	if err := q.Err(); err != nil {
 		return err
 	}
 	if follow {
-		return f.follow(w, r, after, given)
+		return f.follow(w, r, after, given, wanted)
 	}
-	list := eventList{Events: f.Tree.Events(after, limit), Last: after}
+	list := eventList{Events: []supervise.Event{}, Last: after}
+	for _, e := range f.Tree.Events(after, maxEvents) {
+		if len(list.Events) == limit {
+			break
+		}
+		if list.Last = e.Seq; wanted(&e) {
+			list.Events = append(list.Events, e)
+		}
+	}
 	list.Count = len(list.Events)
-	if list.Count > 0 {
-		list.Last = list.Events[list.Count-1].Seq
-	}
 	return chassis.WriteJSON(w, r, http.StatusOK, list)
+}
+
+// eventKinds are all kinds of events.
+var eventKinds = []supervise.EventKind{
+	supervise.EventStarted, supervise.EventReady, supervise.EventFailed, supervise.EventBackoff, supervise.EventRestarted,
+	supervise.EventStopping, supervise.EventStopped, supervise.EventEscalated, supervise.EventAbandoned,
+}
+
+// chosenEvents reads ?actor= and ?event=.
+func chosenEvents(q *chassis.Query) func(*supervise.Event) bool {
+	actor := q.Text("actor", "")
+	kinds := map[supervise.EventKind]bool{}
+	for _, word := range q.List("event") {
+		kind := supervise.EventKind(word)
+		if !slices.Contains(eventKinds, kind) {
+			q.Refuse("event", "%.40q is none of %v", word, eventKinds)
+		}
+		kinds[kind] = true
+	}
+	return func(e *supervise.Event) bool {
+		return (actor == "" || e.ID == actor || strings.HasPrefix(e.ID, actor+"/")) && (len(kinds) == 0 || kinds[e.Kind])
+	}
 }
 
 // sequence reads ?after=, or where a follower left off.
@@ -101,7 +132,7 @@ func sequence(q *chassis.Query, r *http.Request) (after uint64, given bool) {
 }
 
 // follow sends events until the client leaves or the server drains.
-func (f *service) follow(w http.ResponseWriter, r *http.Request, after uint64, given bool) error {
+func (f *service) follow(w http.ResponseWriter, r *http.Request, after uint64, given bool, wanted func(*supervise.Event) bool) error {
 	live, cancel := f.Tree.Subscribe(eventBuffer)
 	defer cancel()
 	s, err := chassis.NewEvents(w, r)
@@ -110,7 +141,7 @@ func (f *service) follow(w http.ResponseWriter, r *http.Request, after uint64, g
 	}
 	last := after
 	if given {
-		if last, err = f.catchUp(s, after); err != nil {
+		if last, err = f.catchUp(s, after, wanted); err != nil {
 			return err
 		}
 	}
@@ -124,15 +155,17 @@ func (f *service) follow(w http.ResponseWriter, r *http.Request, after uint64, g
 			case e.Seq <= last:
 				continue
 			case e.Seq > last+1: // too slow, or it came between: the history has it
-				if last, err = f.catchUp(s, last); err != nil {
+				if last, err = f.catchUp(s, last, wanted); err != nil {
 					return err
 				}
+				continue
+			}
+			if last = e.Seq; !wanted(&e) {
 				continue
 			}
 			if err := send(s, e); err != nil {
 				return err
 			}
-			last = e.Seq
 		case <-beat.C:
 			if err := s.Beat(); err != nil {
 				return err
@@ -145,14 +178,16 @@ func (f *service) follow(w http.ResponseWriter, r *http.Request, after uint64, g
 
 // catchUp sends the history after a sequence number, and returns the last one
 // that was sent.
-func (f *service) catchUp(s *chassis.Events, after uint64) (uint64, error) {
+func (f *service) catchUp(s *chassis.Events, after uint64, wanted func(*supervise.Event) bool) (uint64, error) {
 	for {
 		missed := f.Tree.Events(after, eventBuffer)
 		for _, e := range missed {
+			if after = e.Seq; !wanted(&e) {
+				continue
+			}
 			if err := send(s, e); err != nil {
 				return after, err
 			}
-			after = e.Seq
 		}
 		if len(missed) < eventBuffer {
 			return after, nil

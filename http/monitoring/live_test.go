@@ -5,13 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/marketprism/marketprism/actors/audit"
 	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/http/monitoring"
 )
 
@@ -44,6 +47,23 @@ func nextEvent(t *testing.T, lines *bufio.Scanner) (e sent) {
 	return e
 }
 
+// openLive opens a page.
+func openLive(t *testing.T, s *chassis.Server, topics string) *bufio.Scanner {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+"/api/v1/ui/live?topics="+topics, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 1<<20)
+	return lines
+}
+
 // TestLive: a snapshot, what changes and nothing else, and a beat while nothing does.
 func TestLive(t *testing.T) {
 	var answer atomic.Pointer[string]
@@ -59,20 +79,7 @@ func TestLive(t *testing.T) {
 			return json.RawMessage(*answer.Load()), nil
 		}
 	})
-	open := func(topics string) *bufio.Scanner {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+"/api/v1/ui/live?topics="+topics, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { resp.Body.Close() })
-		lines := bufio.NewScanner(resp.Body)
-		lines.Buffer(nil, 1<<20)
-		return lines
-	}
+	open := func(topics string) *bufio.Scanner { return openLive(t, s, topics) }
 	fetched, away, actors := open("storage"), open("broker,services"), open("actors")
 
 	first := nextEvent(t, fetched)
@@ -108,6 +115,84 @@ func TestLive(t *testing.T) {
 		}
 	}
 	get(t, s, "/api/v1/ui/live?topics=nonsense", 422, nil)
+}
+
+// TestLiveEvents: what happens to an actor is told within a frame, without its stack.
+func TestLiveEvents(t *testing.T) {
+	s, sys := serve(t)
+	lines := openLive(t, s, "events")
+	first := nextEvent(t, lines)
+	if len(first.data.Topics["events"]) == 0 {
+		t.Fatalf("no history: %+v", first)
+	}
+	pid, _ := sys.Lookup("root/shop/a")
+	if err := sys.Tell(pid, explode{}); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[supervise.EventKind]bool{}
+	last := ""
+	for !seen[supervise.EventFailed] || !seen[supervise.EventRestarted] {
+		set := nextEvent(t, lines).data.Set["events"]
+		for _, key := range slices.Sorted(maps.Keys(set)) {
+			var e supervise.Event
+			if err := json.Unmarshal(set[key], &e); err != nil {
+				t.Fatal(err)
+			}
+			if key <= last || e.ID != "root/shop/a" || e.Failure != nil && (e.Failure.Stack != "" || e.Failure.Reason != "told to") {
+				t.Errorf("%s after %s: %+v", key, last, e)
+			}
+			last, seen[e.Kind] = key, true
+		}
+	}
+	node, _ := sys.Tree().Node("root/shop/a")
+	if node.LastFailure == nil || node.LastFailure.Stack == "" {
+		t.Error("the stack is gone from the tree, too")
+	}
+}
+
+// TestLiveRows: entries of lists have keys of their own, envelopes are taken off, and
+// one that fails keeps what it said.
+func TestLiveRows(t *testing.T) {
+	var away atomic.Bool
+	s, _ := serveWith(t, []string{monitoring.Service}, func(o *monitoring.Options, _ *supervise.System) {
+		o.Fetch = func(_ context.Context, _, path string) (json.RawMessage, error) {
+			if away.Load() {
+				return nil, errors.New("it is away")
+			}
+			return map[string]json.RawMessage{
+				"/api/v1/quality":           json.RawMessage(`{"streams":[{"exchange":"okx","market":"spot","symbol":"BTC-USDT","live":true}],"timestamp":"x"}`),
+				"/api/v1/scheduler/tasks":   json.RawMessage(`{"status":"success","data":[{"task_id":"t1","name":"a"},{"name":"no id"}]}`),
+				"/api/v1/scheduler/status":  json.RawMessage(`{"status":"success","data":{"total_tasks":3,"timestamp":"x"}}`),
+				"/api/v1/orderbook/health":  json.RawMessage(`{"books":15,"not_live":[]}`),
+				"/api/v1/storage/status":    json.RawMessage(`{"status":"success","data":{"shards":[{"shard":0,"state":"reading"}]}}`),
+				"/api/v1/status":            json.RawMessage(`{"jetstream_streams":[]}`),
+				"/api/v1/exchanges":         json.RawMessage(`[1]`),
+				"/api/v1/gateway/stats":     json.RawMessage(`{}`),
+				"/api/v1/nobody/asks/this/": nil,
+			}[path], nil
+		}
+	})
+	lines := openLive(t, s, "quality,tasks,scheduler,books,storage,exchanges,broker")
+	first := nextEvent(t, lines)
+	for topic, want := range map[string]string{
+		"quality": "streams/okx/spot/BTC-USDT", "tasks": "data status", "scheduler": "total_tasks", "books": "books not_live", "storage": "shards/0",
+		"exchanges": "", "broker": "",
+	} {
+		if got := strings.Join(slices.Sorted(maps.Keys(first.data.Topics[topic])), " "); got != want {
+			t.Errorf("%s: %q, want %q", topic, got, want)
+		}
+	}
+	if first.data.Errors["exchanges"] == "" || len(first.data.Errors) != 1 {
+		t.Errorf("errors: %v", first.data.Errors)
+	}
+	away.Store(true)
+	e := nextEvent(t, lines)
+	for e.data.Errors["scheduler"] == "" {
+		e = nextEvent(t, lines)
+	}
+	if len(e.data.Del) != 0 {
+		t.Errorf("one that is away took along what it had said: %+v", e.data.Del)
+	}
 }
 
 func TestSettings(t *testing.T) {

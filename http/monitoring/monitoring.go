@@ -50,6 +50,8 @@ type Tree interface {
 	Node(id string) (supervise.Node, bool)
 	// Events returns the history after a sequence number, oldest first.
 	Events(after uint64, limit int) []supervise.Event
+	// Recent returns the last events, oldest first.
+	Recent(limit int) []supervise.Event
 	// Subscribe delivers events from now on; one that is too slow loses some.
 	Subscribe(buffer int) (events <-chan supervise.Event, cancel func())
 }
@@ -68,6 +70,9 @@ type Options struct {
 	AuditLog AuditReader
 	// Fetch asks the other services, for live pages; nil asks none.
 	Fetch Fetch
+	// Mount finds the services whose paths are served here too, for the dashboard; nil
+	// mounts none, which is a must where clients have identities.
+	Mount Whereabouts
 	// Operations are what may be done to actors; the zero value refuses all.
 	Operations Operations
 	// Notify knows what fires, and keeps silences; nil for a façade without alerts.
@@ -122,6 +127,11 @@ func Register(s *chassis.Server, o Options) error {
 	if o.Prometheus != nil {
 		p := &prometheus{*o.Prometheus, o.Now}
 		if err := s.Handle(p.routes()...); err != nil {
+			return err
+		}
+	}
+	if o.Mount != nil {
+		if err := s.Handle(newMount(s, o.Mount).routes()...); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -143,6 +144,18 @@ func TestHistory(t *testing.T) {
 		t.Errorf("after the last: %s", body)
 	}
 	get(t, s, "/api/v1/actors/events?after=x", 422, nil)
+	var shop, ready history
+	get(t, s, "/api/v1/actors/events?actor=root/shop", 200, &shop)
+	get(t, s, "/api/v1/actors/events?actor=root%2Fshop&event=ready,failed", 200, &ready)
+	if shop.Count != 6 || ready.Count != 3 || ready.Last != all.Last { // started and ready, each
+		t.Errorf("of the shop: %d events, %d of them ready, last %d", shop.Count, ready.Count, ready.Last)
+	}
+	for _, e := range slices.Concat(shop.Events, ready.Events) {
+		if e.ID != "root/shop" && !strings.HasPrefix(e.ID, "root/shop/") {
+			t.Errorf("of the shop: %+v", e)
+		}
+	}
+	get(t, s, "/api/v1/actors/events?event=odd", 422, nil)
 }
 
 // followed reads server-sent events.

@@ -17,6 +17,7 @@ import (
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/http/chassis"
 	facade "github.com/marketprism/marketprism/http/monitoring"
+	"github.com/marketprism/marketprism/http/ui"
 )
 
 // kept keeps the lines of a log too.
@@ -78,10 +79,16 @@ func (a *App) registerMonitoring(s *chassis.Server) error {
 		Operations: facade.Operations{Allowed: a.cfg.Monitoring.Monitoring.Actors.AllowOperations, Supervisor: a.system, Audit: a.audit},
 	}
 	o.Settings, o.Fetch, o.Traces = a.settingsInForce, a.fetch, a.traces
+	if !a.guarded() && !a.asked() {
+		o.Mount = a.resolve
+	}
 	if a.collector != nil {
 		o.Operations.Streams = pausing{a}
 	}
-	return facade.Register(s, o)
+	if err := facade.Register(s, o); err != nil {
+		return err
+	}
+	return ui.Register(s, ui.Options{Resolve: a.resolve})
 }
 
 // exchangeClocks are those that the collector of this process measures.
