@@ -17,7 +17,6 @@ import (
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/http/chassis"
 	facade "github.com/marketprism/marketprism/http/monitoring"
-	"github.com/marketprism/marketprism/http/ui"
 )
 
 // kept keeps the lines of a log too.
@@ -85,10 +84,7 @@ func (a *App) registerMonitoring(s *chassis.Server) error {
 	if a.collector != nil {
 		o.Operations.Streams = pausing{a}
 	}
-	if err := facade.Register(s, o); err != nil {
-		return err
-	}
-	return ui.Register(s, ui.Options{Resolve: a.resolve})
+	return facade.Register(s, o)
 }
 
 // exchangeClocks are those that the collector of this process measures.
