@@ -57,17 +57,27 @@ func (a *Auth) Admit(r *http.Request, t Target) (identity.Principal, error) {
 	if err != nil {
 		return identity.Principal{}, refusal(err)
 	}
-	if need := access.Required(t.Service, t.Method, t.Path); !allowed(p, t, need) {
-		a.Desk.Forbidden(p)
-		return identity.Principal{}, chassis.Forbidden("this takes the role %s; here yours is %s", need, p.RoleAt(t.Service))
+	need := access.Required(t.Service, t.Method, t.Path)
+	switch {
+	case !allowed(p, t, need):
+		err = chassis.Forbidden("this takes the role %s; here yours is %s", need, p.RoleAt(t.Service))
+	case need == identity.Admin && ownAuth(t) && len(p.Scopes) > 0:
+		// It could make itself a key, or a user, without them.
+		err = chassis.Forbidden("a key that is narrowed by scopes manages neither users nor keys")
+	default:
+		return p, nil
 	}
-	return p, nil
+	a.Desk.Forbidden(p)
+	return identity.Principal{}, err
 }
+
+// ownAuth says whether a request is for the gateway's own routes of users and keys.
+func ownAuth(t Target) bool { return t.Service == Service && strings.HasPrefix(t.Path, authBase) }
 
 // allowed says whether a role suffices. What concerns only oneself is not narrowed by
 // scopes.
 func allowed(p identity.Principal, t Target, need identity.Role) bool {
-	if t.Service == Service && strings.HasPrefix(t.Path, authBase) && need == identity.Reader {
+	if ownAuth(t) && need == identity.Reader {
 		return p.Role >= need
 	}
 	return p.RoleAt(t.Service) >= need

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/marketprism/marketprism/actors/gateway/access"
@@ -122,13 +123,19 @@ func (f *service) answerTokens(w http.ResponseWriter, r *http.Request, t access.
 	now := f.Now()
 	if cookie {
 		http.SetCookie(w, &http.Cookie{
-			Name: cookieName, Value: t.Access, Path: "/", Expires: t.Expires, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
+			Name: cookieName, Value: t.Access, Path: "/", Expires: t.Expires, HttpOnly: true, Secure: f.overTLS(r), SameSite: http.SameSiteStrictMode,
 		})
 	}
 	return chassis.WriteJSON(w, r, http.StatusOK, loginAnswer{
 		Access: t.Access, Type: "Bearer", Expires: t.Expires.Sub(now).Seconds(), Refresh: t.Refresh,
 		RefreshExpires: t.Renewable.Sub(now).Seconds(), User: loginUser{t.User.Name, t.User.Role},
 	})
+}
+
+// overTLS says whether the client has come by TLS: to this server, or to the proxy in
+// front of it.
+func (f *service) overTLS(r *http.Request) bool {
+	return r.TLS != nil || f.trusted(peer(r)) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
 func (f *service) logout(w http.ResponseWriter, r *http.Request) error {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/gateway"
+	"github.com/marketprism/marketprism/actors/gateway/access"
 	"github.com/marketprism/marketprism/actors/gateway/upstream"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/http/chassis"
@@ -99,6 +100,8 @@ type settings struct {
 	branch   branch.Config
 	entrance gateway.Config
 	auth     gateway.Authenticator
+	logins   *access.Desk
+	gate     chassis.Gate
 }
 
 func defaults() settings {
@@ -134,8 +137,8 @@ func start(t testing.TB, s settings, at map[string][]string) *world {
 		w.branch.Close()
 	})
 	w.server = chassistest.Serve(t, gateway.Service, func(server *chassis.Server) error {
-		return gateway.Register(server, gateway.Options{Branch: w.branch, Config: s.entrance, Auth: s.auth, Node: "test", Version: "1"})
-	})
+		return gateway.Register(server, gateway.Options{Branch: w.branch, Config: s.entrance, Auth: s.auth, Logins: s.logins, Node: "test", Version: "1"})
+	}, func(o *chassis.Options) { o.Gate = s.gate })
 	w.branch.Settled(ctx)
 	return w
 }
@@ -273,7 +276,7 @@ func (s *target) count() int {
 }
 
 // await polls for what a goroutine of the gateway brings about.
-func await(t *testing.T, what string, ok func() bool) {
+func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick, end := time.NewTicker(5*time.Millisecond), time.After(20*time.Second)
 	defer tick.Stop()

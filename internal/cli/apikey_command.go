@@ -47,7 +47,7 @@ func newAPIKeyCreate(s streams) *cobra.Command {
 		}
 		body := map[string]any{"name": name, "role": role, "scopes": scopes, "expires_in_seconds": int64(expires / time.Second)}
 		var k keyRow
-		if err := o.call(c.Context(), s, http.MethodPost, authPath+"apikeys", body, &k); err != nil {
+		if err := o.call(c.Context(), s, http.MethodPost, "apikeys", body, &k); err != nil {
 			return err
 		}
 		if o.form == "json" {
@@ -71,7 +71,7 @@ func newAPIKeyList(s streams) *cobra.Command {
 			var all struct {
 				Keys []keyRow `json:"apikeys"`
 			}
-			if err := o.call(c.Context(), s, http.MethodGet, authPath+"apikeys", nil, &all); err != nil {
+			if err := o.call(c.Context(), s, http.MethodGet, "apikeys", nil, &all); err != nil {
 				return err
 			}
 			if o.form == "json" {

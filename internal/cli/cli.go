@@ -97,6 +97,9 @@ what it should be.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%w; see `%s --help`", err, c.CommandPath())
 	})
+	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
+		c.SetContext(context.WithValue(c.Context(), callerKey{}, newCaller(c, s)))
+	}
 	root.AddCommand(
 		newDev(s), newStart(s), newStop(s), newStatus(s), newConfig(s), newJournal(s), newArchive(s), newQuery(s), newTail(s),
 		newBackfill(s), newCapture(s), newReplay(s), newSimulate(s), newNormalize(s), newBench(s), newRules(s), newActors(s), newUser(s), newAPIKey(s), newVersion(s),

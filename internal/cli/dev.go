@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -98,8 +99,14 @@ func dev(ctx context.Context, s streams, o devOptions, rateGiven bool) error {
 	if err := writeDevMarket(o.data, devMarket{Seed: opts.Seed, Rate: opts.Rate}); err != nil {
 		return err
 	}
-	return run(ctx, s, &loaded.Config, nil, nil, func(ctx context.Context, a *app.App) error {
-		a.ShowSettings(newInForce(loaded).list)
+	again := func() (*config.Loaded, error) {
+		fresh, err := (&settings{}).load(streams{err: io.Discard, environ: s.environ}, o.overrides()...)
+		if err == nil {
+			collectFrom(&fresh.Config, server)
+		}
+		return fresh, err
+	}
+	return run(ctx, s, &loaded.Config, nil, reloading(again, loaded), func(ctx context.Context, a *app.App) error {
 		banner(s, a, server, time.Since(begin))
 		select {
 		case <-ctx.Done():

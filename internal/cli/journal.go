@@ -211,7 +211,7 @@ func (e *statusError) Error() string {
 // send does a request; an answer of another status than those wanted is an error.
 func send(req *http.Request, into any, wanted ...int) error {
 	url := req.URL.String()
-	res, err := http.DefaultClient.Do(req)
+	res, err := do(req)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (o *queryOptions) ask(ctx context.Context, s streams, w *output) (next stri
 	if err != nil {
 		return "", usage("--url %q: %w", o.url, err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := do(req)
 	if err != nil {
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			return "", fmt.Errorf("nobody answers at %s: start the node, or read its data directory with --data DIR", base)

@@ -65,7 +65,7 @@ func subscriptionsAt(ctx context.Context, url string) ([]marketChanges, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := do(req)
 	if err != nil {
 		return nil, fmt.Errorf("no collector answers: %w", err)
 	}

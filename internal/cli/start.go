@@ -37,14 +37,8 @@ is to be started again.`,
 			if err != nil {
 				return err
 			}
-			reload := func(ctx context.Context, a *app.App, log *zap.Logger, level zap.AtomicLevel) {
-				again := func() (*config.Loaded, error) { return o.load(streams{err: io.Discard, environ: s.environ}) }
-				reloader := newReloader(again, loaded, log, level, a.Reconfigure)
-				reloader.settings = newInForce(loaded)
-				a.ShowSettings(reloader.settings.list)
-				reloader.run(ctx)
-			}
-			return run(c.Context(), s, &loaded.Config, services, reload, func(ctx context.Context, _ *app.App) error {
+			again := func() (*config.Loaded, error) { return o.load(streams{err: io.Discard, environ: s.environ}) }
+			return run(c.Context(), s, &loaded.Config, services, reloading(again, loaded), func(ctx context.Context, _ *app.App) error {
 				<-ctx.Done()
 				return nil
 			})
@@ -52,6 +46,17 @@ is to be started again.`,
 	}
 	o.flags(c)
 	return c
+}
+
+// reloading takes up changes of the configuration beside the running program, and shows
+// which settings are in force.
+func reloading(again func() (*config.Loaded, error), loaded *config.Loaded) func(context.Context, *app.App, *zap.Logger, zap.AtomicLevel) {
+	return func(ctx context.Context, a *app.App, log *zap.Logger, level zap.AtomicLevel) {
+		r := newReloader(again, loaded, log, level, a.Reconfigure)
+		r.settings = newInForce(loaded)
+		a.ShowSettings(r.settings.list)
+		r.run(ctx)
+	}
 }
 
 // run starts the services, calls during, and stops them in order. It returns

@@ -186,7 +186,7 @@ func (t *tail) connect(ctx context.Context, at string) error {
 		return usage("--url: %w", err)
 	}
 	req.Header.Set("Accept", "text/event-stream")
-	res, err := http.DefaultClient.Do(req)
+	res, err := do(req)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func newUserList(s streams) *cobra.Command {
 			var all struct {
 				Users []userRow `json:"users"`
 			}
-			if err := o.call(c.Context(), s, http.MethodGet, authPath+"users", nil, &all); err != nil {
+			if err := o.call(c.Context(), s, http.MethodGet, "users", nil, &all); err != nil {
 				return err
 			}
 			return printUsers(s.out, o.form, all.Users)
@@ -106,7 +106,7 @@ func (o *accessOptions) changeUser(c *cobra.Command, s streams, name string, bod
 
 func (o *accessOptions) showUser(c *cobra.Command, s streams, method, path string, body map[string]any) error {
 	var u userRow
-	if err := o.call(c.Context(), s, method, authPath+path, body, &u); err != nil {
+	if err := o.call(c.Context(), s, method, path, body, &u); err != nil {
 		return err
 	}
 	return printUsers(s.out, o.form, []userRow{u})
@@ -118,7 +118,7 @@ func (o *accessOptions) done(c *cobra.Command, s streams, path string) error {
 		Success bool   `json:"success"`
 		Message string `json:"message"`
 	}
-	if err := o.call(c.Context(), s, http.MethodDelete, authPath+path, nil, &answer); err != nil {
+	if err := o.call(c.Context(), s, http.MethodDelete, path, nil, &answer); err != nil {
 		return err
 	}
 	if o.form == "json" {

@@ -87,6 +87,7 @@ func (d *Desk) createKey(ctx context.Context, by identity.Principal, r KeyReques
 		if err != nil {
 			return Key{}, "", field(fmt.Sprintf("scopes/%d", i), "%v", err)
 		}
+		s.Role = min(s.Role, r.Role) // what it comes to
 		scopes = append(scopes, s)
 	}
 	id, key, hash, err := newAPIKey()

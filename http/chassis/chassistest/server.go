@@ -11,10 +11,15 @@ import (
 )
 
 // Serve starts a façade on a free port of the loopback interface, ready, and
-// stops it when the test ends. register gives it its routes.
-func Serve(t testing.TB, service string, register func(*chassis.Server) error) *chassis.Server {
+// stops it when the test ends. register gives it its routes; change, if any, other
+// options.
+func Serve(t testing.TB, service string, register func(*chassis.Server) error, change ...func(*chassis.Options)) *chassis.Server {
 	t.Helper()
-	s, err := chassis.New(chassis.Options{Service: service, Listen: "127.0.0.1:0", Config: chassis.DefaultConfig()})
+	o := chassis.Options{Service: service, Listen: "127.0.0.1:0", Config: chassis.DefaultConfig()}
+	for _, c := range change {
+		c(&o)
+	}
+	s, err := chassis.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

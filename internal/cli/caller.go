@@ -1,0 +1,318 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/config"
+	"github.com/marketprism/marketprism/internal/app"
+)
+
+const (
+	keyVariable     = "MARKETPRISM_API_KEY"
+	keyFileVariable = "MARKETPRISM_API_KEY_FILE"
+	authPath        = "/api/v1/auth/"
+	apiPath         = "/api/v1/"
+)
+
+// The codes of a refusal that a credential helps against: of a service, which answers
+// the gateway only, and of the gateway.
+const (
+	askTheGateway = "no_identity"
+	showWhoYouAre = "no_credential"
+)
+
+// caller sends the requests of a command. Whoever asks who the command is gets the API
+// key of the environment, else the login that the first start made; a service that
+// answers the gateway only is asked through that. Where nobody asks, nothing is shown.
+type caller struct {
+	client   *http.Client
+	settings settings
+	streams  streams
+
+	mu      sync.Mutex
+	loaded  *config.Loaded
+	through map[string]passage // by scheme://host of what was asked
+	token   string             // of the first login
+}
+
+// passage is how a service is asked that wants to know who asks.
+type passage struct {
+	gateway string // base address
+	service string // name; "" for the gateway itself
+}
+
+type callerKey struct{}
+
+// newCaller makes the caller of a command, of whose settings it knows where the gateway
+// is.
+func newCaller(c *cobra.Command, s streams) *caller {
+	s.err = io.Discard // the command itself says what is to be said of its settings
+	k := &caller{streams: s, through: map[string]passage{}, client: &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	if f := c.Flags().Lookup("config"); f != nil {
+		k.settings.file = f.Value.String()
+	}
+	// A command without the flag has no such settings.
+	k.settings.set, _ = c.Flags().GetStringArray("set")
+	return k
+}
+
+// do sends a request of a command. An answer of 401 is an error.
+func do(r *http.Request) (*http.Response, error) {
+	k, ok := r.Context().Value(callerKey{}).(*caller)
+	if !ok {
+		return http.DefaultClient.Do(r)
+	}
+	return k.do(r)
+}
+
+func (k *caller) do(r *http.Request) (*http.Response, error) {
+	base := r.URL.Scheme + "://" + r.URL.Host
+	k.mu.Lock()
+	p, known := k.through[base]
+	k.mu.Unlock()
+	if !known {
+		res, err := k.client.Do(r)
+		if err != nil || res.StatusCode != http.StatusUnauthorized {
+			return res, err
+		}
+		if p, err = k.passage(r.Context(), base, res); err != nil {
+			return nil, err
+		}
+		k.mu.Lock()
+		k.through[base] = p
+		k.mu.Unlock()
+	}
+	res, err := k.send(r, p)
+	if err != nil || res.StatusCode != http.StatusUnauthorized || !k.forget() {
+		return k.judged(p, res, err)
+	}
+	if err := res.Body.Close(); err != nil {
+		return nil, err
+	}
+	res, err = k.send(r, p) // the login of before has ended
+	return k.judged(p, res, err)
+}
+
+func (k *caller) judged(p passage, res *http.Response, err error) (*http.Response, error) {
+	if err != nil || res.StatusCode != http.StatusUnauthorized {
+		return res, err
+	}
+	defer res.Body.Close() // it is read as far as it counts
+	return nil, refused(p.gateway, res)
+}
+
+// passage finds out how to ask again whoever has answered 401.
+func (k *caller) passage(ctx context.Context, base string, res *http.Response) (passage, error) {
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
+	if err = errors.Join(err, res.Body.Close()); err != nil {
+		return passage{}, fmt.Errorf("reading the answer of %s: %w", base, err)
+	}
+	var problem struct{ Code string }
+	if json.Unmarshal(text, &problem) != nil {
+		problem.Code = ""
+	}
+	switch problem.Code {
+	case showWhoYouAre:
+		return passage{gateway: base}, nil
+	case askTheGateway:
+		service, err := k.serviceAt(ctx, base)
+		if err != nil {
+			return passage{}, err
+		}
+		gateway, err := k.gateway(ctx)
+		return passage{gateway, service}, err
+	}
+	res.Body = io.NopCloser(bytes.NewReader(text))
+	return passage{}, refused(base, res)
+}
+
+// serviceAt is the name of the service at an address, as its /health says to everybody.
+func (k *caller) serviceAt(ctx context.Context, base string) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/health", nil)
+	if err != nil {
+		return "", fmt.Errorf("asking %s which service it is: %w", base, err)
+	}
+	res, err := k.client.Do(r)
+	if err != nil {
+		return "", fmt.Errorf("asking which service it is: %w", err)
+	}
+	defer res.Body.Close() // it is read as far as it counts
+	var health struct{ Service string }
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxRefusal)).Decode(&health); err != nil || health.Service == "" {
+		return "", fmt.Errorf("%s does not say which service it is", base)
+	}
+	return health.Service, nil
+}
+
+// configuration is that of the command.
+func (k *caller) configuration() (*config.Config, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.loaded == nil {
+		var err error
+		if k.loaded, err = k.settings.load(k.streams); err != nil {
+			return nil, err
+		}
+	}
+	return &k.loaded.Config, nil
+}
+
+// gateway is the base address of the gateway.
+func (k *caller) gateway(ctx context.Context) (string, error) {
+	cfg, err := k.configuration()
+	if err != nil {
+		return "", err
+	}
+	return gatewayOf(ctx, cfg)
+}
+
+func gatewayOf(ctx context.Context, cfg *config.Config) (string, error) {
+	for _, p := range places(ctx, app.Registry(cfg), cfg.Node.DataDir) {
+		if p.Service == cluster.Gateway && p.URL != "" {
+			return p.URL, nil
+		}
+	}
+	return "", errors.New("the api-gateway-service is nowhere to be found: start it, or name its address with --at")
+}
+
+// send sends a request again, with a credential, and through the gateway if it is for
+// another service.
+func (k *caller) send(r *http.Request, p passage) (*http.Response, error) {
+	text := p.gateway + r.URL.EscapedPath()
+	if p.service != "" {
+		rest, ok := strings.CutPrefix(r.URL.EscapedPath(), apiPath)
+		if !ok {
+			return nil, fmt.Errorf("%s is no path that the gateway has", r.URL.Path)
+		}
+		text = p.gateway + apiPath + p.service + "/" + rest
+	}
+	if r.URL.RawQuery != "" {
+		text += "?" + r.URL.RawQuery
+	}
+	token, err := k.credential(r.Context(), p.gateway)
+	if err != nil {
+		return nil, err
+	}
+	var body io.Reader
+	if r.GetBody != nil {
+		if body, err = r.GetBody(); err != nil {
+			return nil, fmt.Errorf("sending the request again: %w", err)
+		}
+	}
+	again, err := http.NewRequestWithContext(r.Context(), r.Method, text, body)
+	if err != nil {
+		return nil, fmt.Errorf("asking the gateway: %w", err)
+	}
+	again.Header = r.Header.Clone()
+	again.ContentLength, again.GetBody = r.ContentLength, r.GetBody
+	again.Header.Set("Authorization", "Bearer "+token)
+	return k.client.Do(again)
+}
+
+// credential is the API key of the environment, else a token of the first login.
+func (k *caller) credential(ctx context.Context, gateway string) (string, error) {
+	key, err := keyOf(k.streams.environ)
+	if err != nil || key != "" {
+		return key, err
+	}
+	k.mu.Lock()
+	token := k.token
+	k.mu.Unlock()
+	if token != "" {
+		return token, nil
+	}
+	cfg, err := k.configuration()
+	if err != nil {
+		return "", err
+	}
+	token, err = k.login(ctx, gateway, app.FirstLogin(cfg.Node.DataDir))
+	if err != nil {
+		return "", err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.token = token
+	return token, nil
+}
+
+// forget forgets a token of the first login, which may have ended; false without one.
+func (k *caller) forget() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	had := k.token != ""
+	k.token = ""
+	return had
+}
+
+// login logs in with what the first start has written to a file.
+func (k *caller) login(ctx context.Context, gateway, file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", usage("the gateway asks who you are: give an API key in %s or %s", keyVariable, keyFileVariable)
+	}
+	var first app.Login
+	if err == nil {
+		err = json.Unmarshal(text, &first)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the first login: %w", err)
+	}
+	body, err := json.Marshal(first)
+	if err != nil {
+		return "", fmt.Errorf("encoding the first login: %w", err)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, gateway+authPath+"login", bytes.NewReader(body))
+	if err != nil {
+		return "", fmt.Errorf("logging in: %w", err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	res, err := k.client.Do(r)
+	if err != nil {
+		return "", fmt.Errorf("logging in: %w", err)
+	}
+	defer res.Body.Close() // it is read as far as it counts
+	if res.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("logging in with %s, whose password may have been changed: give an API key in %s: %w", file, keyVariable, refused(gateway, res))
+	}
+	var token struct {
+		Access string `json:"access_token"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&token); err != nil {
+		return "", fmt.Errorf("reading the answer to a login: %w", err)
+	}
+	return token.Access, nil
+}
+
+// keyOf is the API key in the environment, or in the file that it names.
+func keyOf(environ []string) (string, error) {
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		switch {
+		case value == "":
+		case name == keyVariable:
+			return value, nil
+		case name == keyFileVariable:
+			text, err := os.ReadFile(value)
+			if err != nil {
+				return "", usage("%s: %w", keyFileVariable, err)
+			}
+			return strings.TrimSpace(string(text)), nil
+		}
+	}
+	return "", nil
+}
