@@ -42,16 +42,21 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) open() {
 	w.t.Helper()
-	e, err := Open(w.dir, DefaultConfig(), Surroundings{Now: w.clock.now, Disk: part.Disk{Before: func(step part.Step, path string) error {
-		if w.fail == nil {
-			return nil
-		}
-		return w.fail(step, path)
-	}}})
+	e, err := Open(w.dir, DefaultConfig(), Surroundings{Now: w.clock.now, Disk: w.disk()})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.engine = e
+}
+
+// disk fails where the world is told to.
+func (w *world) disk() part.Disk {
+	return part.Disk{Before: func(step part.Step, path string) error {
+		if w.fail == nil {
+			return nil
+		}
+		return w.fail(step, path)
+	}}
 }
 
 // crash throws the process away, opens the store and replays the journal.
@@ -62,6 +67,12 @@ func (w *world) crash() {
 		w.t.Fatal(err)
 	}
 	w.open()
+	w.replay()
+}
+
+// replay applies what the journal has behind the position.
+func (w *world) replay() {
+	w.t.Helper()
 	for i := int(w.engine.Position(0).Seq); i < len(w.messages); i++ {
 		apply(w.t, w.engine, uint64(i+1), w.messages[i])
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -157,36 +156,6 @@ func TestTornManifest(t *testing.T) {
 	if got := w.engine.Position(0).Seq; got != 2 {
 		t.Fatalf("position %d, want 2", got)
 	}
-}
-
-func TestDamagedManifest(t *testing.T) {
-	w := damaged(t)
-	if err := w.engine.Close(); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(w.dir, "MANIFEST")
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	last := strings.LastIndex(string(whole), "MPM\x01")
-	for at := 0; at < last; at += 1 + last/40 {
-		flip(t, path, int64(at))
-		if _, err := Open(w.dir, DefaultConfig(), Surroundings{}); !errors.Is(err, persistence.ErrCorrupt) {
-			t.Errorf("byte %d of %d damaged: %v", at, len(whole), err)
-		}
-		flip(t, path, int64(at))
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(w.dir, DefaultConfig(), Surroundings{}); !errors.Is(err, persistence.ErrCorrupt) {
-		t.Errorf("parts without a manifest: %v", err)
-	}
-	if err := os.WriteFile(path, whole, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	w.open()
 }
 
 // TestUnlink: a file that left the manifest stays for ten minutes and for those

@@ -40,9 +40,13 @@
 //     the parts that are missing. Beyond the allowed backlog Apply and Seal answer
 //     persistence.ErrBacklog, so the reader waits and the journal keeps.
 //   - A torn record at the manifest's end is cut off and logged: it was never
-//     acknowledged. Damage elsewhere in the manifest refuses to open.
-//   - A damaged part is moved to quarantine/, and stays in Stats until someone
-//     deals with it; the query that met it fails with a *persistence.CorruptError.
+//     acknowledged. With damage elsewhere, the manifest is made again from the records
+//     that can be read, those of the log before it, and the footers of the files; the
+//     damaged one is kept as quarantine/MANIFEST-<n>, and in Stats, until somebody
+//     removes that. The position is that of the last record that can be read.
+//   - A damaged part is moved to quarantine/, and stays in Stats; the query that met it
+//     fails with a *persistence.CorruptError. When the store is opened, a good copy in
+//     its place is served again, and what was removed from quarantine/ is forgotten.
 //   - A second process meets persistence.ErrLocked.
 //
 // The engine has no goroutines: its owner calls Publish and Maintain.

@@ -70,6 +70,8 @@ type Engine struct {
 	parts   [market.NumKinds][]*stored // by shard and last sequence
 	garbage []*stored
 	damaged []part.Damaged
+	// damagedLogs are manifests that were salvaged, and that nobody has removed yet.
+	damagedLogs []string
 	// archived is the journal position up to which the cold store has a table.
 	archived map[tableShard]uint64
 
@@ -88,7 +90,7 @@ var _ persistence.Engine = (*Engine)(nil)
 // Open opens the store in dir, and makes it if there is none. It removes files
 // that the manifest does not list, and moves aside listed ones that are missing or
 // of another size. Errors: persistence.ErrLocked, a *persistence.CorruptError for
-// the manifest, a *persistence.IOError.
+// a manifest that a newer program has written, a *persistence.IOError.
 func Open(dir string, cfg Config, with Surroundings) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("embedded store configuration: %w", err)
@@ -142,24 +144,33 @@ func (e *Engine) load(r prometheus.Registerer) (err error) {
 	if e.metrics, err = newMetrics(r); err != nil {
 		return fmt.Errorf("embedded store metrics: %w", err)
 	}
-	if e.manifest, err = part.OpenManifest(e.disk, e.dir); err != nil {
+	if e.manifest, err = part.OpenManifest(e.disk, e.dir, e.complete); err != nil {
 		return err
 	}
 	if e.manifest.Cut > 0 {
 		e.log.Warn("a torn record was cut off the manifest; its publication had not been acknowledged", zap.Int64("bytes", e.manifest.Cut))
+	}
+	if e.manifest.Damage != "" {
+		e.log.Error("the manifest was damaged, and was made again from its readable records and the files", zap.String("damage", e.manifest.Damage))
+	}
+	if e.damagedLogs, err = part.QuarantinedManifests(e.dir); err != nil {
+		return err
+	}
+	keep, err := e.mend()
+	if err != nil {
+		return err
 	}
 	state := e.manifest.State()
 	e.damaged = state.Quarantined
 	for _, p := range state.Positions {
 		e.memory.Restore(p)
 	}
-	listed := map[string]bool{}
 	for _, m := range state.Parts {
-		listed[m.File] = true
+		keep[m.File] = true
 		e.parts[m.Kind] = append(e.parts[m.Kind], e.newStored(m))
 		e.nextFile.Store(max(e.nextFile.Load(), fileNumber(m.File)))
 	}
-	if err := e.removeUnlisted(listed); err != nil {
+	if err := e.removeUnlisted(keep); err != nil {
 		return err
 	}
 	for kind := range e.parts {

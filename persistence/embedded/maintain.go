@@ -98,11 +98,9 @@ func (e *Engine) quarantine(p *stored, reason string) error {
 	if !listed {
 		return nil
 	}
-	moved := filepath.Join("quarantine", p.meta.File)
-	if _, err := os.Stat(e.path(p.meta)); err == nil {
-		if err := e.disk.Move(e.path(p.meta), filepath.Join(e.dir, moved)); err != nil {
-			return err
-		}
+	moved := filepath.Join(part.QuarantineDir, p.meta.File)
+	if err := e.moveAside(p.meta, moved, reason); err != nil {
+		return err
 	}
 	damaged := part.Damaged{Meta: p.meta, Moved: moved, Reason: reason}
 	if err := e.manifest.Append(&part.Change{Remove: []string{p.meta.File}, Quarantine: []part.Damaged{damaged}}); err != nil {
@@ -120,6 +118,19 @@ func (e *Engine) quarantine(p *stored, reason string) error {
 	e.metrics.setParts(kind, e.parts[kind])
 	e.metrics.quarantined.Set(float64(len(e.damaged)))
 	return nil
+}
+
+// moveAside moves a part's file into quarantine; where there is none, a note takes its
+// place.
+func (e *Engine) moveAside(m *part.Meta, moved, reason string) error {
+	_, err := os.Stat(e.path(m))
+	if errors.Is(err, os.ErrNotExist) {
+		return e.disk.SetAside(filepath.Join(e.dir, moved), []byte(reason+"\n"))
+	}
+	if err != nil {
+		return &persistence.IOError{Op: "stat part", Path: e.path(m), Err: err}
+	}
+	return e.disk.Move(e.path(m), filepath.Join(e.dir, moved))
 }
 
 // mergeAll merges what is due, one group after the other.

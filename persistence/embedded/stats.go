@@ -72,6 +72,12 @@ func (e *Engine) Stats(ctx context.Context) (persistence.Stats, error) {
 	for _, d := range e.damaged {
 		stats.Quarantined = append(stats.Quarantined, persistence.Quarantined{Part: e.info(d.Meta), Path: filepath.Join(e.dir, d.Moved), Reason: d.Reason})
 	}
+	for _, path := range e.damagedLogs {
+		stats.Quarantined = append(stats.Quarantined, persistence.Quarantined{
+			Part: persistence.PartInfo{Tier: "hot", Path: filepath.Join(e.dir, "MANIFEST")}, Path: path,
+			Reason: "it was made again from its readable records and the files",
+		})
+	}
 	return stats, nil
 }
 

@@ -3,6 +3,7 @@ package part
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -10,6 +11,9 @@ import (
 )
 
 const changeVersion = 1
+
+// errUnknown: a record that is whole, and that this program does not know.
+var errUnknown = errors.New("a record of the manifest that this program does not know")
 
 // encodeChange writes a change; epochs that equal those in known are left out.
 func encodeChange(dst []byte, c *Change, known map[int]persistence.Position) []byte {
@@ -70,7 +74,7 @@ func appendPosition(dst []byte, p *persistence.Position, known map[string]int64)
 func DecodeChange(payload []byte) (*Change, error) {
 	d := decoder{b: payload}
 	if v := d.byte(); d.err == nil && v != changeVersion {
-		return nil, errors.New("unknown version of the manifest")
+		return nil, fmt.Errorf("%w: version %d", errUnknown, v)
 	}
 	c := &Change{}
 	switch d.byte() {
@@ -78,7 +82,7 @@ func DecodeChange(payload []byte) (*Change, error) {
 	case 1:
 		c.Checkpoint = true
 	default:
-		return nil, errors.New("unknown sort of record")
+		return nil, fmt.Errorf("%w: its sort", errUnknown)
 	}
 	for range d.count(20) {
 		m := d.meta()

@@ -24,6 +24,7 @@ const (
 	StepSyncDir        Step = "sync directory"
 	StepManifestWrite  Step = "write manifest"
 	StepManifestSync   Step = "sync manifest"
+	StepManifestKeep   Step = "keep older manifest"
 	StepManifestRename Step = "rename manifest"
 	StepUnlink         Step = "unlink part"
 )

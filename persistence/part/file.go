@@ -159,7 +159,12 @@ func (f *File) Verify() error {
 
 // ReadMeta returns the description in a file's own footer, without size and
 // checksum: what a lost manifest is rebuilt from.
-func ReadMeta(r io.ReaderAt, size int64) (Meta, error) {
+func ReadMeta(r io.ReaderAt, size int64) (m Meta, err error) {
+	defer func() { // the decoder, on damaged bytes
+		if r := recover(); r != nil {
+			err = fmt.Errorf("part footer: undecodable: %v", r)
+		}
+	}()
 	pq, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return Meta{}, fmt.Errorf("part footer: %w", err)
@@ -173,7 +178,7 @@ func ReadMeta(r io.ReaderAt, size int64) (Meta, error) {
 		return Meta{}, fmt.Errorf("part footer: %w", err)
 	}
 	d := decoder{b: raw}
-	m := d.meta()
+	m = d.meta()
 	return m, d.err
 }
 

@@ -21,6 +21,10 @@ const (
 
 	manifestName   = "MANIFEST"
 	checkpointSize = 4 << 20
+
+	// olderName is the log that the present one has replaced: its records add up to
+	// the checkpoint with which that begins.
+	olderName = "MANIFEST.older"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -127,16 +131,24 @@ type Manifest struct {
 	broken bool
 	// Cut is the number of bytes of a torn record that opening cut off.
 	Cut int64
+	// Damage is what was wrong with the log that was salvaged; "" when it was whole.
+	Damage string
 }
 
-// OpenManifest opens the manifest in dir, and makes one in an empty store. Damage
-// is a [*persistence.CorruptError].
-func OpenManifest(d Disk, dir string) (*Manifest, error) {
+// OpenManifest opens the manifest in dir, and makes one in an empty store. Of a damaged
+// one it reads what can be read, has complete add what the files say (nil: nothing), and
+// begins a new log with that; the damaged one is kept in [QuarantineDir]. What a newer program has
+// written is not damage: it is a [*persistence.CorruptError].
+func OpenManifest(d Disk, dir string, complete Complete) (*Manifest, error) {
 	m := &Manifest{disk: d, path: filepath.Join(dir, manifestName), state: State{Positions: map[int]persistence.Position{}}}
 	log, err := os.ReadFile(m.path)
 	if errors.Is(err, os.ErrNotExist) {
-		if found, err := filepath.Glob(filepath.Join(dir, "*", "*.parquet")); err != nil || len(found) > 0 {
-			return nil, errors.Join(err, &persistence.CorruptError{Path: m.path, Reason: fmt.Sprintf("it is missing, and there are %d parts", len(found))})
+		found, err := filepath.Glob(filepath.Join(dir, "*", "*.parquet"))
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("looking for parts: %w", err)
+		case len(found) > 0:
+			return m, m.salvage(nil, fmt.Sprintf("it is missing, and there are %d parts", len(found)), complete)
 		}
 		return m, m.rewrite()
 	}
@@ -144,14 +156,16 @@ func OpenManifest(d Disk, dir string) (*Manifest, error) {
 		return nil, &persistence.IOError{Op: "read manifest", Path: m.path, Err: err}
 	}
 	good, err := m.replay(log)
-	if err != nil {
+	switch m.Cut = int64(len(log) - good); {
+	case errors.Is(err, errUnknown):
 		return nil, &persistence.CorruptError{Path: m.path, Reason: err.Error()}
+	case err != nil:
+		m.Cut = 0
+		return m, m.salvage(log, err.Error(), complete)
+	case m.Cut > 0: // it may have been whole once, when it is not a crash that tore it
+		return m, m.salvage(log, "", complete)
 	}
-	m.Cut = int64(len(log) - good)
 	m.size, m.base = int64(good), int64(good)
-	if m.Cut > 0 { // a new log, rather than writing behind a cut of unknown durability
-		return m, m.rewrite()
-	}
 	if m.f, err = os.OpenFile(m.path, os.O_RDWR, 0o644); err != nil {
 		return nil, &persistence.IOError{Op: "open manifest", Path: m.path, Err: err}
 	}
@@ -216,16 +230,12 @@ func (m *Manifest) Append(c *Change) error {
 	if err := next.apply(c); err != nil {
 		return fmt.Errorf("manifest change: %w", err)
 	}
-	payload := encodeChange(nil, c, m.state.Positions)
-	if m.broken || m.size-m.base+int64(len(payload)) > checkpointSize+m.base {
-		was := m.state
-		m.state = next
+	if m.broken || m.size-m.base > checkpointSize+m.base {
 		if err := m.rewrite(); err != nil {
-			m.state = was
 			return err
 		}
-		return nil
 	}
+	payload := encodeChange(nil, c, m.state.Positions)
 	if err := m.write(appendFrame(nil, payload)); err != nil {
 		m.broken = true
 		return err
@@ -266,6 +276,9 @@ func (m *Manifest) rewrite() error {
 	if err := plain.writeFile(tmp, func(w io.Writer) error { _, err := w.Write(log); return err }); err != nil {
 		return err
 	}
+	if err := m.keep(); err != nil {
+		return err
+	}
 	if err := m.disk.do(StepManifestRename, m.path, func() error { return os.Rename(tmp, m.path) }); err != nil {
 		return err
 	}
@@ -282,6 +295,31 @@ func (m *Manifest) rewrite() error {
 		_ = m.f.Close() // it is nobody's file any more
 	}
 	m.f, m.size, m.base, m.broken = f, int64(len(log)), int64(len(log)), false
+	return nil
+}
+
+// keep keeps the log that is about to be replaced, as the older one.
+func (m *Manifest) keep() error {
+	older := filepath.Join(filepath.Dir(m.path), olderName)
+	return m.disk.do(StepManifestKeep, older, func() error {
+		if err := os.Remove(older); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if err := os.Link(m.path, older); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+}
+
+// Replace makes s what the manifest says, in a new log. After an error all is as before.
+func (m *Manifest) Replace(s State) error {
+	was := m.state
+	m.state = s
+	if err := m.rewrite(); err != nil {
+		m.state = was
+		return err
+	}
 	return nil
 }
 

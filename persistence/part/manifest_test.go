@@ -103,7 +103,7 @@ func TestManifestDamage(t *testing.T) {
 
 func TestManifest(t *testing.T) {
 	dir := t.TempDir()
-	m, err := OpenManifest(Disk{}, dir)
+	m, err := OpenManifest(Disk{}, dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestManifest(t *testing.T) {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if m, err = OpenManifest(Disk{}, dir); err != nil {
+		if m, err = OpenManifest(Disk{}, dir, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -153,7 +153,7 @@ func TestManifest(t *testing.T) {
 // TestManifestCheckpoint: the log does not grow for ever.
 func TestManifestCheckpoint(t *testing.T) {
 	dir := t.TempDir()
-	m, err := OpenManifest(Disk{}, dir)
+	m, err := OpenManifest(Disk{}, dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestManifestAfterFailure(t *testing.T) {
 			}
 			return nil
 		}}
-		m, err := OpenManifest(disk, dir)
+		m, err := OpenManifest(disk, dir, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +208,7 @@ func TestManifestAfterFailure(t *testing.T) {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if m, err = OpenManifest(Disk{}, dir); err != nil || len(m.State().Parts) != 1 {
+		if m, err = OpenManifest(Disk{}, dir, nil); err != nil || len(m.State().Parts) != 1 {
 			t.Fatalf("%s: after reopening %+v, %v", step, m, err)
 		}
 		if err := m.Close(); err != nil {
