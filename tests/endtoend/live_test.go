@@ -38,7 +38,18 @@ func TestLiveReplay(t *testing.T) {
 }
 
 func TestLiveSimulated(t *testing.T) {
-	sim := harness.Simulate(t, "--exchange", "binance", "--seed", "5", "--rate", "200", "--symbols", "1")
+	sim, s := simulated(t, 200)
+	m := sim.Markets[0]
+	n := harness.Start(t, t.TempDir(), s)
+	followBooks(t, n, "binance", m.Market, m.Symbols[0], 60, true)
+	n.Stop()
+}
+
+// simulated are settings that collect one instrument of a simulated Binance, which sends
+// so many events a second.
+func simulated(t *testing.T, rate int) (*harness.Simulator, harness.Settings) {
+	t.Helper()
+	sim := harness.Simulate(t, "--exchange", "binance/spot", "--seed", "5", "--rate", fmt.Sprint(rate), "--symbols", "1")
 	m := sim.Markets[0]
 	s := harness.Settings{harness.Collector + ".exchanges": []string{"binance"}}
 	for _, name := range []string{"spot", "perpetual", "future"} {
@@ -47,9 +58,7 @@ func TestLiveSimulated(t *testing.T) {
 	at := "exchanges.binance.markets." + m.Market + "."
 	s[at+"ws_url"], s[at+"rest_url"], s[at+"symbols"] = m.WS, m.REST, m.Symbols
 	s[at+"data_types"] = []string{"trade", "book_delta"}
-	n := harness.Start(t, t.TempDir(), s)
-	followBooks(t, n, "binance", m.Market, m.Symbols[0], 60, true)
-	n.Stop()
+	return sim, s
 }
 
 // followBooks compares books often enough; refresh asks the collector for new
