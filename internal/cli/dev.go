@@ -106,7 +106,7 @@ func dev(ctx context.Context, s streams, o devOptions, rateGiven bool) error {
 		}
 		return fresh, err
 	}
-	return run(ctx, s, &loaded.Config, nil, reloading(again, loaded), func(ctx context.Context, a *app.App) error {
+	return run(ctx, s, &loaded.Config, nil, newReloader(again, loaded), func(ctx context.Context, a *app.App) error {
 		banner(s, a, server, time.Since(begin))
 		select {
 		case <-ctx.Done():

@@ -36,19 +36,24 @@ type reloader struct {
 	file, dotEnv string
 	inForce      map[string]string // every setting's value, by path
 	stamp        string
-	settings     *inForce // the same, to be shown; nil shows them nowhere
+	settings     *inForce // the same, to be shown
+	hup          chan os.Signal
 }
 
-func newReloader(load func() (*config.Loaded, error), inForce *config.Loaded, log *zap.Logger, level zap.AtomicLevel,
-	reconfigure func(context.Context, *config.Config) (taken, needRestart []string, err error),
-) *reloader {
+// newReloader notes what is in force and, from now on, what is asked for: a program that
+// starts is told, too.
+func newReloader(load func() (*config.Loaded, error), inForce *config.Loaded) *reloader {
 	r := &reloader{
-		load: load, log: log, level: level, reconfigure: reconfigure,
-		file: inForce.File, dotEnv: inForce.DotEnv, inForce: values(inForce),
+		load: load, file: inForce.File, dotEnv: inForce.DotEnv, inForce: values(inForce),
+		settings: newInForce(inForce), hup: make(chan os.Signal, 1),
 	}
 	r.stamp = r.look()
+	signal.Notify(r.hup, syscall.SIGHUP)
 	return r
 }
+
+// close ends what newReloader began.
+func (r *reloader) close() { signal.Stop(r.hup) }
 
 func values(l *config.Loaded) map[string]string {
 	out := map[string]string{}
@@ -60,16 +65,13 @@ func values(l *config.Loaded) map[string]string {
 
 // run looks until ctx ends.
 func (r *reloader) run(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hup:
+		case <-r.hup:
 			r.stamp = r.look()
 			r.reload(ctx, "SIGHUP")
 		case <-tick.C:
@@ -126,9 +128,7 @@ func (r *reloader) reload(ctx context.Context, why string) {
 		taken = append(taken, path)
 		r.take(path, next)
 	}
-	if r.settings != nil {
-		r.settings.take(taken, fresh)
-	}
+	r.settings.take(taken, fresh)
 	r.log.Info("configuration read again", zap.String("why", why), zap.Strings("taken", taken))
 	if err != nil {
 		r.log.Error("not everything could be taken up; it is tried again at the next change", zap.Error(err))

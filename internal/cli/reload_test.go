@@ -36,9 +36,10 @@ func TestReload(t *testing.T) {
 	core, seen := observer.New(zap.DebugLevel)
 	var wrong error
 	taken := []string{}
-	r := newReloader(load, first, zap.New(core), level, func(_ context.Context, c *config.Config) ([]string, []string, error) {
-		return taken, nil, wrong
-	})
+	r := newReloader(load, first)
+	defer r.close()
+	r.log, r.level = zap.New(core), level
+	r.reconfigure = func(context.Context, *config.Config) ([]string, []string, error) { return taken, nil, wrong }
 
 	write("log: {level: debug}\nscheduler-service: {port: 9999}\n")
 	if err := os.Chtimes(file, time.Time{}, time.Now().Add(time.Minute)); err != nil {

@@ -38,7 +38,7 @@ is to be started again.`,
 				return err
 			}
 			again := func() (*config.Loaded, error) { return o.load(streams{err: io.Discard, environ: s.environ}) }
-			return run(c.Context(), s, &loaded.Config, services, reloading(again, loaded), func(ctx context.Context, _ *app.App) error {
+			return run(c.Context(), s, &loaded.Config, services, newReloader(again, loaded), func(ctx context.Context, _ *app.App) error {
 				<-ctx.Done()
 				return nil
 			})
@@ -48,23 +48,13 @@ is to be started again.`,
 	return c
 }
 
-// reloading takes up changes of the configuration beside the running program, and shows
-// which settings are in force.
-func reloading(again func() (*config.Loaded, error), loaded *config.Loaded) func(context.Context, *app.App, *zap.Logger, zap.AtomicLevel) {
-	return func(ctx context.Context, a *app.App, log *zap.Logger, level zap.AtomicLevel) {
-		r := newReloader(again, loaded, log, level, a.Reconfigure)
-		r.settings = newInForce(loaded)
-		a.ShowSettings(r.settings.list)
-		r.run(ctx)
-	}
-}
-
 // run starts the services, calls during, and stops them in order. It returns
-// early when the program cannot go on. beside, where it is not nil, runs as long
-// as during does.
-func run(ctx context.Context, s streams, cfg *config.Config, services []string,
-	beside func(context.Context, *app.App, *zap.Logger, zap.AtomicLevel), during func(context.Context, *app.App) error,
-) error {
+// early when the program cannot go on. Changes of the configuration are taken up by
+// r while during runs; nil takes up none.
+func run(ctx context.Context, s streams, cfg *config.Config, services []string, r *reloader, during func(context.Context, *app.App) error) error {
+	if r != nil {
+		defer r.close()
+	}
 	log, level, err := app.NewLogger(cfg.Log, s.err, Version(), nodeName(cfg))
 	if err != nil {
 		return err
@@ -79,9 +69,11 @@ func run(ctx context.Context, s streams, cfg *config.Config, services []string,
 	ended := make(chan error, 1)
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var besides sync.WaitGroup
-	if beside != nil {
-		besides.Go(func() { beside(inner, a, log, level) })
+	var reloading sync.WaitGroup
+	if r != nil {
+		r.log, r.level, r.reconfigure = log, level, a.Reconfigure
+		a.ShowSettings(r.settings.list)
+		reloading.Go(func() { r.run(inner) })
 	}
 	go func() { ended <- during(inner, a) }()
 	var failure error
@@ -94,7 +86,7 @@ func run(ctx context.Context, s streams, cfg *config.Config, services []string,
 		failure = errors.Join(failure, <-ended)
 	}
 	cancel()
-	besides.Wait()
+	reloading.Wait()
 	stop, release := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer release()
 	return errors.Join(failure, a.Stop(stop))
