@@ -14,6 +14,7 @@ import (
 	"github.com/marketprism/marketprism/config"
 	"github.com/marketprism/marketprism/http/chassis"
 	facade "github.com/marketprism/marketprism/http/gateway"
+	"github.com/marketprism/marketprism/http/ui"
 )
 
 // gatewayServices are the services as the gateway's paths name them.
@@ -51,9 +52,13 @@ func (a *App) startGateway(ctx context.Context) error {
 }
 
 func (a *App) registerGateway(s *chassis.Server) error {
-	return facade.Register(s, facade.Options{
+	err := facade.Register(s, facade.Options{
 		Branch: a.gateway, Config: a.cfg.Gateway.Entrance, Auth: a.auth, Logins: a.access, Node: a.node, Version: a.options.Version,
 	})
+	if err != nil {
+		return err
+	}
+	return ui.Register(s) // the gateway has the prefixes of all services itself
 }
 
 // gatewayHTTP are the limits of the gateway's server: pages of other origins that may

@@ -17,6 +17,7 @@ import (
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/http/chassis"
 	facade "github.com/marketprism/marketprism/http/monitoring"
+	"github.com/marketprism/marketprism/http/ui"
 )
 
 // kept keeps the lines of a log too.
@@ -84,7 +85,10 @@ func (a *App) registerMonitoring(s *chassis.Server) error {
 	if a.collector != nil {
 		o.Operations.Streams = pausing{a}
 	}
-	return facade.Register(s, o)
+	if err := facade.Register(s, o); err != nil {
+		return err
+	}
+	return ui.Register(s) // o.Mount has the services
 }
 
 // exchangeClocks are those that the collector of this process measures.

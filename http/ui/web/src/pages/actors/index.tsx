@@ -1,0 +1,180 @@
+import type { ComponentChildren } from 'preact'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { Choice, Filter } from '../../parts/choice'
+import { Icon } from '../../parts/icon'
+import { Pips, Spark, Tabs } from '../../parts/marks'
+import { Card, Empty, Shown } from '../../parts/panel'
+import { levelIcon, Mark, rank, type Level } from '../../parts/status'
+import { Table, type Column } from '../../parts/table'
+import { count, exact, percent, rate, since, span } from '../../state/format'
+import { bind } from '../../state/keys'
+import { entries, faults, heard, now, revision } from '../../state/live'
+import { density } from '../../state/prefs'
+import type { Resource } from '../../state/resource'
+import { param, set } from '../../state/route'
+import { tr } from '../../state/words'
+import { ActorDrawer } from './drawer'
+import { Lanes } from './lanes'
+import { rowsOf, waitLimit, type Line, type Row } from './tree'
+
+/** The last minute of rates, one a second, for the actors that are in sight. */
+const pasts = new Map<string, number[]>()
+let noted = 0
+
+function note(lines: Map<string, Line>) {
+	if (Date.now() - noted < 950) return
+	noted = Date.now()
+	for (const [id, l] of lines) {
+		let p = pasts.get(id)
+		if (!p) pasts.set(id, (p = []))
+		p.push(l.rate)
+		if (p.length > 60) p.shift()
+	}
+	for (const id of pasts.keys()) if (!lines.has(id)) pasts.delete(id)
+}
+
+const states: [string, (l: Level) => boolean][] = [['bad', l => l === 'crit' || l === 'warn' || l === 'work'], ['crit', l => l === 'crit'], ['warn', l => l === 'warn'], ['work', l => l === 'work']]
+
+function matches(r: Row, q: string, branch: string, state: string): boolean {
+	if (branch && r.id !== 'root' && r.id !== branch && !r.id.startsWith(branch + '/')) return false
+	const test = states.find(s => s[0] === state)?.[1]
+	if (test && !test(r.level)) return false
+	return q.toLowerCase().split(/\s+/).every(w => (r.id + ' ' + r.kind + ' ' + r.word + ' ' + (r.note ?? '')).toLowerCase().includes(w))
+}
+
+export function Actors({ banner }: { banner: ComponentChildren }) {
+	const lines = entries('actors') as Map<string, Line>
+	useEffect(() => { note(lines) }, [revision.value])
+	const second = Math.floor(now.value / 1000)
+	const all = useMemo(() => rowsOf(lines, now.value), [revision.value, second])
+	const selected = param('sel')
+	const pick = (id: string) => set({ sel: id === selected ? undefined : id }, 'push')
+	const q = param('q'), branch = param('branch'), state = param('state')
+	const filtered = q !== '' || state !== ''
+	const shown = useMemo(() => all.filter(r => matches(r, q, branch, state)), [all, q, branch, state])
+	const chosen = all.find(r => r.id === selected)
+	const bad = all.filter(r => rank(r.level) >= rank('work'))
+	useEffect(() => {
+		const step = (d: number) => () => {
+			if (bad.length === 0) return
+			const at = bad.findIndex(r => r.id === selected)
+			set({ sel: bad[(at + d + bad.length) % bad.length]!.id }, 'push')
+		}
+		const off = [bind('n', step(1)), bind('N', step(-1))]
+		return () => off.forEach(f => f())
+	}, [bad.map(r => r.id).join(), selected])
+	const branches = all.filter(r => r.depthIn === 1)
+	const source: Resource<true> = { data: all.length ? true : undefined, at: heard.value, error: faults.value.actors, status: 0, next: 0, asked: heard.value || Date.now(), retry: () => {} }
+	return (
+		<>
+			<main id="main" tabIndex={-1}>
+				{banner}
+				<div class="filters">
+					<Filter hint={tr('Name, kind or state', '名称、类型或状态')} />
+					<Tabs label={tr('View', '视图')} value={param('view') === 'table' ? 'table' : 'tree'} of={[['tree', tr('Tree', '树')], ['table', tr('Table', '表')]] as const} pick={v => set({ view: v === 'tree' ? undefined : v }, 'push')} />
+					<Choice name="branch" label={tr('Branch', '分支')} of={[['', tr('All', '全部')], ...branches.map(b => [b.id, b.name] as const)]} />
+					<Choice name="state" label={tr('State', '状态')} of={[['', tr('All', '全部')], ['bad', tr('Not well', '异常')], ['crit', tr('Failed', '失败')], ['warn', tr('Waiting', '等待')], ['work', tr('Recovered', '已恢复')]]} />
+					<span class="end nums">{bad.length > 0 && <span class="c-warn">{tr(`${bad.length} to look at`, `${bad.length} 项需关注`)}</span>}<span>{tr(`${count(all.length)} alive`, `${count(all.length)} 个存活`)}</span></span>
+				</div>
+				<Lanes branches={branches.map(b => b.name)} />
+				<Card>
+					<Shown of={source} what={tr('The tree', 'Actor 树')}>{() => shown.length === 0 ? <Empty title={tr('No actor is like that', '没有匹配的 Actor')}><button class="btn linkish" onClick={() => set({ q: undefined, state: undefined, branch: undefined })}>{tr('Clear the filter', '清除过滤')}</button></Empty>
+						: param('view') === 'table' ? <Table rows={shown} columns={columns} id={r => r.id} label={tr('Actors', 'Actor 列表')} first="-wait" pick={r => pick(r.id)} selected={selected} height={720} />
+						: <Tree rows={shown} flat={filtered} selected={selected} pick={pick} />}</Shown>
+				</Card>
+			</main>
+			{selected && <ActorDrawer key={selected} id={selected} row={chosen} all={all} close={() => set({ sel: undefined }, 'push')} />}
+		</>
+	)
+}
+
+const columns: Column<Row>[] = [
+	{ key: 'name', title: 'Actor', fluid: true, cell: r => <span class="row"><Mark level={r.level} word={r.word} /><span class="clip" title={r.id}>{r.id.replace(/^root\//, '')}</span></span>, value: r => r.id },
+	{ key: 'kind', title: 'Kind', far: true, cell: r => <span class="dim">{r.kind}</span>, value: r => r.kind },
+	{ key: 'rate', title: 'msg/s', num: true, cell: r => rate(r.rate), value: r => r.rate },
+	{ key: 'depth', title: 'Mailbox', num: true, cell: r => count(r.depth), value: r => r.depth },
+	{ key: 'wait', title: 'Wait p99', num: true, cell: r => span(r.wait_p99_seconds), value: r => r.wait_p99_seconds },
+	{ key: 'busy', title: 'Busy', num: true, far: true, cell: r => percent(r.busy_ratio), value: r => r.busy_ratio },
+	{ key: 'restarts', title: 'Restarts', num: true, cell: r => <span class={r.restarts ? 'c-work' : 'dim'}>{count(r.restarts)}</span>, value: r => r.restarts },
+	{ key: 'dead', title: 'Dead letters', num: true, far: true, cell: r => count(r.dead_letters ?? 0), value: r => r.dead_letters ?? 0 },
+	{ key: 'alive', title: 'Alive', num: true, far: true, cell: r => span(Math.round(since(r.started_at, now.value))), value: r => -new Date(r.started_at).getTime() },
+]
+
+/** The supervision tree: only the rows in sight are there, so that 20,000 actors scroll. */
+function Tree({ rows, flat, selected, pick }: { rows: Row[]; flat: boolean; selected: string; pick: (id: string) => void }) {
+	const [folds, setFolds] = useState<Record<string, boolean>>({})
+	const [top, setTop] = useState(0)
+	const [focus, setFocus] = useState(selected)
+	const box = useRef<HTMLDivElement>(null)
+	const tall = density.value === 'compact' ? 26 : 34
+	const height = 780
+	/** Deep parts are folded at first, except where something is wrong or selected. */
+	const folded = (r: Row) => r.children > 0 && (folds[r.id] ?? (!selected.startsWith(r.id + '/') && (r.depthIn >= 2 && r.below > 12 || r.below > 400)))
+	const visible: Row[] = []
+	if (flat) visible.push(...rows)
+	else {
+		let hidden = ''
+		for (const r of rows) {
+			if (hidden && r.id.startsWith(hidden)) continue
+			hidden = ''
+			visible.push(r)
+			if (folded(r)) hidden = r.id + '/'
+		}
+	}
+	const from = Math.max(0, Math.floor(top / tall) - 10)
+	const until = Math.min(visible.length, Math.ceil((top + height) / tall) + 10)
+	const at = visible.findIndex(r => r.id === focus)
+	useEffect(() => { if (selected) setFocus(selected) }, [selected])
+	useEffect(() => {
+		const i = visible.findIndex(r => r.id === focus)
+		if (i < 0 || !box.current) return
+		const y = i * tall
+		if (y < box.current.scrollTop) box.current.scrollTop = y
+		else if (y + tall * 3 > box.current.scrollTop + box.current.clientHeight) box.current.scrollTop = y + tall * 3 - box.current.clientHeight
+	}, [focus, selected])
+	const key = (e: KeyboardEvent) => {
+		const r = visible[at]
+		const fold = (on: boolean) => r && setFolds({ ...folds, [r.id]: on })
+		switch (e.key) {
+			case 'ArrowDown': case 'j': setFocus(visible[Math.min(visible.length - 1, at + 1)]?.id ?? ''); break
+			case 'ArrowUp': case 'k': setFocus(visible[Math.max(0, at - 1)]?.id ?? ''); break
+			case 'ArrowRight': if (r && folded(r)) fold(false); break
+			case 'ArrowLeft': if (r && r.children && !folded(r)) fold(true); else if (r) setFocus(r.parent); break
+			case 'Enter': if (r) pick(r.id); break
+			default: return
+		}
+		e.preventDefault()
+		e.stopPropagation()
+	}
+	return (
+		<div class="scroll tree" ref={box} style={{ maxHeight: height + 'px' }} role="treegrid" aria-label={tr('Supervision tree', '监督树')} aria-rowcount={visible.length + 1} tabIndex={0}
+			aria-activedescendant={at >= from && at < until ? 'actor-' + at : undefined} onKeyDown={key} onScroll={e => setTop(e.currentTarget.scrollTop)}>
+			<div class="branch head label" role="row"><span role="columnheader">Actor</span><span class="wide" role="columnheader"><span class="sr">{tr('Last minute', '最近一分钟')}</span></span><span class="num" role="columnheader">{tr('Messages/s', '消息/秒')}</span><span class="num" role="columnheader">{tr('Mailbox', '邮箱')}</span><span class="num" role="columnheader">{tr('Wait p99', '等待 p99')}</span><span class="num wide" role="columnheader">{tr('Busy', '忙碌')}</span><span role="columnheader">{tr('Restarts', '重启')}</span><span class="num wide" role="columnheader">{tr('Alive', '存活')}</span></div>
+			<div role="presentation" style={{ height: from * tall + 'px' }} />
+			{visible.slice(from, until).map((r, i) => {
+				const shut = folded(r) && !flat
+				const level = shut ? r.worst : r.level
+				const late = r.wait_p99_seconds > waitLimit
+				return (
+					<div key={r.id} id={'actor-' + (from + i)} role="row" aria-level={r.depthIn + 1} aria-expanded={r.children && !flat ? !shut : undefined} aria-selected={r.id === selected} aria-rowindex={from + i + 2}
+						class={'branch l-' + level + (r.id === focus ? ' focus' : '')} onClick={() => { setFocus(r.id); pick(r.id) }}>
+						<span role="gridcell" class="row name" style={{ paddingLeft: (flat ? 0 : r.depthIn * 16) + 'px' }}>
+							{r.children > 0 && !flat ? <button class="twisty" tabIndex={-1} aria-label={shut ? tr('Unfold', '展开') : tr('Fold', '折叠')} onClick={e => { e.stopPropagation(); setFolds({ ...folds, [r.id]: !shut }) }}><Icon name={shut ? 'chevron-right' : 'chevron-down'} size={14} /></button> : <i class="twisty" />}
+							<Icon name={levelIcon[level]} size={14} label={shut ? tr(`worst below: ${level}`, `下级最差：${level}`) : r.word} cls={'c-' + level + (level === 'work' ? ' spin' : '')} />
+							<b class="clip">{flat ? r.id.replace(/^root\//, '') : r.name}</b>
+							<span class="dim clip fact">{r.level !== 'ok' ? r.word : r.note || (r.children ? r.below : '')}</span>
+						</span>
+						<span role="gridcell" class="wide"><Spark points={pasts.get(r.id) ?? []} /></span>
+						<span role="gridcell" class="num">{rate(r.rate)}</span>
+						<span role="gridcell" class="num dim">{count(r.depth)}</span>
+						<span role="gridcell" class={'num' + (late ? ' c-warn' : '')}><i class={'mini' + (late ? ' over' : '')}><i style={{ width: Math.min(100, (r.wait_p99_seconds / waitLimit) * 75) + '%' }} /></i>{r.wait_p99_seconds ? span(r.wait_p99_seconds) : '–'}</span>
+						<span role="gridcell" class="num wide">{percent(r.busy_ratio)}</span>
+						<span role="gridcell">{r.budget ? <Pips left={r.left ?? r.budget} of={r.budget} /> : <span class={r.restarts ? 'c-work' : 'dim'}>{r.restarts}</span>}</span>
+						<span role="gridcell" class="num dim wide" title={exact(r.started_at)}>{span(Math.round(since(r.started_at, now.value)))}</span>
+					</div>
+				)
+			})}
+			<div role="presentation" style={{ height: (visible.length - until) * tall + 'px' }} />
+		</div>
+	)
+}

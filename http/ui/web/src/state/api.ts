@@ -1,0 +1,92 @@
+import { signal } from '@preact/signals'
+
+/** Asking the services, under the prefixes that the page's origin has for them. */
+
+/** What a service refuses, or that it does not answer. */
+export class Refusal extends Error {
+	constructor(readonly status: number, message: string, readonly requestId: string) { super(message) }
+}
+
+/** Whether somebody has to log in first. */
+export const anonymous = signal(false)
+
+let token = ''
+try { token = sessionStorage.getItem('mp.token') ?? '' } catch { /* a browser that keeps nothing */ }
+
+export function useToken(t: string) {
+	token = t
+	anonymous.value = false
+	try { sessionStorage.setItem('mp.token', t) } catch { /* counts until the page is closed */ }
+}
+
+function headers(more: Record<string, string>): Record<string, string> {
+	return token ? { ...more, Authorization: 'Bearer ' + token } : more
+}
+
+const base = '/api/v1/'
+
+async function answered(r: Response): Promise<Response> {
+	if (r.ok) return r
+	if (r.status === 401) anonymous.value = true
+	let message = r.statusText || 'no reason given'
+	let id = r.headers.get('X-Request-Id') ?? ''
+	try {
+		const body = await r.json() as { detail?: string; error?: string; message?: string; request_id?: string }
+		message = body.detail ?? body.error ?? body.message ?? message
+		id = body.request_id ?? id
+	} catch { /* no body that can be read: the status says it */ }
+	throw new Refusal(r.status, message, id)
+}
+
+const patience = 15_000
+
+/** Gets path (storage/status, collector/quality, …) as JSON. */
+export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+	const limit = AbortSignal.timeout(patience)
+	const r = await fetch(base + path, { headers: headers({ Accept: 'application/json' }), signal: signal ? AbortSignal.any([signal, limit]) : limit })
+	return (await answered(r)).json() as Promise<T>
+}
+
+/** Sends a command; its answer is returned. */
+export async function send<T>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, more: Record<string, string> = {}): Promise<T> {
+	const r = await fetch(base + path, {
+		method, headers: headers(body === undefined ? more : { 'Content-Type': 'application/json', ...more }),
+		body: body === undefined ? undefined : JSON.stringify(body), signal: AbortSignal.timeout(60_000),
+	})
+	const text = await (await answered(r)).text()
+	return (text ? JSON.parse(text) : {}) as T
+}
+
+export interface Happening { event: string; id: string; data: string }
+
+/** Follows server-sent events until the signal ends it; throws when they end. It is a
+ * fetch, since an EventSource cannot say who asks. */
+export async function follow(path: string, signal: AbortSignal, on: (h: Happening) => void): Promise<void> {
+	const r = await answered(await fetch(base + path, { headers: headers({ Accept: 'text/event-stream' }), signal, cache: 'no-store' }))
+	if (!r.body) throw new Refusal(r.status, 'no events', '')
+	const reader = r.body.pipeThrough(new TextDecoderStream()).getReader()
+	let rest = ''
+	let event = '', id = '', data: string[] = []
+	for (;;) {
+		const { done, value } = await reader.read()
+		if (done) throw new Refusal(0, 'the events ended', '')
+		rest += value
+		let end: number
+		while ((end = rest.indexOf('\n')) >= 0) {
+			const line = rest.slice(0, end).replace(/\r$/, '')
+			rest = rest.slice(end + 1)
+			if (line === '') {
+				if (data.length) on({ event: event || 'message', id, data: data.join('\n') })
+				event = ''
+				data = []
+				continue
+			}
+			const colon = line.indexOf(':')
+			const name = colon < 0 ? line : line.slice(0, colon)
+			const text = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '')
+			if (name === 'event') event = text
+			else if (name === 'id') id = text
+			else if (name === 'data') data.push(text)
+		}
+	}
+}
