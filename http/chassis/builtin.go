@@ -47,10 +47,9 @@ func (s *Server) addBuiltIn() error {
 		{Path: "/api/v1/status", ID: "status", Summary: "What the service is doing", Responses: []Response{{Body: Status{}}}, Handler: s.serveStatus},
 		{Path: "/metrics", ID: "metrics", Summary: "Metrics as Prometheus text, or OpenMetrics when asked for",
 			Responses: []Response{{Media: "text/plain", Body: ""}},
-			Handler: func(w http.ResponseWriter, r *http.Request) error {
-				metrics.ServeHTTP(w, r)
-				return nil
-			}},
+			Handler:   serveMetrics(metrics)},
+		{Path: "/api/v1/metrics", ID: "metricsBehindGateway", Summary: "Same as /metrics",
+			Responses: []Response{{Media: "text/plain", Body: ""}}, Handler: serveMetrics(metrics)},
 		{Path: "/openapi.json", ID: "openapi", Summary: "This description, as OpenAPI 3.1", Handler: s.serveDocument},
 		{Path: "/docs", ID: "docs", Summary: "This description, for people",
 			Responses: []Response{{Media: "text/html", Body: ""}}, Handler: s.serveDocs},
@@ -120,6 +119,31 @@ func (s *Server) uptime() float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return max(s.now().Sub(s.started).Seconds(), 1e-9)
+}
+
+// serveMetrics answers with what is gathered. A client that leaves is an error once, and
+// not one for each metric.
+func serveMetrics(gathered http.Handler) Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		once := &firstError{ResponseWriter: w}
+		gathered.ServeHTTP(once, r)
+		return once.err
+	}
+}
+
+// firstError keeps the first error of writing, after which it takes everything and
+// writes nothing.
+type firstError struct {
+	http.ResponseWriter
+	err error
+}
+
+// Write implements io.Writer.
+func (w *firstError) Write(p []byte) (int, error) {
+	if w.err == nil {
+		_, w.err = w.ResponseWriter.Write(p)
+	}
+	return len(p), nil
 }
 
 type zapErrors struct{ log *zap.Logger }

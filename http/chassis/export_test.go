@@ -29,3 +29,6 @@ func (s *Server) Seal() error {
 	defer s.mu.Unlock()
 	return s.seal()
 }
+
+// ServeMetrics is for tests.
+var ServeMetrics = serveMetrics

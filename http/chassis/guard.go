@@ -70,12 +70,20 @@ func cleanPath(path string) error {
 	if !utf8.ValidString(path) {
 		return BadRequest("the path is not valid UTF-8").WithCode("bad_path")
 	}
-	for seg := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
-		if seg == "." || seg == ".." {
-			return NotFound("no such path: it climbs")
-		}
+	if Climbs(path) {
+		return NotFound("no such path: it climbs")
 	}
 	return nil
+}
+
+// Climbs says whether a decoded path has a segment . or .., which no request may ask for.
+func Climbs(path string) bool {
+	for seg := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
+		if seg == "." || seg == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // knownHost accepts the names that no stranger's DNS can point here.

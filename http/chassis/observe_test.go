@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -203,5 +204,27 @@ func TestCompression(t *testing.T) {
 	}
 	if a := h.ask(t, "GET", "/long", ""); a.header.Get("Content-Encoding") != "" || a.body != `"`+long+"\"\n" {
 		t.Errorf("identity: %v", a.header)
+	}
+}
+
+// leaving is a client that has left: nothing can be written to it.
+type leaving struct{ http.ResponseWriter }
+
+func (leaving) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// TestMetricsLeft: a client that leaves while it is told metrics is one error, not one
+// for each of them.
+func TestMetricsLeft(t *testing.T) {
+	writes := 0
+	h := chassis.ServeMetrics(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for range 5 {
+			if _, err := io.WriteString(w, "x"); err != nil {
+				writes++
+			}
+		}
+	}))
+	err := h(leaving{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if !errors.Is(err, io.ErrClosedPipe) || writes != 0 {
+		t.Errorf("%v, and %d errors of metrics", err, writes)
 	}
 }

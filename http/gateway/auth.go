@@ -194,7 +194,7 @@ func (a *Auth) Identify(r *http.Request) (identity.Principal, bool, error) {
 // asksItself says whether the handler of a path admits its clients.
 func asksItself(path string) bool {
 	switch path {
-	case apiBase + "health", apiBase + "status":
+	case apiBase + "health", apiBase + "status", apiBase + "metrics":
 		return false
 	}
 	return strings.HasPrefix(path, apiBase) || strings.HasPrefix(path, wsBase)

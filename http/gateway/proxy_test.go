@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/marketprism/marketprism/actors/gateway/forward"
 	"github.com/marketprism/marketprism/http/gateway"
 )
 
@@ -234,7 +235,7 @@ func TestBrokenAnswers(t *testing.T) {
 		}
 	})
 	quick := defaults()
-	quick.branch.Forwarding.Timeout = 100 * time.Millisecond
+	quick.branch.Forwarding.Routes = []forward.TimeoutConfig{{Path: "/api/v1/storage/slow", Timeout: 100 * time.Millisecond}}
 	quick.branch.Upstreams.Breaker.Enabled = false
 	w := start(t, quick, map[string][]string{storage: {s.URL}})
 	resp, err := client.Get(w.url("/api/v1/storage/cut"))

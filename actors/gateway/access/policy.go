@@ -37,6 +37,8 @@ var rules = []rule{
 	// What is asked by POST and changes nothing.
 	{monitoring, "POST", "/api/v1/query", identity.Reader},
 	{monitoring, "POST", "/api/v1/query_range", identity.Reader},
+	{monitoring, "POST", "/api/v1/query_exemplars", identity.Reader},
+	{monitoring, "POST", "/api/v1/format_query", identity.Reader},
 	{monitoring, "POST", "/api/v1/series", identity.Reader},
 	{monitoring, "POST", "/api/v1/labels", identity.Reader},
 	{monitoring, "POST", "/prometheus/api/v1/**", identity.Reader},
