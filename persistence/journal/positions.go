@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -27,6 +28,9 @@ type Positions struct {
 
 	mu        sync.Mutex
 	revisions map[int]uint64 // of what was loaded or saved last; 0 when there is no key
+	// doubtful are values that were sent over that revision without an answer: any of them
+	// may be there, or come to be.
+	doubtful map[int][][]byte
 }
 
 // Positions opens the positions of one reader, whose id is that of its
@@ -39,7 +43,7 @@ func (j *Journal) Positions(ctx context.Context, reader string) (*Positions, err
 	if err != nil {
 		return nil, err
 	}
-	return &Positions{journal: j, kv: kv, reader: reader, revisions: map[int]uint64{}}, nil
+	return &Positions{journal: j, kv: kv, reader: reader, revisions: map[int]uint64{}, doubtful: map[int][][]byte{}}, nil
 }
 
 func (p *Positions) key(shard int) string { return strconv.Itoa(shard) + "." + p.reader }
@@ -59,12 +63,12 @@ func (p *Positions) Load(ctx context.Context, shard int) (persistence.Position, 
 			return persistence.Position{}, fmt.Errorf("the saved position %s: %w", p.key(shard), err)
 		}
 	}
-	p.revisions[shard] = revision
+	p.settle(shard, revision)
 	return saved, nil
 }
 
 // Save replaces the position of a shard. Error: ErrReaderTaken when another process
-// has saved one since.
+// has saved one since; after any other, save again, this position or a later one.
 func (p *Positions) Save(ctx context.Context, position persistence.Position) error {
 	value, err := json.Marshal(position)
 	if err != nil {
@@ -72,27 +76,47 @@ func (p *Positions) Save(ctx context.Context, position persistence.Position) err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last, known := p.revisions[position.Shard]
-	if !known {
+	if _, known := p.revisions[position.Shard]; !known {
 		return fmt.Errorf("position %s is saved before it was loaded", p.key(position.Shard))
 	}
-	revision, err := p.put(ctx, p.key(position.Shard), value, last)
-	if isConflict(err) {
-		// Somebody else's, or our own whose answer was lost.
-		have, at, lookup := p.get(ctx, position.Shard)
+	for {
+		err := p.replace(ctx, position.Shard, value)
+		if !isConflict(err) {
+			return err
+		}
+		// Somebody else's, or one of our own whose answer was lost.
+		have, at, err := p.get(ctx, position.Shard)
 		switch {
-		case lookup != nil:
-			return lookup
-		case !bytes.Equal(have, value):
+		case err != nil:
+			return err
+		case bytes.Equal(have, value):
+			p.settle(position.Shard, at)
+			return nil
+		case !slices.ContainsFunc(p.doubtful[position.Shard], func(own []byte) bool { return bytes.Equal(have, own) }):
 			return fmt.Errorf("%w: position %s was saved by somebody else", ErrReaderTaken, p.key(position.Shard))
 		}
-		revision, err = at, nil
+		p.revisions[position.Shard] = at // what else is doubtful was sent over an older one
 	}
-	if err != nil {
-		return fmt.Errorf("saving position %s: %w", p.key(position.Shard), err)
+}
+
+// replace writes a value over the revision that is known.
+func (p *Positions) replace(ctx context.Context, shard int, value []byte) error {
+	revision, err := p.put(ctx, p.key(shard), value, p.revisions[shard])
+	switch {
+	case err == nil:
+		p.settle(shard, revision)
+		return nil
+	case !isConflict(err):
+		p.doubtful[shard] = append(p.doubtful[shard], value)
 	}
-	p.revisions[position.Shard] = revision
-	return nil
+	return fmt.Errorf("saving position %s: %w", p.key(shard), err)
+}
+
+// settle notes the revision of a value that is known to be there: nothing that was sent
+// over an older one can follow it.
+func (p *Positions) settle(shard int, revision uint64) {
+	p.revisions[shard] = revision
+	delete(p.doubtful, shard)
 }
 
 func (p *Positions) put(ctx context.Context, key string, value []byte, last uint64) (uint64, error) {

@@ -1,9 +1,12 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/marketprism/marketprism/persistence"
 )
@@ -91,5 +94,69 @@ func TestPositionsAreComparedAndSet(t *testing.T) {
 	}
 	if err := second.Save(testContext(t), at(4)); err != nil {
 		t.Errorf("after loading: %v", err)
+	}
+}
+
+// lossy is a bucket whose answers are lost, before or after a write is made.
+type lossy struct {
+	jetstream.KeyValue
+	lose int // writes whose answer is lost
+	made bool
+}
+
+var errLost = errors.New("no answer")
+
+func (l *lossy) Update(ctx context.Context, key string, value []byte, last uint64) (uint64, error) {
+	if l.lose == 0 {
+		return l.KeyValue.Update(ctx, key, value, last)
+	}
+	l.lose--
+	if l.made {
+		if _, err := l.KeyValue.Update(ctx, key, value, last); err != nil {
+			return 0, err
+		}
+	}
+	return 0, errLost
+}
+
+// TestPositionsAfterALostAnswer: a position whose answer was lost is nobody else's, also
+// when the next one that is saved is a later one.
+func TestPositionsAfterALostAnswer(t *testing.T) {
+	b := startBroker(t)
+	j := b.openJournal(testConfig())
+	at := func(seq uint64) persistence.Position { return persistence.Position{JournalID: j.ID(), Seq: seq} }
+	for _, made := range []bool{true, false} {
+		p, other := positionsOf(t, j, "questdb"), positionsOf(t, j, "questdb")
+		seq := loadPosition(t, p, 0).Seq + 1
+		if err := p.Save(testContext(t), at(seq)); err != nil {
+			t.Fatal(err)
+		}
+		p.kv = &lossy{KeyValue: p.kv, lose: 2, made: made}
+		for i := range 2 {
+			seq++
+			err := p.Save(testContext(t), at(seq))
+			if errors.Is(err, ErrReaderTaken) || i == 0 && !errors.Is(err, errLost) {
+				t.Errorf("made %v: a lost answer: %v", made, err)
+			}
+		}
+		for range 2 {
+			seq++
+			if err := p.Save(testContext(t), at(seq)); err != nil {
+				t.Errorf("made %v: a later position: %v", made, err)
+			}
+		}
+		if got := loadPosition(t, other, 0); got.Seq != seq {
+			t.Errorf("made %v: saved is %d, want %d", made, got.Seq, seq)
+		}
+		p.kv = &lossy{KeyValue: p.kv, lose: 1, made: false}
+		if err := p.Save(testContext(t), at(seq+1)); !errors.Is(err, errLost) {
+			t.Error(err)
+		}
+		if err := other.Save(testContext(t), at(seq+9)); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Save(testContext(t), at(seq+2)); !errors.Is(err, ErrReaderTaken) {
+			t.Errorf("made %v: another process has saved, and it says %v", made, err)
+		}
 	}
 }

@@ -40,12 +40,12 @@ type registered struct {
 
 // Registered is one reader of one shard, as the registry knows it.
 type Registered struct {
-	Reader string
-	Shard  int
+	Reader string `json:"reader"`
+	Shard  int    `json:"shard"`
 	// Position is the stream sequence up to which the reader has stored the shard.
-	Position uint64
+	Position uint64 `json:"position"`
 	// FullCopy says that the reader keeps a full copy of its own.
-	FullCopy bool
+	FullCopy bool `json:"full_copy"`
 
 	revision uint64
 }

@@ -96,6 +96,9 @@ func awaitWell(t *testing.T, n *harness.Node) {
 	var h harness.Health
 	if !harness.Eventually(t, 60*time.Second, func() bool {
 		h = n.Health(harness.Storage)
+		if strings.Contains(h.Complaint(), "reading has stopped") { // for good
+			t.Fatal(h.Complaint())
+		}
 		return h.Status == "healthy"
 	}) {
 		t.Fatalf("/health still complains: %s", h.Complaint())
