@@ -72,6 +72,10 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 			m.operations.WithLabelValues(string(job), state)
 		}
 	}
+	for shard := range h.options.Shards {
+		m.waits.WithLabelValues(journal.StreamName(shard))
+		m.publishFailures.WithLabelValues(journal.StreamName(shard))
+	}
 	return m, nil
 }
 
