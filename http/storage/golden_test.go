@@ -170,6 +170,8 @@ func TestRefusals(t *testing.T) {
 		{name: "a side of a coin", path: "hot/trades", body: with(`"buy"`, `"heads"`), status: 422, pointer: "/side", says: "buy, sell or unknown"},
 		{name: "an id that is a fraction", path: "hot/trades", body: with(`"3456789012"`, `1.5`), status: 422, pointer: "/trade_id"},
 		{name: "an unknown market", path: "hot/trades", body: with(`"side"`, `"market":"bazaar","side"`), status: 422, pointer: "/market"},
+		{name: "a symbol that climbs", path: "hot/trades", body: with(`BTCUSDT`, `a/../b`), status: 422, pointer: "/symbol"},
+		{name: "an exchange that climbs", path: "hot/trades", body: with(`"binance"`, `"..\\x"`), status: 422, pointer: "/exchange"},
 		{name: "a symbol without a letter", path: "hot/trades", body: with(`BTCUSDT`, `../..`), status: 422, pointer: "/symbol"},
 		{name: "an ambiguous symbol", path: "hot/trades", body: with(`BTCUSDT`, `abc`), status: 422, pointer: "/symbol", says: "A-BC, AB-C"},
 		{name: "the second of an array", path: "hot/trades", body: "[" + trade1 + "," + with(`"buy"`, `1`) + "]", status: 422, pointer: "/1/side"},

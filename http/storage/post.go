@@ -194,8 +194,11 @@ func (p *post) instrument(h *head) (*market.Instrument, []chassis.FieldError) {
 	}
 	var fields []chassis.FieldError
 	for _, name := range []struct{ pointer, text string }{{"/exchange", h.Exchange}, {"/symbol", h.Symbol}} {
-		if facade.Fold(name.text) == "" || strings.ContainsFunc(name.text, unicode.IsControl) {
+		switch {
+		case facade.Fold(name.text) == "" || strings.ContainsFunc(name.text, unicode.IsControl):
 			fields = append(fields, chassis.Field(name.pointer, "must hold letters or digits, and no control characters"))
+		case chassis.Climbs(name.text): // no path could ask for it
+			fields = append(fields, chassis.Field(name.pointer, "must not have . or .. between slashes"))
 		}
 	}
 	if fields != nil {
