@@ -18,7 +18,7 @@ type Subject struct {
 	// Open opens the store; the first time it is empty. Between two calls the suite
 	// closes it, without publishing.
 	Open func() (persistence.Engine, error)
-	// Advance moves the store's clock.
+	// Advance moves the store's clock, back for a negative duration.
 	Advance func(time.Duration)
 	// Steps is the number of steps of a differential test, where it is not to be that
 	// of a store in this process.
@@ -36,6 +36,7 @@ func Run(t *testing.T, subject func(t *testing.T) Subject) {
 		{"Differential1", differential(1)},
 		{"Differential2", differential(2)},
 		{"Differential3", differential(3)},
+		{"ClockJumps", clockJumps},
 		{"CursorsWhileWriting", cursorsWhileWriting},
 		{"PinnedView", pinnedView},
 		{"Superseded", supersededRecords},

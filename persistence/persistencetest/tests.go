@@ -57,6 +57,30 @@ func differential(seed uint64) func(t *testing.T, s Subject) {
 	}
 }
 
+// clockJumps: random operations while somebody sets the clock, on and back, by minutes
+// and by days.
+func clockJumps(t *testing.T, s Subject) {
+	f := newFixture(t, s)
+	g := NewGenerator(17)
+	kinds := StoredKinds()
+	n := steps
+	if s.Steps > 0 {
+		n = s.Steps
+	}
+	for i := range n / 2 {
+		if i%4 == 0 {
+			s.Advance(time.Duration(g.IntN(145)-72) * [...]time.Duration{time.Minute, time.Hour}[g.IntN(2)])
+		}
+		f.randomStep(g, kinds)
+	}
+	s.Advance(-72 * time.Hour)
+	f.publishAll()
+	f.must(f.engine.Maintain(t.Context()))
+	f.checkAll()
+	f.crash()
+	f.checkAll()
+}
+
 func (f *fixture) randomStep(g *Generator, kinds []market.Kind) {
 	f.t.Helper()
 	switch n := g.IntN(20); {
