@@ -57,6 +57,13 @@ func (s *JetStream) Close() {
 	}
 }
 
+// Open connects and makes the bucket, as the first call else would. Error:
+// ErrUnavailable.
+func (s *JetStream) Open(ctx context.Context) error {
+	_, err := s.open(ctx)
+	return err
+}
+
 // open connects and makes the bucket if it is not there yet.
 func (s *JetStream) open(ctx context.Context) (jetstream.KeyValue, error) {
 	s.mu.Lock()

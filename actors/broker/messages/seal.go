@@ -9,9 +9,10 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 
 	"github.com/marketprism/marketprism/actors/broker"
+	"github.com/marketprism/marketprism/actors/bucket"
 )
 
 // keyBucket holds the key of receipts, under keyName, in the program's account.
@@ -27,31 +28,27 @@ type Seal struct{ key []byte }
 
 // OpenSeal reads the key, and makes it if there is none yet.
 func OpenSeal(ctx context.Context, h *broker.Handle) (*Seal, error) {
-	nc, err := h.ConnectAs(ctx, broker.Messages)
-	if err != nil {
-		return nil, err
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, fmt.Errorf("opening JetStream: %w", err)
-	}
-	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: keyBucket, Description: "keys that sign what the broker hands out"})
-	if err != nil {
-		return nil, fmt.Errorf("opening the bucket of keys: %w", err)
-	}
+	keys := bucket.New(
+		func(ctx context.Context) (*nats.Conn, error) { return h.ConnectAs(ctx, broker.Messages) },
+		bucket.Options{Name: keyBucket, Description: "keys that sign what the broker hands out"},
+	)
+	defer keys.Close()
 	fresh := make([]byte, sha256.Size)
 	rand.Read(fresh) // never fails
-	if _, err := kv.Create(ctx, keyName, fresh); err == nil {
+	switch _, err := keys.Put(ctx, keyName, fresh, 0); {
+	case err == nil:
 		return &Seal{fresh}, nil
-	} else if !errors.Is(err, jetstream.ErrKeyExists) {
+	case !errors.Is(err, bucket.ErrConflict):
 		return nil, fmt.Errorf("making the key of receipts: %w", err)
 	}
-	e, err := kv.Get(ctx, keyName)
-	if err != nil {
+	d, there, err := keys.Get(ctx, keyName)
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("reading the key of receipts: %w", err)
+	case !there:
+		return nil, fmt.Errorf("%w: the key of receipts was removed at this moment", bucket.ErrUnavailable)
 	}
-	return &Seal{e.Value()}, nil
+	return &Seal{d.Value}, nil
 }
 
 // Sign makes a receipt of text, for one purpose.

@@ -22,7 +22,7 @@ import (
 const (
 	queued         = 8192
 	batchEvents    = 500 // at a time; a server takes 1000
-	worthABatch    = 4   // fewer are published one by one: a batch syncs some files of its own
+	worthABatch    = 8   // fewer are published one by one: a batch is six syncs, however large
 	gather         = 100 * time.Millisecond
 	publishTimeout = 5 * time.Second
 	retryPause     = 500 * time.Millisecond

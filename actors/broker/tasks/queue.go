@@ -18,6 +18,7 @@ import (
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/broker/deadletters"
 	"github.com/marketprism/marketprism/actors/broker/messages"
+	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/internal/catalogue"
 )
 
@@ -25,9 +26,9 @@ import (
 const Stream = "TASKS"
 
 const (
-	bucket     = "tasks"
-	headerTask = "Task-Id"
-	apiTimeout = 10 * time.Second
+	recordBucket = "tasks"
+	headerTask   = "Task-Id"
+	apiTimeout   = 10 * time.Second
 )
 
 // MaxPayload is the largest payload, and the largest result, in bytes.
@@ -51,7 +52,7 @@ type Queues struct {
 	Options
 	program, clients *nats.Conn
 	js               jetstream.JetStream // of the clients
-	records          jetstream.KeyValue
+	records          *bucket.JetStream
 	store            jetstream.Stream // of records
 	counted          *prometheus.CounterVec
 }
@@ -87,18 +88,17 @@ func (q *Queues) connect(ctx context.Context) error {
 	if q.js, err = jetstream.New(q.clients); err != nil {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}
+	q.records = bucket.New(func(ctx context.Context) (*nats.Conn, error) { return q.Broker.ConnectAs(ctx, broker.Tasks) }, bucket.Options{
+		Name: recordBucket, Description: "what is known of tasks", TTL: q.Config.Keep, MaxBytes: q.Config.MaxBytes, Replicas: q.replicas(),
+	})
+	if err := q.records.Open(ctx); err != nil {
+		return err
+	}
 	js, err := jetstream.New(q.program)
 	if err != nil {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}
-	q.records, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: bucket, Description: "what is known of tasks", History: 1, TTL: q.Config.Keep, MaxBytes: q.Config.MaxBytes,
-		Replicas: q.replicas(),
-	})
-	if err != nil {
-		return fmt.Errorf("opening the bucket of tasks: %w", err)
-	}
-	if q.store, err = js.Stream(ctx, "KV_"+bucket); err != nil {
+	if q.store, err = js.Stream(ctx, "KV_"+recordBucket); err != nil {
 		return fmt.Errorf("opening the bucket of tasks: %w", err)
 	}
 	return nil
@@ -116,6 +116,9 @@ func (q *Queues) replicas() int {
 
 // Close ends the connections.
 func (q *Queues) Close() {
+	if q.records != nil {
+		q.records.Close()
+	}
 	for _, nc := range []*nats.Conn{q.program, q.clients} {
 		if nc != nil {
 			nc.Close()
@@ -237,17 +240,17 @@ func (q *Queues) read(ctx context.Context, id string) (Task, uint64, error) {
 	if err := broker.CheckName(id); err != nil {
 		return t, 0, unknown(id)
 	}
-	e, err := q.records.Get(ctx, id)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
+	d, there, err := q.records.Get(ctx, id)
+	switch {
+	case err != nil:
+		return t, 0, err
+	case !there:
 		return t, 0, unknown(id)
 	}
-	if err != nil {
-		return t, 0, err
-	}
-	if err := json.Unmarshal(e.Value(), &t); err != nil {
+	if err := json.Unmarshal(d.Value, &t); err != nil {
 		return t, 0, fmt.Errorf("the record of task %s: %w", id, err)
 	}
-	return t, e.Revision(), nil
+	return t, d.Revision, nil
 }
 
 func unknown(id string) error {
@@ -279,20 +282,8 @@ func (q *Queues) change(ctx context.Context, id string, fresh Task, fn func(t *T
 		if err != nil {
 			return t, fmt.Errorf("encoding a task: %w", err)
 		}
-		if revision == 0 {
-			_, err = q.records.Create(ctx, id, body)
-		} else {
-			_, err = q.records.Update(ctx, id, body, revision)
-		}
-		if err == nil || !conflicts(err) {
+		if _, err = q.records.Put(ctx, id, body, revision); !errors.Is(err, bucket.ErrConflict) {
 			return t, err
 		}
 	}
-}
-
-// conflicts reports whether a write came second.
-func conflicts(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, jetstream.ErrKeyExists) || errors.As(err, &api) &&
-		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }

@@ -142,15 +142,34 @@ func TestOneKeyIsOneTask(t *testing.T) {
 // Whoever reports keeps the task beyond its lease; whoever does not loses it, and what
 // he says then is refused, but for the first who is done.
 func TestLease(t *testing.T) {
-	w := newWorld(t, func(c *tasks.Config) { c.Lease = 500 * time.Millisecond })
+	for lease := 500 * time.Millisecond; !leased(t, lease); lease *= 4 {
+		t.Logf("this machine did not report within %v", lease)
+		if lease > 20*time.Second {
+			t.Fatal("nor will it")
+		}
+	}
+}
+
+// leased is false when the machine was too busy to report in time.
+func leased(t *testing.T, lease time.Duration) bool {
+	w := newWorld(t, func(c *tasks.Config) { c.Lease = lease })
 	id := w.submit(tasks.Submission{Queue: "q"}).ID
+	reported := time.Now()
 	first := w.claim("q")
-	for until := time.Now().Add(1200 * time.Millisecond); time.Now().Before(until); {
+	for until := time.Now().Add(lease * 12 / 5); time.Now().Before(until); {
 		if _, err := w.Report(testContext(t), id, first.Token, tasks.Progress{Percent: 10}); err != nil {
 			t.Fatal(err)
 		}
+		if time.Since(reported) > lease*9/10 {
+			return false
+		}
+		reported = time.Now()
 		// Meanwhile nobody else gets it.
-		if got, err := w.Claim(testContext(t), "q", "greedy", 1, 100*time.Millisecond); err != nil || len(got) != 0 {
+		got, err := w.Claim(testContext(t), "q", "greedy", 1, lease/5)
+		if time.Since(reported) > lease*9/10 {
+			return false
+		}
+		if err != nil || len(got) != 0 {
 			t.Fatalf("somebody else has it too: %v, %v", got, err)
 		}
 	}
@@ -169,9 +188,10 @@ func TestLease(t *testing.T) {
 	}
 	// The first token acknowledged a delivery that was not the last one; nobody gets
 	// the task again all the same.
-	if got, err := w.Claim(testContext(t), "q", "w", 1, time.Second); err != nil || len(got) != 0 {
+	if got, err := w.Claim(testContext(t), "q", "w", 1, 2*lease); err != nil || len(got) != 0 {
 		t.Errorf("it comes again: %v, %v", got, err)
 	}
+	return true
 }
 
 func TestTokensAreOfOneTask(t *testing.T) {

@@ -37,7 +37,7 @@ func (q *Queues) List(ctx context.Context, f Filter, after uint64, limit int) (f
 	err = q.within(ctx, "listing tasks", func(ctx context.Context) error {
 		at := after
 		for range scanned {
-			m, err := q.store.GetMsg(ctx, at+1, jetstream.WithGetMsgSubject("$KV."+bucket+".>"))
+			m, err := q.store.GetMsg(ctx, at+1, jetstream.WithGetMsgSubject("$KV."+recordBucket+".>"))
 			if errors.Is(err, jetstream.ErrMsgNotFound) {
 				return nil
 			}
