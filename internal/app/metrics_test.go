@@ -66,8 +66,9 @@ func oneTrade(t *testing.T) (ws, rest string) {
 	return "ws" + strings.TrimPrefix(s.URL, "http"), s.URL
 }
 
-// running is the whole program on free ports, with one instrument of that exchange.
-func running(t *testing.T) *app.App {
+// running is the whole program on free ports, with one instrument of that exchange, and
+// what a test has changed of its settings.
+func running(t *testing.T, changes ...func(*config.Config)) *app.App {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Node.DataDir = t.TempDir()
@@ -85,6 +86,9 @@ func running(t *testing.T) *app.App {
 		"binance": {Enabled: true, Markets: map[string]connectors.MarketConfig{"spot": spot}},
 	}
 	cfg.Collector.Exchanges = []string{"binance"}
+	for _, change := range changes {
+		change(&cfg)
+	}
 	a, err := app.New(app.Options{Config: &cfg, Exchanges: all.Exchanges(), Version: "test"})
 	if err != nil {
 		t.Fatal(err)
