@@ -101,7 +101,7 @@ what it should be.`,
 		c.SetContext(context.WithValue(c.Context(), callerKey{}, newCaller(c, s)))
 	}
 	root.AddCommand(
-		newDev(s), newStart(s), newStop(s), newStatus(s), newConfig(s), newJournal(s), newArchive(s), newQuery(s), newTail(s),
+		newDev(s), newStart(s), newStop(s), newStatus(s), newDoctor(s), newConfig(s), newJournal(s), newArchive(s), newQuery(s), newTail(s),
 		newBackfill(s), newCapture(s), newReplay(s), newSimulate(s), newNormalize(s), newBench(s), newRules(s), newActors(s), newUser(s), newAPIKey(s), newVersion(s),
 	)
 	for _, c := range root.Commands() {
