@@ -96,3 +96,33 @@ func (v *Venue) HistoriesOf() []History {
 	}
 	return nil
 }
+
+// EachPaid reads a list of funding rates that were paid, [{"<rate>":…,"<at>":…,…},…], and
+// gives those that a request covers to take. stamp reads a time as Unix ns.
+func EachPaid(s *Scanner, req Request, rate, at string, stamp func() int64, take func(rate market.Decimal, at int64)) {
+	s.Array()
+	for s.Element() {
+		var value market.Decimal
+		paid := int64(0)
+		s.Object()
+		for key, ok := s.Key(); ok; key, ok = s.Key() {
+			switch string(key) {
+			case rate:
+				value = s.Decimal()
+			case at:
+				paid = stamp()
+			default:
+				s.Skip()
+			}
+		}
+		if !value.IsSet() || paid == 0 {
+			s.Fail("a funding rate without " + rate + " or " + at)
+		}
+		if s.Err() != nil {
+			return
+		}
+		if req.Covers(paid) {
+			take(value, paid)
+		}
+	}
+}

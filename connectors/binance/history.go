@@ -201,35 +201,11 @@ func (d *decoder) pastCandles(m message, req connectors.Request, p *past) {
 // pastFunding reads [{"symbol":…,"fundingRate":…,"fundingTime":…,"markPrice":…},…]:
 // what was paid, and when.
 func (d *decoder) pastFunding(m message, req connectors.Request, _ *past) {
-	s := &d.s
-	s.Array()
-	for s.Element() {
-		var rate market.Decimal
-		at := int64(0)
-		s.Object()
-		for key, ok := s.Key(); ok; key, ok = s.Key() {
-			switch string(key) {
-			case "fundingRate":
-				rate = s.Decimal()
-			case "fundingTime":
-				at = d.time()
-			default:
-				s.Skip()
-			}
-		}
-		if !rate.IsSet() || at == 0 {
-			s.Fail("a funding rate without fundingRate or fundingTime")
-		}
-		if s.Err() != nil {
-			return
-		}
-		if !req.Covers(at) {
-			continue
-		}
+	connectors.EachPaid(&d.s, req, "fundingRate", "fundingTime", d.time, func(rate market.Decimal, at int64) {
 		f := market.Add[market.Funding](m.out)
 		head(&f.Header, req.Instrument, m)
 		f.ExchangeTime, f.Flags, f.Rate, f.NextFundingTime = at, market.FlagUnverifiable|market.FlagBackfilled, rate, at
-	}
+	})
 }
 
 // pastOpenInterest reads [{"symbol":…,"sumOpenInterest":base,"sumOpenInterestValue":quote,"timestamp":…},…].

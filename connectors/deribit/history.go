@@ -102,18 +102,26 @@ func (r *rest) First(req connectors.Request, body []byte) (number int64, ok bool
 	return number, ok, nil
 }
 
+// enter begins to read what a frame's "result" holds; false when there is none.
+func (d *decoder) enter(frame []byte) bool {
+	at := d.result(frame, "")
+	if d.s.Err() == nil && at == 0 {
+		d.s.Fail("no result")
+	}
+	if d.s.Err() != nil {
+		return false
+	}
+	d.s.Reset(frame, at)
+	return true
+}
+
 // pastCandles reads {"result":{"ticks":[…],"open":[…],…,"volume":[…],"cost":[…]}}: a
 // list for each number. A candle that is still running is left out.
 func (d *decoder) pastCandles(m *message, req connectors.Request, interval string, length time.Duration) {
 	s := &d.s
-	at := d.result(m.frame, "")
-	if s.Err() == nil && at == 0 {
-		s.Fail("no result")
-	}
-	if s.Err() != nil {
+	if !d.enter(m.frame) {
 		return
 	}
-	s.Reset(m.frame, at)
 	var ticks []int64
 	columns := map[string][]market.Decimal{}
 	s.Object()
@@ -157,40 +165,12 @@ func (d *decoder) pastCandles(m *message, req connectors.Request, interval strin
 // ticker's current_funding is a rate of 8 hours too.
 func (d *decoder) pastFunding(m *message, req connectors.Request) {
 	s := &d.s
-	at := d.result(m.frame, "")
-	if s.Err() == nil && at == 0 {
-		s.Fail("no result")
-	}
-	if s.Err() != nil {
+	if !d.enter(m.frame) {
 		return
 	}
-	s.Reset(m.frame, at)
-	s.Array()
-	for s.Element() {
-		var rate market.Decimal
-		paid := int64(0)
-		s.Object()
-		for key, ok := s.Key(); ok; key, ok = s.Key() {
-			switch string(key) {
-			case "interest_8h":
-				rate = s.Decimal()
-			case "timestamp":
-				paid = d.time()
-			default:
-				s.Skip()
-			}
-		}
-		if !rate.IsSet() || paid == 0 {
-			s.Fail("a funding rate without interest_8h or timestamp")
-		}
-		if s.Err() != nil {
-			return
-		}
-		if !req.Covers(paid) {
-			continue
-		}
+	connectors.EachPaid(s, req, "interest_8h", "timestamp", d.time, func(rate market.Decimal, paid int64) {
 		f := market.Add[market.Funding](m.out)
 		head(&f.Header, m)
 		f.ExchangeTime, f.Flags, f.Rate, f.IntervalHours = paid, market.FlagUnverifiable|market.FlagBackfilled, rate, market.Int(8)
-	}
+	})
 }

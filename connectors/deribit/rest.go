@@ -280,14 +280,9 @@ func (d *decoder) result(body []byte, member string) (at int) {
 func (r *rest) Volumes(body []byte) ([]connectors.Volume, error) {
 	d := &decoder{}
 	s := &d.s
-	at := d.result(body, "")
-	if s.Err() == nil && at == 0 {
-		s.Fail("no result")
+	if !d.enter(body) {
+		return nil, s.Err()
 	}
-	if err := s.Err(); err != nil {
-		return nil, err
-	}
-	s.Reset(body, at)
 	var list []connectors.Volume
 	s.Array()
 	for s.Element() {
