@@ -10,13 +10,22 @@ export type PageView = ComponentType<{ banner: ComponentChildren }>
 
 /** What each page follows live, beside what every page does. */
 export const topicsOf: Record<Page, string[]> = {
-	overview: ['storage', 'system', 'events'], actors: ['actors', 'events'], streams: [], market: [], storage: ['storage'], broker: [], scheduler: [],
-	cluster: [], alerts: [], explore: [], logs: [], config: [],
+	overview: ['storage', 'system', 'events'], actors: ['actors', 'events'], streams: ['quality'], market: [], storage: ['storage'], broker: [], scheduler: [],
+	cluster: [], alerts: [], explore: ['events'], logs: [], config: [],
 }
 
 /** Pages that are fetched when they are first seen. */
 const others: Partial<Record<Page, () => Promise<PageView>>> = {
 	actors: async () => (await import('./actors')).Actors,
+	alerts: async () => (await import('./alerts')).Alerts,
+	storage: async () => (await import('./storage')).Storage,
+	broker: async () => (await import('./broker')).Broker,
+	scheduler: async () => (await import('./scheduler')).Scheduler,
+	logs: async () => (await import('./logs')).Logs,
+	config: async () => (await import('./config')).Config,
+	market: async () => (await import('./market')).Market,
+	explore: async () => (await import('./explore')).Explore,
+	streams: async () => (await import('./streams')).Streams,
 }
 
 const there = new Map<Page, PageView>([['overview', Overview]])

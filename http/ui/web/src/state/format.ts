@@ -9,6 +9,7 @@ const known = (x: unknown): x is number => typeof x === 'number' && Number.isFin
 /** Three significant digits, without an exponent. */
 function digits3(x: number): string {
 	const a = Math.abs(x)
+	if (Number.isInteger(x) && a < 1000) return x.toString().replace('-', minus)
 	const places = a >= 99.95 ? 0 : a >= 9.995 ? 1 : 2
 	return x.toFixed(places).replace('-', minus)
 }

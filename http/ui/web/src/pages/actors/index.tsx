@@ -79,7 +79,7 @@ export function Actors({ banner }: { banner: ComponentChildren }) {
 				<Lanes branches={branches.map(b => b.name)} />
 				<Card>
 					<Shown of={source} what={tr('The tree', 'Actor 树')}>{() => shown.length === 0 ? <Empty title={tr('No actor is like that', '没有匹配的 Actor')}><button class="btn linkish" onClick={() => set({ q: undefined, state: undefined, branch: undefined })}>{tr('Clear the filter', '清除过滤')}</button></Empty>
-						: param('view') === 'table' ? <Table rows={shown} columns={columns} id={r => r.id} label={tr('Actors', 'Actor 列表')} first="-wait" pick={r => pick(r.id)} selected={selected} height={720} />
+						: param('view') === 'table' ? <Table rows={shown} columns={columns()} id={r => r.id} label={tr('Actors', 'Actor 列表')} first="-wait" pick={r => pick(r.id)} selected={selected} height={720} />
 						: <Tree rows={shown} flat={filtered} selected={selected} pick={pick} />}</Shown>
 				</Card>
 			</main>
@@ -88,16 +88,16 @@ export function Actors({ banner }: { banner: ComponentChildren }) {
 	)
 }
 
-const columns: Column<Row>[] = [
+const columns = (): Column<Row>[] => [
 	{ key: 'name', title: 'Actor', fluid: true, cell: r => <span class="row"><Mark level={r.level} word={r.word} /><span class="clip" title={r.id}>{r.id.replace(/^root\//, '')}</span></span>, value: r => r.id },
-	{ key: 'kind', title: 'Kind', far: true, cell: r => <span class="dim">{r.kind}</span>, value: r => r.kind },
-	{ key: 'rate', title: 'msg/s', num: true, cell: r => rate(r.rate), value: r => r.rate },
-	{ key: 'depth', title: 'Mailbox', num: true, cell: r => count(r.depth), value: r => r.depth },
-	{ key: 'wait', title: 'Wait p99', num: true, cell: r => span(r.wait_p99_seconds), value: r => r.wait_p99_seconds },
-	{ key: 'busy', title: 'Busy', num: true, far: true, cell: r => percent(r.busy_ratio), value: r => r.busy_ratio },
-	{ key: 'restarts', title: 'Restarts', num: true, cell: r => <span class={r.restarts ? 'c-work' : 'dim'}>{count(r.restarts)}</span>, value: r => r.restarts },
-	{ key: 'dead', title: 'Dead letters', num: true, far: true, cell: r => count(r.dead_letters ?? 0), value: r => r.dead_letters ?? 0 },
-	{ key: 'alive', title: 'Alive', num: true, far: true, cell: r => span(Math.round(since(r.started_at, now.value))), value: r => -new Date(r.started_at).getTime() },
+	{ key: 'kind', title: tr('Kind', '类型'), far: true, cell: r => <span class="dim">{r.kind}</span>, value: r => r.kind },
+	{ key: 'rate', title: tr('msg/s', '消息/秒'), num: true, cell: r => rate(r.rate), value: r => r.rate },
+	{ key: 'depth', title: tr('Mailbox', '邮箱'), num: true, cell: r => count(r.depth), value: r => r.depth },
+	{ key: 'wait', title: tr('Wait p99', '等待 p99'), num: true, cell: r => span(r.wait_p99_seconds), value: r => r.wait_p99_seconds },
+	{ key: 'busy', title: tr('Busy', '忙碌'), num: true, far: true, cell: r => percent(r.busy_ratio), value: r => r.busy_ratio },
+	{ key: 'restarts', title: tr('Restarts', '重启'), num: true, cell: r => <span class={r.restarts ? 'c-work' : 'dim'}>{count(r.restarts)}</span>, value: r => r.restarts },
+	{ key: 'dead', title: tr('Dead letters', '死信'), num: true, far: true, cell: r => count(r.dead_letters ?? 0), value: r => r.dead_letters ?? 0 },
+	{ key: 'alive', title: tr('Alive', '存活'), num: true, far: true, cell: r => span(Math.round(since(r.started_at, now.value))), value: r => -new Date(r.started_at).getTime() },
 ]
 
 /** The supervision tree: only the rows in sight are there, so that 20,000 actors scroll. */

@@ -1,0 +1,139 @@
+import type { ComponentChildren } from 'preact'
+import { useMemo } from 'preact/hooks'
+import { Choice, Filter } from '../../parts/choice'
+import { Icon } from '../../parts/icon'
+import { Tabs } from '../../parts/marks'
+import { Card, Empty, Shown } from '../../parts/panel'
+import { Mark, Status, type Level } from '../../parts/status'
+import { Copy, Table, type Column } from '../../parts/table'
+import { absent, count, cutPercent, rate, since, span } from '../../state/format'
+import { entries, faults, heard, now, revision } from '../../state/live'
+import { useInstants } from '../../state/promql'
+import { queries } from '../../state/queries'
+import type { Resource } from '../../state/resource'
+import { param, set } from '../../state/route'
+import { tr } from '../../state/words'
+import { Dock } from './dock'
+import { filter } from './filter'
+import type { Stream } from './quality'
+
+export interface Row extends Stream { id: string; rate: number | undefined; age: number | undefined; gaps_total: number; open: number; level: Level; word: string }
+
+/** How old the newest record of a stream is, in seconds. */
+function ageOf(s: Stream): number | undefined {
+	let newest = 0
+	for (const c of s.channels) if (c.last_received) newest = Math.max(newest, new Date(c.last_received).getTime())
+	return newest ? since(newest, Math.max(now.value, newest)) : undefined
+}
+
+function levelOf(s: Stream, age: number | undefined, open: number): [Level, string] {
+	if (s.book_state === 'stale') return ['crit', tr('stale', '陈旧')]
+	if (!s.live && age !== undefined && age > 30) return ['crit', tr('silent', '静默')]
+	if (s.book_state === 'syncing') return ['work', tr('syncing', '同步中')]
+	if (!s.live) return ['work', tr('starting', '启动中')]
+	if (open > 0) return ['warn', tr('gap open', '缺口未补')]
+	if (age !== undefined && age > 60) return ['warn', tr('late', '延迟')]
+	return ['ok', tr('live', '实时')]
+}
+
+const order: Record<Level, number> = { crit: 0, stale: 1, warn: 2, work: 3, unknown: 4, off: 5, ok: 6 }
+
+export function Streams({ banner }: { banner: ComponentChildren }) {
+	const rates = useInstants(queries('records_by_stream'), 5000)
+	const slow = Math.floor(now.value / 1000)
+	const rows = useMemo(() => {
+		const by = new Map((rates.data?.records_by_stream ?? []).map(s => [`${s.labels.exchange}/${s.labels.market}/${s.labels.symbol}`, s.points[0]?.[1]]))
+		const list: Row[] = []
+		for (const [key, v] of entries('quality')) {
+			if (!key.startsWith('streams/')) continue
+			const s = v as Stream
+			const id = key.slice('streams/'.length)
+			const age = ageOf(s)
+			const open = s.channels.reduce((n, c) => n + c.open_gaps, 0)
+			const [level, word] = levelOf(s, age, open)
+			list.push({ ...s, id, rate: by.get(id), age, gaps_total: s.channels.reduce((n, c) => n + c.gaps, 0), open, level, word })
+		}
+		return list
+	}, [revision.value, rates.at, slow])
+	const q = param('q'), market = param('market')
+	const shown = useMemo(() => rows.filter(r => (!market || r.exchange + ' ' + r.market === market) && filter(q, r)), [rows, q, market])
+	const markets = [...new Set(rows.map(r => r.exchange + ' ' + r.market))].sort()
+	const sel = param('sel')
+	const chosen = rows.find(r => r.id === sel)
+	const number = (l: Level) => rows.filter(r => r.level === l).length
+	const source: Resource<true> = { data: rows.length ? true : undefined, at: heard.value, error: faults.value.quality, status: 0, next: 0, asked: heard.value || Date.now(), retry: () => {} }
+	return (
+		<main id="main" tabIndex={-1}>
+			{banner}
+			<div class="filters">
+				<Filter hint={tr('okx BTC* gaps>0 age>5', 'okx BTC* gaps>0 age>5')} width={230} />
+				<Tabs label={tr('View', '视图')} value={param('view') === 'table' ? 'table' : 'grid'} of={[['grid', tr('Grid', '网格')], ['table', tr('Table', '表')]] as const} pick={v => set({ view: v === 'grid' ? undefined : v }, 'push')} />
+				<Choice name="market" label={tr('Market', '市场')} of={[['', tr('All', '全部')], ...markets.map(m => [m, m] as const)]} />
+				<Choice name="cell" label={tr('Cell shows', '单元格')} of={[['', tr('Age', '年龄')], ['rate', tr('Rate', '速率')], ['gaps', tr('Gaps', '缺口')], ['resyncs', tr('Resyncs', '重同步')]]} />
+				<span class="end nums"><span><Mark level="ok" word={tr('live', '实时')} /> <b>{number('ok')}</b> {tr('live', '实时')}</span>{number('work') > 0 && <span><Mark level="work" word={tr('syncing', '同步中')} /> <b>{number('work')}</b> {tr('syncing', '同步中')}</span>}{number('warn') > 0 && <span><Mark level="warn" word={tr('late', '延迟')} /> <b>{number('warn')}</b> {tr('late', '延迟')}</span>}{number('crit') > 0 && <span><Mark level="crit" word={tr('silent', '静默')} /> <b>{number('crit')}</b> {tr('silent', '静默')}</span>}</span>
+			</div>
+			<Card title={tr('Streams', '数据流')} hint={tr('worst first', '最差优先')} end={<Copy rows={shown} columns={columns()} />}>
+				<Shown of={source} what={tr('The collector', '采集服务')}>{() => shown.length === 0 ? <Empty title={tr('No stream is like that', '没有匹配的数据流')}><button class="btn linkish" onClick={() => set({ q: undefined, market: undefined })}>{tr('Clear the filter', '清除过滤')}</button></Empty>
+					: param('view') === 'table' ? <Table rows={shown} columns={columns()} id={r => r.id} label={tr('Streams', '数据流')} first="state" pick={r => set({ sel: r.id === sel ? undefined : r.id }, 'push')} selected={sel} height={560} />
+					: <Grid rows={shown} sel={sel} />}</Shown>
+			</Card>
+			{chosen ? <Dock key={sel} stream={chosen} /> : sel && rows.length > 0 ? <Card title={sel}><Empty title={tr('This stream is not collected', '未采集此数据流')} /></Card> : null}
+		</main>
+	)
+}
+
+const columns = (): Column<Row>[] => [
+	{ key: 'state', title: tr('State', '状态'), cell: r => <Status level={r.level} word={r.word} />, value: r => order[r.level] },
+	{ key: 'stream', title: tr('Stream', '数据流'), fluid: true, cell: r => <>{r.exchange} <span class="dim">{r.market}</span> {r.symbol}</>, value: r => r.id },
+	{ key: 'rate', title: tr('rec/s', '条/秒'), num: true, cell: r => rate(r.rate), value: r => r.rate },
+	{ key: 'age', title: tr('Age', '年龄'), num: true, cell: r => span(r.age), value: r => r.age },
+	{ key: 'gaps', title: tr('Gaps', '缺口'), num: true, cell: r => <span class={r.open ? 'c-warn' : r.gaps_total ? '' : 'dim'}>{count(r.gaps_total)}</span>, value: r => r.gaps_total },
+	{ key: 'resyncs', title: tr('Resyncs', '重同步'), num: true, far: true, cell: r => count(r.resyncs), value: r => r.resyncs },
+	{ key: 'verified', title: tr('Verified %', '已验证 %'), num: true, far: true, cell: r => cutPercent(r.verified_percent), value: r => r.verified_percent },
+	{ key: 'live', title: tr('Live %', '实时 %'), num: true, cell: r => <span class={r.coverage_percent !== null && r.coverage_percent < 99.95 ? 'c-crit' : ''}>{cutPercent(r.coverage_percent)}</span>, value: r => r.coverage_percent },
+]
+
+/** What a cell says, and how deep its colour is. */
+function cellOf(r: Row, shows: string): [string, number] {
+	switch (shows) {
+		case 'rate': return [rate(r.rate), r.rate === undefined ? 0 : Math.min(3, Math.log10(1 + r.rate))]
+		case 'gaps': return [count(r.gaps_total), r.gaps_total ? 2 : 0]
+		case 'resyncs': return [count(r.resyncs), r.resyncs ? 2 : 0]
+	}
+	return [r.age === undefined ? absent : span(r.age < 1 ? Math.round(r.age * 10) / 10 || 0.1 : Math.round(r.age)), r.age === undefined ? 0 : r.age < 1 ? 1 : r.age < 5 ? 2 : 3]
+}
+
+const mostColumns = 14
+
+function Grid({ rows, sel }: { rows: Row[]; sel: string }) {
+	const shows = param('cell')
+	const bySymbol = new Map<string, number>()
+	for (const r of rows) bySymbol.set(r.symbol, (bySymbol.get(r.symbol) ?? 0) + 1)
+	const bad = new Set(rows.filter(r => r.level !== 'ok').map(r => r.symbol))
+	const symbols = [...bySymbol].sort((a, b) => Number(bad.has(b[0])) - Number(bad.has(a[0])) || b[1] - a[1] || a[0].localeCompare(b[0])).slice(0, mostColumns).map(s => s[0])
+	const markets = [...Map.groupBy(rows, r => r.exchange + '/' + r.market)].map(([id, list]) => ({ id, list, level: list.reduce<Level>((w, r) => order[r.level] < order[w] ? r.level : w, 'ok') })).sort((a, b) => order[a.level] - order[b.level] || a.id.localeCompare(b.id))
+	const hidden = bySymbol.size - symbols.length
+	return (
+		<div class="scroll" tabIndex={0} role="region" aria-label={tr('Streams by market and symbol', '按市场与品种的数据流')}>
+			<table class="t cells-grid"><thead><tr><th>{tr('Market', '市场')}</th>{symbols.map(s => <th class="num">{s}</th>)}<th class="num">{tr('rec/s', '条/秒')}</th><th class="num">{tr('Gaps', '缺口')}</th><th class="num">{tr('Live %', '实时 %')}</th></tr></thead>
+				<tbody>{markets.map(m => {
+					const by = new Map(m.list.map(r => [r.symbol, r]))
+					const covered = m.list.filter(r => r.coverage_percent !== null)
+					const live = covered.length ? Math.min(...covered.map(r => r.coverage_percent!)) : null
+					const [exchange, market] = m.id.split('/')
+					return (
+						<tr key={m.id}><td><span class="row"><Mark level={m.level} word={m.level} /><span>{exchange} <span class="dim">{market}</span></span></span></td>
+							{symbols.map(s => {
+								const r = by.get(s)
+								if (!r) return <td class="num dim">·</td>
+								const [text, depth] = cellOf(r, shows)
+								const tone = r.level === 'crit' ? 'crit' : r.level === 'warn' ? 'warn' : r.level === 'work' ? 'work' : 'h' + Math.round(depth)
+								return <td class="cell"><button class={'heatcell ' + tone} aria-pressed={r.id === sel} aria-label={`${r.exchange} ${r.market} ${r.symbol}: ${r.word}, ${text}`} onClick={() => set({ sel: r.id === sel ? undefined : r.id }, 'push')}>{r.level !== 'ok' && <Icon name={r.level === 'crit' ? 'octagon-x' : r.level === 'warn' ? 'triangle-alert' : 'refresh-cw'} size={12} />}<span class="nums">{text}</span></button></td>
+							})}
+							<td class="num">{rate(m.list.reduce<number | undefined>((n, r) => r.rate === undefined ? n : (n ?? 0) + r.rate, undefined))}</td><td class="num">{count(m.list.reduce((n, r) => n + r.gaps_total, 0))}</td><td class={'num' + (live !== null && live < 99.95 ? ' c-crit' : '')}>{cutPercent(live)}</td></tr>
+					)
+				})}</tbody></table>
+			{hidden > 0 && <p class="pad small dim">{tr(`${hidden} more symbols are in the table.`, `另有 ${hidden} 个品种，见表格视图。`)}</p>}
+		</div>
+	)
+}
