@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,15 +37,18 @@ func (l *ledger) Record(_ context.Context, e audit.Entry) {
 	l.all = append(l.all, strings.Join([]string{e.Principal, e.Action, e.Target, e.Outcome, e.Address}, " "))
 }
 
-func (l *ledger) has(want string) bool {
+func (l *ledger) has(want string) bool { return slices.Contains(l.about(want), want) }
+
+// about are the entries that hold a text.
+func (l *ledger) about(text string) (found []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, line := range l.all {
-		if line == want {
-			return true
+		if strings.Contains(line, text) {
+			found = append(found, line)
 		}
 	}
-	return false
+	return found
 }
 
 // guarded is a gateway that asks who sends a request.
@@ -88,7 +92,7 @@ func guard(t *testing.T, s settings, at map[string][]string) *guarded {
 		t.Fatal(err)
 	}
 	s.branch.Limits.Routes = []limit.RouteConfig{} // a test logs in often
-	s.auth, s.gate, s.logins = auth, auth, g.desk
+	s.auth, s.gate, s.logins, s.audit = auth, auth, g.desk, g.ledger
 	g.world = start(t, s, at)
 	return g
 }
@@ -236,7 +240,6 @@ func (g *guarded) wrong(admin []string, user loggedIn) map[string][]string {
 		"an identity of a stranger":    forged(stranger, boss, gateway.Service),
 		"a stranger's service":         forged(stranger, scheduler, gateway.Service),
 		"an identity for another":      forged(g.signer, scheduler, storage),
-		"a client's identity":          forged(g.signer, boss, gateway.Service),
 		"a good token and an identity": append(bearer(user.Access), forged(stranger, boss, gateway.Service)...),
 		"other headers":                {"X-User", "admin", "X-Forwarded-User", "admin", "X-Forwarded-For", "127.0.0.1", "X-Real-IP", "127.0.0.1", "X-Gateway-Service", gateway.Service},
 	}
@@ -332,6 +335,15 @@ func TestRoles(t *testing.T) {
 			t.Errorf("%s %s as %v: %d %s, want %d", tc.method, tc.path, tc.as, a.status, a.body, tc.want)
 		}
 	}
+	// What operators change is in the audit log, what others do is not.
+	for _, what := range []string{storage + " POST " + archive, collector + " POST /api/v1/exchanges/x/subscribe"} {
+		if got := g.ledger.about("request " + what); len(got) != 1 || !strings.HasPrefix(got[0], "apikey:") || !strings.HasSuffix(got[0], " done 127.0.0.1") {
+			t.Errorf("the audit log has %q of %s", got, what)
+		}
+	}
+	if got := g.ledger.about("request " + storage + " POST " + trades); len(got) != 0 {
+		t.Errorf("the audit log has %q", got)
+	}
 	// What the service sees: a proof of who asks, and nothing that could be used again.
 	upstream.forget()
 	g.do("GET", trades, "", append(reader, "Cookie", "marketprism_token=x; theme=dark", identity.Header, "")...)
@@ -345,6 +357,23 @@ func TestRoles(t *testing.T) {
 	}
 	if got.Get("X-API-Key") != "" || got.Get("Authorization") != "" || got.Get("Cookie") != "theme=dark" {
 		t.Errorf("the service got %v", got)
+	}
+	// The gateway is a service that is asked by its name, too.
+	g.directory.set(gateway.Service, g.server.URL())
+	await(t, "the gateway by its name", func() bool {
+		return g.do("GET", "/api/v1/api-gateway-service/gateway/stats", "", reader...).status == 200
+	})
+	for _, tc := range []struct {
+		method, path string
+		as           []string
+		want         int
+	}{
+		{"GET", "auth/users", operator, 403}, {"GET", "auth/users", admin, 200}, {"GET", "auth/users", narrowAdmin, 403}, {"GET", "gateway/stats", scoped, 403},
+		{"GET", "auth/users", nil, 401}, {"GET", "metrics", reader, 200}, {"GET", "auth/me", reader, 200},
+	} {
+		if a := g.do(tc.method, "/api/v1/api-gateway-service/"+tc.path, "", tc.as...); a.status != tc.want {
+			t.Errorf("%s %s by the gateway's name as %v: %d %s, want %d", tc.method, tc.path, tc.as, a.status, a.body, tc.want)
+		}
 	}
 	// A service of the program asks in its own name.
 	own := http.Header{}
@@ -390,6 +419,15 @@ func TestLogins(t *testing.T) {
 		{401, "invalid_credential", "POST", "refresh", `{"refresh_token":"mpr_x.y"}`},
 	} {
 		g.refused(tc.status, tc.code, tc.method, "/api/v1/auth/"+tc.path, tc.body, admin...)
+	}
+	dead := addressOf(deadAddress(t))
+	for range 2 { // the second is a heartbeat
+		if a := g.do("POST", "/api/v1/gateway/services", fmt.Sprintf(`{"service_name":"mine","host":%q,"port":%d}`, dead.Host, dead.Port), admin...); a.status != 200 {
+			t.Errorf("registering: %d %s", a.status, a.body)
+		}
+	}
+	if got := g.ledger.about("service.register"); len(got) != 1 || got[0] != fmt.Sprintf("user:admin service.register mine at %s done 127.0.0.1", dead) {
+		t.Errorf("the audit log has %q", got)
 	}
 	var alice struct{ Name, Role string }
 	g.create("users", `{"name":"alice","password":"`+fairly+`","role":"writer"}`, admin, &alice)

@@ -27,6 +27,8 @@ type Options struct {
 	Auth Authenticator
 	// Logins are users and API keys; nil: there are no routes for them.
 	Logins *access.Desk
+	// Audit is told what operators do; nil: nobody is.
+	Audit access.Recorder
 	// Node is the name of this node, which Via shows.
 	Node string
 	// Version of the program.

@@ -23,8 +23,8 @@ type passage struct {
 	destination
 	call    forward.Call
 	who     identity.Principal
-	known   bool // who
-	client  http.Header
+	known   bool          // who
+	client  *http.Request // as it came
 	w       http.ResponseWriter
 	began   time.Time
 	fault   error // found while the request was made ready
@@ -63,7 +63,7 @@ func (f *service) pass(w http.ResponseWriter, r *http.Request) error {
 		chassis.Unrouted(w, r)
 		return nil
 	}
-	p := &passage{destination: d, client: r.Header, w: w}
+	p := &passage{destination: d, client: r, w: w}
 	if p.who, p.known, err = f.admit(w, r, d.Target); err != nil {
 		return err
 	}
@@ -153,6 +153,7 @@ func (s sender) RoundTrip(r *http.Request) (*http.Response, error) {
 func (f *service) answered(resp *http.Response) error {
 	p := passageOf(resp.Request.Context())
 	f.Branch.Sent(p.upstream, branch.Answered, f.Now().Sub(p.began))
+	f.putDown(p, resp.StatusCode, nil)
 	if forward.Endless(resp) {
 		if err := f.becomeStream(p); err != nil {
 			return err
@@ -179,6 +180,7 @@ func (f *service) becomeStream(p *passage) error {
 func (f *service) failed(w http.ResponseWriter, r *http.Request, err error) {
 	p := passageOf(r.Context())
 	outcome, answer := f.explain(r.Context(), p, err)
+	f.putDown(p, 0, answer)
 	if outcome != "" {
 		f.Branch.Sent(p.upstream, outcome, f.Now().Sub(p.began))
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/gateway"
@@ -78,7 +79,12 @@ func (f *service) register(w http.ResponseWriter, r *http.Request) error {
 	if err := chassis.Decode(r, &body); err != nil {
 		return asBadRequest(err)
 	}
+	at := upstream.Address{Host: body.Host, Port: body.Port}
+	heartbeat := f.runsAt(body.Service, at)
 	err := f.Branch.Register(r.Context(), branch.Registration{Service: body.Service, Host: body.Host, Port: body.Port, HealthPath: body.Health})
+	if !heartbeat {
+		f.putDownAct(r, "service.register", body.Service+" at "+at.String(), err)
+	}
 	var invalid *branch.InvalidError
 	switch {
 	case errors.As(err, &invalid):
@@ -93,6 +99,12 @@ func (f *service) register(w http.ResponseWriter, r *http.Request) error {
 	return chassis.WriteJSON(w, r, http.StatusOK, registerAnswer{
 		Success: true, Message: "the service " + body.Service + " is registered", TTL: f.Branch.Config().Registration.TTL.Seconds(), Timestamp: f.Now(),
 	})
+}
+
+// runsAt says whether an instance is known.
+func (f *service) runsAt(service string, at upstream.Address) bool {
+	u := f.Branch.Upstream(service)
+	return u != nil && slices.ContainsFunc(u.Instances(), func(i *upstream.Instance) bool { return i.Address == at })
 }
 
 // asBadRequest answers an invalid field with 400, as this route always has.

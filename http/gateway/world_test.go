@@ -101,6 +101,7 @@ type settings struct {
 	entrance gateway.Config
 	auth     gateway.Authenticator
 	logins   *access.Desk
+	audit    access.Recorder
 	gate     chassis.Gate
 }
 
@@ -137,7 +138,7 @@ func start(t testing.TB, s settings, at map[string][]string) *world {
 		w.branch.Close()
 	})
 	w.server = chassistest.Serve(t, gateway.Service, func(server *chassis.Server) error {
-		return gateway.Register(server, gateway.Options{Branch: w.branch, Config: s.entrance, Auth: s.auth, Logins: s.logins, Node: "test", Version: "1"})
+		return gateway.Register(server, gateway.Options{Branch: w.branch, Config: s.entrance, Auth: s.auth, Logins: s.logins, Audit: s.audit, Node: "test", Version: "1"})
 	}, func(o *chassis.Options) { o.Gate = s.gate })
 	w.branch.Settled(ctx)
 	return w

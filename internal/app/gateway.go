@@ -53,7 +53,7 @@ func (a *App) startGateway(ctx context.Context) error {
 
 func (a *App) registerGateway(s *chassis.Server) error {
 	err := facade.Register(s, facade.Options{
-		Branch: a.gateway, Config: a.cfg.Gateway.Entrance, Auth: a.auth, Logins: a.access, Node: a.node, Version: a.options.Version,
+		Branch: a.gateway, Config: a.cfg.Gateway.Entrance, Auth: a.auth, Logins: a.access, Audit: a.audit, Node: a.node, Version: a.options.Version,
 	})
 	if err != nil {
 		return err
