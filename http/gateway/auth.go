@@ -132,6 +132,15 @@ func credential(r *http.Request) (access.Credential, error) {
 	return c, nil
 }
 
+// Still implements [Authenticator].
+func (a *Auth) Still(p identity.Principal, t Target) bool {
+	if !a.Enforce || p.Kind == identity.Service || p.Kind == identity.Anonymous {
+		return true
+	}
+	now, ok := a.Desk.Still(p)
+	return ok && allowed(now, t, access.Required(t.Service, t.Method, t.Path))
+}
+
 // Sign implements [Authenticator].
 func (a *Auth) Sign(p identity.Principal, service string, h http.Header) error {
 	h.Del("Authorization")

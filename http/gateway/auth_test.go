@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/marketprism/marketprism/actors/audit"
 	"github.com/marketprism/marketprism/actors/bucket/buckettest"
 	"github.com/marketprism/marketprism/actors/gateway/access"
+	"github.com/marketprism/marketprism/actors/gateway/cache"
 	"github.com/marketprism/marketprism/actors/gateway/limit"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/http/gateway"
@@ -457,6 +460,91 @@ func TestLogins(t *testing.T) {
 	} {
 		if !g.ledger.has(line) {
 			t.Errorf("the audit log has no %q in %q", line, g.ledger.all)
+		}
+	}
+}
+
+// TestStreamsEnd: a stream ends soon after its client's credential has, and others go on.
+func TestStreamsEnd(t *testing.T) {
+	upstream := newTarget(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	g := guard(t, defaults(), map[string][]string{collector: {upstream.URL}})
+	admin := bearer(g.login("admin", g.password).Access)
+	var kept, revoked madeKey
+	g.create("apikeys", `{"name":"kept","role":"reader"}`, admin, &kept)
+	g.create("apikeys", `{"name":"revoked","role":"reader"}`, admin, &revoked)
+	g.create("users", `{"name":"alice","password":"`+fairly+`","role":"reader"}`, admin, &struct{}{})
+	alice := g.login("alice", fairly)
+	follow := func(name, value string) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "GET", g.url("/api/v1/collector/stream"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set(name, value)
+		resp, err := client.Do(r)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%+v, %v", resp, err)
+		}
+		t.Cleanup(func() { _ = resp.Body.Close() }) // it has ended, or is left
+		return resp
+	}
+	follow("X-API-Key", kept.Key)
+	ends := []*http.Response{follow("X-API-Key", revoked.Key), follow("Authorization", "Bearer "+alice.Access)}
+	if a := g.do("DELETE", "/api/v1/auth/apikeys/"+revoked.ID, "", admin...); a.status != 200 {
+		t.Fatalf("revoking: %d %s", a.status, a.body)
+	}
+	if a := g.do("PATCH", "/api/v1/auth/users/alice", `{"disabled":true}`, admin...); a.status != 200 {
+		t.Fatalf("disabling: %d %s", a.status, a.body)
+	}
+	for _, resp := range ends {
+		if _, err := io.ReadAll(resp.Body); err == nil {
+			t.Error("a stream that was cut off ended as though it were whole")
+		}
+	}
+	await(t, "the end of two streams", func() bool { return g.branch.Streams().Now() == 1 })
+}
+
+// TestWho: rates and kept answers belong to whoever asks: a user by any token, a key.
+func TestWho(t *testing.T) {
+	var n atomic.Int64
+	upstream := newTarget(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, n.Add(1)) })
+	s := defaults()
+	s.branch.Cache.Enabled, s.branch.Cache.TTL = true, time.Hour
+	s.branch.Cache.Routes = []cache.RouteConfig{{Service: "mine", Path: "/api/v1/"}}
+	g := guard(t, s, map[string][]string{storage: {upstream.URL}})
+	admin := bearer(g.login("admin", g.password).Access)
+	at := addressOf(upstream.URL)
+	if a := g.do("POST", "/api/v1/gateway/services", fmt.Sprintf(`{"service_name":"mine","host":%q,"port":%d}`, at.Host, at.Port), admin...); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	var one, two madeKey
+	g.create("apikeys", `{"name":"one","role":"reader"}`, admin, &one)
+	g.create("apikeys", `{"name":"two","role":"reader"}`, admin, &two)
+	read := func(key string) string { return string(g.do("GET", "/api/v1/mine/x", "", "X-API-Key", key).body) }
+	first := read(one.Key)
+	if again, other := read(one.Key), read(two.Key); again != first || other == first {
+		t.Errorf("one read %s, then %s; two read %s", first, again, other)
+	}
+	if got := upstream.last().header; got.Get("X-API-Key") != "" || got.Get(identity.Header) != "" {
+		t.Errorf("a stranger was shown %v", got)
+	}
+	more := bearer(g.login("admin", g.password).Access)
+	slow := s.branch
+	slow.Limits.User, slow.Limits.Key = limit.RateConfig{PerSecond: 0.001, Burst: 2}, limit.RateConfig{PerSecond: 0.001, Burst: 1}
+	if err := g.branch.Configure(slow); err != nil {
+		t.Fatal(err)
+	}
+	for i, tc := range []struct {
+		as   []string
+		want int
+	}{{admin, 200}, {more, 200}, {admin, 429}, {more, 429}, {[]string{"X-API-Key", one.Key}, 200}, {[]string{"X-API-Key", one.Key}, 429}, {[]string{"X-API-Key", two.Key}, 200}} {
+		if a := g.do("GET", "/api/v1/storage/x", "", tc.as...); a.status != tc.want {
+			t.Errorf("request %d: %d %s, want %d", i, a.status, a.body, tc.want)
 		}
 	}
 }

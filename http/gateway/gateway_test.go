@@ -227,6 +227,8 @@ func (keys) Admit(r *http.Request, t gateway.Target) (identity.Principal, error)
 	return identity.Principal{Subject: who, Kind: identity.APIKey, Role: identity.Reader}, nil
 }
 
+func (keys) Still(identity.Principal, gateway.Target) bool { return true }
+
 func (keys) Sign(p identity.Principal, service string, h http.Header) error {
 	h.Del("X-API-Key")
 	h.Set(identity.Header, p.Subject+" at "+service)

@@ -32,6 +32,7 @@ type passage struct {
 	leave   func() // ends counting it as a request under way
 	stream  func() // ends counting it as a stream; nil while it is none
 	undrain func() bool
+	watch   *watch   // of a stream; nil where nobody is asked
 	keep    *keeping // the answer; nil: is not kept
 }
 
@@ -119,6 +120,7 @@ func (f *service) send(w http.ResponseWriter, r *http.Request, p *passage) {
 		cancel(nil)
 		if p.stream != nil {
 			p.undrain()
+			p.watch.stop()
 			p.stream()
 		}
 	}()
@@ -173,6 +175,9 @@ func (f *service) becomeStream(p *passage) error {
 	p.leave()
 	p.stream = f.Branch.Streams().Leave
 	p.undrain = context.AfterFunc(f.server.Draining(), func() { p.cancel(chassis.ErrDraining) })
+	if p.known {
+		p.watch = watchOver(streamLook, func() bool { return f.Auth.Still(p.who, p.Target) }, func() { p.cancel(errWithdrawn) })
+	}
 	return nil
 }
 

@@ -182,6 +182,30 @@ func (d *Desk) admitLogin(ctx context.Context, v verified, now time.Time) (ident
 	return identity.Principal{Subject: u.Name, Kind: identity.User, Role: u.Role, Expiry: v.expires, Session: s.ID}, nil
 }
 
+// Still says whether who was let in is still good, and with what role: a login that has
+// not ended, of a user that is not disabled; a key that is neither revoked nor over; a
+// token of an identity provider until its end. The end of an access token does not
+// count: its login can be renewed.
+func (d *Desk) Still(p identity.Principal) (identity.Principal, bool) {
+	now := d.o.Now()
+	switch {
+	case p.Kind == identity.APIKey:
+		k := d.mirror.key(p.Subject)
+		if k == nil || !k.Expires.IsZero() && !now.Before(k.Expires) {
+			return identity.Principal{}, false
+		}
+	case p.Session != "":
+		s, u := d.mirror.login(p.Session)
+		if !good(s, u, now) {
+			return identity.Principal{}, false
+		}
+		p.Role = u.Role
+	case p.Kind == identity.User && !now.Before(p.Expiry):
+		return identity.Principal{}, false
+	}
+	return p, true
+}
+
 // fetch reads a document that the watch has not told of yet.
 func (d *Desk) fetch(ctx context.Context, key string) {
 	doc, there, err := d.o.Store.Get(ctx, key)
