@@ -60,7 +60,7 @@ function One({ expr, span, names, change, drop }: { expr: string; span: string; 
 		import('./plot').then(m => {
 			if (!mine || !box.current) return
 			chart.current?.remove()
-			chart.current = m.plot(box.current, series.slice(0, 24), series.map(label), marks, (_, to) => set({ until: String(Math.round(to * 1000)) }))
+			chart.current = m.plot(box.current, (until || found.at) / 1000 - seconds, (until || found.at) / 1000, series.slice(0, 24), series.map(label), marks, (_, to) => set({ until: String(Math.round(to * 1000)) }))
 		}, e => setFault(String(e)))
 		return () => { mine = false }
 	}, [found.at, table, theme.value])

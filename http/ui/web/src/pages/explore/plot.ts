@@ -8,7 +8,7 @@ const value = (name: string) => getComputedStyle(document.documentElement).getPr
 export interface Plot { remove: () => void; resize: (w: number) => void }
 
 /** Lines over time, one cursor for all plots of the page; marks are vertical. */
-export function plot(box: HTMLElement, series: Series[], names: string[], marks: number[], zoom: (from: number, to: number) => void): Plot {
+export function plot(box: HTMLElement, from: number, to: number, series: Series[], names: string[], marks: number[], zoom: (from: number, to: number) => void): Plot {
 	const times = [...new Set(series.flatMap(s => s.points.map(p => p[0])))].sort((a, b) => a - b)
 	const at = new Map(times.map((t, i) => [t, i]))
 	const data: (number | null)[][] = series.map(s => {
@@ -19,9 +19,9 @@ export function plot(box: HTMLElement, series: Series[], names: string[], marks:
 	const axis = { stroke: value('--text-3'), grid: { stroke: value('--line'), width: 1 }, ticks: { stroke: value('--line') }, font: '11px ' + getComputedStyle(document.body).fontFamily }
 	const chart = new uPlot({
 		width: box.clientWidth, height: 260, cursor: { sync: { key: 'explore' }, drag: { x: true, setScale: false } }, legend: { show: false },
-		scales: { x: { time: true } },
+		scales: { x: { time: true, range: () => [from, to] } },
 		axes: [{ ...axis, values: (_, ticks) => ticks.map(t => (times.length && times.at(-1)! - times[0]! > 86_400 ? day(t * 1000) : clock(t * 1000))) }, { ...axis, size: 64 }],
-		series: [{}, ...series.map((_, i) => ({ label: names[i], stroke: value(colours[i % colours.length]!), width: 1.5, spanGaps: false }))],
+		series: [{}, ...series.map((_, i) => ({ label: names[i], stroke: value(colours[i % colours.length]!), width: 1.5, spanGaps: false, points: { show: false } }))],
 		hooks: {
 			setSelect: [u => { if (u.select.width > 4) zoom(u.posToVal(u.select.left, 'x'), u.posToVal(u.select.left + u.select.width, 'x')) }],
 			draw: [u => {

@@ -83,7 +83,7 @@ function Instrument({ exchange, market, symbol, streams }: { exchange: string; m
 			</section>
 			<div class="market">
 				<div class="stack"><Candles exchange={exchange} market={market} symbol={symbol} quality={quality.data} />
-					<div class="half"><Elsewhere exchange={exchange} market={market} symbol={symbol} streams={streams} own={book.data} /><Card title={tr('Depth', '深度')} hint="± 10 bp"><Shown of={book} what={tr('The book', '订单簿')}>{b => <Depth book={b} />}</Shown></Card></div></div>
+					<div class="uneven"><Elsewhere exchange={exchange} market={market} symbol={symbol} streams={streams} own={book.data} /><Card title={tr('Depth', '深度')} hint="± 10 bp"><Shown of={book} what={tr('The book', '订单簿')}>{b => <Depth book={b} />}</Shown></Card></div></div>
 				<Ladder of={book} symbol={symbol} />
 				<Tape tape={tape} symbol={symbol} />
 			</div>
@@ -139,7 +139,7 @@ function Tape({ tape, symbol }: { tape: TapeState; symbol: string }) {
 		<Card title={tr('Trades', '成交')} hint={rate(tape.rate) + ' /s'}>
 			{tape.fault && <div class="veil-line"><Icon name="timer-off" size={14} /> {tr(`Not following: ${tape.fault}`, `未跟踪：${tape.fault}`)}</div>}
 			{tape.trades.length === 0 ? <Empty title={tr('No trades yet', '尚无成交')} /> : <div class="rungs tape"><div class="rung label"><span>{tr('Price', '价格')}</span><span class="num">{symbol.split('-')[0]}</span><span class="num">{tr('Time', '时间')}</span></div>
-				{tape.trades.slice(0, 46).map(t => <div key={t.id} class={'rung' + (Number(t.amount) >= large ? ' large' : '')}><span class={'nums ' + (t.side === 'buy' ? 'c-up' : 'c-down')}><Icon name={t.side === 'buy' ? 'arrow-up' : 'arrow-down'} size={10} label={t.side === 'buy' ? tr('bought', '买入') : tr('sold', '卖出')} /> {price(t.price)}</span><span class="num">{t.amount}</span><span class="num dim" title={exact((t.exchange_time_ns || t.receive_time_ns) / 1e6)}>{clock((t.exchange_time_ns || t.receive_time_ns) / 1e6)}</span></div>)}</div>}
+				{tape.trades.slice(0, 46).map(t => <div key={t.id} data-trade={t.id} data-price={t.price} data-amount={t.amount} class={'rung' + (Number(t.amount) >= large ? ' large' : '')}><span class={'nums ' + (t.side === 'buy' ? 'c-up' : 'c-down')}><Icon name={t.side === 'buy' ? 'arrow-up' : 'arrow-down'} size={10} label={t.side === 'buy' ? tr('bought', '买入') : tr('sold', '卖出')} /> {price(t.price)}</span><span class="num">{t.amount}</span><span class="num dim" title={exact((t.exchange_time_ns || t.receive_time_ns) / 1e6)}>{clock((t.exchange_time_ns || t.receive_time_ns) / 1e6)}</span></div>)}</div>}
 		</Card>
 	)
 }
@@ -211,9 +211,9 @@ function Elsewhere({ exchange, market, symbol, streams, own }: { exchange: strin
 	return (
 		<Card title={tr('Same asset elsewhere', '其他市场同资产')} hint={tr('basis in bp', '基差（bp）')}>
 			{key === '' ? <Empty title={tr('Nowhere else', '没有其他市场')} /> : <Shown of={books} what={tr('The collector', '采集服务')}>{d => (
-				<table class="t"><thead><tr><th>{tr('Market', '市场')}</th><th class="num">{tr('Mid', '中间价')}</th><th class="num">{tr('Basis', '基差')}</th><th class="num">{tr('Age', '年龄')}</th><th>{tr('Book', '订单簿')}</th></tr></thead>
+				<div class="scroll" tabIndex={0} role="region" aria-label={tr('Same asset elsewhere', '其他市场同资产')}><table class="t"><thead><tr><th>{tr('Market', '市场')}</th><th class="num">{tr('Mid', '中间价')}</th><th class="num">{tr('Basis', '基差')}</th><th class="num">{tr('Age', '年龄')}</th><th>{tr('Book', '订单簿')}</th></tr></thead>
 					<tbody>{d.map(o => { const m = mid(o.book), basis = m !== undefined && mine ? (m / mine - 1) * 1e4 : undefined; const [level, word] = bookLevel(o.book?.state); const self = o.exchange === exchange && o.market === market && o.symbol === symbol
-						return <tr aria-current={self ? 'true' : undefined}><td><a class="plain-link" href={href('market', { exchange: o.exchange, market: o.market, symbol: o.symbol })}>{o.exchange} <span class="dim">{o.market}</span></a></td><td class="num">{m === undefined ? absent : price(m.toFixed(o.book!.bids[0]!.price.split('.')[1]?.replace(/0+$/, '').length ?? 2))}</td><td class="num">{basis === undefined ? absent : (basis >= 0 ? '+' : '\u2212') + Math.abs(basis).toFixed(1)}</td><td class="num">{span(o.book?.age)}</td><td><Status level={level} word={word} /></td></tr> })}</tbody></table>
+						return <tr aria-current={self ? 'true' : undefined}><td><a class="plain-link" href={href('market', { exchange: o.exchange, market: o.market, symbol: o.symbol })}>{o.exchange} <span class="dim">{o.market}</span></a></td><td class="num">{m === undefined ? absent : price(m.toFixed(o.book!.bids[0]!.price.split('.')[1]?.replace(/0+$/, '').length ?? 2))}</td><td class="num">{basis === undefined ? absent : (basis >= 0 ? '+' : '\u2212') + Math.abs(basis).toFixed(1)}</td><td class="num">{span(o.book?.age)}</td><td><Status level={level} word={word} /></td></tr> })}</tbody></table></div>
 			)}</Shown>}
 		</Card>
 	)

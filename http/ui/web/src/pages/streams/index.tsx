@@ -20,10 +20,12 @@ import type { Stream } from './quality'
 export interface Row extends Stream { id: string; rate: number | undefined; age: number | undefined; gaps_total: number; open: number; level: Level; word: string }
 
 /** How old the newest record of a stream is, in seconds. */
-function ageOf(s: Stream): number | undefined {
+function ageOf(newest: number, asOf: number): number | undefined { return newest ? since(newest, Math.max(asOf, newest)) : undefined }
+
+function newestOf(s: Stream): number {
 	let newest = 0
-	for (const c of s.channels) if (c.last_received) newest = Math.max(newest, new Date(c.last_received).getTime())
-	return newest ? since(newest, Math.max(now.value, newest)) : undefined
+	for (const c of s.channels) if (c.last_received) newest = Math.max(newest, Date.parse(c.last_received))
+	return newest
 }
 
 function levelOf(s: Stream, age: number | undefined, open: number): [Level, string] {
@@ -44,11 +46,13 @@ export function Streams({ banner }: { banner: ComponentChildren }) {
 	const rows = useMemo(() => {
 		const by = new Map((rates.data?.records_by_stream ?? []).map(s => [`${s.labels.exchange}/${s.labels.market}/${s.labels.symbol}`, s.points[0]?.[1]]))
 		const list: Row[] = []
-		for (const [key, v] of entries('quality')) {
-			if (!key.startsWith('streams/')) continue
-			const s = v as Stream
+		const found = [...entries('quality')].filter(([key]) => key.startsWith('streams/')).map(([key, v]) => ({ key, s: v as Stream, newest: newestOf(v as Stream) }))
+		// The answer is some seconds old itself: ages are as of its newest record, unless nothing comes any more.
+		const last = found.reduce((a, f) => Math.max(a, f.newest), 0)
+		const asOf = now.value - last > 6000 ? now.value : last
+		for (const { key, s, newest } of found) {
 			const id = key.slice('streams/'.length)
-			const age = ageOf(s)
+			const age = ageOf(newest, asOf)
 			const open = s.channels.reduce((n, c) => n + c.open_gaps, 0)
 			const [level, word] = levelOf(s, age, open)
 			list.push({ ...s, id, rate: by.get(id), age, gaps_total: s.channels.reduce((n, c) => n + c.gaps, 0), open, level, word })
@@ -69,7 +73,7 @@ export function Streams({ banner }: { banner: ComponentChildren }) {
 				<Filter hint={tr('okx BTC* gaps>0 age>5', 'okx BTC* gaps>0 age>5')} width={230} />
 				<Tabs label={tr('View', '视图')} value={param('view') === 'table' ? 'table' : 'grid'} of={[['grid', tr('Grid', '网格')], ['table', tr('Table', '表')]] as const} pick={v => set({ view: v === 'grid' ? undefined : v }, 'push')} />
 				<Choice name="market" label={tr('Market', '市场')} of={[['', tr('All', '全部')], ...markets.map(m => [m, m] as const)]} />
-				<Choice name="cell" label={tr('Cell shows', '单元格')} of={[['', tr('Age', '年龄')], ['rate', tr('Rate', '速率')], ['gaps', tr('Gaps', '缺口')], ['resyncs', tr('Resyncs', '重同步')]]} />
+				<Choice name="cell" label={tr('Cell shows', '单元格')} of={[['', tr('Rate', '速率')], ['age', tr('Age', '年龄')], ['gaps', tr('Gaps', '缺口')], ['resyncs', tr('Resyncs', '重同步')]]} />
 				<span class="end nums"><span><Mark level="ok" word={tr('live', '实时')} /> <b>{number('ok')}</b> {tr('live', '实时')}</span>{number('work') > 0 && <span><Mark level="work" word={tr('syncing', '同步中')} /> <b>{number('work')}</b> {tr('syncing', '同步中')}</span>}{number('warn') > 0 && <span><Mark level="warn" word={tr('late', '延迟')} /> <b>{number('warn')}</b> {tr('late', '延迟')}</span>}{number('crit') > 0 && <span><Mark level="crit" word={tr('silent', '静默')} /> <b>{number('crit')}</b> {tr('silent', '静默')}</span>}</span>
 			</div>
 			<Card title={tr('Streams', '数据流')} hint={tr('worst first', '最差优先')} end={<Copy rows={shown} columns={columns()} />}>
@@ -96,14 +100,14 @@ const columns = (): Column<Row>[] => [
 /** What a cell says, and how deep its colour is. */
 function cellOf(r: Row, shows: string): [string, number] {
 	switch (shows) {
-		case 'rate': return [rate(r.rate), r.rate === undefined ? 0 : Math.min(3, Math.log10(1 + r.rate))]
+		case 'age': return [r.age === undefined ? absent : span(r.age < 1 ? Math.round(r.age * 10) / 10 || 0.1 : Math.round(r.age)), r.age === undefined ? 0 : r.age < 1 ? 1 : r.age < 5 ? 2 : 3]
 		case 'gaps': return [count(r.gaps_total), r.gaps_total ? 2 : 0]
 		case 'resyncs': return [count(r.resyncs), r.resyncs ? 2 : 0]
 	}
-	return [r.age === undefined ? absent : span(r.age < 1 ? Math.round(r.age * 10) / 10 || 0.1 : Math.round(r.age)), r.age === undefined ? 0 : r.age < 1 ? 1 : r.age < 5 ? 2 : 3]
+	return [rate(r.rate), r.rate === undefined ? 0 : Math.min(3, Math.log10(1 + r.rate))]
 }
 
-const mostColumns = 14
+const mostColumns = 13
 
 function Grid({ rows, sel }: { rows: Row[]; sel: string }) {
 	const shows = param('cell')
