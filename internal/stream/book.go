@@ -72,6 +72,8 @@ type books struct {
 	checksums Checksummer
 	// conn is the connection of an in-band chain.
 	conn int64
+	// joins is where the chain of another owner ends; nil: none, or it was passed.
+	joins *ending
 }
 
 // waiting is a buffered change.
@@ -388,6 +390,10 @@ func (s *Stream) emitSnapshot(c *channel, eventTime int64, out *Output) {
 	d.ExchangeTime = eventTime
 	market.Stamp(d)
 	s.books.time = eventTime
+	if s.stored(d) {
+		return
+	}
+	s.books.joins = nil
 	s.settle(c, d, market.OutcomeMarked, out)
 	s.emit(c, d, out)
 }
@@ -483,6 +489,10 @@ func (s *Stream) apply(c *channel, d *market.BookDelta, out *Output) {
 	b.seq, b.fresh = d.Seq.V, false
 	b.time, b.received = d.TS, d.ReceiveTime
 	c.reached(d.Seq, s.cfg.SnapshotsInBand)
+	if b.joins != nil {
+		s.join(c, d, out)
+		return
+	}
 	if len(c.holes) > 0 {
 		s.settle(c, d, market.OutcomeHealed, out)
 	}
@@ -523,7 +533,7 @@ func (s *Stream) verify(c *channel, d *market.BookDelta, out *Output) bool {
 	g.FromSeq, g.ToSeq, g.FromTime = d.Seq, d.Seq, d.TS
 	s.addHole(c, g, d.ReceiveTime, out)
 	b.book.Clear()
-	b.state, b.untimed = Syncing, nil
+	b.state, b.untimed, b.joins = Syncing, nil, nil
 	s.requestBook(out)
 	return false
 }

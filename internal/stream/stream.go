@@ -227,6 +227,15 @@ func (s *Stream) Resume(k market.Kind, lastSeq market.OptInt, lastTime int64, ca
 	s.interrupt(c, cause, now, out)
 }
 
+// Continue tells a new stream, in place of Resume, that whoever recorded a channel
+// before it did so until after this stream began to listen: nothing lies between.
+// Records up to lastSeq, where the channel has numbers that never fall, are known.
+func (s *Stream) Continue(k market.Kind, lastSeq market.OptInt, lastTime int64) {
+	c := s.channel(k)
+	c.last = lastSeq
+	c.stats.LastTime = lastTime
+}
+
 // Reopen takes up an entry of the ledger that was open when an earlier stream of
 // this instrument ended. It is not written again until it changes.
 func (s *Stream) Reopen(g *market.Gap, out *Output) {
