@@ -10,16 +10,17 @@ import (
 
 // Config says where the services are that other processes run.
 type Config struct {
-	Provider Provider     `yaml:"provider" doc:"Who knows where the services are: static (this configuration) or consul."`
-	Consul   ConsulConfig `yaml:"consul" doc:"The Consul agent that this node talks to; used with provider: consul."`
-	Services Addresses    `yaml:"services" doc:"Where services answer that other processes or hosts run; those not named are looked for on this node, or in Consul."`
+	Provider  Provider        `yaml:"provider" doc:"Who knows where the services are: static (this configuration) or consul."`
+	Consul    ConsulConfig    `yaml:"consul" doc:"The Consul agent that this node talks to; used with provider: consul."`
+	Placement PlacementConfig `yaml:"placement" doc:"How streams are placed over the nodes; used with provider: consul."`
+	Services  Addresses       `yaml:"services" doc:"Where services answer that other processes or hosts run; those not named are looked for on this node, or in Consul."`
 }
 
 // DefaultConfig looks for every service on this node.
 func DefaultConfig() Config {
 	none := []string{}
 	return Config{
-		Provider: ProviderStatic, Consul: DefaultConsul(),
+		Provider: ProviderStatic, Consul: DefaultConsul(), Placement: DefaultPlacement(),
 		Services: Addresses{Broker: none, Storage: none, Collector: none, Scheduler: none, Gateway: none, Monitoring: none},
 	}
 }

@@ -59,6 +59,9 @@ var below = map[string][]string{
 	"config":      {"internal/...", "http/...", "actors/...", "cluster/...", "connectors/...", "persistence/..."},
 	"http":        {"actors/...", "persistence", "internal/market", "internal/catalogue", "internal/cron", "internal/identity"},
 	"cluster":     {"actors/supervise", "internal/catalogue"},
+
+	// The plan is the cluster's, in a bucket of the broker.
+	"cluster/coordinator": {"cluster", "cluster/placement", "actors/bucket", "actors/supervise", "internal/catalogue"},
 	"actors":      {"connectors", "persistence", "internal/feed", "internal/stream", "internal/book", "internal/market", "internal/catalogue", "internal/cron", "internal/event", "internal/identity"},
 	"connectors":  {"internal/market"},
 	"persistence": {"internal/market", "internal/catalogue"},

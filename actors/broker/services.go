@@ -24,12 +24,13 @@ const (
 	Messages    Service = "messages"    // what clients do over HTTP
 	Tasks       Service = "tasks"       // the queues of work
 	DeadLetters Service = "deadletters" // what consumers have given up
+	Placement   Service = "placement"   // who collects what; what nodes ask each other
 	Events      Service = "events"      // publishes what happens to services, and their logs
 )
 
 // Services are all of them.
 func Services() []Service {
-	return []Service{Recorder, Storage, Collector, Scheduler, Gateway, Monitoring, Audit, Identity, Messages, Tasks, DeadLetters, Events}
+	return []Service{Recorder, Storage, Collector, Scheduler, Gateway, Monitoring, Audit, Identity, Messages, Tasks, DeadLetters, Placement, Events}
 }
 
 // maxShards is the most shards that a journal can have (persistence/journal).
@@ -72,6 +73,8 @@ func (s Service) grants(shards int) (program, clients *grant) {
 		program = &grant{publish: slices.Concat(of("AUDIT", []string{"STREAM.CREATE.", "STREAM.UPDATE."}, reading), []string{"audit.>"})}
 	case Gateway, Identity:
 		program = &grant{}
+	case Placement:
+		program = &grant{publish: []string{"cluster.>", "_INBOX.>"}, subscribe: []string{"cluster.>"}}
 	}
 	if program != nil {
 		program.publish = append(program.publish, asked...)
@@ -93,6 +96,7 @@ var buckets = map[Service][]string{
 	Monitoring: {"monitoring"},
 	Messages:   {"broker_keys"},
 	Tasks:      {"tasks"},
+	Placement:  {"placement"},
 	Identity:   {"identity"},
 }
 

@@ -28,6 +28,7 @@ func (s *streamActor) beat() {
 	s.route.history.beat(s.venue.now(), f.live, t.records-s.seen.records, t.verified-s.seen.verified, t.gaps-s.seen.gaps)
 	s.seen = t
 	s.learn()
+	s.takeover.offer(s)
 	s.errands.retry(s)
 	s.errands.renewLost(s)
 	if s.stream.Refusing() {

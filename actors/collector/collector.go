@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,8 +43,12 @@ type Options struct {
 	System    *supervise.System
 	Config    Config
 	Exchanges []Exchange
-	// Epoch is the ownership number of this process; every record carries it.
+	// Epoch is the ownership number of this process; every record carries it, unless a
+	// [Share] has another.
 	Epoch int64
+	// Handoff makes this one of several nodes: it collects what its [Share] gives to it,
+	// and nothing before it has one. nil: it collects everything.
+	Handoff Handoff
 	// Recorder is the way into the journal shard of a stream. It is called when the
 	// stream starts.
 	Recorder func(market.StreamID) persistence.Recorder
@@ -68,6 +73,7 @@ type Options struct {
 	// Now is the clock of receive times' kind; nil is time.Now.
 	Now func() time.Time
 
+	share *atomic.Pointer[Share]
 	hub   *live.Hub  // nil: nobody follows
 	desks *sync.Pool // of *desk
 	// backlog is what waits for all streams.
@@ -99,7 +105,7 @@ func New(o Options) (*Collector, error) {
 		o.Now = time.Now
 	}
 	o.desks = &sync.Pool{New: func() any { return new(desk) }}
-	o.backlog = newBacklog(o.Config.BacklogBytes)
+	o.backlog, o.share = newBacklog(o.Config.BacklogBytes), new(atomic.Pointer[Share])
 	c := &Collector{opts: &o, started: o.Now()}
 	if err := c.makeHub(); err != nil {
 		return nil, fmt.Errorf("collector: %w", err)

@@ -207,6 +207,10 @@ func (e *errands) resend(s *streamActor) int {
 // fetched takes what an errand brought.
 func (s *streamActor) fetched(m *fetched) {
 	e := &s.errands
+	if m.errand.born == s.born && s.phase == resuming && m.errand == e.book {
+		s.takeover.bookFetched(s, m)
+		return
+	}
 	if m.errand.born != s.born || s.phase != stepping {
 		return
 	}

@@ -88,7 +88,7 @@ func (s *streamActor) WholeBook() *market.BookDelta {
 	d := &market.BookDelta{
 		Header: market.Header{
 			Instrument: s.route.instrument, ExchangeTime: st.Time, ReceiveTime: st.Received, Seq: market.Int(st.Seq),
-			Epoch: s.opts.Epoch, Flags: market.FlagSnapshot,
+			Epoch: s.route.epoch, Flags: market.FlagSnapshot,
 		},
 		IsSnapshot: true, Bids: b.AppendBids(nil, -1), Asks: b.AppendAsks(nil, -1),
 	}

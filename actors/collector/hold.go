@@ -115,7 +115,7 @@ func (s *streamActor) widen(kinds kindSet) {
 	}
 	s.awaited |= kinds
 	s.unasked |= kinds
-	if !s.recall.Busy() { // else when the question before is answered
+	if !s.recall.Busy() && !s.takeover.waits { // else when the question before is answered
 		s.remember()
 	}
 }
@@ -125,6 +125,7 @@ func (s *streamActor) widen(kinds kindSet) {
 func (s *streamActor) happened(message any) {
 	if s.phase == resuming {
 		s.holding().note(message)
+		s.takeover.offer(s)
 		return
 	}
 	switch m := message.(type) {
@@ -245,7 +246,13 @@ func (s *streamActor) resume(m remembered) {
 	now := s.venue.now()
 	s.unknowing(m.failed, cause, now)
 	for _, l := range m.last {
-		if l.time != 0 {
+		switch {
+		case l.time == 0:
+		case starting && s.takeover.seamless.has(l.kind) && !s.proven.has(l.kind):
+			s.stream.Continue(l.kind, l.seq, l.time)
+		case starting && s.takeover.listened && l.kind == market.KindBookDelta && s.proven.has(l.kind):
+			s.stream.Join(l.seq, l.time, cause, now, &s.desk.out)
+		default:
 			s.stream.Resume(l.kind, l.seq, l.time, cause, now, &s.desk.out)
 		}
 	}
@@ -255,6 +262,7 @@ func (s *streamActor) resume(m remembered) {
 	s.emit()
 	s.replayHeld()
 	s.arrive(m.kinds, starting)
+	s.figure()
 }
 
 // reopen takes up the ledger of earlier runs.
@@ -289,6 +297,7 @@ func (s *streamActor) arrive(kinds kindSet, starting bool) {
 
 // replayHeld steps what arrived meanwhile, in order.
 func (s *streamActor) replayHeld() {
+	s.takeover.expectBook(s)
 	h := s.held
 	if h == nil {
 		return

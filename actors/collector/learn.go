@@ -148,7 +148,7 @@ func (r *route) lessons(ctx context.Context, kinds kindSet, own []market.Gap, si
 	}
 	for i := range l.recent {
 		g := &l.recent[i]
-		before := g.Epoch != o.Epoch || g.ReceiveTime < since
+		before := g.Epoch != r.epoch || g.ReceiveTime < since
 		switch {
 		case stream.Boundless(g) && before:
 			own = append(own, *g)

@@ -3,6 +3,7 @@ package collector
 import (
 	"cmp"
 	"context"
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -14,6 +15,8 @@ import (
 // exchange's market: its changes, in order. Later ones win.
 type Overlay struct {
 	Changes []Change `json:"changes"`
+	// Revision is the store's; 0 where none was saved.
+	Revision uint64 `json:"-"`
 }
 
 // Change adds data types of a symbol, or removes them.
@@ -30,14 +33,22 @@ type Change struct {
 type Store interface {
 	// Load returns the zero Overlay where none was saved.
 	Load(ctx context.Context, exchange string, m market.Market) (Overlay, error)
-	Save(ctx context.Context, exchange string, m market.Market, o Overlay) error
+	// Save saves an overlay that was made of the one with its revision, and returns the
+	// next revision. Error: ErrChanged.
+	Save(ctx context.Context, exchange string, m market.Market, o Overlay) (uint64, error)
+	// Watch calls changed once and after every change, whoever made it, until ctx ends; it
+	// then returns nil.
+	Watch(ctx context.Context, exchange string, m market.Market, changed func()) error
 }
+
+// ErrChanged: somebody else has changed an overlay since it was loaded.
+var ErrChanged = errors.New("the run-time subscriptions have been changed elsewhere")
 
 // with is the overlay with one more change. What an earlier change said of the
 // same symbol and types goes, so that the overlay stays as small as the number
 // of symbols named in it.
 func (o Overlay) with(c Change) Overlay {
-	out := Overlay{Changes: make([]Change, 0, len(o.Changes)+1)}
+	out := Overlay{Changes: make([]Change, 0, len(o.Changes)+1), Revision: o.Revision}
 	for _, old := range o.Changes {
 		if old.Symbol == c.Symbol {
 			old.DataTypes = slices.DeleteFunc(slices.Clone(old.DataTypes), func(t string) bool { return slices.Contains(c.DataTypes, t) })

@@ -35,6 +35,12 @@ type route struct {
 	share  share
 	// hungry: an entry is filling up, and is handed over when one comes back.
 	hungry atomic.Bool
+	// epoch is the ownership number that its records carry.
+	epoch int64
+	// begun: nobody else records it any more, as far as those who answer know.
+	begun atomic.Bool
+	// offered: it holds what it receives, and could begin.
+	offered atomic.Bool
 	// born counts incarnations, also over a restart of the whole branch.
 	born atomic.Uint64
 	// crashed: the last incarnation ended by a panic. final: the stream ends for
@@ -72,7 +78,7 @@ type figures struct {
 }
 
 func newRoute(v *venue, i *market.Instrument) *route {
-	r := &route{venue: v, instrument: i, history: newHistory(v.opts.Config)}
+	r := &route{venue: v, instrument: i, history: newHistory(v.opts.Config), epoch: v.opts.epochNow()}
 	r.room.init()
 	r.figures.Store(&figures{resuming: true})
 	r.live = v.opts.hub.Open(i, func() {

@@ -202,8 +202,9 @@ func (*rows) Close() error   { return nil }
 
 // overlays keeps run-time subscriptions in memory.
 type overlays struct {
-	mu   sync.Mutex
-	kept map[string]collector.Overlay
+	mu       sync.Mutex
+	kept     map[string]collector.Overlay
+	watchers []func()
 }
 
 func (o *overlays) Load(_ context.Context, exchange string, m market.Market) (collector.Overlay, error) {
@@ -212,12 +213,32 @@ func (o *overlays) Load(_ context.Context, exchange string, m market.Market) (co
 	return o.kept[exchange+m.String()], nil
 }
 
-func (o *overlays) Save(_ context.Context, exchange string, m market.Market, v collector.Overlay) error {
+func (o *overlays) Save(_ context.Context, exchange string, m market.Market, v collector.Overlay) (uint64, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.kept == nil {
 		o.kept = map[string]collector.Overlay{}
 	}
+	if v.Revision != o.kept[exchange+m.String()].Revision {
+		return 0, collector.ErrChanged
+	}
+	v.Revision++
 	o.kept[exchange+m.String()] = v
+	for _, changed := range o.watchers {
+		changed()
+	}
+	return v.Revision, nil
+}
+
+func (o *overlays) Watch(ctx context.Context, _ string, _ market.Market, changed func()) error {
+	o.mu.Lock()
+	at := len(o.watchers)
+	o.watchers = append(o.watchers, changed)
+	o.mu.Unlock()
+	changed()
+	<-ctx.Done()
+	o.mu.Lock()
+	o.watchers[at] = func() {}
+	o.mu.Unlock()
 	return nil
 }

@@ -83,8 +83,9 @@ type streamActor struct {
 	cause    string // why the journal refused last
 	retrying bool
 
-	errands errands
-	due     []any
+	errands  errands
+	takeover takeover
+	due      []any
 
 	before []stream.ChannelStats // of earlier incarnations
 	seen   tally                 // at the last beat
@@ -95,7 +96,7 @@ func newStreamActor(r *route, timings []latencies) *streamActor {
 	s := &streamActor{route: r, venue: v, opts: v.opts, timings: timings}
 	c := v.opts.Config
 	s.config = feed.StreamConfig(v.table(), r.instrument, feed.Options{
-		Epoch: v.opts.Epoch, Depth: v.made.Load().cfg.Depth, Refresh: true,
+		Epoch: r.epoch, Depth: v.made.Load().cfg.Depth, Refresh: true,
 		BookDepth: c.BookDepth, BookInterval: c.BookInterval, Tops: c.BookTops, MaxUnasked: maxUnasked,
 	})
 	for k, p := range s.config.Proofs {
@@ -155,6 +156,8 @@ func (s *streamActor) handle(message any) {
 		s.errands.renewNow(s)
 	case restBack:
 		s.errands.resend(s)
+	case handedOver:
+		s.takeover.end(s, m)
 	case remembered:
 		s.resume(m)
 	case lessons:
@@ -182,7 +185,9 @@ func (s *streamActor) start(c *supervise.Context) {
 	c.Every(beatEvery, beat{})
 	s.awaited = kindSet(s.route.want.Load()) &^ derived
 	s.unasked = s.awaited
-	s.remember()
+	if s.takeover.start(s) {
+		s.remember()
+	}
 	s.figure()
 }
 
@@ -265,6 +270,9 @@ func (s *streamActor) take(b *market.Batch, only *market.Instrument) {
 // apply tells the step function what happened to its channels.
 func (s *streamActor) apply(message any) {
 	switch m := message.(type) {
+	case *fetched:
+		s.fetchedBook(m)
+		return
 	case interruption:
 		if m.cause == market.CauseMalformed {
 			m.kinds &^= s.proven // a sequence shows what it held, if it was theirs

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.uber.org/zap"
@@ -67,12 +68,14 @@ type subscriptions struct {
 
 	overlay  Overlay
 	loaded   bool
+	reload   bool // it has changed elsewhere while the store was busy
 	answered bool // the store has answered, or failed once
 	tries    int
 	commands []command
 	// answering are commands whose change the round under way brings about.
 	answering []command
-	dirty     bool
+	yields
+	dirty bool
 
 	starting map[string]bool   // streams and sessions being started, by name
 	leaving  map[string]*route // streams being stopped
@@ -90,7 +93,7 @@ type subscriptions struct {
 
 func newSubscriptions(v *venue, m *metrics) *subscriptions {
 	return &subscriptions{
-		venue: v, metrics: m, starting: map[string]bool{},
+		venue: v, metrics: m, starting: map[string]bool{}, yields: yields{of: map[*market.Instrument]uint64{}},
 		leaving: map[string]*route{}, closing: map[string]*socket{},
 	}
 }
@@ -102,6 +105,10 @@ func (s *subscriptions) Receive(c *supervise.Context) {
 		s.start(c)
 	case loadDue:
 		s.load()
+	case shareChanged:
+		s.dirty = true
+	case yield:
+		s.yield(m)
 	case loaded:
 		s.takeLoaded(m)
 	case tableChanged:
@@ -130,6 +137,34 @@ func (s *subscriptions) start(c *supervise.Context) {
 		s.sessions = max(s.sessions, k.number)
 	}
 	s.load()
+	s.watch(c)
+}
+
+// watch hears of changes that other nodes make of the overlay.
+func (s *subscriptions) watch(c *supervise.Context) {
+	v := s.venue
+	if v.opts.Store == nil {
+		return
+	}
+	self, log := c.Self(), c.Log()
+	c.Go(func(ctx context.Context) {
+		for {
+			err := v.opts.Store.Watch(ctx, v.exchange, v.market, func() {
+				if err := v.opts.System.Tell(self, loadDue{}); err != nil {
+					log.Debug("a change of the run-time subscriptions waits for the next one", zap.Error(err))
+				}
+			})
+			if ctx.Err() != nil {
+				return
+			}
+			log.Warn("changes of the run-time subscriptions are not heard of", zap.Error(err))
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(v.opts.Config.RetryLast):
+			}
+		}
+	})
 }
 
 func (s *subscriptions) load() {
@@ -138,21 +173,24 @@ func (s *subscriptions) load() {
 		s.takeLoaded(loaded{})
 		return
 	}
-	s.store.Start(s.c, func(ctx context.Context) any {
+	if !s.store.Start(s.c, func(ctx context.Context) any {
 		o, err := v.opts.Store.Load(ctx, v.exchange, v.market)
 		return loaded{o, err}
-	})
+	}) {
+		s.reload = true
+	}
 }
 
 // takeLoaded begins with the configuration alone when the overlay cannot be had,
 // and goes on asking for it.
 func (s *subscriptions) takeLoaded(m loaded) {
-	s.dirty, s.answered = true, true
 	if m.err == nil {
+		s.dirty = s.dirty || !s.loaded || m.overlay.Revision != s.overlay.Revision
 		s.take(m.overlay)
-		s.loaded = true
+		s.loaded, s.answered, s.tries = true, true, 0
 		return
 	}
+	s.dirty, s.answered = s.dirty || !s.answered, true
 	c := s.venue.opts.Config
 	wait := supervise.Backoff{Base: c.RetryFirst, Cap: c.RetryLast, Jitter: .2}.Delay(s.tries, s.venue.opts.jitter())
 	s.tries++
@@ -180,6 +218,10 @@ func (s *subscriptions) command(m change) {
 
 // work begins the next thing when the one before is done.
 func (s *subscriptions) work() {
+	if s.reload && !s.store.Busy() {
+		s.reload = false
+		s.load()
+	}
 	if !s.idle() {
 		return
 	}
@@ -256,11 +298,18 @@ func (s *subscriptions) save(cmd command) {
 		return
 	}
 	s.store.Start(s.c, func(ctx context.Context) any {
-		return saved{cmd, next, v.opts.Store.Save(ctx, v.exchange, v.market, next)}
+		var err error
+		next.Revision, err = v.opts.Store.Save(ctx, v.exchange, v.market, next)
+		return saved{cmd, next, err}
 	})
 }
 
 func (s *subscriptions) takeSaved(m saved) {
+	if errors.Is(m.err, ErrChanged) { // once more, on what there is now
+		s.commands = slices.Insert(s.commands, 0, m.command)
+		s.load()
+		return
+	}
 	if m.err != nil {
 		s.reply(m.command, fmt.Errorf("storing the subscription: %w", m.err))
 		return
@@ -279,6 +328,7 @@ func (s *subscriptions) answerAll() {
 		s.reply(cmd, s.summary(cmd.change))
 	}
 	s.answering = nil
+	s.answerYields()
 }
 
 func (s *subscriptions) summary(c change) Subscribed {
@@ -320,6 +370,7 @@ func (s *subscriptions) begin() {
 		want, unknown = wanted(v.instruments(), w, v.chooseTop(w.top), s.overlay)
 	}
 	v.unknown.Store(&unknown)
+	want = s.own(want)
 	if len(unknown) > 0 {
 		s.c.Log().Warn("symbols that the exchange does not list are left out", zap.Strings("symbols", unknown))
 	}
@@ -427,7 +478,7 @@ func (s *subscriptions) place() {
 		if r.want.Load() != 0 {
 			continue
 		}
-		r.final.Store(true)
+		r.final.Store(!s.yielded(r.instrument)) // what is open is the next owner's
 		name := streamName(r.instrument)
 		s.leaving[name] = r
 		s.ask(supervise.RemoveChild{Name: name})

@@ -47,6 +47,8 @@ type venue struct {
 	retries  atomic.Uint64 // REST calls tried again
 	unknown  atomic.Pointer[[]string]
 	overlay  atomic.Pointer[Overlay] // nil before it is loaded
+	// demand is what is wanted, by whatever node; nil before it is known.
+	demand atomic.Pointer[map[*market.Instrument]desire]
 
 	backfills  backfills
 	precedence precedence // of live calls over those of backfills

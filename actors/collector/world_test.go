@@ -119,6 +119,7 @@ type world struct {
 	applied       func(context.Context, market.StreamID) error
 	now           func() time.Time   // nil: the machine's clock
 	reader        persistence.Reader // nil: the ledger
+	handoff       collector.Handoff
 	system        *supervise.System
 	collector     *collector.Collector
 }
@@ -174,7 +175,7 @@ func (w *world) start() {
 	w.collector, err = collector.New(collector.Options{
 		System: w.system, Config: w.config, Exchanges: []collector.Exchange{{Exchange: x, Config: cfg}}, Epoch: w.epoch,
 		Publisher: w.plane, Recorder: func(market.StreamID) persistence.Recorder { return w.ledger },
-		Reader: reader, Applied: w.applied, Store: w.overlays, Live: &w.live, Now: w.now,
+		Reader: reader, Applied: w.applied, Store: w.overlays, Live: &w.live, Now: w.now, Handoff: w.handoff,
 	})
 	if err != nil {
 		w.Fatal(err)

@@ -103,22 +103,26 @@ func (d *directory) run(ctx context.Context, log *zap.Logger) {
 				continue
 			}
 			r.see(time.Now(), a.listed)
-			d.publish(r.members())
+			d.judge(ctx, r, log)
 		case <-look.C:
-			suspects := r.suspects()
-			if len(suspects) == 0 {
-				continue
-			}
-			closed := d.probe(ctx, suspects)
-			if ctx.Err() != nil {
-				return
-			}
-			for _, m := range r.judge(time.Now(), d.node.trust(), closed) {
-				log.Info("member is gone", zap.String("service", d.service), zap.String("member", m.ID), zap.Bool("port_closed", closed[m.ID]))
-			}
-			d.publish(r.members())
+			d.judge(ctx, r, log)
 		}
 	}
+}
+
+// judge probes those that are not well, gives up those that are gone, and publishes
+// who is left.
+func (d *directory) judge(ctx context.Context, r *roster, log *zap.Logger) {
+	if suspects := r.suspects(); len(suspects) > 0 {
+		closed := d.probe(ctx, suspects)
+		if ctx.Err() != nil {
+			return
+		}
+		for _, m := range r.judge(time.Now(), d.node.trust(), closed) {
+			log.Info("member is gone", zap.String("service", d.service), zap.String("member", m.ID), zap.Bool("port_closed", closed[m.ID]))
+		}
+	}
+	d.publish(r.members())
 }
 
 func (d *directory) say(log *zap.Logger, err error) {

@@ -55,6 +55,7 @@ import (
 	"github.com/marketprism/marketprism/actors/trust"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/cluster/consul"
+	"github.com/marketprism/marketprism/cluster/coordinator"
 	"github.com/marketprism/marketprism/config"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
@@ -85,8 +86,9 @@ type App struct {
 	registry *prometheus.Registry
 
 	system    *supervise.System
-	members   *consul.Node // nil with the static provider
-	node      string       // its name
+	members   *consul.Node             // nil with the static provider
+	placement *coordinator.Coordinator // nil unless this is one collector of several
+	node      string                   // its name
 	broker    *broker.Handle
 	events    *outbox.Outbox
 	letters   *deadletters.Box // this and those below: nil where the broker's service does not run
@@ -286,11 +288,18 @@ func (a *App) stopCollector(ctx context.Context) error {
 	if a.collector == nil {
 		return nil
 	}
-	err := a.system.StopChild(ctx, rootID, collector.Name)
-	if err != nil && !errors.Is(err, supervise.ErrNoChild) && !errors.Is(err, supervise.ErrStopped) {
+	if err := errors.Join(a.stopPlacement(ctx), ignoreGone(a.system.StopChild(ctx, rootID, collector.Name))); err != nil {
 		return fmt.Errorf("stopping the collector: %w", err)
 	}
 	return nil
+}
+
+// ignoreGone takes a child that is there no more for one that has stopped.
+func ignoreGone(err error) error {
+	if errors.Is(err, supervise.ErrNoChild) || errors.Is(err, supervise.ErrStopped) {
+		return nil
+	}
+	return err
 }
 
 // Stop stops everything in order, within ctx. It may be called once.
@@ -302,6 +311,7 @@ func (a *App) Stop(ctx context.Context) error {
 		a.tell(event.ServiceStopping)
 	}
 	a.withdraw(ctx, a.services...)
+	a.leave(ctx)
 	var errs []error
 	for _, name := range slices.Backward(a.services) {
 		if s := a.servers[name]; s != nil {

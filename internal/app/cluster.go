@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func (a *App) joinCluster(ctx context.Context) error {
 	// It is probed where the first of its services listens.
 	return a.members.Announce(ctx, a.system, consul.Announcement{
 		Service: nodeService, Host: a.advertised(), Port: ports(a.cfg)[a.services[0]],
-		Meta: map[string]string{"version": a.options.Version, "services": strings.Join(a.services, " ")},
+		Meta: map[string]string{"version": a.options.Version, servicesMeta: strings.Join(a.services, " ")},
 	})
 }
 
@@ -62,8 +63,12 @@ func (a *App) announce(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("the address of %s: %w", name, err)
 		}
+		meta := map[string]string{"version": a.options.Version}
+		if name == cluster.Collector {
+			meta[weightMeta] = strconv.FormatFloat(a.cfg.Cluster.Placement.Weight, 'g', -1, 64)
+		}
 		all = append(all, consul.Announcement{
-			Service: name, Host: a.advertised(), Port: port, Meta: map[string]string{"version": a.options.Version},
+			Service: name, Host: a.advertised(), Port: port, Meta: meta,
 			Health: func() (consul.Status, string) {
 				if state := s.State(); state != chassis.Ready {
 					return consul.Critical, state.String()

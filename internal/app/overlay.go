@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/internal/market"
 )
 
-// overlays keeps run-time subscriptions in a KV bucket of the broker, so that
-// they survive a restart and belong to no single node.
-type overlays struct{ js jetstream.JetStream }
+// overlays keeps run-time subscriptions in a bucket of the broker, so that they
+// survive a restart and belong to no single node.
+type overlays struct{ documents bucket.Store }
 
 const (
 	overlayBucket = "subscriptions"
@@ -22,50 +21,43 @@ const (
 	backfillBucket = "backfills"
 )
 
-func (o overlays) bucket(ctx context.Context) (jetstream.KeyValue, error) {
-	kv, err := o.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: overlayBucket, Description: "run-time subscriptions over the configuration", History: 8,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("opening the bucket of run-time subscriptions: %w", err)
-	}
-	return kv, nil
-}
-
 func overlayKey(exchange string, m market.Market) string { return exchange + "." + m.String() }
 
 // Load implements [collector.Store].
-func (o overlays) Load(ctx context.Context, exchange string, m market.Market) (collector.Overlay, error) {
-	var overlay collector.Overlay
-	kv, err := o.bucket(ctx)
-	if err != nil {
-		return overlay, err
-	}
-	e, err := kv.Get(ctx, overlayKey(exchange, m))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return overlay, nil
+func (o overlays) Load(ctx context.Context, exchange string, m market.Market) (overlay collector.Overlay, err error) {
+	d, there, err := o.documents.Get(ctx, overlayKey(exchange, m))
+	if err == nil && there {
+		err = json.Unmarshal(d.Value, &overlay)
 	}
 	if err != nil {
 		return overlay, fmt.Errorf("reading the run-time subscriptions of %s %s: %w", exchange, m, err)
 	}
-	if err := json.Unmarshal(e.Value(), &overlay); err != nil {
-		return overlay, fmt.Errorf("reading the run-time subscriptions of %s %s: %w", exchange, m, err)
-	}
+	overlay.Revision = d.Revision
 	return overlay, nil
 }
 
 // Save implements [collector.Store].
-func (o overlays) Save(ctx context.Context, exchange string, m market.Market, overlay collector.Overlay) error {
-	kv, err := o.bucket(ctx)
-	if err != nil {
-		return err
-	}
+func (o overlays) Save(ctx context.Context, exchange string, m market.Market, overlay collector.Overlay) (uint64, error) {
 	text, err := json.Marshal(overlay)
 	if err != nil {
-		return fmt.Errorf("writing the run-time subscriptions of %s %s: %w", exchange, m, err)
+		return 0, fmt.Errorf("writing the run-time subscriptions of %s %s: %w", exchange, m, err)
 	}
-	if _, err := kv.Put(ctx, overlayKey(exchange, m), text); err != nil {
-		return fmt.Errorf("writing the run-time subscriptions of %s %s: %w", exchange, m, err)
+	revision, err := o.documents.Put(ctx, overlayKey(exchange, m), text, overlay.Revision)
+	if errors.Is(err, bucket.ErrConflict) {
+		return 0, fmt.Errorf("%w: %s %s", collector.ErrChanged, exchange, m)
 	}
-	return nil
+	if err != nil {
+		return 0, fmt.Errorf("writing the run-time subscriptions of %s %s: %w", exchange, m, err)
+	}
+	return revision, nil
+}
+
+// Watch implements [collector.Store].
+func (o overlays) Watch(ctx context.Context, exchange string, m market.Market, changed func()) error {
+	key := overlayKey(exchange, m)
+	return o.documents.Watch(ctx, "", func(c bucket.Change) {
+		if c.Key == key || c.Complete {
+			changed()
+		}
+	})
 }

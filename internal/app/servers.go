@@ -58,6 +58,9 @@ func (a *App) startServers(ctx context.Context) error {
 		if a.members != nil {
 			s.Health().Add("cluster", a.clusterCheck)
 		}
+		if name == cluster.Collector && a.placement != nil {
+			s.Health().Add("placement", a.placementCheck)
+		}
 		if name == cluster.Collector && a.store == nil {
 			s.Health().Add("journal", a.journalCheck)
 		}

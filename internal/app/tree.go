@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/actors/broker"
@@ -76,6 +75,9 @@ func (a *App) startTree(ctx context.Context) error {
 		}
 		if _, err := a.system.StartChild(ctx, rootID, a.collector.Spec()); err != nil {
 			return fmt.Errorf("starting the collector: %w", err)
+		}
+		if err := a.startPlacement(ctx); err != nil {
+			return err
 		}
 	}
 	if a.runs(cluster.Gateway) {
@@ -173,13 +175,11 @@ func (a *App) makeCollector(ctx context.Context) error {
 		return err
 	}
 	a.closers = append(a.closers, func() error { nc.Close(); return nil })
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("opening JetStream: %w", err)
-	}
+	changes := bucket.New(a.connectAs(broker.Collector), bucket.Options{Name: overlayBucket, Description: "run-time subscriptions over the configuration"})
+	a.closers = append(a.closers, func() error { changes.Close(); return nil })
 	o := collector.Options{
 		System: a.system, Config: a.cfg.Collector.Streams, Epoch: epoch,
-		Recorder: a.recorders.For, Publisher: nc, Store: overlays{js}, Registerer: a.registry,
+		Recorder: a.recorders.For, Publisher: nc, Store: overlays{changes}, Registerer: a.registry,
 		Live: &a.cfg.Collector.Live,
 	}
 	kept := bucket.New(a.connectAs(broker.Collector), bucket.Options{Name: backfillBucket, Description: "operations that fetch the past"})
@@ -198,8 +198,13 @@ func (a *App) makeCollector(ctx context.Context) error {
 	} else {
 		o.Reader, o.Applied = a.far, a.appliedFar
 	}
-	a.collector, err = collector.New(o)
-	return err
+	if a.members != nil {
+		o.Handoff = handoff{a}
+	}
+	if a.collector, err = collector.New(o); err != nil {
+		return err
+	}
+	return a.makePlacement(epoch)
 }
 
 // nextEpoch is the ownership number of this process: above every one that is

@@ -1,0 +1,290 @@
+package coordinator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+)
+
+// What nodes ask each other, as JSON on the broker, at most once. A later version may
+// add fields; what a node does not know it leaves alone.
+type (
+	// letGo asks every node to give streams up.
+	letGo struct {
+		From     string   `json:"from"`
+		Revision uint64   `json:"revision"` // of the plan that gives them to From
+		Streams  []string `json:"streams"`
+	}
+	// gone answers once the journal has all that the node recorded of them.
+	gone struct {
+		Node     string   `json:"node"`
+		Seamless []string `json:"seamless,omitempty"` // were recorded here without a hole until now
+		Refused  []string `json:"refused,omitempty"`  // are this node's by a plan that is not older
+		Error    string   `json:"error,omitempty"`    // it is not known whether they have ended
+	}
+)
+
+const (
+	// atOnce is how many streams one question is about.
+	atOnce = 256
+	// together is how many questions are under way, of each node.
+	together = 4
+	// gather is how long a question waits for more streams.
+	gather = 20 * time.Millisecond
+	// refusedFor is the pause before a stream is asked for again under the same plan.
+	refusedFor = 5 * time.Second
+	// overlap is for how long a node goes on with what it is asked for: both receive
+	// meanwhile, so that what one has when it ends the other has too, however late
+	// either is.
+	overlap = 500 * time.Millisecond
+)
+
+func (c *Coordinator) subject() string { return "cluster." + c.o.Cluster + ".letgo" }
+
+// handOff asks for the streams that wait, until ctx ends.
+func (c *Coordinator) handOff(ctx context.Context, log *zap.Logger) {
+	nc, ok := c.connect(ctx, log)
+	if !ok {
+		return
+	}
+	defer nc.Close()
+	var work sync.WaitGroup
+	defer work.Wait()
+	a := asking{c: c, nc: nc, log: log, slots: make(chan struct{}, together), under: map[string]bool{}, later: map[string]refusal{}}
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.ready:
+			if !wait(ctx, gather) {
+				return
+			}
+		case <-look.C:
+		}
+		for some := range slices.Chunk(a.due(), atOnce) {
+			select {
+			case a.slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			a.begin(some)
+			work.Go(func() {
+				defer func() { <-a.slots }()
+				a.ask(ctx, some)
+			})
+		}
+	}
+}
+
+// connect connects to the broker, however long that takes; false when ctx has ended.
+func (c *Coordinator) connect(ctx context.Context, log *zap.Logger) (*nats.Conn, bool) {
+	for tried := false; ; tried = true {
+		nc, err := c.o.Connect(ctx)
+		if err == nil {
+			return nc, true
+		}
+		if !tried && ctx.Err() == nil {
+			log.Warn("the broker cannot be reached: no stream moves", zap.Error(err))
+		}
+		if !wait(ctx, again) {
+			return nil, false
+		}
+	}
+}
+
+// asking are the questions under way.
+type asking struct {
+	c     *Coordinator
+	nc    *nats.Conn
+	log   *zap.Logger
+	slots chan struct{}
+
+	mu    sync.Mutex
+	under map[string]bool
+	later map[string]refusal
+}
+
+type refusal struct {
+	revision uint64
+	at       time.Time
+}
+
+// due are the streams to ask for.
+func (a *asking) due() (ids []string) {
+	revision := a.c.state().share.Revision
+	waiting := a.c.o.Collector.Waiting()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range waiting {
+		no, refused := a.later[id]
+		if !a.under[id] && (!refused || no.revision != revision || time.Since(no.at) > refusedFor) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (a *asking) begin(ids []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range ids {
+		a.under[id] = true
+	}
+}
+
+// ask asks all nodes for some streams, and lets those begin that nobody refuses.
+func (a *asking) ask(ctx context.Context, ids []string) {
+	begin := time.Now()
+	revision := a.c.state().share.Revision
+	seamless, refused, err := a.c.askAll(ctx, a.nc, letGo{From: a.c.o.Node, Revision: revision, Streams: ids}, a.log)
+	a.mu.Lock()
+	for _, id := range ids {
+		delete(a.under, id)
+		delete(a.later, id)
+	}
+	for _, id := range refused {
+		a.later[id] = refusal{revision, time.Now()}
+	}
+	a.mu.Unlock()
+	if err != nil {
+		if ctx.Err() == nil {
+			a.log.Warn("streams have to wait: no node could be asked", zap.Int("streams", len(ids)), zap.Error(err))
+		}
+		return
+	}
+	free := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(refused, id) })
+	a.c.o.Collector.Begin(free, seamless)
+	a.c.metrics.asked(time.Since(begin), len(free), len(seamless), len(refused))
+	a.log.Info("streams begin", zap.Int("streams", len(free)), zap.Int("seamless", len(seamless)), zap.Int("refused", len(refused)),
+		zap.Float64("dur_ms", float64(time.Since(begin))/1e6))
+}
+
+// askAll asks, and waits until every other node that lives has answered, or the time is
+// over.
+func (c *Coordinator) askAll(ctx context.Context, nc *nats.Conn, question letGo, log *zap.Logger) (seamless, refused []string, err error) {
+	if others, m := c.others(c.o.Alive); m.Known && len(others) == 0 || question.Revision == 0 {
+		return nil, nil, nil // nobody is there; or nobody says who has what
+	}
+	text, err := json.Marshal(question)
+	if err != nil {
+		return nil, nil, fmt.Errorf("writing a question: %w", err)
+	}
+	inbox := nc.NewInbox()
+	answers := make(chan *nats.Msg, 64)
+	sub, err := nc.ChanSubscribe(inbox, answers)
+	if err != nil {
+		return nil, nil, fmt.Errorf("asking the other nodes: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // a connection that is closed has none
+	if err := nc.PublishRequest(c.subject(), inbox, text); err != nil {
+		return nil, nil, fmt.Errorf("asking the other nodes: %w", err)
+	}
+	limit := time.NewTimer(c.o.Config.LetGo)
+	defer limit.Stop()
+	heard := map[string]bool{}
+	for {
+		others, m := c.others(c.o.Alive)
+		missing := slices.DeleteFunc(others, func(name string) bool { return heard[name] })
+		if m.Known && len(missing) == 0 {
+			return seamless, refused, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case <-m.Changed:
+		case <-limit.C:
+			log.Warn("nodes do not answer: their streams are taken", zap.Strings("nodes", missing), zap.Int("streams", len(question.Streams)))
+			return seamless, refused, nil
+		case msg := <-answers:
+			var a gone
+			if err := json.Unmarshal(msg.Data, &a); err != nil || a.Node == "" {
+				continue // also: nobody listens
+			}
+			if a.Error != "" {
+				log.Warn("a node could not let go", zap.String("node", a.Node), zap.String("why", a.Error))
+				continue
+			}
+			heard[a.Node] = true
+			seamless, refused = append(seamless, a.Seamless...), append(refused, a.Refused...)
+		}
+	}
+}
+
+// answer answers what other nodes ask, until ctx ends; begun is told when they can.
+func (c *Coordinator) answer(ctx context.Context, log *zap.Logger, begun func() error) {
+	nc, ok := c.connect(ctx, log)
+	if !ok {
+		return
+	}
+	defer nc.Close()
+	questions := make(chan *nats.Msg, 1024)
+	sub, err := nc.ChanSubscribe(c.subject(), questions)
+	if err != nil {
+		log.Error("this node cannot be asked to let go", zap.Error(err))
+		return
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	// The server knows of the subscription once it has answered.
+	if err := errors.Join(nc.FlushWithContext(ctx), begun()); err != nil {
+		log.Warn("it is not certain that other nodes can ask this one", zap.Error(err))
+	}
+	var work sync.WaitGroup
+	defer work.Wait()
+	slots := make(chan struct{}, 4*together)
+	for {
+		var msg *nats.Msg
+		select {
+		case <-ctx.Done():
+			return
+		case msg = <-questions:
+		}
+		var q letGo
+		if err := json.Unmarshal(msg.Data, &q); err != nil {
+			log.Warn("a question that is none", zap.Error(err))
+			continue
+		}
+		if q.From == c.o.Node {
+			continue
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		work.Go(func() {
+			defer func() { <-slots }()
+			if err := c.release(ctx, msg, q); err != nil {
+				log.Warn("an answer was not sent", zap.String("to", q.From), zap.Error(err))
+			}
+		})
+	}
+}
+
+// release lets go and answers.
+func (c *Coordinator) release(ctx context.Context, msg *nats.Msg, q letGo) error {
+	within, cancel := context.WithTimeout(ctx, c.o.Config.LetGo)
+	defer cancel()
+	if recording, _ := c.o.Collector.Streams(); recording > 0 && !wait(within, overlap) {
+		return within.Err()
+	}
+	a := gone{Node: c.o.Node}
+	var err error
+	if a.Seamless, a.Refused, err = c.o.Collector.Yield(within, q.Streams, q.Revision); err != nil {
+		a.Error = err.Error()
+	}
+	text, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("writing an answer: %w", err)
+	}
+	return msg.Respond(text)
+}
