@@ -129,6 +129,35 @@ func TestVerdict(t *testing.T) {
 	t.Logf("%d pass, %d fail, with promtool", verdicts[true], verdicts[false])
 }
 
+// TestFilesAreAccepted: promtool finds nothing wrong with the built-in rule files, and
+// as many rules as there are alerts in them.
+func TestFilesAreAccepted(t *testing.T) {
+	promtest.Tool(t, "promtool")
+	names, err := filepath.Glob(filepath.Join(builtin, "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := 0
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.yaml") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := strings.Count(string(text), "- alert: ") + strings.Count(string(text), "- record: ")
+		rules += want
+		said, ok := promtest.Run(t, "check", "rules", "--lint-fatal", name)
+		if !ok || !strings.Contains(said, fmt.Sprintf("SUCCESS: %d rules found", want)) {
+			t.Errorf("%s has %d rules: %s", name, want, said)
+		}
+	}
+	if rules < 27 {
+		t.Errorf("only %d rules", rules)
+	}
+}
+
 // TestMistakes: files that promtool refuses.
 func TestMistakes(t *testing.T) {
 	good := load(t, "testdata/good.yaml")
