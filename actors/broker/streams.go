@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -84,13 +86,17 @@ func (s StreamConfig) apply(c jetstream.StreamConfig) jetstream.StreamConfig {
 	c.MaxBytes = s.MaxBytes
 	c.MaxAge = s.MaxAge
 	c.Replicas = s.Replicas
-	c.AllowAtomicPublish = true // many messages under one sync
+	c.AllowAtomicPublish = slices.ContainsFunc(s.Subjects, isOfEvents)
 	c.Discard = jetstream.DiscardOld
 	if s.Discard == "new" {
 		c.Discard = jetstream.DiscardNew
 	}
 	return c
 }
+
+// isOfEvents says whether a subject is one of the program's events, which it publishes in
+// batches: many under one sync.
+func isOfEvents(subject string) bool { return strings.HasPrefix(subject, "system.") }
 
 func (s StreamConfig) retention() jetstream.RetentionPolicy {
 	switch s.Retention {

@@ -78,7 +78,7 @@ func judge(answer []byte, id string) error {
 		return fmt.Errorf("publishing events: %w", err)
 	}
 	switch {
-	case a.Error != nil && a.Error.Code == 400: // batches are not for this stream, or it has one of the events already
+	case a.Error != nil && a.Error.Code < 500: // the stream takes none, others have begun too many, or it has one of the events already
 		return fmt.Errorf("%w: %w", errNotBatched, a.Error)
 	case a.Error != nil:
 		return fmt.Errorf("publishing events: %w", a.Error)

@@ -24,7 +24,7 @@ const (
 	batchEvents    = 500 // at a time; a server takes 1000
 	worthABatch    = 8   // fewer are published one by one: a batch is six syncs, however large
 	gather         = 100 * time.Millisecond
-	publishTimeout = 5 * time.Second
+	publishTimeout = 15 * time.Second // a disk that others keep busy takes seconds for a batch
 	retryPause     = 500 * time.Millisecond
 	flushTimeout   = 5 * time.Second // of what waits, at a stop
 )
