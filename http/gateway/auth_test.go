@@ -66,7 +66,7 @@ type guarded struct {
 }
 
 // guard starts one in front of what answers for the services.
-func guard(t *testing.T, s settings, at map[string][]string) *guarded {
+func guard(t testing.TB, s settings, at map[string][]string) *guarded {
 	t.Helper()
 	g := &guarded{store: buckettest.New(), ledger: &ledger{}}
 	cheap := access.DefaultConfig()
@@ -100,7 +100,7 @@ func guard(t *testing.T, s settings, at map[string][]string) *guarded {
 	return g
 }
 
-func run(t *testing.T, spec supervise.Spec) {
+func run(t testing.TB, spec supervise.Spec) {
 	t.Helper()
 	sys, err := supervise.NewSystem(t.Context(), supervise.Options{})
 	if err != nil {

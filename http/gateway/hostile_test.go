@@ -165,6 +165,60 @@ func TestHeaderBomb(t *testing.T) {
 	}
 }
 
+// TestSlowClients: who sends or reads by drops is cut off, wherever they are, and holds
+// nobody up.
+func TestSlowClients(t *testing.T) {
+	ended := make(chan struct{}, 100)
+	s := newTarget(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v1/storage/endless" {
+			return
+		}
+		defer func() { ended <- struct{}{} }()
+		for piece := make([]byte, 64<<10); ; {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
+	})
+	short := defaults()
+	short.server.ReadHeaderTimeout, short.server.BodyIdleTimeout, short.entrance.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
+	w := start(t, short, map[string][]string{storage: {s.URL}})
+	for name, text := range map[string]string{
+		"headers": "GET /api/v1/storage/x HTTP/1.1\r\nHost: x\r\nX-A: ",
+		"nothing": "",
+		"a body":  "POST /api/v1/storage/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx",
+		"chunks":  "POST /api/v1/storage/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe",
+	} {
+		for range 10 {
+			if status := raw(t, w, text); status != 0 && status != 408 && status != 400 {
+				t.Errorf("%s: %d", name, status)
+			}
+			if a := w.do("GET", "/api/v1/gateway/status", ""); a.status != 200 {
+				t.Errorf("others are held up: %d", a.status)
+			}
+			if name != "headers" && name != "a body" {
+				break
+			}
+		}
+	}
+	c, err := net.Dial("tcp", w.server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }() // it is not read
+	if _, err := io.WriteString(c, "GET /api/v1/storage/endless HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		t.Error("an answer that nobody reads goes on")
+	}
+	if n := s.count(); n != 1 {
+		t.Errorf("%d requests became whole at the service", n-1)
+	}
+}
+
 // TestLoop: a gateway that is registered with itself does not ask itself for ever.
 func TestLoop(t *testing.T) {
 	w := start(t, defaults(), nil)

@@ -85,7 +85,7 @@ func TestKilledUnderLoad(t *testing.T) {
 
 // TestLargeBody: a large body passes in both directions and takes no memory.
 func TestLargeBody(t *testing.T) {
-	const size = 256 << 20
+	const size = 1 << 30
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/readyz" {
 			return
@@ -140,9 +140,9 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// TestManySockets: hundreds of WebSockets at once.
-func TestManySockets(t *testing.T) {
-	const sockets = 200
+// TestLargeNumberOfSockets: a thousand WebSockets at once.
+func TestLargeNumberOfSockets(t *testing.T) {
+	const sockets = 1000
 	up := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
 	s := newTarget(t, func(w http.ResponseWriter, r *http.Request) {
 		c, err := up.Upgrade(w, r, nil)
@@ -190,8 +190,8 @@ func TestManySockets(t *testing.T) {
 	await(t, "the end of all", func() bool { return w.branch.Streams().Now() == 0 })
 }
 
-// BenchmarkProxy is one request through the gateway, with limit and breaker, and the same
-// request without it.
+// BenchmarkProxy is one request through the gateway, with limit and breaker, with a token
+// or a key beside them, and the same request without the gateway.
 func BenchmarkProxy(b *testing.B) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -200,17 +200,35 @@ func BenchmarkProxy(b *testing.B) {
 	defer s.Close()
 	fast := defaults()
 	fast.branch.Limits.Address.PerSecond, fast.branch.Limits.Address.Burst = 1e6, 1_000_000
-	w := start(b, fast, map[string][]string{storage: {s.URL}})
-	for name, url := range map[string]string{"direct": s.URL + "/api/v1/storage/x", "gateway": w.url("/api/v1/storage/x")} {
-		b.Run(name, func(b *testing.B) {
+	fast.branch.Limits.User, fast.branch.Limits.Key = fast.branch.Limits.Address, fast.branch.Limits.Address
+	at := map[string][]string{storage: {s.URL}}
+	w, g := start(b, fast, at), guard(b, fast, at)
+	admin := bearer(g.login("admin", g.password).Access)
+	var made madeKey
+	g.create("apikeys", `{"name":"bench","role":"reader"}`, admin, &made)
+	for _, way := range []struct {
+		name, url string
+		header    []string
+	}{
+		{"direct", s.URL + "/api/v1/storage/x", nil}, {"gateway", w.url("/api/v1/storage/x"), nil},
+		{"token", g.url("/api/v1/storage/x"), admin}, {"apikey", g.url("/api/v1/storage/x"), []string{"X-Api-Key", made.Key}},
+	} {
+		r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, way.url, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if way.header != nil {
+			r.Header[way.header[0]] = way.header[1:]
+		}
+		b.Run(way.name, func(b *testing.B) {
 			took := make([]time.Duration, 0, 1<<20)
 			b.ReportAllocs()
 			used := cpu(b)
 			for b.Loop() {
 				begin := time.Now()
-				resp, err := client.Get(url)
-				if err != nil {
-					b.Fatal(err)
+				resp, err := client.Do(r)
+				if err != nil || resp.StatusCode != http.StatusOK {
+					b.Fatalf("%+v, %v", resp, err)
 				}
 				_, _ = io.Copy(io.Discard, resp.Body)
 				_ = resp.Body.Close() // read to its end

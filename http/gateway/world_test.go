@@ -103,10 +103,11 @@ type settings struct {
 	logins   *access.Desk
 	audit    access.Recorder
 	gate     chassis.Gate
+	server   chassis.Config
 }
 
 func defaults() settings {
-	s := settings{branch: branch.DefaultConfig(), entrance: gateway.DefaultConfig()}
+	s := settings{branch: branch.DefaultConfig(), entrance: gateway.DefaultConfig(), server: chassis.DefaultConfig()}
 	s.branch.Upstreams.ProbeInterval = 20 * time.Millisecond
 	return s
 }
@@ -139,7 +140,7 @@ func start(t testing.TB, s settings, at map[string][]string) *world {
 	})
 	w.server = chassistest.Serve(t, gateway.Service, func(server *chassis.Server) error {
 		return gateway.Register(server, gateway.Options{Branch: w.branch, Config: s.entrance, Auth: s.auth, Logins: s.logins, Audit: s.audit, Node: "test", Version: "1"})
-	}, func(o *chassis.Options) { o.Gate = s.gate })
+	}, func(o *chassis.Options) { o.Gate, o.Config = s.gate, s.server })
 	w.branch.Settled(ctx)
 	return w
 }
@@ -237,7 +238,9 @@ func newTarget(t *testing.T, handler http.HandlerFunc) *target {
 		}
 		var body bytes.Buffer
 		if r.Header.Get("X-Test-Stream") == "" {
-			_, _ = body.ReadFrom(r.Body)
+			if _, err := body.ReadFrom(r.Body); err != nil {
+				return // it never became whole
+			}
 		}
 		s.mu.Lock()
 		s.got = append(s.got, seen{r.Method, r.RequestURI, r.Host, r.Header.Clone(), body.String()})
