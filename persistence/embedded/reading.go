@@ -51,6 +51,9 @@ func Read(dir string, with Surroundings) (*Reading, error) {
 		return nil, err
 	}
 	state, _, err := part.ReadManifest(dir)
+	if errors.Is(err, persistence.ErrCorrupt) {
+		err = fmt.Errorf("%w; the next start of the service makes it again", err)
+	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}

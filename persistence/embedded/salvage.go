@@ -74,7 +74,7 @@ func (e *Engine) prove(name string) (*part.Meta, error) {
 	if err != nil {
 		return nil, &persistence.IOError{Op: "open part", Path: path, Err: err}
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read from
 	info, err := f.Stat()
 	if err != nil {
 		return nil, &persistence.IOError{Op: "stat part", Path: path, Err: err}
