@@ -216,7 +216,7 @@ scrape_configs:
 	t.Logf("%d alerts fire in both; not in this test: %v", len(mine), slices.Sorted(maps.Keys(alerts)))
 	bad.Store(false)
 	same("what ends with the trouble", func(names map[string]bool) bool {
-		return !names["WalTableSuspended"] && !names["DiskLow"] && !names["service_down"]
+		return !names["WriterQueueNearFull"] && !names["DiskLow"] && !names["service_down"]
 	})
 }
 
