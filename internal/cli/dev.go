@@ -167,6 +167,7 @@ func banner(s streams, a *app.App, server *simulator.Server, took time.Duration)
 	for _, name := range cluster.Services() {
 		fmt.Fprintf(s.out, "  %-24s %s/docs\n", name, a.URL(name))
 	}
+	fmt.Fprintf(s.out, "  %-24s %s/\n", "the dashboard", a.URL(cluster.Monitoring))
 	fmt.Fprintln(s.out, "\nIt collects from simulated exchanges:")
 	for _, e := range server.Endpoints() {
 		fmt.Fprintf(s.out, "  %-24s %d instruments, %s\n", e.Exchange+" "+e.Market, len(e.Symbols), e.WSURL)

@@ -72,10 +72,13 @@ function Acts({ id, row, below }: { id: string; row: Row | undefined; below: num
 			return id
 		},
 	})
+	const setting = 'monitoring-service.monitoring.actors.allow_operations'
+	const found = useResource<{ settings: { path: string; value: string }[] }>('monitoring/config?path=' + setting, 60_000)
+	const refused = found.data?.settings.some(s => s.path === setting && s.value === 'false') ? tr(`Not allowed: ${setting} is false`, `未允许：${setting} 为 false`) : undefined
 	return (
 		<>
-			<button class="btn" disabled={!row} onClick={() => act('restart')}><Icon name="rotate-cw" size={14} />{tr('Restart…', '重启…')}</button>
-			<button class="btn risk" disabled={!row} onClick={() => act('stop')}><Icon name="square" size={14} />{tr('Stop…', '停止…')}</button>
+			<button class="btn" disabled={!row || !!refused} title={refused} onClick={() => act('restart')}><Icon name="rotate-cw" size={14} />{tr('Restart…', '重启…')}</button>
+			<button class="btn risk" disabled={!row || !!refused} title={refused} onClick={() => act('stop')}><Icon name="square" size={14} />{tr('Stop…', '停止…')}</button>
 		</>
 	)
 }

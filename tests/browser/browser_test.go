@@ -1,0 +1,117 @@
+// Package browser opens the dashboard of a running program in a real browser.
+package browser
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/marketprism/marketprism/tests/harness"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+// walked is what the walk found.
+type walked struct {
+	Console    []string                     `json:"console"`    // errors
+	Foreign    []string                     `json:"foreign"`    // requests to another origin
+	Violations []string                     `json:"violations"` // of accessibility
+	Faults     []string                     `json:"faults"`     // steps that could not be done
+	Words      map[string]map[string]string `json:"words"`      // titles by page and language
+	Pages      int                          `json:"pages"`
+	Paint      int                          `json:"paint_ms"`
+	Narrow     []string                     `json:"narrow"`
+	Market     struct {
+		Trades   int        `json:"trades"`
+		Wrong    [][]string `json:"wrong"`
+		Known    bool       `json:"book_known"`
+		Book     []string   `json:"book"`
+		Answered []string   `json:"book_answered"`
+	} `json:"market"`
+	Kill struct {
+		Before int    `json:"before"`
+		After  int    `json:"after"`
+		State  string `json:"state"`
+		Marks  int    `json:"marks"`
+	} `json:"kill"`
+}
+
+// TestMultiNodeWalk: every page in both themes and languages has no error, no violation
+// of accessibility and no request to another origin; the market page's numbers are the
+// interface's; a restart is seen, and its recovery.
+func TestMultiNodeWalk(t *testing.T) {
+	node, chromium, modules := tools(t)
+	pictures := os.Getenv("MARKETPRISM_PICTURES")
+	if pictures == "" {
+		pictures = t.TempDir()
+	}
+	program := harness.Dev(t, t.TempDir(), harness.DevOffset(t), "--rate", "5", "--symbols", "2")
+	var out, said bytes.Buffer
+	c := exec.CommandContext(t.Context(), node, "walk.mjs", modules, program.URL("monitoring-service", ""), chromium, pictures)
+	c.Stdout, c.Stderr = &out, &said
+	if err := c.Run(); err != nil {
+		t.Fatalf("the walk: %v\n%s", err, said.String())
+	}
+	var w walked
+	if err := json.Unmarshal(out.Bytes(), &w); err != nil {
+		t.Fatalf("the walk said %q: %v", out.String(), err)
+	}
+	for what, list := range map[string][]string{"error": w.Console, "foreign request": w.Foreign, "violation": w.Violations, "fault": w.Faults, "too wide": w.Narrow} {
+		for _, line := range list {
+			t.Errorf("%s: %s", what, line)
+		}
+	}
+	if w.Pages != 11 {
+		t.Errorf("%d pages were walked, want 11", w.Pages)
+	}
+	for page, title := range w.Words {
+		if title["en"] == "" || title["zh"] == "" || title["en"] == title["zh"] {
+			t.Errorf("%s is called %q and %q", page, title["en"], title["zh"])
+		}
+	}
+	if w.Market.Trades < 10 || len(w.Market.Wrong) > 0 {
+		t.Errorf("the tape shows %d known trades, of which other than the interface's: %v", w.Market.Trades, w.Market.Wrong)
+	}
+	if !w.Market.Known || strings.Join(w.Market.Book, " ") != strings.Join(w.Market.Answered, " ") {
+		t.Errorf("the book shows %v, the interface answered %v", w.Market.Book, w.Market.Answered)
+	}
+	if w.Kill.After <= w.Kill.Before || w.Kill.State != "running" || w.Kill.Marks == 0 {
+		t.Errorf("the restart: %+v", w.Kill)
+	}
+	t.Logf("first paint after %d ms", w.Paint)
+}
+
+// tools are node, a browser and the folder of node modules; the test is skipped, or fails
+// where they are obligatory, when they cannot be had.
+func tools(t *testing.T) (node, chromium, modules string) {
+	t.Helper()
+	required := os.Getenv("MARKETPRISM_REQUIRE_SERVERS") == "1"
+	without := func(why string) {
+		if required {
+			t.Fatal(why)
+		}
+		t.Skip(why)
+	}
+	var err error
+	if node, err = exec.LookPath("node"); err != nil {
+		without("no node: the dashboard is not walked")
+	}
+	if chromium, err = exec.LookPath("chromium"); err != nil {
+		without("no chromium: the dashboard is not walked")
+	}
+	if modules, err = filepath.Abs("../../http/ui/web/node_modules"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(modules, "playwright-core")); err != nil {
+		c := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
+		c.Dir = filepath.Dir(modules)
+		if text, err := c.CombinedOutput(); err != nil {
+			without("npm ci: " + err.Error() + "\n" + string(text))
+		}
+	}
+	return node, chromium, modules
+}

@@ -1,0 +1,142 @@
+// Walks every page of the dashboard as a person would, in both themes and both languages,
+// and writes what it found as one JSON object.
+//
+// usage: node walk.mjs MODULES URL CHROMIUM PICTURES
+//
+// MODULES is the folder of node modules; pictures of every page go into PICTURES.
+import { createRequire } from 'node:module'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const [, , modules, base, executablePath, pictures] = process.argv
+const require = createRequire(join(modules, 'x.js'))
+const { chromium } = require('playwright-core')
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
+const patience = 60_000
+
+const pages = ['/', '/actors', '/streams', '/market', '/storage', '/broker', '/scheduler', '/alerts', '/explore', '/logs', '/config']
+const found = { console: [], foreign: [], violations: [], faults: [], words: {}, pages: 0, paint_ms: 0, market: {}, kill: {}, narrow: [] }
+
+mkdirSync(pictures, { recursive: true })
+const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, locale: 'en-GB', colorScheme: 'dark', reducedMotion: 'reduce' })
+const page = await context.newPage()
+page.setDefaultTimeout(patience)
+let where = ''
+page.on('console', m => { if (m.type() === 'error') found.console.push(`${where}: ${m.text()} ${m.location().url ?? ''}`) })
+page.on('pageerror', e => found.console.push(`${where}: ${e.message}`))
+page.on('request', r => { const u = r.url(); if (!u.startsWith(base) && !u.startsWith('data:') && !u.startsWith('blob:')) found.foreign.push(`${where}: ${u}`) })
+
+const books = new Map() // what the interface answered, by sequence
+page.on('response', async r => {
+	if (!r.url().includes('/collector/orderbook/') || !r.url().includes('depth=400') || r.status() !== 200) return
+	const b = await r.json().catch(() => null) // a page that is left takes its answers along
+	if (b) books.set(String(b.sequence), [b.bids[0]?.price, b.asks[0]?.price])
+})
+
+/** Waits until a page has shown what it shows. */
+async function settled() {
+	await page.waitForFunction(() => !document.querySelector('main [aria-busy="true"], main[aria-busy="true"]') && document.querySelector('.pill .dot'), null, { timeout: patience })
+}
+
+async function audit() {
+	await page.evaluate(axe)
+	const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))
+	for (const v of result.violations) found.violations.push(`${where}: ${v.id} (${v.impact}): ${v.nodes.slice(0, 3).map(n => n.target.join(' ') + ' ' + (n.any[0]?.message ?? '')).join(' | ')}`)
+}
+
+const picture = name => page.screenshot({ path: join(pictures, name + '.png') })
+const name = path => (path === '/' ? 'overview' : path.slice(1))
+
+async function walk() {
+	const begin = Date.now()
+	await page.goto(base + '/')
+	await page.waitForSelector('.rail')
+	found.paint_ms = Math.round(await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? -1))
+	found.loaded_ms = Date.now() - begin
+	for (const path of pages) {
+		where = path
+		await page.click(`.rail a.to[href="${path}"]`)
+		await page.waitForFunction(p => location.pathname === p, path)
+		await settled()
+		const titles = {}
+		for (const theme of ['dark', 'light']) {
+			where = `${path} ${theme}`
+			if (await page.evaluate(() => document.documentElement.dataset.theme) !== theme) await page.click(`.bar button:nth-last-child(2)`)
+			await audit()
+			await picture(`${name(path)}-${theme}`)
+		}
+		titles.en = await page.textContent('.bar h1')
+		await page.click('.bar button:last-child')
+		where = `${path} zh`
+		await page.waitForFunction(() => document.documentElement.lang === 'zh-CN')
+		titles.zh = await page.textContent('.bar h1')
+		await picture(`${name(path)}-zh`)
+		await page.click('.bar button:last-child')
+		await page.click('.bar button:nth-last-child(2)')
+		found.words[path] = titles
+		found.pages++
+	}
+}
+
+/** What the market page shows is what the interface answers. */
+async function market() {
+	where = '/market numbers'
+	await page.goto(base + '/market?exchange=binance&market=spot&symbol=BTC-USDT')
+	await settled()
+	await page.waitForSelector('[data-seq]')
+	await page.waitForSelector('[data-trade]')
+	await page.waitForFunction(() => document.querySelectorAll('[data-trade]').length >= 10)
+	const shown = await page.evaluate(() => ({
+		trades: [...document.querySelectorAll('[data-trade]')].map(e => [e.dataset.trade, e.dataset.price, e.dataset.amount]),
+		seq: document.querySelector('[data-seq]').dataset.seq, bid: document.querySelector('[data-seq]').dataset.bid, ask: document.querySelector('[data-seq]').dataset.ask,
+	}))
+	const answer = await (await page.request.get(base + '/api/v1/collector/trades/binance/BTC-USDT?market=spot&limit=200&decimals=string')).json()
+	const by = new Map(answer.trades.map(t => [t.id, t]))
+	const common = shown.trades.filter(t => by.has(t[0]))
+	found.market = { trades: common.length, wrong: common.filter(t => by.get(t[0]).price !== t[1] || by.get(t[0]).amount !== t[2]), book_known: books.has(shown.seq), book: [shown.bid, shown.ask], book_answered: books.get(shown.seq) ?? null }
+}
+
+/** An actor is restarted from the page: the tree shows that it fell, and that it is back. */
+async function restart() {
+	where = '/actors restart'
+	const id = 'root/collector/binance-spot/BTC-USDT'
+	await page.goto(base + '/actors?sel=' + encodeURIComponent(id))
+	await settled()
+	await page.waitForSelector('.drawer .cells')
+	const before = await (await page.request.get(base + '/api/v1/actors/' + encodeURIComponent(id))).json()
+	await page.click('.drawer button:has-text("Restart")')
+	await page.waitForSelector('dialog[open]')
+	await page.fill('dialog[open] input', 'shown to the walker')
+	await page.click('dialog[open] button.main')
+	await page.waitForFunction(() => [...document.querySelectorAll('.lane-line .mark')].some(m => /BTC-USDT/.test(m.getAttribute('aria-label'))))
+	await page.waitForFunction(() => /running|recovered/.test(document.querySelector('.drawer .status')?.textContent ?? ''))
+	const after = await (await page.request.get(base + '/api/v1/actors/' + encodeURIComponent(id))).json()
+	await picture('actors-restarted')
+	found.kill = { before: before.incarnation, after: after.incarnation, state: after.state, marks: await page.locator('.lane-line .mark').count() }
+}
+
+/** Nothing stands out of the page at the narrowest and the widest. */
+async function widths() {
+	for (const [width, height] of [[390, 844], [2560, 1440]]) {
+		await page.setViewportSize({ width, height })
+		for (const path of width < 1000 ? pages : ['/', '/actors', '/market']) {
+			where = `${path} ${width}`
+			await page.goto(base + path)
+			await settled()
+			const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+			if (over > 0) found.narrow.push(`${where}: ${over} pixels too wide`)
+			if (path === '/' || path === '/actors') await picture(`${name(path)}-${width}`)
+		}
+	}
+}
+
+for (const step of [walk, market, restart, widths]) {
+	try {
+		await step()
+	} catch (e) {
+		found.faults.push(`${where}: ${e.message.split('\n')[0]}`)
+	}
+}
+await browser.close()
+console.log(JSON.stringify(found))
