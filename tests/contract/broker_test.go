@@ -28,9 +28,14 @@ func broker(t *testing.T, base string) {
 			brokerMessages(c, prefix)
 			brokerStreams(c, prefix)
 			brokerTasks(c, prefix)
+			brokerSettlement(c, prefix)
+			brokerReply(c, prefix)
+			brokerSecondThoughts(c, prefix)
 			followed(t, base+prefix)
+			asked.note(t.Context(), base, "GET", prefix+"subscribe", http.StatusOK)
 		})
 	}
+	socketOpens(&client{t: t, base: base}, "/ws/v1/messages")
 	hostile(&client{t: t, base: base}, "/api/v1/broker/")
 }
 

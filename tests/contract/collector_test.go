@@ -41,7 +41,7 @@ func collector(t *testing.T, base string) {
 	}
 	for name, check := range map[string]func(*client){
 		"status": status, "exchanges": exchanges, "order books": orderBooks, "books as a whole": wholeBooks,
-		"trades": recentTrades, "quality": quality, "streams": streams,
+		"trades": recentTrades, "quality": quality, "streams": streams, "import": imported,
 	} {
 		t.Run(name, func(t *testing.T) {
 			own := *c
@@ -269,6 +269,18 @@ func quality(c *client) {
 	}
 }
 
+// imported sends a record that was recorded elsewhere.
+func imported(c *client) {
+	const record = `{"kind":"trade","exchange":"binance","market":"spot","symbol":"BTC-USDT","native_symbol":"BTCUSDT","exchange_time_ns":1700000000000000000,` +
+		`"receive_time_ns":1700000000000000001,"seq":1,"conn":1,"epoch":1,"id":"1","price":"1.50","amount":"2","side":"buy"}` + "\n"
+	a := c.try("POST", "/api/v1/backfills", "application/x-ndjson", record)
+	var o object
+	if a == nil || a.Status != http.StatusOK || json.Unmarshal(a.Body, &o) != nil {
+		c.t.Fatalf("import: %+v", a)
+	}
+	has(c.t, "import", o, "success:b", "records:n>0", "known:n", "timestamp:t")
+}
+
 // streams: both ways to follow exist; what they carry has tests of its own.
 func streams(c *client) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
@@ -290,6 +302,7 @@ func streams(c *client) {
 	if !seen["subscribed"] {
 		c.t.Errorf("WebSocket: %v", seen)
 	}
+	asked.note(ctx, c.base, "GET", "/ws/v1/stream", response.StatusCode)
 	c.refused(426, "upgrade_required", "GET", "/ws/v1/stream", "", "")
 
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/api/v1/stream"+query, nil)
@@ -304,6 +317,7 @@ func streams(c *client) {
 	if media := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || !strings.HasPrefix(media, "text/event-stream") {
 		c.t.Fatalf("server-sent events: %d %s", res.StatusCode, media)
 	}
+	asked.note(ctx, c.base, "GET", "/api/v1/stream", res.StatusCode)
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
 		data, ok := strings.CutPrefix(lines.Text(), "data: ")

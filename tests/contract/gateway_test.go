@@ -34,6 +34,10 @@ func gateway(t *testing.T, n *harness.Node) {
 		if s["healthy"] != true || s["base_url"] != strings.TrimSuffix(n.URL(name, ""), "/") {
 			t.Errorf("%s: %v", name, s)
 		}
+		harness.Await(t, patience, name+" to be well", func() bool { // a busy machine may take it for ill
+			a := c.try("GET", "/api/v1/"+name+"/health", "", "")
+			return a != nil && a.Status == http.StatusOK
+		})
 		if got := c.get("/api/v1/" + name + "/health")["service"]; got != name {
 			t.Errorf("the health of %s is that of %v", name, got)
 		}

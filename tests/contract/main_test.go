@@ -15,7 +15,7 @@ import (
 	"github.com/marketprism/marketprism/tests/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(judged(m)) }
 
 // patience is for a machine that is busy with other tests.
 const patience = 60 * time.Second
@@ -95,6 +95,7 @@ func (c *client) try(method, path, media, body string, header ...string) *harnes
 	if err != nil {
 		return nil
 	}
+	asked.note(c.t.Context(), c.base, method, path, a.Status)
 	return a
 }
 

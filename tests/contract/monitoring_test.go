@@ -8,8 +8,7 @@ import (
 	"github.com/marketprism/marketprism/tests/harness"
 )
 
-// monitored asks the monitoring-service for everything that is documented of it, but
-// for alerts and queries.
+// monitored asks the monitoring-service for everything that is documented of it.
 func monitored(t *testing.T, base string) {
 	c := &client{t: t, base: base}
 	a := c.try("GET", "/openapi.json", "", "")
@@ -24,8 +23,15 @@ func monitored(t *testing.T, base string) {
 	t.Run("machine", func(t *testing.T) { c.t = t; machine(t, c) })
 	t.Run("actors", func(t *testing.T) { c.t = t; actors(t, c) })
 	t.Run("logs and traces", func(t *testing.T) { c.t = t; logsAndTraces(t, c) })
+	t.Run("alerts and silences", func(t *testing.T) { c.t = t; alerts(t, c) })
+	t.Run("alertmanager", func(t *testing.T) { c.t = t; alertmanager(t, c) })
+	t.Run("audit", func(t *testing.T) { c.t = t; audited(t, c) })
 	t.Run("program", func(t *testing.T) { c.t = t; program(t, c) })
+	t.Run("live page", func(t *testing.T) { c.t = t; pageFollowed(t, c) })
 	t.Run("prometheus", func(t *testing.T) { c.t = t; prometheus(t, c) })
+	t.Run("prometheus, posted", func(t *testing.T) { c.t = t; forms(t, c) })
+	c.t = t
+	has(t, "stop", c.ask(200, "POST", "/api/v1/actors/"+url.PathEscape("root/monitoring/sampler")+"/stop", ""), "success:b", "message:s", "action:s", "actor:s")
 }
 
 func healthOfAll(t *testing.T, c *client) {
@@ -138,7 +144,13 @@ func logsAndTraces(t *testing.T, c *client) {
 		}
 	}
 	c.refused(422, "invalid_field", "GET", "/api/v1/logs?level=loud", "", "")
-	has(t, "traces", c.get("/api/v1/traces"), "traces:a", "count:n", "kept:n")
+	all := c.get("/api/v1/traces?failed=true") // of services that the gateway was asked for and nobody runs
+	has(t, "traces", all, "traces:a", "count:n>0", "kept:n>0")
+	if kept := list(all, "traces"); len(kept) > 0 {
+		head, _ := kept[0].(object)
+		has(t, "a trace", head, "trace_id:s", "start_time:t", "duration_seconds:n>0", "slow:b", "failed:b", "service:s", "name:s", "spans:n>0", "services:a")
+		has(t, "one trace", c.get("/api/v1/traces/"+head["trace_id"].(string)), "trace_id:s", "missing_spans:n", "tree:a")
+	}
 	c.refused(404, "unknown_trace", "GET", "/api/v1/traces/0af7651916cd43dd8448eb211c80319d", "", "")
 }
 

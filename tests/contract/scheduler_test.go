@@ -110,6 +110,7 @@ func runTask(c *client, task string) {
 		c.t.Errorf("run_count is %v right after run", n)
 	}
 	harness.Await(c.t, patience, "the end of the run", func() bool { return sub(c.get(task), "data")["status"] == "completed" })
+	has(c.t, "all runs", c.get("/api/v1/scheduler/runs"), "status:s", "data:a", "count:n>0", "timestamp:t")
 	runs := c.get(task + "/runs")
 	has(c.t, "runs", runs, "status:s", "data:a", "count:n>0", "timestamp:t")
 	first, _ := list(runs, "data")[0].(object)

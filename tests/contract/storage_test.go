@@ -48,6 +48,9 @@ func TestStorage(t *testing.T) {
 			check(&own)
 		})
 	}
+	journal := sub(c.get(storageBase+"journal"), "data")
+	has(t, "journal", journal, "journal_id:s", "shards:a", "highest_epoch:n")
+	has(t, "applied", c.get(fmt.Sprintf("%sapplied?position=0:1&journal=%v", storageBase, journal["journal_id"])), "status:s", "journal_id:s", "shard:n", "applied:n>0", "reached:b")
 	id := lifecycle(c)
 	n.Kill()
 	n = harness.Start(t, data, nil, harness.Broker, harness.Storage)
