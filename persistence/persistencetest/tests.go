@@ -70,15 +70,18 @@ func clockJumps(t *testing.T, s Subject) {
 	for i := range n / 2 {
 		if i%4 == 0 {
 			s.Advance(time.Duration(g.IntN(145)-72) * [...]time.Duration{time.Minute, time.Hour}[g.IntN(2)])
+			f.must(f.engine.Maintain(t.Context()))
 		}
 		f.randomStep(g, kinds)
 	}
-	s.Advance(-72 * time.Hour)
-	f.publishAll()
-	f.must(f.engine.Maintain(t.Context()))
-	f.checkAll()
-	f.crash()
-	f.checkAll()
+	for _, jump := range []time.Duration{-72 * time.Hour, 240 * time.Hour} {
+		f.publishAll()
+		s.Advance(jump)
+		f.must(f.engine.Maintain(t.Context()))
+		f.checkAll()
+		f.crash()
+		f.checkAll()
+	}
 }
 
 func (f *fixture) randomStep(g *Generator, kinds []market.Kind) {
