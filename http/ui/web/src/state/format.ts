@@ -139,3 +139,17 @@ export function price(text: string | number | null | undefined): string {
 	const grown = whole.replace('-', minus).replace(/\B(?=(\d{3})+(?!\d))/g, ',')
 	return fraction === undefined ? grown : grown + '.' + fraction
 }
+
+/** How many digits behind the point a price needs: the exchange's own, without the zeros
+ * that all of them end with. */
+export function places(texts: (string | undefined)[]): number {
+	return texts.reduce((n, t) => Math.max(n, t?.split('.')[1]?.replace(/0+$/, '').length ?? 0), 0)
+}
+
+/** A decimal's text with so many digits behind the point; digits that count are never cut. */
+export function digits(text: string | undefined, n: number): string {
+	if (!text) return absent
+	const [whole = '', fraction = ''] = text.split('.')
+	const kept = fraction.replace(/0+$/, '').padEnd(n, '0')
+	return kept ? whole + '.' + kept : whole
+}

@@ -5,7 +5,7 @@ import { Tabs } from '../../parts/marks'
 import { Card, Empty, Shown } from '../../parts/panel'
 import { bookLevel, Status } from '../../parts/status'
 import { follow, get } from '../../state/api'
-import { absent, clock, count, exact, price, rate, span } from '../../state/format'
+import { absent, clock, count, digits as cut, exact, places, price, rate, span } from '../../state/format'
 import { frozen, now } from '../../state/live'
 import { rising, theme } from '../../state/prefs'
 import { useAsked, useResource, type Resource } from '../../state/resource'
@@ -60,6 +60,7 @@ function Instrument({ exchange, market, symbol, streams }: { exchange: string; m
 	const symbols = streams.filter(s => s.exchange === exchange && s.market === market).map(s => s.symbol).sort()
 	const last = tape.trades[0]
 	const t = facts.data?.ticker
+	const known = places(tape.trades.slice(0, 50).map(x => x.price))
 	const up = t?.change ? !t.change.startsWith('-') : undefined
 	const [level, word] = bookLevel(book.data?.state)
 	const proof = quality.data?.channels.find(c => c.kind === 'book_delta')?.proof
@@ -71,8 +72,8 @@ function Instrument({ exchange, market, symbol, streams }: { exchange: string; m
 			<section class="card pad ticker" aria-label={tr('Instrument', '品种')}>
 				<label class="choice"><span class="sr">{tr('Market', '市场')}</span><select value={exchange + ' ' + market} onChange={e => { const [x, m] = e.currentTarget.value.split(' '); set({ exchange: x, market: m, symbol: streams.find(s => s.exchange === x && s.market === m && s.symbol === symbol)?.symbol ?? streams.find(s => s.exchange === x && s.market === m)?.symbol }, 'push') }}>{markets.length === 0 && <option>{exchange + ' ' + market}</option>}{markets.map(m => <option value={m}>{m.replace(' ', ' · ')}</option>)}</select><Icon name="chevron-down" size={14} /></label>
 				<label class="choice"><span class="sr">{tr('Symbol', '品种')}</span><select value={symbol} onChange={e => set({ exchange, market, symbol: e.currentTarget.value }, 'push')}>{symbols.length === 0 && <option>{symbol}</option>}{symbols.map(s => <option value={s}>{s}</option>)}</select><Icon name="chevron-down" size={14} /></label>
-				<div class={'last nums ' + (last ? (last.side === 'buy' ? 'c-up' : 'c-down') : '')} data-last={last?.price}>{price(last?.price ?? t?.last)}</div>
-				{fact('24 h', t ? <>{price(t.change)} {t.change_percent && <>({price(t.change_percent)}{'\u202f'}%)</>}</> : absent, up === undefined ? '' : up ? 'c-up' : 'c-down')}
+				<div class={'last nums ' + (last ? (last.side === 'buy' ? 'c-up' : 'c-down') : '')} data-last={last?.price}>{price(cut(last?.price ?? t?.last, known))}</div>
+				{fact('24 h', t ? <>{price(cut(t.change, known))} {t.change_percent && <>({price(t.change_percent)}{'\u202f'}%)</>}</> : absent, up === undefined ? '' : up ? 'c-up' : 'c-down')}
 				{derivative && <>{fact(tr('Mark', '标记价'), price(facts.data?.mark?.price))}{fact(tr('Index', '指数'), price(facts.data?.index?.price))}
 					{fact(funding?.next_funding_time_ns ? tr(`Funding in ${span(Math.max(0, Math.round(funding.next_funding_time_ns / 1e9 - now.value / 1000)))}`, `资金费率，${span(Math.max(0, Math.round(funding.next_funding_time_ns / 1e9 - now.value / 1000)))} 后`) : tr('Funding', '资金费率'), funding ? (Number(funding.rate) * 100).toFixed(4) + '\u202f%' : absent)}
 					{fact(tr('Open interest', '持仓量'), interest ? count(Number(interest.amount ?? interest.open_interest ?? interest.value)) : absent)}</>}
@@ -134,12 +135,13 @@ function useTape(exchange: string, market: string, symbol: string): TapeState {
 
 function Tape({ tape, symbol }: { tape: TapeState; symbol: string }) {
 	const sizes = tape.trades.map(t => Number(t.amount)).sort((a, b) => a - b)
+	const priceDigits = places(tape.trades.map(t => t.price)), amountDigits = places(tape.trades.map(t => t.amount))
 	const large = sizes[Math.floor(sizes.length * 0.95)] ?? Infinity
 	return (
 		<Card title={tr('Trades', '成交')} hint={rate(tape.rate) + ' /s'}>
 			{tape.fault && <div class="veil-line"><Icon name="timer-off" size={14} /> {tr(`Not following: ${tape.fault}`, `未跟踪：${tape.fault}`)}</div>}
 			{tape.trades.length === 0 ? <Empty title={tr('No trades yet', '尚无成交')} /> : <div class="rungs tape"><div class="rung label"><span>{tr('Price', '价格')}</span><span class="num">{symbol.split('-')[0]}</span><span class="num">{tr('Time', '时间')}</span></div>
-				{tape.trades.slice(0, 46).map(t => <div key={t.id} data-trade={t.id} data-price={t.price} data-amount={t.amount} class={'rung' + (Number(t.amount) >= large ? ' large' : '')}><span class={'nums ' + (t.side === 'buy' ? 'c-up' : 'c-down')}><Icon name={t.side === 'buy' ? 'arrow-up' : 'arrow-down'} size={10} label={t.side === 'buy' ? tr('bought', '买入') : tr('sold', '卖出')} /> {price(t.price)}</span><span class="num">{t.amount}</span><span class="num dim" title={exact((t.exchange_time_ns || t.receive_time_ns) / 1e6)}>{clock((t.exchange_time_ns || t.receive_time_ns) / 1e6)}</span></div>)}</div>}
+				{tape.trades.slice(0, 46).map(t => <div key={t.id} data-trade={t.id} data-price={t.price} data-amount={t.amount} class={'rung' + (Number(t.amount) >= large ? ' large' : '')}><span class={'nums ' + (t.side === 'buy' ? 'c-up' : 'c-down')}><Icon name={t.side === 'buy' ? 'arrow-up' : 'arrow-down'} size={10} label={t.side === 'buy' ? tr('bought', '买入') : tr('sold', '卖出')} /> {price(cut(t.price, priceDigits))}</span><span class="num">{cut(t.amount, amountDigits)}</span><span class="num dim" title={exact((t.exchange_time_ns || t.receive_time_ns) / 1e6)}>{clock((t.exchange_time_ns || t.receive_time_ns) / 1e6)}</span></div>)}</div>}
 		</Card>
 	)
 }
