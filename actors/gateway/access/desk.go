@@ -176,6 +176,10 @@ func (d *Desk) admitLogin(ctx context.Context, v verified, now time.Time) (ident
 		d.fetch(ctx, sessionPrefix+v.session)
 		s, u = d.mirror.login(v.session)
 	}
+	if s != nil && s.Ended == "" && u == nil { // and the user too
+		d.fetch(ctx, userKey(s.User))
+		s, u = d.mirror.login(v.session)
+	}
 	if !good(s, u, now) || s.User != v.user || d.mirror.signingKey(v.kid) == nil {
 		return identity.Principal{}, ErrCredential
 	}
