@@ -15,6 +15,7 @@ export function livesOf(events: ActorEvent[]): Life[] {
 		switch (e.event) {
 			case 'started': case 'restarted':
 				if (last && !last.ended && last.ready === undefined && e.event === 'started') break // restarted, then started: one life
+				if (last && !last.ended) { last.ended = t; last.by = tr('restarted by hand', '手动重启') }
 				lives.push({ began: t, by: '' })
 				break
 			case 'ready': {
