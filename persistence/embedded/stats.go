@@ -75,7 +75,7 @@ func (e *Engine) Stats(ctx context.Context) (persistence.Stats, error) {
 	for _, path := range e.damagedLogs {
 		stats.Quarantined = append(stats.Quarantined, persistence.Quarantined{
 			Part: persistence.PartInfo{Tier: "hot", Path: filepath.Join(e.dir, "MANIFEST")}, Path: path,
-			Reason: "it was made again from its readable records and the files",
+			Reason: "it was made again from its readable records and the files; without this copy the next start has forgotten it",
 		})
 	}
 	return stats, nil
