@@ -16,6 +16,7 @@ const takenWithin = 15 * time.Second
 // trade is missing and none is stored twice. Where nobody was killed there is no hole
 // at all.
 func TestMultiNodePlacement(t *testing.T) {
+	t.Parallel()
 	c := newNodes(t, 3)
 	c.awaitPlaced("one node", 0)
 	calm := time.Now()
@@ -66,6 +67,7 @@ const frozenFor = 12 * time.Second
 // TestMultiNodeConsulSilent: Consul is frozen, and killed and started again without its
 // data. No stream moves, none stops, and afterwards a node that joins gets its share.
 func TestMultiNodeConsulSilent(t *testing.T) {
+	t.Parallel()
 	c := newNodes(t, 3)
 	c.start(1)
 	before := c.awaitPlaced("two nodes", 0, 1)
