@@ -4,7 +4,7 @@
 // It holds no state and decides nothing. What the page shows it asks of the services,
 // under the prefixes that the gateway has (/api/v1/storage/…, /api/v1/collector/…), so
 // that the same page works at the monitoring service, whose mount has them too, and at the
-// gateway, which asks who its user is.
+// gateway.
 //
 // # Files
 //
