@@ -12,7 +12,7 @@ const [, , modules, base, executablePath, pictures] = process.argv
 const require = createRequire(join(modules, 'x.js'))
 const { chromium } = require('playwright-core')
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
-const patience = 60_000
+const patience = 120_000
 
 const pages = ['/', '/actors', '/streams', '/market', '/storage', '/broker', '/scheduler', '/alerts', '/explore', '/logs', '/config']
 const found = { console: [], foreign: [], violations: [], faults: [], words: {}, pages: 0, paint_ms: 0, market: {}, kill: {}, narrow: [] }
