@@ -56,15 +56,15 @@ var below = map[string][]string{
 	"internal/cli": {"internal/...", "config/...", "http/...", "actors/...", "cluster/...", "connectors/...", "persistence/..."},
 	"internal/app": {"internal/...", "config/...", "http/...", "actors/...", "cluster/...", "connectors/...", "persistence/..."},
 
-	"config":      {"internal/...", "http/...", "actors/...", "cluster/...", "connectors/...", "persistence/..."},
-	"http":        {"actors/...", "persistence", "internal/market", "internal/catalogue", "internal/cron", "internal/identity"},
-	"cluster":     {"actors/supervise", "internal/catalogue"},
+	"config":  {"internal/...", "http/...", "actors/...", "cluster/...", "connectors/...", "persistence/..."},
+	"http":    {"actors/...", "persistence", "internal/market", "internal/catalogue", "internal/cron", "internal/identity"},
+	"cluster": {"actors/supervise", "internal/catalogue"},
 
 	// The plan is the cluster's, in a bucket of the broker.
 	"cluster/coordinator": {"cluster", "cluster/placement", "actors/bucket", "actors/supervise", "internal/catalogue"},
-	"actors":      {"connectors", "persistence", "internal/feed", "internal/stream", "internal/book", "internal/market", "internal/catalogue", "internal/cron", "internal/event", "internal/identity"},
-	"connectors":  {"internal/market"},
-	"persistence": {"internal/market", "internal/catalogue"},
+	"actors":              {"connectors", "persistence", "internal/feed", "internal/stream", "internal/book", "internal/market", "internal/catalogue", "internal/cron", "internal/event", "internal/identity"},
+	"connectors":          {"internal/market"},
+	"persistence":         {"internal/market", "internal/catalogue"},
 
 	// The journal is no engine: recorders and readers are written against the one
 	// there is.
