@@ -8,7 +8,7 @@ import (
 )
 
 // takenWithin bounds the time until the streams of a killed node are live elsewhere: on
-// a machine of its own it is below five seconds, see docs/cluster.md. Others work here.
+// a machine of its own it is mostly below five seconds. Others work here.
 const takenWithin = 15 * time.Second
 
 // TestMultiNodePlacement: three nodes share the streams. One is killed, comes back, and

@@ -76,19 +76,3 @@ func Answered(routes []chassis.Route) []chassis.Route {
 	}
 	return routes
 }
-
-// Later is a route that is documented and answers 501.
-func Later(method, path, tag, summary string) chassis.Route {
-	route := chassis.Route{
-		Method: method, Path: path, Tag: tag, Summary: summary,
-		Description: "Not in this version: answers 501.",
-		Responses:   []chassis.Response{{Status: http.StatusNotImplemented, Doc: "not implemented in this version", Body: chassis.Problem{}, Media: "application/problem+json"}},
-		Handler: func(http.ResponseWriter, *http.Request) error {
-			return chassis.NotImplemented(summary)
-		},
-	}
-	if method != http.MethodGet && method != http.MethodDelete {
-		route.Request, route.Accepts, route.Optional = map[string]any{}, []string{"*/*"}, true
-	}
-	return route
-}
