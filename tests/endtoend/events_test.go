@@ -215,8 +215,11 @@ func TestEventsOfEveryLife(t *testing.T) {
 	harness.Await(t, time.Minute, "a healthy collector", func() bool { return n.Health(harness.Collector).Status == "healthy" })
 	sim.Order(t, "faults", "rates", "gap=0.3")
 	r.await("stream.gap", map[string]any{"exchange": "binance", "market": "spot"})
+	sim.Order(t, "faults", "rates", "none")
+	harness.Await(t, time.Minute, "a healthy collector", func() bool { return n.Health(harness.Collector).Status == "healthy" })
+	sim.Order(t, "pause", "exchange", "binance", "market", "spot", "for", "10m")
 	r.await("health.changed", map[string]any{"service": harness.Collector, "from": "healthy"})
-	sim.Order(t, "faults", "rates", "gap=0")
+	sim.Order(t, "resume", "exchange", "binance", "market", "spot")
 
 	archived := post(harness.Storage, "/api/v1/storage/cold/archive", `{"cutoff_hours":0}`)
 	r.await("archive.done", map[string]any{"operation_id": archived["operation_id"], "rows": archived["archived_count"], "scheduled": false})
