@@ -150,6 +150,16 @@ func (c *nodes) ledger(from, to time.Time) (holes []string) {
 	return holes
 }
 
+// whole checks that nothing is missing of a time: what a new owner asks the exchange
+// for, to be sure, is in the ledger until it is there.
+func (c *nodes) whole(what string, from, to time.Time) {
+	c.t.Helper()
+	var holes []string
+	if !harness.Eventually(c.t, 30*time.Second, func() bool { holes = c.ledger(from, to); return len(holes) == 0 }) {
+		c.t.Errorf("holes of %s:\n%v", what, holes)
+	}
+}
+
 // chains checks that every stored change of a Binance book follows the one before it,
 // or begins anew.
 func (c *nodes) chains() {

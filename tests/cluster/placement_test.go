@@ -25,9 +25,7 @@ func TestMultiNodePlacement(t *testing.T) {
 	t.Logf("two nodes joined and had their share after %v", time.Since(calm).Round(time.Millisecond))
 	c.awaitStored(time.Now())
 	joined := time.Now()
-	if holes := c.ledger(calm, joined); len(holes) > 0 {
-		t.Errorf("holes of nodes that joined:\n%v", holes)
-	}
+	c.whole("nodes that joined", calm, joined)
 
 	c.all[2].Kill()
 	killed := time.Now()
@@ -48,9 +46,7 @@ func TestMultiNodePlacement(t *testing.T) {
 	t.Logf("a node with a third of the streams left within %v", time.Since(leaves).Round(time.Millisecond))
 	c.awaitPlaced("after a node left", 0, 2)
 	c.awaitStored(time.Now())
-	if holes := c.ledger(calm, time.Now()); len(holes) > 0 {
-		t.Errorf("holes of nodes that came and left:\n%v", holes)
-	}
+	c.whole("nodes that came and left", calm, time.Now())
 	c.complete()
 	c.chains()
 	for _, i := range []int{2, 0} {
@@ -100,9 +96,7 @@ func TestMultiNodeConsulSilent(t *testing.T) {
 	c.start(2)
 	c.awaitPlaced("a node that joined after all", 0, 1, 2)
 	c.awaitStored(time.Now())
-	if holes := c.ledger(begin, time.Now()); len(holes) > 0 {
-		t.Errorf("holes:\n%v", holes)
-	}
+	c.whole("a Consul that was silent", begin, time.Now())
 	c.complete()
 	for _, i := range []int{2, 1, 0} {
 		c.all[i].Stop()
