@@ -68,10 +68,10 @@ type Outcome struct {
 	Took        time.Duration
 }
 
-// Run runs a command of the program to its end.
+// Run runs a command of the program to its end. Patience is as in [Await].
 func Run(t testing.TB, patience time.Duration, args ...string) Outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(float64(patience)*stretch()))
 	defer cancel()
 	var out, errs bytes.Buffer
 	c := exec.CommandContext(ctx, Program(t), args...)
