@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
@@ -25,38 +24,16 @@ const (
 func (l *Log) Spec() supervise.Spec {
 	return supervise.Spec{
 		Name: "audit", Kind: "audit",
-		New:             func() supervise.Actor { return &writer{log: l} },
+		New: func() supervise.Actor {
+			return supervise.Worker(func(ctx, open context.Context, _ *zap.Logger) {
+				l.write(open)
+				l.flush(ctx)
+			})
+		},
 		ShutdownTimeout: flushTimeout + 2*time.Second,
 		Mailbox:         supervise.Mailbox{Capacity: 8},
 	}
 }
-
-// writer has a goroutine that publishes until it is told to end.
-type writer struct {
-	log *Log
-	end context.CancelFunc
-}
-
-type ended struct{}
-
-// Receive handles one message.
-func (w *writer) Receive(c *supervise.Context) {
-	switch c.Message().(type) {
-	case *actor.Started:
-		running, end := context.WithCancel(c.Ctx())
-		w.end = end
-		c.Go(func(ctx context.Context) {
-			w.log.write(running)
-			w.log.flush(ctx)
-			c.After(0, ended{})
-		})
-	case ended:
-		c.Drained()
-	}
-}
-
-// Drain implements supervise.Drainer.
-func (w *writer) Drain(*supervise.Context) { w.end() }
 
 // write publishes entries, in order, until running ends.
 func (l *Log) write(running context.Context) {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
 )
 
 // Actor handles one message at a time. Receive gets protoactor's lifecycle
@@ -28,11 +26,6 @@ func (f ActorFunc) Receive(c *Context) { f(c) }
 // back) or its ShutdownTimeout has passed.
 type Drainer interface {
 	Drain(c *Context)
-}
-
-// Plain adapts an actor written against protoactor alone.
-func Plain(a actor.Actor) Actor {
-	return ActorFunc(func(c *Context) { a.Receive(c) })
 }
 
 // Restart says what a branch does when a child has ended.

@@ -34,9 +34,6 @@ func NewEvents(w http.ResponseWriter, r *http.Request) (*Events, error) {
 	return e, e.send()
 }
 
-// LastID is what a reconnecting client received last, or "".
-func (e *Events) LastID() string { return e.r.Header.Get("Last-Event-ID") }
-
 // Send writes one event whose data is v as JSON. id and name may be "".
 func (e *Events) Send(id, name string, v any) error {
 	data, err := json.Marshal(complete(v))

@@ -2,7 +2,6 @@ package chassis
 
 import (
 	"errors"
-	"fmt"
 	"math/big"
 	"strings"
 	"time"
@@ -88,8 +87,3 @@ func inRange(t time.Time) (time.Time, error) {
 
 // FormatTime renders t as answers do: RFC 3339, UTC, as many digits as needed.
 func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
-
-// TimeBounds says which times ParseTime accepts, for documentation.
-func TimeBounds() string {
-	return fmt.Sprintf("%s <= t < %s", FormatTime(earliest), FormatTime(latest))
-}

@@ -126,12 +126,6 @@ type identity struct {
 	trace Trace
 }
 
-// WithIdentity returns a context that carries a request id and a trace, for
-// work that no HTTP request started (a message, a scheduled run).
-func WithIdentity(ctx context.Context, requestID string, t Trace) context.Context {
-	return context.WithValue(ctx, identityKey{}, &identity{requestID, t})
-}
-
 // TraceFrom returns the trace that ctx belongs to, or the zero Trace.
 func TraceFrom(ctx context.Context) Trace {
 	if v, ok := ctx.Value(identityKey{}).(*identity); ok {

@@ -8,40 +8,19 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/marketprism/marketprism/cluster"
 )
 
-// accessOptions find the gateway.
-type accessOptions struct {
-	settings
-	at, form string
+// accessOptions are those of commands that ask the gateway.
+type accessOptions struct{ serviceOptions }
+
+func newAccessOptions() *accessOptions {
+	return &accessOptions{serviceOptions{service: cluster.Gateway}}
 }
 
 const accessTimeout = 30 * time.Second
-
-func (o *accessOptions) flags(c *cobra.Command) {
-	o.settings.flags(c)
-	c.Flags().StringVar(&o.at, "at", "", "address of the api-gateway-service; without it, it is found by configuration")
-	c.Flags().StringVarP(&o.form, "output", "o", "table", "table or json")
-}
-
-// find is the base address of the gateway.
-func (o *accessOptions) find(ctx context.Context, s streams) (string, error) {
-	if o.form != "table" && o.form != "json" {
-		return "", usage("-o %q: want table or json", o.form)
-	}
-	if o.at != "" {
-		return strings.TrimSuffix(o.at, "/"), nil
-	}
-	loaded, err := o.load(s)
-	if err != nil {
-		return "", err
-	}
-	return gatewayOf(ctx, &loaded.Config)
-}
 
 // call asks the gateway, and reads the JSON that is answered.
 func (o *accessOptions) call(ctx context.Context, s streams, method, path string, body, into any) error {

@@ -17,13 +17,13 @@ import (
 
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
-	"github.com/marketprism/marketprism/internal/app"
 )
 
 // actorsOptions are what the commands below actors share.
-type actorsOptions struct {
-	settings
-	at, form string
+type actorsOptions struct{ serviceOptions }
+
+func newActorsOptions() *actorsOptions {
+	return &actorsOptions{serviceOptions{service: cluster.Monitoring}}
 }
 
 func newActors(s streams) *cobra.Command {
@@ -34,32 +34,6 @@ func newActors(s streams) *cobra.Command {
 	}
 	c.AddCommand(newActorsTree(s), newActorsTop(s), newActorsInspect(s))
 	return c
-}
-
-func (o *actorsOptions) flags(c *cobra.Command) {
-	o.settings.flags(c)
-	c.Flags().StringVar(&o.at, "at", "", "address of the monitoring-service; without it, it is found by configuration")
-	c.Flags().StringVarP(&o.form, "output", "o", "table", "table or json")
-}
-
-// find is the base address of the monitoring-service.
-func (o *actorsOptions) find(ctx context.Context, s streams) (string, error) {
-	if o.form != "table" && o.form != "json" {
-		return "", usage("-o %q: want table or json", o.form)
-	}
-	if o.at != "" {
-		return strings.TrimSuffix(o.at, "/"), nil
-	}
-	loaded, err := o.load(s)
-	if err != nil {
-		return "", err
-	}
-	for _, p := range places(ctx, app.Registry(&loaded.Config), loaded.Config.Node.DataDir) {
-		if p.Service == cluster.Monitoring && p.URL != "" {
-			return p.URL, nil
-		}
-	}
-	return "", fmt.Errorf("the monitoring-service is nowhere to be found: start it, or name its address with --at")
 }
 
 // get reads an answer of the monitoring-service.
@@ -83,7 +57,7 @@ func (o *actorsOptions) get(ctx context.Context, base, path string, into any) er
 }
 
 func newActorsTree(s streams) *cobra.Command {
-	var o actorsOptions
+	o := newActorsOptions()
 	c := &cobra.Command{
 		Use:   "tree [ID]",
 		Short: "print every actor, or those at and below one",
@@ -167,7 +141,7 @@ func brief(seconds float64) string {
 }
 
 func newActorsTop(s streams) *cobra.Command {
-	var o actorsOptions
+	o := newActorsOptions()
 	var by string
 	var n, rounds int
 	var every time.Duration
@@ -249,7 +223,7 @@ func printTop(w io.Writer, tree *supervise.Snapshot, form, place string) error {
 }
 
 func newActorsInspect(s streams) *cobra.Command {
-	var o actorsOptions
+	o := newActorsOptions()
 	c := &cobra.Command{
 		Use:   "inspect ID",
 		Short: "print everything about one actor: mailbox, messages by type, last failure with its stack",

@@ -64,7 +64,7 @@ func newAPIKeyCreate(s streams) *cobra.Command {
 }
 
 func newAPIKeyList(s streams) *cobra.Command {
-	var o accessOptions
+	o := newAccessOptions()
 	c := &cobra.Command{
 		Use: "list", Short: "list the keys that there are", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -178,16 +178,7 @@ func (k *caller) gateway(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return gatewayOf(ctx, cfg)
-}
-
-func gatewayOf(ctx context.Context, cfg *config.Config) (string, error) {
-	for _, p := range places(ctx, app.Registry(cfg), cfg.Node.DataDir) {
-		if p.Service == cluster.Gateway && p.URL != "" {
-			return p.URL, nil
-		}
-	}
-	return "", errors.New("the api-gateway-service is nowhere to be found: start it, or name its address with --at")
+	return placeOf(ctx, cfg, cluster.Gateway)
 }
 
 // send sends a request again, with a credential, and through the gateway if it is for

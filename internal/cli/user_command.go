@@ -64,14 +64,14 @@ terminal, or as one line from standard input; never from the command line.`,
 }
 
 func userCommand(s streams, use, short string, run func(o *accessOptions, c *cobra.Command, name string) error) *cobra.Command {
-	var o accessOptions
-	c := &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error { return run(&o, c, args[0]) }}
+	o := newAccessOptions()
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error { return run(o, c, args[0]) }}
 	o.flags(c)
 	return c
 }
 
 func newUserRole(s streams) *cobra.Command {
-	var o accessOptions
+	o := newAccessOptions()
 	c := &cobra.Command{
 		Use: "role NAME ROLE", Short: "give a user another role: reader, writer, operator or admin", Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -83,7 +83,7 @@ func newUserRole(s streams) *cobra.Command {
 }
 
 func newUserList(s streams) *cobra.Command {
-	var o accessOptions
+	o := newAccessOptions()
 	c := &cobra.Command{
 		Use: "list", Short: "list users", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

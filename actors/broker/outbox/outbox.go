@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,38 +58,11 @@ func (o *Outbox) Publish(e event.Event) {
 func (o *Outbox) Spec() supervise.Spec {
 	return supervise.Spec{
 		Name: "events", Kind: "broker_events",
-		New:             func() supervise.Actor { return &sender{outbox: o} },
+		New:             func() supervise.Actor { return supervise.Worker(o.run) },
 		ShutdownTimeout: flushTimeout + 2*time.Second,
 		Mailbox:         supervise.Mailbox{Capacity: 8},
 	}
 }
-
-// sender is root/broker/events. A goroutine of its own publishes, until it is told to
-// finish.
-type sender struct {
-	outbox *Outbox
-	finish context.CancelFunc
-}
-
-type finished struct{}
-
-// Receive handles one message.
-func (s *sender) Receive(c *supervise.Context) {
-	switch c.Message().(type) {
-	case *actor.Started:
-		open, finish := context.WithCancel(c.Ctx())
-		s.finish = finish
-		c.Go(func(ctx context.Context) {
-			s.outbox.run(ctx, open, c.Log())
-			c.After(0, finished{})
-		})
-	case finished:
-		c.Drained()
-	}
-}
-
-// Drain implements supervise.Drainer.
-func (s *sender) Drain(*supervise.Context) { s.finish() }
 
 // line is how events leave.
 type line struct {

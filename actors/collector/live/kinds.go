@@ -68,9 +68,6 @@ func (s kinds) words() []string {
 var standing = kindsOf(market.KindBookTicker, market.KindBookTop, market.KindTicker, market.KindCandle, market.KindFunding,
 	market.KindMarkPrice, market.KindIndexPrice, market.KindOpenInterest, market.KindLongShortRatio, market.KindVolatilityIndex)
 
-// Standing reports whether the last record of a kind is kept for new followers.
-func Standing(k market.Kind) bool { return standing.has(k) }
-
 // aspect tells apart the records of one kind that stand beside each other.
 func aspect(r market.Record) string {
 	switch r := r.(type) {

@@ -49,40 +49,20 @@ type Link struct {
 func (r *Ring) Forwarder(l Link) supervise.Spec {
 	return supervise.Spec{
 		Name: "logs", Kind: "log_forwarder", ShutdownTimeout: flushTimeout + 2*time.Second, Mailbox: supervise.Mailbox{Capacity: 8},
-		New: func() supervise.Actor { return &forwarder{ring: r, link: l} },
+		New: func() supervise.Actor { return supervise.Worker((&forwarder{ring: r, link: l}).run) },
 	}
 }
 
-// forwarder sends on a goroutine of its own, until it is told to finish.
+// forwarder sends until it is told to finish.
 type forwarder struct {
-	ring   *Ring
-	link   Link
-	log    *zap.Logger
-	finish context.CancelFunc
+	ring *Ring
+	link Link
+	log  *zap.Logger
 }
-
-type finished struct{}
-
-// Receive handles one message.
-func (f *forwarder) Receive(c *supervise.Context) {
-	switch c.Message().(type) {
-	case *actor.Started:
-		open, finish := context.WithCancel(c.Ctx())
-		f.finish, f.log = finish, c.Log()
-		c.Go(func(ctx context.Context) {
-			f.run(ctx, open)
-			c.After(0, finished{})
-		})
-	case finished:
-		c.Drained()
-	}
-}
-
-// Drain implements supervise.Drainer.
-func (f *forwarder) Drain(*supervise.Context) { f.finish() }
 
 // run sends until open ends, and then what is left, as long as ctx lasts.
-func (f *forwarder) run(ctx, open context.Context) {
+func (f *forwarder) run(ctx, open context.Context, log *zap.Logger) {
+	f.log = log
 	nc, err := f.link.Connect(open)
 	if err != nil {
 		return // told to finish before the broker was there

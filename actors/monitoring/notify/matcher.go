@@ -22,9 +22,6 @@ const (
 	NotLike  Op = "!~"
 )
 
-// Ops are all of them.
-func Ops() []string { return []string{string(Equal), string(NotEqual), string(Like), string(NotLike)} }
-
 // maxMatcher bounds a matcher's value, in bytes: an expression is compiled.
 const maxMatcher = 1024
 
