@@ -23,6 +23,12 @@ ARGS    ?=
 # Rounds of the kill and fault suites; soak raises it.
 export MARKETPRISM_KILL_ROUNDS ?= 3
 
+# The moments of the kills: new ones in every run, the same when a test is tried again.
+ifndef MARKETPRISM_KILL_SEED
+MARKETPRISM_KILL_SEED := $(shell date +%s)
+endif
+export MARKETPRISM_KILL_SEED
+
 # Recorded traffic makes the tests that need it obligatory, where it is present.
 CAPTURES := $(wildcard $(or $(MARKETPRISM_CAPTURES),../shared/captures))
 ifneq ($(CAPTURES),)
@@ -51,7 +57,7 @@ build: ## the static binary, bin/marketprism
 test: race plain ## all tests: with the race detector, then those that run plain
 
 race: ## tests with the race detector (PKG=./connectors/...)
-	go test -race -shuffle=on -timeout $(TIMEOUT) -skip '$(PLAIN)' $(PKG)
+	.ci/gotest -race -shuffle=on -timeout $(TIMEOUT) -skip '$(PLAIN)' -- $(PKG)
 
 plain: ## allocation and multi-node tests, without the race detector
 	.ci/plain '$(PLAIN)' -timeout $(TIMEOUT)
