@@ -153,7 +153,7 @@ func (s *Server) finish(c *call, r *http.Request) {
 		level = zapcore.ErrorLevel
 	case code > http.StatusInternalServerError || c.aborted:
 		level = zapcore.WarnLevel
-	case c.route != nil && c.route.quiet:
+	case c.route != nil && c.route.quiet, code < http.StatusBadRequest && polls(r):
 		level = zapcore.DebugLevel
 	}
 	entry := s.log.Check(level, "http request")
@@ -179,6 +179,14 @@ func (s *Server) finish(c *call, r *http.Request) {
 		fields = append(fields, zap.ByteString("stack", c.stack))
 	}
 	entry.Write(fields...)
+}
+
+// HeaderPoll marks what a page asks again and again by itself, and nobody has asked for:
+// such a request is logged at debug level unless it fails. Nothing else depends on it.
+const HeaderPoll = "X-Dashboard-Poll"
+
+func polls(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header[HeaderPoll] != nil
 }
 
 func clip(s string, n int) string {

@@ -3,6 +3,8 @@ package chassis
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -28,7 +30,7 @@ func Open(r *http.Request) bool {
 
 // identify asks the gate, and puts who it is into the request's context.
 func (s *Server) identify(r *http.Request) (*http.Request, error) {
-	if s.gate == nil {
+	if s.gate == nil || s.opened(r) {
 		return r, nil
 	}
 	p, known, err := s.gate.Identify(r)
@@ -36,6 +38,20 @@ func (s *Server) identify(r *http.Request) (*http.Request, error) {
 		return r, err
 	}
 	return r.WithContext(who.With(r.Context(), p)), nil
+}
+
+// opened says whether a request is for an open route, which has no use for who asks. It is
+// asked before the request is routed, and so compares the path itself, undecoded parts none.
+func (s *Server) opened(r *http.Request) bool {
+	if r.URL.RawPath != "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	segments := strings.Split(r.URL.Path, "/")
+	return slices.ContainsFunc(s.open, func(route []string) bool {
+		return slices.EqualFunc(route, segments, func(want, have string) bool {
+			return want == have || strings.HasPrefix(want, "{") && have != ""
+		})
+	})
 }
 
 // identified says whether somebody sends a request.

@@ -44,6 +44,13 @@ type Route struct {
 	// service describes.
 	Hidden bool
 
+	// Quiet logs requests that succeed at debug level: another server's line tells of them,
+	// or nobody asks.
+	Quiet bool
+	// Open answers those too who show no credential, or a wrong one: a page and its files,
+	// which hold no data.
+	Open bool
+
 	// Params describes query and header parameters; a path parameter of Path
 	// that is not described here is a string.
 	Params []Param
@@ -134,7 +141,7 @@ func (s *Server) add(r Route, quiet bool) error {
 	if s.known[key] {
 		return errors.New("is registered twice")
 	}
-	rt := &route{Route: r, accepts: r.Accepts, limit: r.BodyLimit, timeout: r.Timeout, quiet: quiet}
+	rt := &route{Route: r, accepts: r.Accepts, limit: r.BodyLimit, timeout: r.Timeout, quiet: quiet || r.Quiet}
 	if rt.accepts == nil && r.Request != nil {
 		rt.accepts = []string{mediaJSON}
 	}
@@ -150,6 +157,9 @@ func (s *Server) add(r Route, quiet bool) error {
 	}
 	rt.series = s.metrics.route(r.Path)
 	s.known[key] = true
+	if r.Open {
+		s.open = append(s.open, strings.Split(r.Path, "/"))
+	}
 	s.routes = append(s.routes, rt)
 	if r.Method == Any {
 		s.mux.Handle(r.Path, s.serve(rt))

@@ -83,6 +83,7 @@ type Server struct {
 	state    State
 	sealed   bool // routes are complete
 	known    map[string]bool
+	open     [][]string // paths of open routes, by segment
 	routes   []*route
 	use      []func(http.Handler) http.Handler
 	started  time.Time

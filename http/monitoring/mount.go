@@ -71,7 +71,7 @@ func (m *mount) routes() []chassis.Route {
 	var routes []chassis.Route
 	for _, each := range mounted {
 		routes = append(routes, chassis.Route{
-			Method: chassis.Any, Path: base + each.word + "/*", Hidden: true, // the service describes it
+			Method: chassis.Any, Path: base + each.word + "/*", Hidden: true, Quiet: true, // the service describes it, and logs it
 			Timeout: chassis.NoTimeout, Handler: m.pass(each.word, each.service, each.own),
 		})
 	}

@@ -24,9 +24,9 @@ func Register(s *chassis.Server) error {
 		return err
 	}
 	f := &service{files: found}
-	routes := []chassis.Route{{Method: http.MethodGet, Path: assets + "{file}", Hidden: true, Handler: f.asset}}
+	routes := []chassis.Route{{Method: http.MethodGet, Path: assets + "{file}", Hidden: true, Quiet: true, Open: true, Handler: f.asset}}
 	for _, path := range pages {
-		routes = append(routes, chassis.Route{Method: http.MethodGet, Path: path, Hidden: true, Handler: f.page})
+		routes = append(routes, chassis.Route{Method: http.MethodGet, Path: path, Hidden: true, Open: true, Handler: f.page})
 	}
 	return s.Handle(routes...)
 }
