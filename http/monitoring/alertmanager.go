@@ -77,6 +77,7 @@ func (f *service) alertmanagerRoutes() []chassis.Route {
 	if f.Notify == nil {
 		return nil
 	}
+	form := f.theirSilences()
 	filter := chassis.Param{Name: "filter", Doc: "A matcher such as `service=\"broker\"`; may be repeated."}
 	return []chassis.Route{
 		{
@@ -92,15 +93,15 @@ func (f *service) alertmanagerRoutes() []chassis.Route {
 		},
 		{
 			Method: http.MethodPost, Path: amBase + "silences", ID: "amSetSilence", Tag: tagAlerts, Summary: "Make or change a silence, in Alertmanager's form",
-			Request: amSilence{}, Responses: []chassis.Response{{Body: amMade{}}}, Handler: f.amSetSilence,
+			Request: amSilence{}, Responses: []chassis.Response{{Body: amMade{}}}, Handler: f.setSilence(form),
 		},
 		{
 			Method: http.MethodGet, Path: amBase + "silence/{id}", ID: "amSilence", Tag: tagAlerts, Summary: "One silence, in Alertmanager's form",
-			Responses: []chassis.Response{{Body: amKeptSilence{}}}, Handler: f.amSilence,
+			Responses: []chassis.Response{{Body: amKeptSilence{}}}, Handler: f.silence(form),
 		},
 		{
 			Method: http.MethodDelete, Path: amBase + "silence/{id}", ID: "amEndSilence", Tag: tagAlerts, Summary: "End a silence, as Alertmanager does",
-			Responses: []chassis.Response{{Body: amMade{}}}, Handler: f.amEndSilence,
+			Responses: []chassis.Response{{Body: amMade{}}}, Handler: f.endSilence(form),
 		},
 		{
 			Method: http.MethodGet, Path: amBase + "status", ID: "amStatus", Tag: tagAlerts, Summary: "How notification is, in Alertmanager's form",
@@ -199,36 +200,26 @@ func (f *service) amSilences(w http.ResponseWriter, r *http.Request) error {
 	return chassis.WriteJSON(w, r, http.StatusOK, list)
 }
 
-func (f *service) amSilence(w http.ResponseWriter, r *http.Request) error {
-	id, err := chassis.PathParam(r, "id")
-	if err != nil {
-		return err
+// theirSilences is the form in Alertmanager's words.
+func (f *service) theirSilences() silenceForm {
+	return silenceForm{
+		read: func(r *http.Request) (notify.Silence, error) {
+			var body amSilence
+			if err := chassis.Decode(r, &body, chassis.Unknown); err != nil {
+				return notify.Silence{}, err
+			}
+			s := notify.Silence{ID: body.ID, StartsAt: body.StartsAt, EndsAt: body.EndsAt, CreatedBy: body.CreatedBy, Comment: body.Comment}
+			var err error
+			s.Matchers, err = matchersOf(body.Matchers)
+			return s, err
+		},
+		show:    func(s notify.Silence) any { return f.amSilenceOf(s) },
+		changed: func(s notify.Silence) any { return amMade{s.ID} },
 	}
-	s, err := f.Notify.Silence(id)
-	if err != nil {
-		return silenceError(err, id)
-	}
-	return chassis.WriteJSON(w, r, http.StatusOK, f.amSilenceOf(s))
 }
 
-func (f *service) amSetSilence(w http.ResponseWriter, r *http.Request) error {
-	var body amSilence
-	if err := chassis.Decode(r, &body, chassis.Unknown); err != nil {
-		return err
-	}
-	wanted := notify.Silence{ID: body.ID, StartsAt: body.StartsAt, EndsAt: body.EndsAt, CreatedBy: body.CreatedBy, Comment: body.Comment}
-	for _, each := range body.Matchers {
-		m, err := notify.NewMatcher(each.Name, each.op(), each.Value)
-		if err != nil {
-			return chassis.Unprocessable(chassis.Field("/matchers", "%v", err))
-		}
-		wanted.Matchers = append(wanted.Matchers, m)
-	}
-	s, err := f.keepSilence(r, wanted)
-	if err != nil {
-		return err
-	}
-	return chassis.WriteJSON(w, r, http.StatusOK, amMade{s.ID})
+func (m amMatcher) matcher() (notify.Matcher, error) {
+	return notify.NewMatcher(m.Name, m.op(), m.Value)
 }
 
 func (m amMatcher) op() notify.Op {
@@ -242,18 +233,6 @@ func (m amMatcher) op() notify.Op {
 		return notify.Equal
 	}
 	return notify.NotEqual
-}
-
-func (f *service) amEndSilence(w http.ResponseWriter, r *http.Request) error {
-	id, err := chassis.PathParam(r, "id")
-	if err != nil {
-		return err
-	}
-	s, err := f.expireSilence(r, id)
-	if err != nil {
-		return err
-	}
-	return chassis.WriteJSON(w, r, http.StatusOK, amMade{s.ID})
 }
 
 func (f *service) amStatus(w http.ResponseWriter, r *http.Request) error {

@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"time"
@@ -65,7 +66,7 @@ func (f *service) silenceRow(s notify.Silence) silenceRow {
 }
 
 func (f *service) silenceRoutes() []chassis.Route {
-	one := []chassis.Response{{Body: silenceAnswer{}}}
+	form, one := f.ourSilences(), []chassis.Response{{Body: silenceAnswer{}}}
 	states := []string{string(notify.SilencePending), string(notify.SilenceActive), string(notify.SilenceExpired)}
 	return []chassis.Route{
 		{
@@ -75,17 +76,17 @@ func (f *service) silenceRoutes() []chassis.Route {
 		},
 		{
 			Method: http.MethodGet, Path: base + "silences/{id}", ID: "silence", Tag: tagAlerts, Summary: "One silence",
-			Responses: []chassis.Response{{Body: silenceRow{}}}, Handler: f.silence,
+			Responses: []chassis.Response{{Body: silenceRow{}}}, Handler: f.silence(form),
 		},
 		{
 			Method: http.MethodPost, Path: base + "silences", ID: "setSilence", Tag: tagAlerts, Summary: "Mute alerts for a time",
 			Description: "Alerts that all matchers match are not told while it lasts. With the `id` of one that has not expired that is changed; " +
 				"if it mutes something else then, it ends and a new one with another id is made. Audited.",
-			Request: silenceBody{}, Responses: one, Handler: f.setSilence,
+			Request: silenceBody{}, Responses: one, Handler: f.setSilence(form),
 		},
 		{
 			Method: http.MethodDelete, Path: base + "silences/{id}", ID: "endSilence", Tag: tagAlerts, Summary: "End a silence",
-			Description: "It is shown as expired for a while. Audited.", Responses: one, Handler: f.endSilence,
+			Description: "It is shown as expired for a while. Audited.", Responses: one, Handler: f.endSilence(form),
 		},
 	}
 }
@@ -106,32 +107,93 @@ func (f *service) silences(w http.ResponseWriter, r *http.Request) error {
 	return chassis.WriteJSON(w, r, http.StatusOK, list)
 }
 
-func (f *service) silence(w http.ResponseWriter, r *http.Request) error {
-	id, err := chassis.PathParam(r, "id")
-	if err != nil {
-		return err
-	}
-	s, err := f.Notify.Silence(id)
-	if err != nil {
-		return silenceError(err, id)
-	}
-	return chassis.WriteJSON(w, r, http.StatusOK, f.silenceRow(s))
+// silenceForm is how a client writes silences, and reads them: in our words, or in those of
+// Alertmanager.
+type silenceForm struct {
+	// read reads what a body asks for.
+	read func(r *http.Request) (notify.Silence, error)
+	// show is a silence in an answer, changed the answer of a change.
+	show, changed func(s notify.Silence) any
 }
 
-func (f *service) setSilence(w http.ResponseWriter, r *http.Request) error {
-	var body silenceBody
-	if err := chassis.Decode(r, &body); err != nil {
-		return err
+// ourSilences is the form in our words.
+func (f *service) ourSilences() silenceForm {
+	return silenceForm{
+		read: func(r *http.Request) (notify.Silence, error) {
+			var body silenceBody
+			if err := chassis.Decode(r, &body); err != nil {
+				return notify.Silence{}, err
+			}
+			return f.silenceOf(body)
+		},
+		show:    func(s notify.Silence) any { return f.silenceRow(s) },
+		changed: func(s notify.Silence) any { return silenceAnswer{true, s.ID, f.silenceRow(s)} },
 	}
-	wanted, err := f.silenceOf(body)
-	if err != nil {
-		return err
+}
+
+// silence answers with one silence.
+func (f *service) silence(form silenceForm) chassis.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id, err := chassis.PathParam(r, "id")
+		if err != nil {
+			return err
+		}
+		s, err := f.Notify.Silence(id)
+		if err != nil {
+			return silenceError(err, id)
+		}
+		return chassis.WriteJSON(w, r, http.StatusOK, form.show(s))
 	}
-	s, err := f.keepSilence(r, wanted)
-	if err != nil {
-		return err
+}
+
+// setSilence makes or changes the silence of a body.
+func (f *service) setSilence(form silenceForm) chassis.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		wanted, err := form.read(r)
+		if err != nil {
+			return err
+		}
+		s, err := f.keepSilence(r, wanted)
+		if err != nil {
+			return err
+		}
+		return chassis.WriteJSON(w, r, http.StatusOK, form.changed(s))
 	}
-	return chassis.WriteJSON(w, r, http.StatusOK, silenceAnswer{true, s.ID, f.silenceRow(s)})
+}
+
+// endSilence ends a silence.
+func (f *service) endSilence(form silenceForm) chassis.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id, err := chassis.PathParam(r, "id")
+		if err != nil {
+			return err
+		}
+		s, err := f.Notify.ExpireSilence(r.Context(), id)
+		f.auditSilence(r, "silence.end", id, "", err)
+		if err != nil {
+			return silenceError(err, id)
+		}
+		return chassis.WriteJSON(w, r, http.StatusOK, form.changed(s))
+	}
+}
+
+// matchersOf makes the matchers of a body.
+func matchersOf[M interface {
+	matcher() (notify.Matcher, error)
+}](bodies []M) (notify.Matchers, error) {
+	var all notify.Matchers
+	for _, b := range bodies {
+		m, err := b.matcher()
+		if err != nil {
+			return nil, chassis.Unprocessable(chassis.Field("/matchers", "%v", err))
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+func (b matcherBody) matcher() (notify.Matcher, error) {
+	return notify.NewMatcher(b.Name, cmp.Or(notify.Op(b.Op), notify.Equal), b.Value)
 }
 
 // silenceOf reads a body.
@@ -148,17 +210,9 @@ func (f *service) silenceOf(b silenceBody) (notify.Silence, error) {
 	default:
 		s.EndsAt = s.StartsAt.Add(time.Duration(*b.Seconds * float64(time.Second)))
 	}
-	for _, each := range b.Matchers {
-		if each.Op == "" {
-			each.Op = string(notify.Equal)
-		}
-		m, err := notify.NewMatcher(each.Name, notify.Op(each.Op), each.Value)
-		if err != nil {
-			return s, chassis.Unprocessable(chassis.Field("/matchers", "%v", err))
-		}
-		s.Matchers = append(s.Matchers, m)
-	}
-	return s, nil
+	var err error
+	s.Matchers, err = matchersOf(b.Matchers)
+	return s, err
 }
 
 // keepSilence makes or changes a silence in the name of who asks.
@@ -176,24 +230,6 @@ func (f *service) keepSilence(r *http.Request, wanted notify.Silence) (notify.Si
 	}
 	f.auditSilence(r, "silence.set", id, wanted.Matchers.String()+" "+wanted.Comment, err)
 	return s, silenceError(err, wanted.ID)
-}
-
-func (f *service) endSilence(w http.ResponseWriter, r *http.Request) error {
-	id, err := chassis.PathParam(r, "id")
-	if err != nil {
-		return err
-	}
-	s, err := f.expireSilence(r, id)
-	if err != nil {
-		return err
-	}
-	return chassis.WriteJSON(w, r, http.StatusOK, silenceAnswer{true, s.ID, f.silenceRow(s)})
-}
-
-func (f *service) expireSilence(r *http.Request, id string) (notify.Silence, error) {
-	s, err := f.Notify.ExpireSilence(r.Context(), id)
-	f.auditSilence(r, "silence.end", id, "", err)
-	return s, silenceError(err, id)
 }
 
 // auditSilence puts down who did it, and what came of it.
