@@ -57,14 +57,14 @@ var below = map[string][]string{
 	"internal/app": {"internal/...", "config/...", "http/...", "actors/...", "cluster/...", "connectors/...", "persistence/..."},
 
 	"config":  {"internal/...", "http/...", "actors/...", "cluster/...", "connectors/...", "persistence/..."},
-	"http":    {"actors/...", "persistence", "internal/market", "internal/catalogue", "internal/cron", "internal/identity"},
-	"cluster": {"actors/supervise", "internal/catalogue"},
+	"http":    {"actors/...", "persistence", "internal/market", "internal/catalogue", "internal/cron", "internal/identity", "internal/certs"},
+	"cluster": {"actors/supervise", "internal/catalogue", "internal/certs"},
 
 	// The plan is the cluster's, in a bucket of the broker.
 	"cluster/coordinator": {"cluster", "cluster/placement", "actors/bucket", "actors/supervise", "internal/catalogue"},
-	"actors":              {"connectors", "persistence", "internal/feed", "internal/stream", "internal/book", "internal/market", "internal/catalogue", "internal/cron", "internal/event", "internal/identity"},
+	"actors":              {"connectors", "persistence", "internal/feed", "internal/stream", "internal/book", "internal/market", "internal/catalogue", "internal/cron", "internal/event", "internal/identity", "internal/certs", "internal/copies"},
 	"connectors":          {"internal/market"},
-	"persistence":         {"internal/market", "internal/catalogue"},
+	"persistence":         {"internal/market", "internal/catalogue", "internal/copies"},
 
 	// The journal is no engine: recorders and readers are written against the one
 	// there is.
@@ -85,9 +85,11 @@ var below = map[string][]string{
 	// tells, may know them.
 	"internal/catalogue": {},
 	"internal/event":     {},
+	"internal/copies":    {},
 
 	// Who sends a request, for façades and branches alike.
 	"internal/identity": {},
+	"internal/certs":    {"internal/catalogue"},
 
 	// Black-box: the program is driven by its commands and ports. The
 	// vocabulary reads its answers, the simulator is the exchange.

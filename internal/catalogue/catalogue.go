@@ -88,7 +88,7 @@ type Area struct {
 
 // Areas are all areas, in the order of the documentation.
 func Areas() []Area {
-	return []Area{actors(), streams(), live(), recorders(), journal(), readers(), lifecycle(), store(), broker(), scheduler(), alerts(), series(), servers(), gateway(), watching(), access(), clusters()}
+	return []Area{actors(), streams(), live(), recorders(), journal(), readers(), lifecycle(), store(), broker(), scheduler(), alerts(), series(), servers(), gateway(), watching(), access(), certificates(), clusters()}
 }
 
 // All are the metrics of all areas.
