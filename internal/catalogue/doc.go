@@ -1,6 +1,6 @@
 // Package catalogue is the one list of the metrics that the program exports: name,
 // type, unit, labels, help, buckets. Packages make their metrics from it and write
-// none of that themselves; docs/metrics.md is generated from it.
+// none of that themselves; docs/metrics.md and Grafana's dashboards are generated from it.
 //
 // # Rules, held by the tests beside
 //
@@ -13,3 +13,4 @@
 package catalogue
 
 //go:generate go run ./gen ../../docs/metrics.md
+//go:generate go run ./grafana/gen ../../deploy/grafana/dashboards

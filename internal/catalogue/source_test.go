@@ -43,7 +43,11 @@ func TestSourceUsesTheCatalogue(t *testing.T) {
 			t.Fatal(err)
 		}
 		parsed++
-		for _, offence := range inspect(file, used) {
+		uses := used
+		if strings.HasPrefix(name, own+"/") {
+			uses = map[string]bool{} // a dashboard shows a metric, and does not measure it
+		}
+		for _, offence := range inspect(file, uses) {
 			t.Errorf("%s: %s", name, offence)
 		}
 	})
