@@ -37,6 +37,32 @@ type (
 	refetched    struct{ gaps int }
 )
 
+// Locate says which stream a symbol means, and whether it is recorded here. Errors:
+// [UnknownError], [MarketError], [*market.SymbolError], [ErrNotStarted].
+func (c *Collector) Locate(exchange, marketWord, symbol string) (id market.StreamID, here bool, err error) {
+	v, i, err := c.market(exchange, marketWord, symbol)
+	if err != nil {
+		return id, false, err
+	}
+	r := v.route(i)
+	return i.ID(), r != nil && (c.opts.Handoff == nil || r.begun.Load()), nil
+}
+
+// Knows reports whether the symbols of an exchange are known: of every market that is
+// enabled here, and there is one.
+func (c *Collector) Knows(exchange string) bool {
+	known := false
+	for _, v := range c.venues {
+		if v.exchange == exchange && v.enabled() {
+			if v.instruments() == nil {
+				return false
+			}
+			known = true
+		}
+	}
+	return known
+}
+
 // OrderBook asks for the best depth levels a side; depth < 0 is all. Errors:
 // [UnknownError], [MarketError], [*market.SymbolError], [ErrNotStarted],
 // [ErrNoBook], those of supervise.Ask.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	documents "github.com/marketprism/marketprism/actors/bucket"
@@ -85,13 +86,14 @@ func (f *service) backfillRoutes() []chassis.Route {
 			Params: instrumentParams(), Request: backfillRequest{}, Optional: true,
 			Responses: []chassis.Response{{Status: http.StatusAccepted, Doc: "begun", Body: backfillBegun{}, Headers: map[string]string{"Location": "the operation"}}}, Handler: f.beginBackfill},
 		{Method: http.MethodGet, Path: base + "backfills", ID: "backfills", Tag: tagQuality, Summary: "What is being fetched of the past, and was lately",
+			Params:    []chassis.Param{paramScope},
 			Responses: []chassis.Response{{Body: backfillList{}}}, Handler: f.backfills},
 		{Method: http.MethodGet, Path: base + "backfills/{id}", ID: "backfillStatus", Tag: tagQuality, Summary: "How far one backfill is",
 			Params:    []chassis.Param{paramID, {Name: "wait", Example: "10s", Doc: "Answer when it is over, or after so long; at most 30s."}},
-			Responses: []chassis.Response{{Body: backfill{}}}, Timeout: 2 * longestWait, Handler: f.backfillStatus},
+			Responses: []chassis.Response{{Body: backfill{}}}, Timeout: 2 * longestWait, Handler: f.whereKnown(f.backfillStatus)},
 		{Method: http.MethodDelete, Path: base + "backfills/{id}", ID: "cancelBackfill", Tag: tagQuality, Summary: "End a backfill",
 			Description: "What it has brought stays, and the same request goes on from there. One that is over stays as it is.",
-			Params:      []chassis.Param{paramID}, Responses: []chassis.Response{{Body: backfill{}}}, Handler: f.cancelBackfill},
+			Params:      []chassis.Param{paramID}, Responses: []chassis.Response{{Body: backfill{}}}, Handler: f.whereKnown(f.cancelBackfill)},
 	}
 }
 
@@ -133,11 +135,25 @@ func notBegun(err error) error {
 }
 
 func (f *service) backfills(w http.ResponseWriter, r *http.Request) error {
+	q := chassis.QueryOf(r)
+	wide := f.wide(r, q)
+	if err := q.Err(); err != nil {
+		return err
+	}
 	all := f.Branch.Backfills(r.Context())
-	out := backfillList{Operations: make([]backfill, len(all)), Count: len(all), Timestamp: f.Now()}
+	out := backfillList{Operations: make([]backfill, len(all)), Timestamp: f.Now()}
 	for i := range all {
 		out.Operations[i] = backfillOf(&all[i])
 	}
+	if wide {
+		answers, _ := gather[backfillList](f, r, base+"backfills", nil)
+		for _, part := range answers {
+			out.Operations = append(out.Operations, part.Operations...)
+		}
+		slices.SortStableFunc(out.Operations, func(a, b backfill) int { return b.begun().Compare(a.begun()) })
+		out.Operations = slices.CompactFunc(out.Operations, func(a, b backfill) bool { return a.ID == b.ID })
+	}
+	out.Count = len(out.Operations)
 	return chassis.WriteJSON(w, r, http.StatusOK, out)
 }
 
@@ -191,6 +207,36 @@ func backfillOf(s *branch.BackfillStatus) backfill {
 		GapsFound: s.GapsFound, GapsHealed: s.GapsHealed, GapsLeft: s.GapsLeft,
 		Resumed: s.Resumed, Unobtainable: append([]branch.Unobtainable{}, s.Unobtainable...),
 	}
+}
+
+// whereKnown answers requests about an operation at the node that runs it.
+func (f *service) whereKnown(here chassis.Handler) chassis.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := here(w, r)
+		var unknown *branch.UnknownError
+		if !errors.As(err, &unknown) || f.Others == nil || r.Header.Get(headerPassed) != "" {
+			return err
+		}
+		id, invalid := chassis.PathParam(r, "id")
+		if invalid != nil {
+			return invalid
+		}
+		lists, _ := gather[backfillList](f, r, base+"backfills", nil)
+		for node, list := range lists {
+			if slices.ContainsFunc(list.Operations, func(b backfill) bool { return b.ID == id }) {
+				return f.pass(w, r, node)
+			}
+		}
+		return err
+	}
+}
+
+// begun is when the operation was asked for.
+func (b *backfill) begun() time.Time {
+	if b.Created == nil {
+		return time.Time{}
+	}
+	return *b.Created
 }
 
 // moment is a time for JSON; nil for none.

@@ -1,10 +1,11 @@
 package collector
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"time"
 
-	branch "github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/http/chassis"
 )
 
@@ -17,7 +18,7 @@ type bookCounts struct {
 	Resyncs int64 `json:"resyncs" required:"true" doc:"since the start"`
 }
 
-func (c *bookCounts) add(q *branch.Quality) {
+func (c *bookCounts) add(q *quality) {
 	c.Books++
 	c.Resyncs += q.Resyncs
 	switch q.BookState {
@@ -37,23 +38,38 @@ type bookStats struct {
 }
 
 // books yields the streams that have a book.
-func (f *service) books(r *http.Request) []branch.Quality {
-	var out []branch.Quality
-	for _, q := range f.Branch.AllQuality(r.Context()) {
-		if q.BookState != "" {
-			out = append(out, q)
+func (f *service) books(r *http.Request) (out []quality, err error) {
+	q := chassis.QueryOf(r)
+	wide := f.wide(r, q)
+	if err := q.Err(); err != nil {
+		return nil, err
+	}
+	var list qualityList
+	for _, one := range f.Branch.AllQuality(r.Context()) {
+		list.Streams = append(list.Streams, qualityOf(&one))
+	}
+	if wide {
+		f.joinOthers(r, &list, nil)
+	}
+	for _, one := range list.Streams {
+		if one.BookState != "" {
+			out = append(out, one)
 		}
 	}
-	return out
+	return out, nil
 }
 
 func (f *service) bookStats(w http.ResponseWriter, r *http.Request) error {
+	all, err := f.books(r)
+	if err != nil {
+		return err
+	}
 	out := bookStats{Exchanges: map[string]bookCounts{}, Timestamp: f.Now()}
-	for _, q := range f.books(r) {
+	for _, q := range all {
 		out.add(&q)
-		counts := out.Exchanges[q.Instrument.Exchange]
+		counts := out.Exchanges[q.Exchange]
 		counts.add(&q)
-		out.Exchanges[q.Instrument.Exchange] = counts
+		out.Exchanges[q.Exchange] = counts
 	}
 	return chassis.WriteJSON(w, r, http.StatusOK, out)
 }
@@ -73,12 +89,16 @@ type bookTroubled struct {
 }
 
 func (f *service) bookHealth(w http.ResponseWriter, r *http.Request) error {
+	all, err := f.books(r)
+	if err != nil {
+		return err
+	}
 	out := bookHealth{Status: chassis.Healthy, Timestamp: f.Now()}
-	for _, q := range f.books(r) {
+	for _, q := range all {
 		out.Books++
 		if q.BookState != "live" {
 			out.Status = chassis.Degraded
-			out.NotLive = append(out.NotLive, bookTroubled{q.Instrument.Exchange, q.Instrument.Market.String(), q.Instrument.Symbol, q.BookState})
+			out.NotLive = append(out.NotLive, bookTroubled{q.Exchange, q.Market, q.Symbol, q.BookState})
 		}
 	}
 	return chassis.WriteJSON(w, r, http.StatusOK, out)
@@ -91,10 +111,14 @@ type bookExchanges struct {
 }
 
 func (f *service) bookExchanges(w http.ResponseWriter, r *http.Request) error {
+	all, err := f.books(r)
+	if err != nil {
+		return err
+	}
 	out := bookExchanges{Timestamp: f.Now()}
-	for _, q := range f.books(r) { // in order of the exchange
-		if n := len(out.Exchanges); n == 0 || out.Exchanges[n-1] != q.Instrument.Exchange {
-			out.Exchanges = append(out.Exchanges, q.Instrument.Exchange)
+	for _, q := range all { // in order of the exchange
+		if n := len(out.Exchanges); n == 0 || out.Exchanges[n-1] != q.Exchange {
+			out.Exchanges = append(out.Exchanges, q.Exchange)
 		}
 	}
 	out.Total = len(out.Exchanges)
@@ -125,6 +149,7 @@ func (f *service) bookSymbols(w http.ResponseWriter, r *http.Request) error {
 	q := chassis.QueryOf(r)
 	word := q.OneOf("market", "", "spot", "perpetual", "future", "option")
 	all := q.Bool("all", false)
+	wide := f.wide(r, q)
 	if err := q.Err(); err != nil {
 		return err
 	}
@@ -136,5 +161,32 @@ func (f *service) bookSymbols(w http.ResponseWriter, r *http.Request) error {
 	for _, s := range found {
 		out.Symbols = append(out.Symbols, symbol{s.Instrument.Symbol, s.Instrument.Native, s.Instrument.Market.String(), s.Collected, s.DataTypes, s.Origins})
 	}
+	if wide {
+		f.joinSymbols(r, &out)
+	}
 	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+// joinSymbols adds what other nodes collect.
+func (f *service) joinSymbols(r *http.Request, list *symbolList) {
+	at := map[[2]string]int{}
+	for i, s := range list.Symbols {
+		at[[2]string{s.Market, s.Symbol}] = i
+	}
+	answers, _ := gather[symbolList](f, r, r.URL.EscapedPath(), r.URL.Query())
+	for _, part := range answers {
+		for _, s := range part.Symbols {
+			key := [2]string{s.Market, s.Symbol}
+			if i, had := at[key]; !had {
+				at[key] = len(list.Symbols)
+				list.Symbols = append(list.Symbols, s)
+			} else if s.Collected && !list.Symbols[i].Collected {
+				list.Symbols[i] = s
+			}
+		}
+	}
+	slices.SortFunc(list.Symbols, func(a, b symbol) int {
+		return cmp.Or(cmp.Compare(a.Market, b.Market), cmp.Compare(a.Symbol, b.Symbol))
+	})
+	list.Total = len(list.Symbols)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httputil"
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/collector"
@@ -60,6 +61,8 @@ type Options struct {
 	Branch Branch
 	// Live is where streams are followed; nil: they cannot be.
 	Live *live.Hub
+	// Others are the collectors of the other nodes; nil: there are none.
+	Others Others
 	// Now is the time of answers; nil is time.Now.
 	Now func() time.Time
 }
@@ -78,7 +81,10 @@ const (
 // base is the path that all routes of the service begin with.
 const base = "/api/v1/"
 
-type service struct{ Options }
+type service struct {
+	Options
+	passer *httputil.ReverseProxy // nil without others
+}
 
 // Register adds the routes, the health checks and the sections of /health to a
 // server.
@@ -89,12 +95,16 @@ func Register(s *chassis.Server, o Options) error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	f := &service{o}
+	f := &service{Options: o}
+	if o.Others != nil {
+		f.passer = newPasser(o.Others)
+	}
 	f.addHealth(s.Health())
 	var routes []chassis.Route
 	for _, group := range [][]chassis.Route{f.statusRoutes(), f.subscribeRoutes(), f.bookRoutes(), f.tradeRoutes(), f.qualityRoutes(), f.backfillRoutes(), f.liveRoutes()} {
 		routes = append(routes, group...)
 	}
+	routes = f.atOwner(routes)
 	for i := range routes {
 		routes[i].Handler = answered(routes[i].Handler)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"net/url"
+	"slices"
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/collector"
@@ -25,6 +27,7 @@ type quality struct {
 	Channels  []channel  `json:"channels" required:"true"`
 	Gaps      []gap      `json:"gaps" required:"true" doc:"newest first; in a list of streams the open ones alone"`
 	Buckets   []bucket   `json:"buckets,omitempty" doc:"in order of time"`
+	Node      string     `json:"node,omitempty" doc:"that collects it, where there are several"`
 	Source    string     `json:"source" enum:"ledger,memory" required:"true" doc:"ledger: coverage, verified, gaps, buckets and days are reckoned from what is stored, over any restart; memory: from what this process has seen"`
 	Reason    string     `json:"source_reason,omitempty" doc:"why it is memory"`
 	To        *time.Time `json:"to,omitempty" doc:"end of the time asked about"`
@@ -76,6 +79,7 @@ type bucket struct {
 type qualityList struct {
 	Streams   []quality `json:"streams" required:"true"`
 	Count     int       `json:"count" required:"true"`
+	Missing   []string  `json:"missing_nodes,omitempty" doc:"nodes that did not say what they collect"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }
 
@@ -84,7 +88,7 @@ func (f *service) qualityRoutes() []chassis.Route {
 		{Method: http.MethodGet, Path: base + "quality", ID: "qualities", Tag: tagQuality, Summary: "How complete every stream is",
 			Description: "With `day`, or `from` and `to`: coverage and gaps of that time, reckoned of each stream from the gap ledger in the store, over any restart (`source: ledger`; `verified_percent` is null, since records are not counted for a list). " +
 				"Without: what this process has seen since its start, at most a week (`source: memory`), which asks the store nothing and is cheap to poll. One stream alone is always reckoned from the ledger.",
-			Params:    []chassis.Param{paramDay, paramFrom, paramTo},
+			Params:    []chassis.Param{paramDay, paramFrom, paramTo, paramScope},
 			Responses: []chassis.Response{{Body: qualityList{}}}, Handler: f.qualities},
 		{Method: http.MethodGet, Path: base + "quality/{exchange}/{symbol}", ID: "quality", Tag: tagQuality, Summary: "How complete one stream is",
 			Description: "Coverage is the time without a gap that is open or marked, over the time from the stream's first record on; verified is counted from the stored records. " +
@@ -132,6 +136,7 @@ func (f *service) span(q *chassis.Query) (from, to time.Time, asked bool) {
 func (f *service) qualities(w http.ResponseWriter, r *http.Request) error {
 	q := chassis.QueryOf(r)
 	from, to, asked := f.span(q)
+	wide := f.wide(r, q)
 	if err := q.Err(); err != nil {
 		return err
 	}
@@ -153,8 +158,42 @@ func (f *service) qualities(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
+	if wide {
+		f.joinOthers(r, &out, r.URL.Query())
+	}
 	return chassis.WriteJSON(w, r, http.StatusOK, out)
 }
+
+// joinOthers adds what the other nodes collect. A stream that is being handed over has
+// two: the one that has it live counts, or this.
+func (f *service) joinOthers(r *http.Request, list *qualityList, q url.Values) {
+	at := map[[3]string]int{}
+	for i := range list.Streams {
+		s := &list.Streams[i]
+		s.Node = f.Others.Name()
+		at[s.key()] = i
+	}
+	answers, silent := gather[qualityList](f, r, base+"quality", q)
+	for node, part := range answers {
+		for _, s := range part.Streams {
+			s.Node = node
+			i, had := at[s.key()]
+			switch {
+			case !had:
+				at[s.key()] = len(list.Streams)
+				list.Streams = append(list.Streams, s)
+			case s.Live && !list.Streams[i].Live:
+				list.Streams[i] = s
+			}
+		}
+	}
+	slices.SortFunc(list.Streams, func(a, b quality) int { return slices.Compare(a.name(), b.name()) })
+	list.Count, list.Missing = len(list.Streams), silent
+}
+
+func (q *quality) key() [3]string { return [3]string{q.Exchange, q.Market, q.Symbol} }
+
+func (q *quality) name() []string { return []string{q.Exchange, q.Market, q.Symbol} }
 
 // unreckoned is the answer when the store does not give what was asked for.
 func unreckoned(err error) error {

@@ -30,7 +30,7 @@ func (a *App) startServers(ctx context.Context) error {
 		cluster.Monitoring: a.registerMonitoring,
 		cluster.Storage:    a.registerStorage,
 		cluster.Collector: func(s *chassis.Server) error {
-			return collector.Register(s, collector.Options{Branch: a.collector, Live: a.collector.Live()})
+			return collector.Register(s, collector.Options{Branch: a.collector, Live: a.collector.Live(), Others: a.makeOthers()})
 		},
 		cluster.Scheduler: a.registerScheduler,
 		cluster.Gateway:   a.registerGateway,
@@ -46,7 +46,7 @@ func (a *App) startServers(ctx context.Context) error {
 		}
 		s, err := chassis.New(chassis.Options{
 			Service: name, Version: a.options.Version, Title: "MarketPrism " + name, About: about[name], Listen: a.listen(name),
-			Config: limits, Logger: a.log, Registerer: a.registry, Gatherer: a.registry, Spans: spans{a.traces}, Gate: gate,
+			Config: limits, Logger: a.log, Registerer: a.registry, Gatherer: a.registry, Spans: spans{a.traces}, Gate: gate, TLS: a.serverTLS(),
 		})
 		if err != nil {
 			return err
@@ -55,6 +55,9 @@ func (a *App) startServers(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		s.Health().Add("actors", a.actorsCheck)
+		if a.certs != nil {
+			s.Health().Add("certificate", a.certificateCheck)
+		}
 		if a.members != nil {
 			s.Health().Add("cluster", a.clusterCheck)
 		}

@@ -105,7 +105,7 @@ func (c *nodes) live(i int) []string {
 			Live     bool   `json:"live"`
 		} `json:"streams"`
 	}
-	a, err := harness.Get(c.t.Context(), c.all[i].URL(harness.Collector, "/api/v1/quality"))
+	a, err := harness.Get(c.t.Context(), c.all[i].URL(harness.Collector, "/api/v1/quality?scope=node"))
 	if err != nil || a.Status != 200 {
 		return nil // it may be ending
 	}
