@@ -39,10 +39,22 @@ type ReportsConfig struct {
 
 // ActorsConfig says what may be done to actors.
 type ActorsConfig struct {
-	AllowOperations bool `yaml:"allow_operations" doc:"Whether actors may be restarted and stopped, and streams paused, by request; each is audited. dev allows it."`
+	AllowOperations string `yaml:"allow_operations" enum:"auto,on,off" doc:"Whether actors may be restarted and stopped, and streams paused, by request; each is audited. auto allows it where services know who asks, and asks for the role operator; without logins nobody would be in the audit log. dev allows it."`
 }
 
-// DefaultConfig asks every five seconds and lets nobody touch an actor.
+// The words of ActorsConfig.AllowOperations.
+const (
+	OperationsAuto = "auto"
+	OperationsOn   = "on"
+	OperationsOff  = "off"
+)
+
+// Allowed says whether anything may be done; identified, whether it is known who asks.
+func (c ActorsConfig) Allowed(identified bool) bool {
+	return c.AllowOperations == OperationsOn || c.AllowOperations == OperationsAuto && identified
+}
+
+// DefaultConfig asks every five seconds, and lets nobody touch an actor who is not known.
 func DefaultConfig() Config {
 	return Config{
 		Health:  HealthConfig{Interval: 5 * time.Second, Timeout: 3 * time.Second, Checks: 720, Changes: 1000},
@@ -53,6 +65,7 @@ func DefaultConfig() Config {
 
 		Prometheus: DefaultPrometheusConfig(),
 		Notify:     notify.DefaultConfig(),
+		Actors:     ActorsConfig{AllowOperations: OperationsAuto},
 	}
 }
 
@@ -85,6 +98,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Notify.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("notify.%w", err))
+	}
+	if a := c.Actors.AllowOperations; a != OperationsAuto && a != OperationsOn && a != OperationsOff {
+		errs = append(errs, fmt.Errorf("actors.allow_operations: %q, allowed %s, %s, %s", a, OperationsAuto, OperationsOn, OperationsOff))
 	}
 	if err := c.System.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("system.%w", err))

@@ -24,6 +24,12 @@ type eventList struct {
 	Last   uint64            `json:"last_seq" required:"true" doc:"of the last event that was looked at: the next after"`
 }
 
+// actorAnswer is the answer of actors/{id}.
+type actorAnswer struct {
+	supervise.Node
+	Operable bool `json:"operations_allowed" required:"true" doc:"whether who asks may restart and stop actors here"`
+}
+
 func (f *service) actorRoutes() []chassis.Route {
 	return []chassis.Route{
 		{
@@ -35,7 +41,7 @@ func (f *service) actorRoutes() []chassis.Route {
 			Method: http.MethodGet, Path: base + "actors/{id}", ID: "actor", Tag: tagActors,
 			Summary:   "One actor, with its messages by type",
 			Params:    []chassis.Param{{Name: "id", In: "path", Doc: "As in the tree, its slashes escaped.", Example: "root/collector"}},
-			Responses: []chassis.Response{{Body: supervise.Node{}}}, Handler: f.actor,
+			Responses: []chassis.Response{{Body: actorAnswer{}}}, Handler: f.actor,
 		},
 		{
 			Method: http.MethodGet, Path: base + "actors/events", ID: "actorEvents", Tag: tagActors,
@@ -68,7 +74,7 @@ func (f *service) actor(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return chassis.NotFound("no actor %q; GET %sactors/tree lists those there are", id, base)
 	}
-	return chassis.WriteJSON(w, r, http.StatusOK, node)
+	return chassis.WriteJSON(w, r, http.StatusOK, actorAnswer{node, f.permitted(r.Context()) == nil})
 }
 
 func (f *service) events(w http.ResponseWriter, r *http.Request) error {

@@ -131,7 +131,7 @@ func (f *service) perform(ctx context.Context, op operation, id string) error {
 // permitted says whether whoever asks may do something.
 func (f *service) permitted(ctx context.Context) error {
 	if !f.Operations.Allowed || f.Operations.Supervisor == nil {
-		return chassis.Forbidden("nobody may touch actors here: set %s to allow it", allowedBy).WithCode("operations_not_allowed")
+		return chassis.Forbidden("nobody may touch actors here: %s allows it", allowedBy).WithCode("operations_not_allowed")
 	}
 	if p, ok := identity.From(ctx); ok && p.RoleAt(Service) < identity.Operator {
 		return chassis.Forbidden("this needs the role operator at %s; yours is %s", Service, p.RoleAt(Service)).WithCode("role_needed")

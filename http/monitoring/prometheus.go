@@ -74,17 +74,27 @@ type found struct {
 // call is one call of the interface.
 type call func(r *http.Request) (found, error)
 
-// routes are those of the interface, below both of its prefixes; ours has alerts of its
-// own.
+// prefixes are those below which the interface is Prometheus' to the letter: /prometheus is
+// for who asks this service, the other is found through the gateway too, which passes on
+// what is below base alone. A client that wants an address without the part that all of
+// Prometheus' paths begin with (Grafana, promtool) is given /prometheus or
+// /api/v1/prometheus.
+var prefixes = []string{"/prometheus" + base, base + "prometheus" + base}
+
+// routes are those of the interface, below its prefixes, and without any; there alerts are
+// our own.
 func (p *prometheus) routes() []chassis.Route {
 	var out []chassis.Route
-	for _, prefix := range []string{base, "/prometheus" + base} {
+	alerts := served{path: "alerts", summary: "Alerts that are pending or fire, as Prometheus tells them", call: p.alerts}
+	for _, prefix := range append([]string{base}, prefixes...) {
 		for _, c := range p.calls() {
 			out = append(out, c.routes(prefix)...)
 		}
+		if prefix != base {
+			out = append(out, alerts.routes(prefix)...)
+		}
 	}
-	alerts := served{path: "alerts", summary: "Alerts that are pending or fire, as Prometheus tells them", call: p.alerts}
-	return append(out, alerts.routes("/prometheus"+base)...)
+	return out
 }
 
 // served is a call with its place.

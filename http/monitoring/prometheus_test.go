@@ -79,6 +79,9 @@ func servePrometheus(t *testing.T) (s *chassis.Server, at time.Time) {
 	return s, at
 }
 
+// bases are what a client that knows Prometheus only may be given as its address.
+var bases = []string{"/prometheus", "/api/v1/prometheus"}
+
 // TestPromtool lets promtool ask, and reads what it prints.
 func TestPromtool(t *testing.T) {
 	promtest.Tool(t, "promtool")
@@ -100,24 +103,35 @@ func TestPromtool(t *testing.T) {
 			t.Errorf("promtool %q: %v\n%s\nwant %s", tt.args, ok, out, tt.want)
 		}
 	}
+	for _, prefix := range bases {
+		at := s.URL() + prefix
+		if out, ok := promtest.Run(t, "query", "instant", "--time", now, at, "sum(shelf)"); !ok || !strings.HasPrefix(out, "{} => 5.571428571428571 @") {
+			t.Errorf("promtool query instant %s: %v\n%s", at, ok, out)
+		}
+		if out, ok := promtest.Run(t, "query", "series", "--match", "shelf", at); !ok || strings.Count(out, "shelf") != 2 {
+			t.Errorf("promtool query series %s: %v\n%s", at, ok, out)
+		}
+	}
 	if out, ok := promtest.Run(t, "query", "instant", s.URL(), "sum("); ok || !strings.Contains(out, "bad_data") {
 		t.Errorf("a wrong query: %v, %s", ok, out)
 	}
 }
 
-// ask asks below both prefixes, which have to answer the same.
+// ask asks below every prefix, which have to answer the same.
 func ask(t *testing.T, s *chassis.Server, path string, params url.Values) promtest.Answer {
 	t.Helper()
 	a, err := promtest.Ask(t.Context(), s.URL(), path, params)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := promtest.Ask(t.Context(), s.URL()+"/prometheus", path, params)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.Code != b.Code || a.ErrorType != b.ErrorType {
-		t.Errorf("%s: %d %s at one prefix, %d %s at the other", path, a.Code, a.Error, b.Code, b.Error)
+	for _, prefix := range bases {
+		b, err := promtest.Ask(t.Context(), s.URL()+prefix, path, params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Code != b.Code || a.ErrorType != b.ErrorType {
+			t.Errorf("%s: %d %s without a prefix, %d %s below %s", path, a.Code, a.Error, b.Code, b.Error, prefix)
+		}
 	}
 	return a
 }
@@ -200,9 +214,11 @@ func TestAnswers(t *testing.T) {
 	if len(limited.Warnings) != 1 || string(limited.Data) != `["target-service"]` {
 		t.Errorf("limited: %s, %q", limited.Data, limited.Warnings)
 	}
-	alerts, err := promtest.Ask(t.Context(), s.URL()+"/prometheus", "alerts", nil)
-	if err != nil || !regexp.MustCompile(`"alertname":"Always".*"state":"firing"`).Match(alerts.Data) {
-		t.Errorf("alerts: %s, %v", alerts.Data, err)
+	for _, prefix := range bases {
+		alerts, err := promtest.Ask(t.Context(), s.URL()+prefix, "alerts", nil)
+		if err != nil || !regexp.MustCompile(`"alertname":"Always".*"state":"firing"`).Match(alerts.Data) {
+			t.Errorf("%s: alerts: %s, %v", prefix, alerts.Data, err)
+		}
 	}
 }
 

@@ -42,6 +42,7 @@ type traceSpan struct {
 	ID      string    `json:"span_id" required:"true"`
 	Parent  string    `json:"parent_span_id,omitempty"`
 	Kind    string    `json:"kind" enum:"server,client,internal" required:"true"`
+	Node    string    `json:"node" required:"true" doc:"of the process that answered"`
 	Service string    `json:"service" required:"true"`
 	Name    string    `json:"name" required:"true"`
 	Path    string    `json:"path,omitempty"`
@@ -72,7 +73,7 @@ func (f *service) traceRoutes() []chassis.Route {
 	}
 	return []chassis.Route{
 		{Method: http.MethodGet, Path: base + "traces", ID: "traces", Tag: tagLogs, Summary: "The last traces that were slow, or failed",
-			Description: "Of this process. Slow is what takes longer than `monitoring-service.monitoring.traces.slow`; streams never are.",
+			Description: "Of all processes; each sends what was slow or failed in it. Slow is what takes longer than `monitoring-service.monitoring.traces.slow`; streams never are.",
 			Params: []chassis.Param{
 				{Name: "service", Doc: "Only traces with a span of it."}, {Name: "failed", Type: false, Default: false, Doc: "Only failed ones."},
 				{Name: "min_seconds", Type: 0.0, Default: 0, Min: 0, Max: 86400}, {Name: "from", Doc: "Time from which on."},
@@ -117,7 +118,7 @@ func (f *service) trace(w http.ResponseWriter, r *http.Request) error {
 	for i := range t.Spans {
 		s := &t.Spans[i]
 		span := traceSpan{
-			ID: hex.EncodeToString(s.ID[:]), Kind: string(s.Kind), Service: s.Service, Name: s.Name, Path: s.Resource, Start: s.Start.UTC(),
+			ID: hex.EncodeToString(s.ID[:]), Kind: string(s.Kind), Node: s.Node, Service: s.Service, Name: s.Name, Path: s.Resource, Start: s.Start.UTC(),
 			Seconds: s.Took.Seconds(), Code: s.Code, Failed: s.Failed, Error: s.Error, Request: s.Request,
 		}
 		if s.Parent != [8]byte{} {

@@ -12,7 +12,7 @@ import (
 	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/monitoring"
 	"github.com/marketprism/marketprism/actors/monitoring/host"
-	"github.com/marketprism/marketprism/actors/monitoring/logs"
+	"github.com/marketprism/marketprism/actors/monitoring/relay"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/http/chassis"
@@ -30,16 +30,9 @@ func (a *App) kept(log *zap.Logger) *zap.Logger {
 // startMonitoring starts the branch that watches, behind the broker and before what it
 // watches; where its service does not run, what sends the log there.
 func (a *App) startMonitoring(ctx context.Context) error {
-	link := logs.Link{Stream: "SERVICE_LOGS", Node: a.node, Process: a.process}
+	link := relay.Link{Stream: "SERVICE_LOGS", Node: a.node, Process: a.process}
 	if !a.runs(cluster.Monitoring) {
-		if !a.cfg.Monitoring.Monitoring.Logs.Forward {
-			return nil
-		}
-		link.Connect = func(ctx context.Context) (*nats.Conn, error) { return a.broker.ConnectClientsAs(ctx, broker.Events) }
-		if _, err := a.system.StartChild(ctx, rootID, a.lines.Forwarder(link)); err != nil {
-			return fmt.Errorf("starting to forward the log: %w", err)
-		}
-		return nil
+		return a.startRelay(ctx, link)
 	}
 	link.Connect = func(ctx context.Context) (*nats.Conn, error) {
 		return a.broker.ConnectClientsAs(ctx, broker.Monitoring)
@@ -65,9 +58,27 @@ func (a *App) startMonitoring(ctx context.Context) error {
 	if err := a.makePrometheus(store); err != nil {
 		return err
 	}
-	further := append([]supervise.Spec{a.lines.Follower(link), a.notify.Spec()}, a.prometheus.Specs()...)
+	further := append([]supervise.Spec{a.lines.Follower(link), a.traces.Follower(link), a.notify.Spec()}, a.prometheus.Specs()...)
 	if _, err := a.system.StartChild(ctx, rootID, a.monitoring.Spec(further...)); err != nil {
 		return fmt.Errorf("starting monitoring: %w", err)
+	}
+	return nil
+}
+
+// startRelay starts what brings the log and the traces to the monitoring-service of another
+// process.
+func (a *App) startRelay(ctx context.Context, link relay.Link) error {
+	link.Connect = func(ctx context.Context) (*nats.Conn, error) { return a.broker.ConnectClientsAs(ctx, broker.Events) }
+	cfg := a.cfg.Monitoring.Monitoring
+	if cfg.Logs.Forward {
+		if _, err := a.system.StartChild(ctx, rootID, a.lines.Forwarder(link)); err != nil {
+			return fmt.Errorf("starting to forward the log: %w", err)
+		}
+	}
+	if cfg.Traces.Forward {
+		if _, err := a.system.StartChild(ctx, rootID, a.traces.Forwarder(link)); err != nil {
+			return fmt.Errorf("starting to forward traces: %w", err)
+		}
 	}
 	return nil
 }
@@ -76,7 +87,7 @@ func (a *App) registerMonitoring(s *chassis.Server) error {
 	o := facade.Options{
 		AuditLog: a.audit,
 		Tree:     a.system.Tree(), Branch: a.monitoring, Logs: a.lines, Notify: a.notify, Prometheus: a.prometheusFacade(),
-		Operations: facade.Operations{Allowed: a.cfg.Monitoring.Monitoring.Actors.AllowOperations, Supervisor: a.system, Audit: a.audit},
+		Operations: facade.Operations{Allowed: a.cfg.Monitoring.Monitoring.Actors.Allowed(a.guarded()), Supervisor: a.system, Audit: a.audit},
 	}
 	o.Settings, o.Fetch, o.Traces = a.settingsInForce, a.fetch, a.traces
 	if !a.guarded() && !a.asked() {

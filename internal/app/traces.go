@@ -19,18 +19,18 @@ func (a *App) openTraces(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if exporter == nil {
-		a.traces = traces.NewRecorder(cfg, nil)
-		return nil
+	o := traces.Options{Config: cfg, Node: a.node, Registerer: a.registry}
+	if exporter != nil {
+		o.Export = exporter.Export
+		ctx = context.WithoutCancel(ctx)
+		a.closers = append(a.closers, func() error {
+			ctx, cancel := context.WithTimeout(ctx, exportWithin)
+			defer cancel()
+			return exporter.Close(ctx)
+		})
 	}
-	a.traces = traces.NewRecorder(cfg, exporter.Export)
-	ctx = context.WithoutCancel(ctx)
-	a.closers = append(a.closers, func() error {
-		ctx, cancel := context.WithTimeout(ctx, exportWithin)
-		defer cancel()
-		return exporter.Close(ctx)
-	})
-	return nil
+	a.traces, err = traces.NewRecorder(o)
+	return err
 }
 
 // spans gives the requests of every server to the recorder.

@@ -11,6 +11,9 @@ const (
 
 	ServiceUptime         Name = "mp_monitoring_service_uptime_ratio"
 	MonitoringChecks      Name = "mp_monitoring_checks_total"
+	TracesKept            Name = "mp_traces_kept"
+	TracesForgotten       Name = "mp_traces_forgotten_total"
+	TraceSpans            Name = "mp_trace_spans_forwarded_total"
 	HostMemoryAvailable   Name = "mp_host_memory_available_bytes"
 	HostDiskFree          Name = "mp_host_disk_free_bytes"
 	HostReceived          Name = "mp_host_network_received_bytes_total"
@@ -35,6 +38,9 @@ func watching() Area {
 			gauge(ServiceResponse, Seconds, "Time that the last check of the service took.", serviceName),
 			gauge(ServiceUptime, Ratio, "Share of checks since the start that found the service healthy.", service),
 			counter(MonitoringChecks, Number, "Checks of services: healthy, unhealthy or unreachable.", service, outcome),
+			gauge(TracesKept, Number, "Traces that are kept because they were slow or failed, those of other processes included."),
+			counter(TracesForgotten, Number, "Traces that were not looked at, because too many were under way."),
+			counter(TraceSpans, Number, "Spans that go from a process without the monitoring-service to the one with it: sent, lost (too many waited), received, repeated (received before), refused (no span).", outcome),
 			gauge(SystemCPU, Percent, "Share of the processors' time that was not idle, from 0 to 100."),
 			gauge(SystemMemory, Percent, "Share of the memory that programs cannot get, from 0 to 100."),
 			gauge(SystemDisk, Percent, "Share of a file system that is used, from 0 to 100.", mountpoint),

@@ -136,7 +136,7 @@ func (o *devOptions) overrides() []config.Override {
 	list := []config.Override{
 		{Path: "node.data_dir", Text: o.data, Name: by},
 		{Path: "node.listen", Text: o.listen, Name: by},
-		{Path: "monitoring-service.monitoring.actors.allow_operations", Text: "true", Name: by},
+		{Path: "monitoring-service.monitoring.actors.allow_operations", Text: "on", Name: by},
 	}
 	for _, path := range slices.Sorted(maps.Keys(devPorts)) {
 		list = append(list, config.Override{Path: path, Text: strconv.Itoa(devPorts[path] + o.offset), Name: by})

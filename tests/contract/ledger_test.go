@@ -41,11 +41,12 @@ var promised = map[string][]string{
 			"GET actors/tree", "GET actors/{}", "GET actors/events", "POST actors/{}/restart", "POST actors/{}/stop",
 			"GET silences", "POST silences", "DELETE silences/{}", "GET logs", "GET config", "GET audit", "GET ui/live"),
 		below("/", "POST health-check-all", "POST generate-report"),
-		below("/api/v1/", promql...), below("/prometheus/api/v1/", promql...), []string{"GET /prometheus/api/v1/alerts"}),
+		below("/api/v1/", promql...), below("/prometheus/api/v1/", promql...), below("/api/v1/prometheus/api/v1/", promql...),
+		[]string{"GET /prometheus/api/v1/alerts", "GET /api/v1/prometheus/api/v1/alerts"}),
 	harness.Broker: slices.Concat(below("/api/v1/", brokers...), below("/api/v1/broker/", brokers...)),
 }
 
-// promql are Prometheus' interface, below both of its prefixes.
+// promql are Prometheus' interface, below each of its prefixes.
 var promql = []string{
 	"GET query", "GET query_range", "GET labels", "GET label/{}/values", "GET series", "GET rules", "GET targets", "GET metadata", "GET status/buildinfo",
 }

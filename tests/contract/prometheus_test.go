@@ -11,9 +11,9 @@ import (
 	"github.com/marketprism/marketprism/tests/harness"
 )
 
-// prometheus asks monitoring's Prometheus interface, below both of its prefixes.
+// prometheus asks monitoring's Prometheus interface, below each of its prefixes.
 func prometheus(t *testing.T, c *client) {
-	for _, prefix := range []string{"/api/v1/", "/prometheus/api/v1/"} {
+	for _, prefix := range []string{"/api/v1/", "/prometheus/api/v1/", "/api/v1/prometheus/api/v1/"} {
 		get := func(path string) object { t.Helper(); return c.get(prefix + path) }
 		up := "query?query=" + url.QueryEscape("count(up == 1)")
 		harness.Await(t, patience, "every service to be scraped", func() bool {
@@ -39,7 +39,9 @@ func prometheus(t *testing.T, c *client) {
 			t.Errorf("a wrong query is %v", wrong["errorType"])
 		}
 	}
-	has(t, "prometheus' alerts", sub(c.get("/prometheus/api/v1/alerts"), "data"), "alerts:a")
+	for _, prefix := range []string{"/prometheus", "/api/v1/prometheus"} {
+		has(t, "prometheus' alerts", sub(c.get(prefix+"/api/v1/alerts"), "data"), "alerts:a")
+	}
 }
 
 // promtool lets promtool judge the metrics of a service.

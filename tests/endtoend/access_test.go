@@ -93,7 +93,7 @@ func guardedSettings() harness.Settings {
 	const gateway = harness.Gateway
 	s := harness.Settings{
 		"http.identity": "required", gateway + ".auth.password.memory_kib": 64, gateway + ".auth.password.passes": 1,
-		gateway + ".gateway.limits.routes": []any{}, harness.Monitoring + ".monitoring.actors.allow_operations": true,
+		gateway + ".gateway.limits.routes": []any{},
 	}
 	for _, who := range []string{"address", "user", "key"} {
 		s[gateway+".gateway.limits."+who+".per_second"], s[gateway+".gateway.limits."+who+".burst"] = 100_000, 100_000

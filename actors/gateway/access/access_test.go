@@ -537,6 +537,7 @@ func TestPolicy(t *testing.T) {
 		{"market-data-collector", "GET", "/ws/v1/stream", identity.Reader},
 		{"monitoring-service", "POST", "/api/v1/query_range", identity.Reader},
 		{"monitoring-service", "POST", "/prometheus/api/v1/series", identity.Reader},
+		{"monitoring-service", "POST", "/api/v1/prometheus/api/v1/query", identity.Reader},
 		{"monitoring-service", "POST", "/api/v1/actors/root/restart", identity.Operator},
 		{"monitoring-service", "POST", "/api/v1/silences", identity.Operator},
 		{"monitoring-service", "GET", "/api/v1/audit", identity.Admin},

@@ -42,6 +42,7 @@ var rules = []rule{
 	{monitoring, "POST", "/api/v1/series", identity.Reader},
 	{monitoring, "POST", "/api/v1/labels", identity.Reader},
 	{monitoring, "POST", "/prometheus/api/v1/**", identity.Reader},
+	{monitoring, "POST", "/api/v1/prometheus/api/v1/**", identity.Reader},
 
 	{monitoring, "*", "/api/v1/audit", identity.Admin},
 	{monitoring, "*", "/api/v1/config/**", identity.Admin},

@@ -9,9 +9,9 @@
 //
 // # Other processes
 //
-// A process that does not run the monitoring-service has a [Forwarder]: it publishes
-// what is logged, in batches, below service.logs., which the stream SERVICE_LOGS keeps.
-// The [Follower] of the monitoring-service puts that into its own ring. Lines that come
+// A process that does not run the monitoring-service has a [Ring.Forwarder]: it publishes
+// what is logged, in batches, below service.logs. (package relay). The [Ring.Follower] of
+// the monitoring-service puts that into its own ring. Lines that come
 // faster than they can be sent are overtaken by the ring, and counted as missed: a log
 // never holds up what it tells about.
 package logs

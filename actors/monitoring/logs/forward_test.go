@@ -13,6 +13,7 @@ import (
 	"github.com/marketprism/marketprism/actors/actorstest"
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/monitoring/logs"
+	"github.com/marketprism/marketprism/actors/monitoring/relay"
 	"github.com/marketprism/marketprism/actors/supervise"
 )
 
@@ -41,7 +42,7 @@ func TestForward(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	link := logs.Link{Stream: "SERVICE_LOGS", Node: "node.a", Process: "there", Connect: as(broker.Events)}
+	link := relay.Link{Stream: "SERVICE_LOGS", Node: "node.a", Process: "there", Connect: as(broker.Events)}
 	if err := sys.Start(ctx, b.Spec(), there.Forwarder(link)); err != nil {
 		t.Fatal(err)
 	}

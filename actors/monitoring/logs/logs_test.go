@@ -139,13 +139,16 @@ func TestBounds(t *testing.T) {
 // TestFollowed: lines of another process are as they were there, with numbers of their
 // own here; what is no line does no harm.
 func TestFollowed(t *testing.T) {
-	there, log := newRing(t, 100, 1<<20)
+	there, log := newRing(t, 2, 1<<20)
+	for range 3 {
+		log.Info("forgotten before it was sent")
+	}
 	log.Error("bad", zap.String("service", "svc"), zap.Int("n", 1))
 	log.Debug("small")
 	lines, _, _ := there.After(0, &Filter{Level: zapcore.DebugLevel}, 10)
-	text, n := batch(lines, 3)
-	if n != 2 {
-		t.Fatalf("%d lines fit", n)
+	text, next := there.Batch(0)
+	if more, end := there.Batch(next); next != 5 || len(more) != 0 || end != 5 {
+		t.Fatalf("a batch up to line %d, and %q up to %d behind it", next, more, end)
 	}
 	here, own := newRing(t, 100, 1<<20)
 	own.Info("own")

@@ -8,18 +8,21 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config says what is kept, and where spans go.
 type Config struct {
 	Slow     time.Duration `yaml:"slow" min:"1ms" max:"1h" doc:"A request that takes longer is slow, and its trace is kept."`
 	Kept     int           `yaml:"kept" min:"1" max:"100000" doc:"Last slow or failed traces that are kept."`
+	Forward  bool          `yaml:"forward" doc:"Whether a process without the monitoring-service sends what it keeps there, through the stream SERVICE_LOGS."`
 	Endpoint string        `yaml:"otlp_endpoint" doc:"Base address of an OTLP collector over HTTP, such as http://127.0.0.1:4318; empty exports nothing."`
 	Share    float64       `yaml:"otlp_share" min:"0" max:"1" doc:"Share of the traces that is exported; slow and failed ones always are."`
 }
 
 // DefaultConfig keeps what takes longer than a second.
-func DefaultConfig() Config { return Config{Slow: time.Second, Kept: 500, Share: 1} }
+func DefaultConfig() Config { return Config{Slow: time.Second, Kept: 500, Forward: true, Share: 1} }
 
 // Validate returns all errors at once, each beginning with its key.
 func (c Config) Validate() error {
@@ -49,20 +52,44 @@ const (
 
 // Recorder takes spans. It is safe for concurrent use.
 type Recorder struct {
-	config Config
-	export func(Span) // nil: none
+	config  Config
+	node    string
+	export  func(Span) // nil: none
+	metrics *metrics
 
 	mu        sync.Mutex
 	open      map[[8]byte]struct{} // spans that have begun here
 	waiting   map[[16]byte]*Trace
 	kept      []*Trace // oldest first
+	byID      map[[16]byte]*Trace
+	leaving   *leaving // nil: nobody is sent what is kept
 	forgotten uint64   // traces that could not wait
 	swept     time.Time
 }
 
-// NewRecorder makes a recorder that exports through export, nil for none.
-func NewRecorder(c Config, export func(Span)) *Recorder {
-	return &Recorder{config: c, export: export, open: map[[8]byte]struct{}{}, waiting: map[[16]byte]*Trace{}}
+// Options are what a recorder is made of.
+type Options struct {
+	Config Config
+	Node   string     // of the spans that are recorded here
+	Export func(Span) // nil exports none
+	// Registerer is where the metrics go; nil is nowhere.
+	Registerer prometheus.Registerer
+}
+
+// NewRecorder makes a recorder that keeps nothing yet.
+func NewRecorder(o Options) (*Recorder, error) {
+	r := &Recorder{
+		config: o.Config, node: o.Node, export: o.Export,
+		open: map[[8]byte]struct{}{}, waiting: map[[16]byte]*Trace{}, byID: map[[16]byte]*Trace{},
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	var err error
+	if r.metrics, err = newMetrics(r, o.Registerer); err != nil {
+		return nil, fmt.Errorf("traces: %w", err)
+	}
+	return r, nil
 }
 
 // Begin notes a span that has begun, so that those below it wait for it.
@@ -86,14 +113,17 @@ func (r *Recorder) End(s Span) {
 
 // Record takes a span that has ended.
 func (r *Recorder) Record(s Span) {
-	slow := s.Took >= r.config.Slow && !s.Endless
+	s.Node = r.node
+	slow := r.slow(&s)
 	if r.export != nil && (slow || s.Failed || share(s.TraceID) < r.config.Share) {
 		r.export(s)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if t := r.find(s.TraceID); t != nil { // kept already: a span that is late
-		t.add(s, slow)
+	if t := r.byID[s.TraceID]; t != nil { // kept already: a span that is late
+		if t.add(s, slow) {
+			r.leave(&s)
+		}
 		return
 	}
 	t := r.waiting[s.TraceID]
@@ -109,6 +139,7 @@ func (r *Recorder) Record(s Span) {
 		}
 		t.add(s, slow)
 		r.keep(t)
+		r.leaveAll(t)
 		return
 	}
 	if t == nil {
@@ -125,36 +156,52 @@ func (r *Recorder) Record(s Span) {
 	t.add(s, slow)
 }
 
-// add adds a span.
-func (t *Trace) add(s Span, slow bool) {
+// has says whether a span is there.
+func (t *Trace) has(id [8]byte) bool {
+	return slices.ContainsFunc(t.Spans, func(s Span) bool { return s.ID == id })
+}
+
+// add adds a span, and reports whether there is still room for it.
+func (t *Trace) add(s Span, slow bool) bool {
 	if len(t.Spans) >= maxSpans {
 		t.Missing++
-		return
+		return false
 	}
 	at, _ := slices.BinarySearchFunc(t.Spans, s, func(a, b Span) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(b.Took, a.Took)) })
 	t.Spans = slices.Insert(t.Spans, at, s)
 	t.Start, t.Took = t.Spans[0].Start, max(t.Took, s.Took)
 	t.Failed, t.Slow = t.Failed || s.Failed, t.Slow || slow
+	return true
 }
 
 func (r *Recorder) keep(t *Trace) {
-	r.kept = append(r.kept, t)
+	r.kept, r.byID[t.ID] = append(r.kept, t), t
 	if over := len(r.kept) - r.config.Kept; over > 0 {
+		for _, old := range r.kept[:over] {
+			delete(r.byID, old.ID)
+		}
 		r.kept = slices.Delete(r.kept, 0, over)
 	}
 }
 
-// late is how many of the last traces a span that is late is looked for among.
-const late = 32
-
-func (r *Recorder) find(id [16]byte) *Trace {
-	for i := len(r.kept) - 1; i >= max(0, len(r.kept)-late); i-- {
-		if r.kept[i].ID == id {
-			return r.kept[i]
-		}
+// leaveAll sends the spans of a trace that is kept from now on.
+func (r *Recorder) leaveAll(t *Trace) {
+	for i := range t.Spans {
+		r.leave(&t.Spans[i])
 	}
-	return nil
 }
+
+// leave sends a span to the monitoring-service, where that is in another process.
+func (r *Recorder) leave(s *Span) {
+	if r.leaving == nil {
+		return
+	}
+	lost := r.leaving.add(wireOf(s, r.slow(s)))
+	r.metrics.spans.WithLabelValues(outcomeLost).Add(float64(lost))
+}
+
+// slow says whether a span took long, and ought not to.
+func (r *Recorder) slow(s *Span) bool { return s.Took >= r.config.Slow && !s.Endless }
 
 // sweep decides about traces whose last span has not come for long.
 func (r *Recorder) sweep(now time.Time) {
@@ -167,6 +214,7 @@ func (r *Recorder) sweep(now time.Time) {
 			delete(r.waiting, id)
 			if t.Slow || t.Failed {
 				r.keep(t)
+				r.leaveAll(t)
 			}
 		}
 	}
@@ -214,10 +262,8 @@ func (r *Recorder) Find(id string) (Trace, bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i := len(r.kept) - 1; i >= 0; i-- {
-		if r.kept[i].ID == [16]byte(raw) {
-			return r.kept[i].clone(), true
-		}
+	if t := r.byID[[16]byte(raw)]; t != nil {
+		return t.clone(), true
 	}
 	return Trace{}, false
 }

@@ -21,6 +21,7 @@ type Span struct {
 	Parent   [8]byte // zero at the start of a trace
 	Remote   bool    // the parent is of another process or service, or there is none
 	Kind     Kind
+	Node     string // that recorded it
 	Service  string
 	Name     string // of few values: a method and a route's pattern
 	Start    time.Time
@@ -33,11 +34,11 @@ type Span struct {
 	Resource string // what exactly was asked for; "" when the name says it
 }
 
-// Trace is the spans of one trace that this process has seen.
+// Trace is the spans of one trace that this process has seen, or been sent.
 type Trace struct {
 	ID      [16]byte
 	Start   time.Time
-	Took    time.Duration // of its longest span here
+	Took    time.Duration // of its longest span that is kept
 	Failed  bool
 	Slow    bool
 	Spans   []Span // by start

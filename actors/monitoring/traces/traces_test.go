@@ -25,8 +25,13 @@ func child(parent byte) func(*Span) {
 	return func(s *Span) { s.Parent, s.Remote = [8]byte{parent}, false }
 }
 
-func recorder(kept int) *Recorder {
-	return NewRecorder(Config{Slow: 100 * time.Millisecond, Kept: kept, Share: 1}, nil)
+func recorder(t testing.TB, kept int) *Recorder {
+	t.Helper()
+	r, err := NewRecorder(Options{Config: Config{Slow: 100 * time.Millisecond, Kept: kept, Share: 1}, Node: "here"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // TestTail: a trace is kept when any of its spans was slow or failed, with all of them.
@@ -47,7 +52,7 @@ func TestTail(t *testing.T) {
 		"never ended":          {[]Span{span(1, 2, time.Second, child(1))}, false, false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := recorder(10)
+			r := recorder(t, 10)
 			for _, s := range tc.spans {
 				r.Record(s)
 			}
@@ -65,7 +70,7 @@ func TestTail(t *testing.T) {
 // TestBelow: a span that another one of this process waits for is decided with it; a
 // stream is not slow.
 func TestBelow(t *testing.T) {
-	r := recorder(10)
+	r := recorder(t, 10)
 	r.Begin([8]byte{1})
 	r.Begin([8]byte{2})
 	r.End(span(1, 2, time.Millisecond, func(s *Span) { s.Parent = [8]byte{1} }))
@@ -84,7 +89,7 @@ func TestBelow(t *testing.T) {
 
 // TestBounds: every queue has an end.
 func TestBounds(t *testing.T) {
-	r := recorder(3)
+	r := recorder(t, 3)
 	for i := range byte(5) {
 		r.Record(span(i+1, 1, time.Second, func(s *Span) { s.Start = begin.Add(time.Duration(i) * time.Second); s.Failed = i == 4 }))
 	}
@@ -111,15 +116,15 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%q was found", id)
 		}
 	}
-	many := recorder(10)
-	for range maxSpans + 5 {
-		many.Record(span(1, 2, time.Second, child(1)))
+	many := recorder(t, 10)
+	for i := range maxSpans + 5 {
+		many.Record(span(1, 2, time.Second, func(s *Span) { child(1)(s); s.ID[1], s.ID[2] = byte(i), byte(i>>8) }))
 	}
 	many.Record(span(1, 1, time.Second, nil))
 	if found, _ := many.Find("00000000000000000000000000000001"); len(found.Spans) != maxSpans || found.Missing != 6 {
 		t.Errorf("%d spans, %d missing", len(found.Spans), found.Missing)
 	}
-	full := recorder(10)
+	full := recorder(t, 10)
 	for i := range maxWaiting + 3 {
 		full.Record(Span{TraceID: [16]byte{byte(i), byte(i >> 8), byte(i >> 16), 1}, Start: begin, Took: time.Second})
 	}
@@ -149,7 +154,10 @@ func TestExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := NewRecorder(c, e.Export)
+	r, err := NewRecorder(Options{Config: c, Export: e.Export})
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.Record(span(7, 1, time.Millisecond, func(s *Span) { s.Name = "within the share" }))
 	r.Record(span(7, 1, time.Millisecond, func(s *Span) { s.Name, s.TraceID[8] = "beyond the share", 255 }))
 	r.Record(span(7, 1, time.Millisecond, func(s *Span) { s.Name, s.TraceID[8], s.Failed, s.Error, s.Code = "failed", 255, true, "it broke", 503 }))
@@ -185,7 +193,7 @@ func TestConfig(t *testing.T) {
 }
 
 func BenchmarkRecord(b *testing.B) {
-	r := recorder(10)
+	r := recorder(b, 10)
 	s := span(1, 1, time.Millisecond, nil)
 	b.ReportAllocs()
 	for b.Loop() {
