@@ -4,18 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Config bounds the log.
 type Config struct {
 	MaxAge   time.Duration `yaml:"max_age" doc:"Age at which entries of the audit log are removed; 0 keeps them until max_bytes."`
 	MaxBytes int64         `yaml:"max_bytes" unit:"bytes" doc:"Size of the audit log, reserved at the broker; the oldest entries go first. At least 1 MiB."`
-	Replicas int           `yaml:"replicas" doc:"Copies of the audit log in a cluster: 1, 3 or 5."`
+	Replicas int           `yaml:"replicas" doc:"Copies of the audit log: 1, 3 or 5; 0 is 3 where the broker has several nodes, else 1."`
 }
 
 // DefaultConfig keeps a year, in at most 128 MiB.
 func DefaultConfig() Config {
-	return Config{MaxAge: 365 * 24 * time.Hour, MaxBytes: 128 << 20, Replicas: 1}
+	return Config{MaxAge: 365 * 24 * time.Hour, MaxBytes: 128 << 20}
 }
 
 // Validate reports everything that is out of range, joined.
@@ -27,8 +29,8 @@ func (c Config) Validate() error {
 	if c.MaxBytes < 1<<20 {
 		errs = append(errs, fmt.Errorf("max_bytes: is %d, must be at least 1 MiB", c.MaxBytes))
 	}
-	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
-		errs = append(errs, fmt.Errorf("replicas: is %d, must be 1, 3 or 5", c.Replicas))
+	if !copies.Allowed(c.Replicas) {
+		errs = append(errs, fmt.Errorf("replicas: is %d, must be 0, 1, 3 or 5", c.Replicas))
 	}
 	return errors.Join(errs...)
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/internal/catalogue"
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Names at the broker, in the account of the program.
@@ -146,7 +147,7 @@ func (l *Log) makeStream(ctx context.Context, js jetstream.JetStream) error {
 	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: StreamName, Description: "MarketPrism: who did what", Subjects: []string{subjectPrefix + ">"},
 		Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, DenyDelete: true, DenyPurge: true,
-		MaxBytes: l.o.Config.MaxBytes, MaxAge: l.o.Config.MaxAge, MaxMsgs: -1, Replicas: l.o.Config.Replicas,
+		MaxBytes: l.o.Config.MaxBytes, MaxAge: l.o.Config.MaxAge, MaxMsgs: -1, Replicas: copies.Of(js, l.o.Config.Replicas),
 	})
 	return err
 }

@@ -13,7 +13,8 @@ const clientsName = "CLIENTS"
 // accounts are the two of an embedded server. Nothing passes from one to the other
 // except the live plane, which clients read: neither a reply subject nor a push
 // consumer of a client reaches the journal or a bucket.
-type accounts struct{ program, clients *server.Account }
+// system is the server's own in a cluster, else nil.
+type accounts struct{ program, clients, system *server.Account }
 
 // openAccounts makes the accounts of a server that has not been started.
 func openAccounts(srv *server.Server) (accounts, error) {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Modes of [Config].
@@ -52,6 +54,8 @@ type Config struct {
 	Port int `yaml:"port" doc:"Port of the embedded server; 0 does not listen (connections are in process only), -1 takes any free one."`
 	// ServerName must stay the same from one start to the next.
 	ServerName string `yaml:"server_name" doc:"Name of the embedded server; it must stay the same from one start to the next."`
+	// Cluster makes the servers of several nodes one.
+	Cluster ClusterConfig `yaml:"cluster" doc:"Several nodes with an embedded server, which keep copies of everything."`
 	// StoreDir is JetStream's directory.
 	StoreDir string `yaml:"store_dir" doc:"JetStream's directory; empty is broker/ inside node.data_dir."`
 	// MaxMemory and MaxFileStore bound JetStream, in bytes. The journal and the
@@ -109,8 +113,8 @@ type StreamConfig struct {
 	MaxBytes int64 `yaml:"max_bytes" unit:"bytes" doc:"Size of the stream, reserved at the server; at least 1 MiB."`
 	// MaxAge removes older messages; 0 keeps them.
 	MaxAge time.Duration `yaml:"max_age" doc:"Age at which messages are removed; 0 keeps them."`
-	// Replicas is 1, 3 or 5.
-	Replicas int `yaml:"replicas" doc:"Copies of each message in a cluster: 1, 3 or 5."`
+	// Replicas is 1, 3 or 5; 0 is 3 in a cluster, else 1.
+	Replicas int `yaml:"replicas" doc:"Copies of each message: 1, 3 or 5; 0 is 3 where the broker has several nodes, else 1."`
 }
 
 // minPayload is the journal's largest message.
@@ -122,7 +126,7 @@ func DefaultConfig() Config {
 	stream := func(name, subject, retention, discard string, bytes int64, age time.Duration) StreamConfig {
 		return StreamConfig{
 			Name: name, Subjects: []string{subject}, Retention: retention, Storage: "file",
-			Discard: discard, MaxBytes: bytes, MaxAge: age, Replicas: 1,
+			Discard: discard, MaxBytes: bytes, MaxAge: age,
 		}
 	}
 	const day = 24 * time.Hour
@@ -131,6 +135,7 @@ func DefaultConfig() Config {
 		Host:             "127.0.0.1",
 		Port:             4222,
 		ServerName:       "marketprism",
+		Cluster:          defaultCluster(),
 		Anonymous:        true,
 		Services:         []ServiceUser{},
 		Users:            []UserConfig{},
@@ -224,6 +229,7 @@ func (c Config) validateEmbedded(bad func(key, format string, args ...any)) {
 		bad("restart_free_bytes", "%d, at least 0", c.RestartFreeBytes)
 	}
 	c.validateAccess(bad)
+	c.validateCluster(bad)
 }
 
 func (c Config) validateAccess(bad func(key, format string, args ...any)) {
@@ -318,8 +324,8 @@ func (s StreamConfig) Validate() error {
 	if s.MaxAge < 0 {
 		bad("max_age", "%v, at least 0", s.MaxAge)
 	}
-	if s.Replicas != 1 && s.Replicas != 3 && s.Replicas != 5 {
-		bad("replicas", "%d, allowed 1, 3, 5", s.Replicas)
+	if !copies.Allowed(s.Replicas) {
+		bad("replicas", "%d, allowed 0, 1, 3, 5", s.Replicas)
 	}
 	return errors.Join(errs...)
 }

@@ -31,6 +31,7 @@ type account uint8
 const (
 	programAccount account = iota
 	clientsAccount
+	systemAccount // of the server itself, in a cluster
 )
 
 // login is what a connection shows.
@@ -41,6 +42,9 @@ func (c Config) login(a account) login {
 	switch {
 	case a == programAccount:
 		return login{c.Username, c.Password}
+	case a == systemAccount:
+		name := c.Username + ".system"
+		return login{name, derived(c.Password, name)}
 	case c.Mode == Embedded:
 		return login{c.Username + clientsSuffix, c.Password}
 	case c.ClientsUsername != "":

@@ -17,19 +17,33 @@ import (
 // no other way to say so.
 const readyPoll = 5 * time.Millisecond
 
+// surroundings are what a server needs beside its configuration.
+type surroundings struct {
+	certs  *certificates // of the port for clients; nil: no TLS
+	routes []string      // host:port of all servers of a cluster
+	joint  *certificates // between these; nil: no TLS
+}
+
 // startServer starts an embedded server and waits until it takes connections and
-// JetStream has recovered its streams, or ctx ends. certs may be nil: no TLS. The
-// caller shuts it down.
-func startServer(ctx context.Context, c Config, certs *certificates, log *zap.Logger) (*server.Server, error) {
+// JetStream has recovered its streams, or ctx ends. The caller shuts it down.
+func startServer(ctx context.Context, c Config, around surroundings, log *zap.Logger) (*server.Server, error) {
 	if err := os.MkdirAll(c.StoreDir, 0o750); err != nil {
 		return nil, fmt.Errorf("making the broker's directory: %w", err)
 	}
 	g := newGate(c)
-	srv, err := server.NewServer(c.serverOptions(g, certs))
+	o := c.serverOptions(g, around.certs)
+	open := openAccounts
+	if c.Clustered() {
+		open = clusteredAccounts
+		if err := c.joinOptions(o, around.routes, around.joint); err != nil {
+			return nil, err
+		}
+	}
+	srv, err := server.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("making the NATS server: %w", err)
 	}
-	both, err := openAccounts(srv)
+	both, err := open(srv)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +56,7 @@ func startServer(ctx context.Context, c Config, certs *certificates, log *zap.Lo
 		srv.Start()
 	}()
 	err = awaitReady(ctx, srv, started, bridge.fatal)
-	if err == nil {
+	if err == nil && !c.Clustered() { // else the server has, before it joined
 		err = both.recover()
 	}
 	if err != nil {

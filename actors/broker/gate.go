@@ -27,27 +27,30 @@ type gate struct {
 
 // entry is one user and what he shows.
 type entry struct {
-	secret  [sha256.Size]byte // of name and password
-	user    *server.User
-	program bool // in the program's account, else in the clients'
+	secret [sha256.Size]byte // of name and password
+	user   *server.User
+	of     account
 }
 
 // newGate makes the gate of a server; [gate.admitTo] opens it.
 func newGate(c Config) *gate {
 	g := &gate{}
-	g.add(c.login(programAccount), nil, true)
-	g.add(c.login(clientsAccount), nil, false)
+	g.add(c.login(programAccount), nil, programAccount)
+	g.add(c.login(clientsAccount), nil, clientsAccount)
+	if c.Clustered() {
+		g.add(c.login(systemAccount), nil, systemAccount)
+	}
 	for _, s := range Services() {
 		program, clients := s.grants(maxShards)
 		if program != nil {
-			g.add(c.serviceLogin(s, programAccount), program.permissions(), true)
+			g.add(c.serviceLogin(s, programAccount), program.permissions(), programAccount)
 		}
 		if clients != nil {
-			g.add(c.serviceLogin(s, clientsAccount), clients.permissions(), false)
+			g.add(c.serviceLogin(s, clientsAccount), clients.permissions(), clientsAccount)
 		}
 	}
 	for _, u := range c.Users {
-		g.add(login{u.Name, u.Password}, u.rights(), false)
+		g.add(login{u.Name, u.Password}, u.rights(), clientsAccount)
 	}
 	if c.Anonymous {
 		g.anonymous = &server.User{Username: clientUser, Permissions: UserConfig{}.rights()}
@@ -55,16 +58,20 @@ func newGate(c Config) *gate {
 	return g
 }
 
-func (g *gate) add(l login, p *server.Permissions, program bool) {
-	g.known = append(g.known, entry{digest(l.username, l.password), &server.User{Username: l.username, Permissions: p}, program})
+func (g *gate) add(l login, p *server.Permissions, of account) {
+	g.known = append(g.known, entry{digest(l.username, l.password), &server.User{Username: l.username, Permissions: p}, of})
 }
 
 // admitTo puts the users into their accounts, before the server takes connections.
 func (g *gate) admitTo(a accounts) {
 	for _, e := range g.known {
-		e.user.Account = a.clients
-		if e.program {
+		switch e.of {
+		case programAccount:
 			e.user.Account = a.program
+		case systemAccount:
+			e.user.Account = a.system
+		default:
+			e.user.Account = a.clients
 		}
 	}
 	if g.anonymous != nil {

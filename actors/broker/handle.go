@@ -34,7 +34,8 @@ type Handle struct {
 	cfg     Config
 	log     *zap.Logger
 	metrics *metrics
-	free    func() (uint64, error) // bytes free on the store's disk
+	ask     func(ctx context.Context, all int, met bool) ([]string, error) // for routes
+	free    func() (uint64, error)                                         // bytes free on the store's disk
 	ref     atomic.Pointer[ref]
 	certs   atomic.Pointer[certificates] // nil without TLS
 
@@ -58,6 +59,10 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Logger is told what connections meet.
 	Logger *zap.Logger
+	// Routes says where the servers of a cluster are, as host:port, this one included;
+	// it waits until it knows all of so many, or, when these have met before, as soon
+	// as it knows anything. It is asked where the configuration lists none.
+	Routes func(ctx context.Context, all int, met bool) ([]string, error)
 }
 
 // New makes the handle of a broker that starts with [Handle.Spec].
@@ -71,7 +76,15 @@ func New(cfg Config, o Options) (*Handle, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	h := &Handle{cfg: cfg, log: o.Logger, changed: make(chan struct{}), reason: ErrNotRunning, since: time.Now()}
+	if cfg.Mode == Embedded {
+		if err := cfg.checkForm(); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Clustered() && len(cfg.Cluster.Routes) == 0 && o.Routes == nil {
+		return nil, errors.New("broker configuration: cluster.routes: list all nodes with the broker, or let Consul find them")
+	}
+	h := &Handle{cfg: cfg, log: o.Logger, ask: o.Routes, changed: make(chan struct{}), reason: ErrNotRunning, since: time.Now()}
 	if cfg.Mode == Embedded && cfg.Username == "" {
 		h.cfg.Username, h.cfg.Password = programUser, rand.Text()
 	}
@@ -91,9 +104,18 @@ func (h *Handle) Spec(behind ...supervise.Spec) supervise.Spec {
 		Kind:            "broker_server",
 		New:             func() supervise.Actor { return newServerActor(h) },
 		AwaitReady:      true,
-		StartTimeout:    2 * time.Minute, // a large store takes its time to recover
+		StartTimeout:    h.patience(),
 		ShutdownTimeout: 30 * time.Second,
 	}}, behind...)...)
+}
+
+// patience is how long a start may take: a large store takes its time to recover, and
+// the first nodes of a cluster wait for the others.
+func (h *Handle) patience() time.Duration {
+	if h.cfg.Clustered() {
+		return 30 * time.Minute
+	}
+	return 2 * time.Minute
 }
 
 // Connect makes a connection in the program's account, where the journal and the

@@ -12,6 +12,8 @@ import (
 type metrics struct {
 	handle   *Handle
 	restarts prometheus.Counter
+	changes  prometheus.Counter
+	leaders  map[string]string // of streams, when they were looked at last; the probe's
 
 	up, connections, subscriptions                catalogue.Reading
 	messages, bytes, slow                         catalogue.Reading
@@ -21,12 +23,18 @@ type metrics struct {
 	accepted, pending, memory, reserved           catalogue.Reading
 	requests, streams, consumers                  catalogue.Reading
 	expiry                                        catalogue.Reading
+	expected, online, majority, lag               catalogue.Reading
 }
 
 func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		handle:          h,
 		restarts:        catalogue.NewCounter(catalogue.BrokerRestarts),
+		changes:         catalogue.NewCounter(catalogue.BrokerLeaderChanges),
+		expected:        catalogue.NewReading(catalogue.BrokerNodesExpected),
+		online:          catalogue.NewReading(catalogue.BrokerNodesOnline),
+		majority:        catalogue.NewReading(catalogue.BrokerMajority),
+		lag:             catalogue.NewReading(catalogue.BrokerReplicaLag),
 		up:              catalogue.NewReading(catalogue.BrokerUp),
 		connections:     catalogue.NewReading(catalogue.BrokerConnections),
 		subscriptions:   catalogue.NewReading(catalogue.BrokerSubscriptions),
@@ -50,7 +58,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 		consumers:       catalogue.NewReading(catalogue.BrokerConsumers),
 		expiry:          catalogue.NewReading(catalogue.BrokerCertificateExpiry),
 	}
-	return m, catalogue.Register(reg, m.restarts, m)
+	return m, catalogue.Register(reg, m.restarts, m.changes, m)
 }
 
 // Describe implements prometheus.Collector.
@@ -59,6 +67,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 		m.up, m.connections, m.subscriptions, m.messages, m.bytes, m.slow, m.store, m.limit,
 		m.streamMessages, m.streamBytes, m.streamLimit, m.consumerPending, m.consumerWaiting, m.redelivered,
 		m.accepted, m.pending, m.memory, m.reserved, m.requests, m.streams, m.consumers, m.expiry,
+		m.expected, m.online, m.majority, m.lag,
 	)
 }
 
@@ -76,6 +85,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	if srv == nil {
 		return
 	}
+	m.peers(ch)
 	if v, err := srv.Varz(nil); err == nil {
 		m.connections.Send(ch, float64(v.Connections))
 		m.subscriptions.Send(ch, float64(v.Subscriptions))
@@ -127,6 +137,13 @@ func (m *metrics) stream(s *server.StreamDetail, ch chan<- prometheus.Metric) {
 	if s.Config != nil {
 		m.streamLimit.Send(ch, float64(s.Config.MaxBytes), s.Name)
 	}
+	if s.Cluster != nil && s.Cluster.Leader == m.handle.cfg.ServerName && m.handle.cfg.Clustered() {
+		lag := uint64(0)
+		for _, p := range s.Cluster.Replicas {
+			lag = max(lag, p.Lag)
+		}
+		m.lag.Send(ch, float64(lag), s.Name)
+	}
 	for _, consumer := range s.Consumer {
 		if consumer.Config == nil || consumer.Config.Durable == "" {
 			continue
@@ -135,4 +152,31 @@ func (m *metrics) stream(s *server.StreamDetail, ch chan<- prometheus.Metric) {
 		m.consumerWaiting.Send(ch, float64(consumer.NumAckPending), s.Name, consumer.Name)
 		m.redelivered.Send(ch, float64(consumer.NumRedelivered), s.Name, consumer.Name)
 	}
+}
+
+// peers collects how the servers of a cluster stand to each other.
+func (m *metrics) peers(ch chan<- prometheus.Metric) {
+	s := m.handle.Cluster()
+	if s == nil {
+		return
+	}
+	m.expected.Send(ch, float64(s.Expected))
+	m.online.Send(ch, float64(len(s.Peers)-len(s.Missing())))
+	majority := 0.0
+	if s.Leader != "" {
+		majority = 1
+	}
+	m.majority.Send(ch, majority)
+}
+
+// led is told, by one probe after the other, who leads what; "" while nobody does.
+func (m *metrics) led(now map[string]string) {
+	for what, leader := range now {
+		if before := m.leaders[what]; before != "" && leader == "" {
+			now[what] = before // until there is another
+		} else if before != "" && before != leader {
+			m.changes.Inc()
+		}
+	}
+	m.leaders = now
 }

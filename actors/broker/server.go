@@ -180,9 +180,12 @@ func (a *serverActor) judge(c *supervise.Context, m probed) {
 	if m.run != a.run || a.state != running {
 		return
 	}
-	if a.h.cfg.Mode == External {
+	if a.h.cfg.Mode == External || errors.Is(m.err, errLeaderless) {
 		a.link(c, m.err)
 		return
+	}
+	if m.err == nil && a.h.cfg.Clustered() {
+		a.link(c, nil)
 	}
 	if m.err == nil {
 		m.err = a.strike(c, m)
@@ -196,7 +199,8 @@ func (a *serverActor) judge(c *supervise.Context, m probed) {
 	close(m.run.release)
 }
 
-// link notes how the link to an external server is, and says so when that changes.
+// link notes how the link to an external server is, or to the other servers of a
+// cluster, and says so when that changes.
 func (a *serverActor) link(c *supervise.Context, err error) {
 	before := a.h.Up()
 	a.h.setUp(err)
@@ -273,22 +277,53 @@ func (h *Handle) live(ctx context.Context, c *supervise.Context, r *run, offBefo
 			return err
 		}
 	}
-	var certs *certificates
-	if h.cfg.TLS.on() {
-		var err error
-		if certs, err = openCertificates(h.cfg.TLS, c.Log()); err != nil {
-			return err
-		}
-	}
-	h.certs.Store(certs)
-	srv, err := startServer(ctx, h.cfg, certs, c.Log())
+	around, err := h.surroundings(ctx, c.Log())
 	if err != nil {
 		return err
 	}
-	h.serve(srv)
+	before, err := formOf(h.cfg.StoreDir)
+	if err != nil {
+		return err
+	}
+	srv, err := startServer(ctx, h.cfg, around, c.Log())
+	if err != nil {
+		return err
+	}
 	defer stopServer(srv)
+	if h.cfg.Clustered() {
+		// Before, there is nobody to make a stream, or to say which there are.
+		if err := h.awaitPeers(ctx, srv, before != inCluster, c.Log()); err != nil {
+			return err
+		}
+	}
+	h.serve(srv)
 	defer h.withdraw(srv)
 	return h.link(ctx, c, r)
+}
+
+// surroundings reads the certificates and finds out where the other servers are.
+func (h *Handle) surroundings(ctx context.Context, log *zap.Logger) (surroundings, error) {
+	var s surroundings
+	var err error
+	if h.cfg.TLS.on() {
+		if s.certs, err = openCertificates(h.cfg.TLS, log); err != nil {
+			return s, err
+		}
+	}
+	h.certs.Store(s.certs)
+	if !h.cfg.Clustered() {
+		return s, nil
+	}
+	if h.cfg.Cluster.TLS.on() {
+		if s.joint, err = openCertificates(h.cfg.Cluster.TLS, log); err != nil {
+			return s, err
+		}
+	}
+	if s.routes, err = h.findRoutes(ctx, log); err != nil {
+		return s, err
+	}
+	h.cfg.sayRoutes(log, s.routes)
+	return s, nil
 }
 
 // link connects to both accounts, makes the streams, and holds the connections.
@@ -306,11 +341,13 @@ func (h *Handle) link(ctx context.Context, c *supervise.Context, r *run) error {
 		}
 		defer own.Close()
 		r.clients = clients
-		if err := dropLeftovers(ctx, js, h.cfg.Streams, c.Log()); err != nil {
-			return err
+		if !h.cfg.Clustered() {
+			if err := dropLeftovers(ctx, js, h.cfg.Streams, c.Log()); err != nil {
+				return err
+			}
 		}
 	}
-	if err := ensureStreams(ctx, r.clients, h.cfg.Streams, c.Log()); err != nil {
+	if err := h.ensure(ctx, r.clients, c.Log()); err != nil {
 		return err
 	}
 	c.After(0, started{r})
@@ -344,10 +381,35 @@ func (h *Handle) probe(r *run) (unwell []string, err error) {
 		return nil, nil
 	}
 	srv := h.running()
-	if srv == nil {
+	switch {
+	case srv == nil:
 		return nil, nil // ending already
+	case h.cfg.Clustered():
+		return nil, h.probePeers(srv)
 	}
 	return probeServer(srv)
+}
+
+// ensure makes the configured streams. In a cluster that takes a majority of the
+// nodes, and as long as it takes.
+func (h *Handle) ensure(ctx context.Context, js jetstream.JetStream, log *zap.Logger) error {
+	pause, within := firstPause, apiTimeout
+	if h.cfg.Clustered() {
+		within = clusterTimeout
+	}
+	for {
+		err := ensureStreams(ctx, js, h.cfg.Streams, within, log)
+		if err == nil || !h.cfg.Clustered() || ctx.Err() != nil {
+			return err
+		}
+		log.Warn("the cluster does not make the streams yet; they are tried again", zap.Error(err), zap.Duration("pause", pause))
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastPause)
+	}
 }
 
 // awaitSpace waits until the store's disk has room again.

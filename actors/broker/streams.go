@@ -10,29 +10,35 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
-// apiTimeout bounds one request to JetStream.
-const apiTimeout = 10 * time.Second
+// apiTimeout bounds one request to JetStream. In a cluster nobody answers while a stream
+// has no leader; there each is tried again after clusterTimeout.
+const (
+	apiTimeout     = 10 * time.Second
+	clusterTimeout = 3 * time.Second
+)
 
 // ensureStreams makes the configured streams, and brings what can change of
 // existing ones in line. Retention and storage cannot change: a stream that
 // differs in them is left as it is, and logged.
-func ensureStreams(ctx context.Context, js jetstream.JetStream, streams []StreamConfig, log *zap.Logger) error {
+func ensureStreams(ctx context.Context, js jetstream.JetStream, streams []StreamConfig, within time.Duration, log *zap.Logger) error {
 	for _, s := range streams {
-		if err := ensureStream(ctx, js, s, log); err != nil {
+		if err := ensureStream(ctx, js, s, within, log); err != nil {
 			return fmt.Errorf("stream %s: %w", s.Name, err)
 		}
 	}
 	return nil
 }
 
-func ensureStream(ctx context.Context, js jetstream.JetStream, s StreamConfig, log *zap.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+func ensureStream(ctx context.Context, js jetstream.JetStream, s StreamConfig, within time.Duration, log *zap.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	existing, err := js.Stream(ctx, s.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if _, err = js.CreateStream(ctx, s.JetStream()); err != nil {
+		if _, err = js.CreateStream(ctx, s.JetStream(js)); err != nil {
 			return fmt.Errorf("making it: %w", err)
 		}
 		return nil
@@ -45,7 +51,7 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, s StreamConfig, l
 		log.Warn("stream exists with another retention or storage and is left as it is", zap.String("stream", s.Name))
 		return nil
 	}
-	if _, err := js.UpdateStream(ctx, s.apply(cfg)); err != nil {
+	if _, err := js.UpdateStream(ctx, s.apply(js, cfg)); err != nil {
 		return fmt.Errorf("updating it: %w", err)
 	}
 	return nil
@@ -75,17 +81,17 @@ func dropLeftovers(ctx context.Context, js jetstream.JetStream, streams []Stream
 	return nil
 }
 
-// JetStream is the configuration of a new stream.
-func (s StreamConfig) JetStream() jetstream.StreamConfig {
-	return s.apply(jetstream.StreamConfig{Name: s.Name, Retention: s.retention(), Storage: s.storage()})
+// JetStream is the configuration of a new stream at the server behind js.
+func (s StreamConfig) JetStream(js jetstream.JetStream) jetstream.StreamConfig {
+	return s.apply(js, jetstream.StreamConfig{Name: s.Name, Retention: s.retention(), Storage: s.storage()})
 }
 
 // apply sets what can change.
-func (s StreamConfig) apply(c jetstream.StreamConfig) jetstream.StreamConfig {
+func (s StreamConfig) apply(js jetstream.JetStream, c jetstream.StreamConfig) jetstream.StreamConfig {
 	c.Subjects = s.Subjects
 	c.MaxBytes = s.MaxBytes
 	c.MaxAge = s.MaxAge
-	c.Replicas = s.Replicas
+	c.Replicas = copies.Of(js, s.Replicas)
 	c.AllowAtomicPublish = slices.ContainsFunc(s.Subjects, isOfEvents)
 	c.Discard = jetstream.DiscardOld
 	if s.Discard == "new" {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Bounds of one call, for a caller that sets none.
@@ -27,7 +29,8 @@ type Options struct {
 	TTL time.Duration
 	// MaxBytes bounds the bucket; 0 is without bound.
 	MaxBytes int64
-	// Replicas is on how many nodes it is kept; 0 is one.
+	// Replicas is on how many nodes it is kept; 0 is three where the broker has several,
+	// else one.
 	Replicas int
 }
 
@@ -91,10 +94,33 @@ func (s *JetStream) make(ctx context.Context, nc *nats.Conn) (jetstream.KeyValue
 	if err != nil {
 		return nil, err
 	}
-	return js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: s.options.Name, Description: s.options.Description, Storage: jetstream.FileStorage, History: 1,
-		TTL: s.options.TTL, MaxBytes: s.options.MaxBytes, Replicas: s.options.Replicas,
-	})
+	o := s.options
+	stream := jetstream.StreamConfig{
+		Name: "KV_" + o.Name, Description: o.Description, Subjects: []string{"$KV." + o.Name + ".>"},
+		Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1, MaxMsgs: -1, MaxMsgSize: -1, MaxConsumers: -1,
+		MaxBytes: o.MaxBytes, MaxAge: o.TTL, Duplicates: window(o.TTL), Replicas: copies.Of(js, o.Replicas),
+		AllowRollup: true, DenyDelete: true,
+		// The library's own bucket has direct reads: a replica that is behind would say
+		// what was.
+		AllowDirect: false,
+	}
+	if stream.MaxBytes == 0 {
+		stream.MaxBytes = -1
+	}
+	if _, err := js.CreateOrUpdateStream(ctx, stream); err != nil {
+		return nil, err
+	}
+	return js.KeyValue(ctx, o.Name)
+}
+
+// window is how long the server remembers ids of messages, which none of ours has; it
+// may not be longer than a document is kept.
+func window(ttl time.Duration) time.Duration {
+	const usual = 2 * time.Minute
+	if ttl > 0 {
+		return min(ttl, usual)
+	}
+	return usual
 }
 
 func unavailable(doing string, err error) error {

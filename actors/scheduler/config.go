@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/marketprism/marketprism/actors/scheduler/ledger"
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Config is the scheduler's part of the configuration (scheduler-service.scheduler).
@@ -40,8 +41,9 @@ type Config struct {
 	SnapshotBytes  int64 `yaml:"snapshot_bytes" unit:"bytes" doc:"What is appended to the ledger before it is summed up and its front is purged."`
 	// LeaseTerm is how long a scheduler that says nothing still leads, for others.
 	LeaseTerm time.Duration `yaml:"lease_term" doc:"How long a scheduler that is not heard of any more still leads: after it another one on the same broker takes over."`
-	// Replicas of ledger and tasks: 1, 3 or 5.
-	Replicas int `yaml:"replicas" doc:"Copies of ledger and tasks in a cluster: 1, 3 or 5."`
+	// Replicas of ledger and tasks: 1, 3 or 5; 0 is 3 where the broker has several
+	// nodes, else 1.
+	Replicas int `yaml:"replicas" doc:"Copies of ledger and tasks: 1, 3 or 5; 0 is 3 where the broker has several nodes, else 1."`
 	// URLs says which addresses outside the platform a task may call.
 	URLs URLConfig `yaml:"urls" doc:"Addresses outside the platform that tasks may call."`
 }
@@ -83,7 +85,7 @@ func DefaultConfig() Config {
 		RunTimeout: time.Minute, TotalTimeout: time.Hour, MisfireGrace: time.Minute, ClockCheck: 30 * time.Second,
 		StopTimeout: 10 * time.Second, FlushInterval: 10 * time.Millisecond, MaxAnswerBytes: 2 << 10,
 		History:        HistoryConfig{Count: 200, Total: 200_000, Age: 30 * 24 * time.Hour},
-		LedgerMaxBytes: 256 << 20, SnapshotBytes: 32 << 20, LeaseTerm: 12 * time.Second, Replicas: 1,
+		LedgerMaxBytes: 256 << 20, SnapshotBytes: 32 << 20, LeaseTerm: 12 * time.Second,
 		URLs: URLConfig{Hosts: []string{}, Networks: []string{}},
 	}
 }
@@ -121,8 +123,8 @@ func (c Config) Validate() error {
 	}
 	count("ledger_max_bytes", c.LedgerMaxBytes, 8<<20, 1<<40)
 	count("snapshot_bytes", c.SnapshotBytes, 64<<10, max(64<<10, c.LedgerMaxBytes/4))
-	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
-		bad("replicas", "%d, allowed 1, 3, 5", c.Replicas)
+	if !copies.Allowed(c.Replicas) {
+		bad("replicas", "%d, allowed 0, 1, 3, 5", c.Replicas)
 	}
 	for i, n := range c.URLs.Networks {
 		if _, err := netip.ParsePrefix(n); err != nil {

@@ -20,12 +20,12 @@ type streamForm struct {
 	Discard   string   `json:"discard" enum:"old,new" default:"old" doc:"what a full stream gives up"`
 	MaxBytes  int64    `json:"max_bytes" minimum:"1048576" default:"67108864" doc:"reserved at the server"`
 	MaxAge    float64  `json:"max_age_seconds" minimum:"0" default:"0" doc:"0 keeps messages"`
-	Replicas  int      `json:"replicas" minimum:"1" maximum:"5" default:"1"`
+	Replicas  int      `json:"replicas" minimum:"0" maximum:"5" default:"0" doc:"1, 3 or 5; 0 is 3 where the broker has several nodes, else 1"`
 }
 
 // defaultStream is what a form leaves out.
 func defaultStream() streamForm {
-	return streamForm{Retention: "limits", Storage: "file", Discard: "old", MaxBytes: 64 << 20, Replicas: 1}
+	return streamForm{Retention: "limits", Storage: "file", Discard: "old", MaxBytes: 64 << 20}
 }
 
 func (f streamForm) config() branch.StreamConfig {

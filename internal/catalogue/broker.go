@@ -29,6 +29,11 @@ const (
 	BrokerConsumers              Name = "mp_broker_consumers"
 	BrokerCertificateExpiry      Name = "mp_broker_certificate_expiry_timestamp_seconds"
 	BrokerConsumerRedelivered    Name = "mp_broker_consumer_redelivered_messages"
+	BrokerNodesExpected          Name = "mp_broker_nodes_expected"
+	BrokerNodesOnline            Name = "mp_broker_nodes_online"
+	BrokerMajority               Name = "mp_broker_majority"
+	BrokerLeaderChanges          Name = "mp_broker_leader_changes_total"
+	BrokerReplicaLag             Name = "mp_broker_replica_lag_messages"
 )
 
 func broker() Area {
@@ -63,6 +68,11 @@ func broker() Area {
 			gauge(BrokerConsumerPending, Number, "Messages that a durable consumer has not been sent yet.", stream, consumer),
 			gauge(BrokerConsumerUnacknowledged, Number, "Messages that a durable consumer has not acknowledged yet.", stream, consumer),
 			gauge(BrokerConsumerRedelivered, Number, "Messages that a durable consumer was sent more than once.", stream, consumer),
+			gauge(BrokerNodesExpected, Number, "Nodes that are to run the broker; absent where it stands alone."),
+			gauge(BrokerNodesOnline, Number, "Nodes of the broker that this one hears, itself included; absent where it stands alone."),
+			gauge(BrokerMajority, Flag, "1 when enough nodes of the broker reach each other to write; absent where it stands alone."),
+			counter(BrokerLeaderChanges, Number, "Times that another node was seen to lead a stream, or the group that decides on streams."),
+			gauge(BrokerReplicaLag, Number, "Messages that the replica which is furthest behind lacks, said by the node that leads the stream; absent where the broker stands alone.", stream),
 		},
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // bucket opens a key-value bucket, and makes it if there is none. Unlike the
@@ -25,7 +27,7 @@ func (j *Journal) bucket(ctx context.Context, name string) (jetstream.KeyValue, 
 			MaxMsgsPerSubject: 1,
 			MaxMsgs:           -1,
 			MaxBytes:          -1,
-			Replicas:          j.cfg.Replicas,
+			Replicas:          copies.Of(j.js, j.cfg.Replicas),
 			DenyDelete:        true,
 			AllowRollup:       true,
 			AllowDirect:       false,

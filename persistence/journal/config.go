@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Config is the journal's part of the configuration
@@ -11,8 +13,9 @@ import (
 type Config struct {
 	// Shards is K, 1 to 64. It is fixed when the journal is made.
 	Shards int `yaml:"shards" doc:"Number of streams that the journal is made of, 1 to 64; it is fixed when the journal is made."`
-	// Replicas of each stream: 1, 3 or 5.
-	Replicas int `yaml:"replicas" doc:"Copies of each stream in a cluster: 1, 3 or 5."`
+	// Replicas of each stream: 1, 3 or 5; 0 is 3 where the broker has several nodes,
+	// else 1.
+	Replicas int `yaml:"replicas" doc:"Copies of each stream: 1, 3 or 5; 0 is 3 where the broker has several nodes, else 1."`
 	// MaxBytes is the size of the whole journal on one broker node, in bytes; a
 	// shard takes its share. Full, the journal refuses.
 	MaxBytes int64 `yaml:"max_bytes" doc:"Size of the whole journal on one broker node, shared out among its shards; when full, it refuses."`
@@ -38,7 +41,6 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Shards:           1,
-		Replicas:         1,
 		MaxBytes:         4 << 30,
 		BatchBytes:       1 << 20,
 		PublishTimeout:   5 * time.Second,
@@ -74,8 +76,8 @@ func (c Config) Validate() error {
 	if c.Shards < 1 || c.Shards > MaxShards {
 		bad("shards", "%d, allowed 1 to %d", c.Shards, MaxShards)
 	}
-	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
-		bad("replicas", "%d, allowed 1, 3, 5", c.Replicas)
+	if !copies.Allowed(c.Replicas) {
+		bad("replicas", "%d, allowed 0, 1, 3, 5", c.Replicas)
 	}
 	if low := int64(max(c.Shards, 1)) * minShardBytes; c.MaxBytes < low {
 		bad("max_bytes", "%d, at least %d for %d shards", c.MaxBytes, low, c.Shards)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Stream metadata, written when the journal is made.
@@ -39,7 +41,7 @@ func (j *Journal) streamConfig(k int) jetstream.StreamConfig {
 		MaxBytes:    j.shardBytes(),
 		MaxMsgs:     -1,
 		MaxMsgSize:  MaxMessage,
-		Replicas:    j.cfg.Replicas,
+		Replicas:    copies.Of(j.js, j.cfg.Replicas),
 		// No message carries an id; the window cannot be switched off.
 		Duplicates:  100 * time.Millisecond,
 		AllowDirect: false, // a read must see what the leader acknowledged
@@ -91,10 +93,11 @@ func (j *Journal) check(k int, info *jetstream.StreamInfo) error {
 // it holds it just refuses until a purge: discard new removes nothing.
 func (j *Journal) resize(ctx context.Context, info *jetstream.StreamInfo) error {
 	c := info.Config
-	if c.MaxBytes == j.shardBytes() && c.Replicas == j.cfg.Replicas {
+	replicas := copies.Of(j.js, j.cfg.Replicas)
+	if c.MaxBytes == j.shardBytes() && c.Replicas == replicas {
 		return nil
 	}
-	c.MaxBytes, c.Replicas = j.shardBytes(), j.cfg.Replicas
+	c.MaxBytes, c.Replicas = j.shardBytes(), replicas
 	if _, err := j.js.UpdateStream(ctx, c); err != nil {
 		return fmt.Errorf("resizing stream %s to %d bytes, %d replicas: %w", c.Name, c.MaxBytes, c.Replicas, err)
 	}

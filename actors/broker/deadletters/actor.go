@@ -17,6 +17,7 @@ import (
 	"github.com/marketprism/marketprism/actors/broker/messages"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/internal/catalogue"
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Subjects of the server's notices
@@ -129,14 +130,14 @@ func (u *undertaker) listen(ctx context.Context, c *supervise.Context, box *Box)
 func openNotices(ctx context.Context, js jetstream.JetStream, c broker.Config) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	replicas := 1
+	replicas := 0
 	for _, s := range c.Streams {
 		replicas = max(replicas, s.Replicas)
 	}
 	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: broker.NoticeStream, Description: "what the server says of messages that consumers have given up",
 		Subjects: []string{exceeded + ">", terminated + ">"}, Retention: jetstream.WorkQueuePolicy,
-		Storage: jetstream.FileStorage, MaxBytes: noticeBytes, Discard: jetstream.DiscardOld, Replicas: replicas,
+		Storage: jetstream.FileStorage, MaxBytes: noticeBytes, Discard: jetstream.DiscardOld, Replicas: copies.Of(js, replicas),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the stream of notices: %w", err)

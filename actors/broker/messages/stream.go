@@ -18,7 +18,7 @@ func (d *Desk) CreateStream(ctx context.Context, c broker.StreamConfig) (broker.
 		return status, err
 	}
 	err := d.within(ctx, "making stream "+c.Name, func(ctx context.Context) error {
-		s, err := d.js.CreateStream(ctx, c.JetStream())
+		s, err := d.js.CreateStream(ctx, c.JetStream(d.js))
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func (d *Desk) ChangeStream(ctx context.Context, c broker.StreamConfig) (broker.
 		return status, err
 	}
 	err := d.within(ctx, "changing stream "+c.Name, func(ctx context.Context) error {
-		s, err := d.js.UpdateStream(ctx, c.JetStream())
+		s, err := d.js.UpdateStream(ctx, c.JetStream(d.js))
 		if err != nil {
 			return err
 		}

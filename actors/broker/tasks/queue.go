@@ -111,7 +111,7 @@ func (q *Queues) replicas() int {
 			return s.Replicas
 		}
 	}
-	return 1
+	return 0
 }
 
 // Close ends the connections.

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/marketprism/marketprism/actors/bucket"
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Names at the broker. All are in the account of the program, which clients do not
@@ -103,7 +104,7 @@ func (s *JetStream) make(ctx context.Context, js jetstream.JetStream) error {
 	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: StreamName, Description: "MarketPrism scheduler: fires and results",
 		Subjects: []string{subjectPrefix + ">"}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
-		MaxBytes: s.maxBytes, MaxMsgs: -1, Replicas: s.replicas,
+		MaxBytes: s.maxBytes, MaxMsgs: -1, Replicas: copies.Of(js, s.replicas),
 		Duplicates: 100 * time.Millisecond, // no message carries an id of the server's; the window cannot be switched off
 		DenyDelete: true,
 	})

@@ -1,0 +1,174 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/zap"
+)
+
+// errLeaderless: too few servers of the cluster reach each other. It passes by itself.
+var errLeaderless = errors.New("the broker's nodes have no majority")
+
+// ClusterStatus is how the servers of a cluster stand to each other, as one sees it.
+type ClusterStatus struct {
+	Name string `json:"name"`
+	// Expected is how many nodes run the broker.
+	Expected int `json:"expected"`
+	// Leader decides which streams there are; "" when there is no majority.
+	Leader string       `json:"leader"`
+	Peers  []PeerStatus `json:"peers"`
+}
+
+// PeerStatus is one server of a cluster, with this one by name.
+type PeerStatus struct {
+	Node string `json:"node"`
+	// Online: its server is heard.
+	Online bool `json:"online"`
+	// Behind are the streams, of those that this server leads, of which it lacks something.
+	Behind []string `json:"behind"`
+}
+
+// Missing are the nodes that are not heard.
+func (s *ClusterStatus) Missing() []string {
+	var gone []string
+	for _, p := range s.Peers {
+		if !p.Online {
+			gone = append(gone, p.Node)
+		}
+	}
+	return gone
+}
+
+// Cluster describes the cluster; nil when the embedded server stands alone, does not run,
+// or is an external one.
+func (h *Handle) Cluster() *ClusterStatus {
+	srv := h.running()
+	if srv == nil || !h.cfg.Clustered() {
+		return nil
+	}
+	s, _, err := h.lookAround(srv)
+	if err != nil {
+		return nil // JetStream is off; Up says so
+	}
+	return &s
+}
+
+// lookAround asks the server what it knows of the others, and who leads each stream.
+func (h *Handle) lookAround(srv *server.Server) (ClusterStatus, map[string]string, error) {
+	info, err := srv.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Limit: maxAccounts})
+	if err != nil {
+		return ClusterStatus{}, nil, fmt.Errorf("asking the server of its cluster: %w", err)
+	}
+	s := ClusterStatus{Name: h.cfg.Cluster.Name, Expected: h.cfg.Cluster.BootstrapExpect}
+	if info.Meta == nil {
+		return s, nil, nil
+	}
+	s.Leader = info.Meta.Leader
+	peers := map[string]*PeerStatus{srv.Name(): {Node: srv.Name(), Online: true, Behind: []string{}}}
+	for _, p := range info.Meta.Replicas {
+		if p.Name != srv.Name() {
+			peers[p.Name] = &PeerStatus{Node: p.Name, Online: !p.Offline, Behind: []string{}}
+		}
+	}
+	if s.Leader != "" && peers[s.Leader] == nil {
+		peers[s.Leader] = &PeerStatus{Node: s.Leader, Online: true, Behind: []string{}}
+	}
+	leaders := map[string]string{"": s.Leader}
+	for _, account := range info.AccountDetails {
+		for _, stream := range account.Streams {
+			if stream.Cluster == nil {
+				continue
+			}
+			leaders[account.Name+" "+stream.Name] = stream.Cluster.Leader
+			for _, p := range stream.Cluster.Replicas {
+				if of := peers[p.Name]; of != nil && stream.Cluster.Leader == srv.Name() && (!p.Current || p.Lag > 0) {
+					of.Behind = append(of.Behind, stream.Name)
+				}
+			}
+		}
+	}
+	for _, p := range peers {
+		slices.Sort(p.Behind)
+		s.Peers = append(s.Peers, *p)
+	}
+	slices.SortFunc(s.Peers, func(a, b PeerStatus) int { return strings.Compare(a.Node, b.Node) })
+	return s, leaders, nil
+}
+
+// probePeers looks at a server of a cluster. What of its streams is behind, the others
+// bring it; a restart would not. Errors: errSwitchedOff, and errLeaderless, which
+// passes by itself.
+func (h *Handle) probePeers(srv *server.Server) error {
+	if !srv.Running() {
+		return errors.New("the NATS server has stopped")
+	}
+	if !srv.JetStreamEnabled() {
+		return errSwitchedOff
+	}
+	s, leaders, err := h.lookAround(srv)
+	if err != nil {
+		return err
+	}
+	h.metrics.led(leaders)
+	if s.Leader == "" {
+		return fmt.Errorf("%w: %s", errLeaderless, s.lack())
+	}
+	return nil
+}
+
+// lack says which nodes are not heard, and how many have never been.
+func (s *ClusterStatus) lack() string {
+	var parts []string
+	if gone := s.Missing(); len(gone) > 0 {
+		parts = append(parts, strings.Join(gone, ", ")+" cannot be reached")
+	}
+	if n := s.Expected - len(s.Peers); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d have not been heard of yet", n, s.Expected))
+	}
+	if len(parts) == 0 {
+		return "they are choosing a leader"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// whole reports whether every expected server takes part.
+func (s *ClusterStatus) whole() bool {
+	return s.Leader != "" && len(s.Peers) == s.Expected && len(s.Missing()) == 0
+}
+
+const (
+	peerPoll = 50 * time.Millisecond
+	peerSay  = 10 * time.Second
+)
+
+// awaitPeers waits until the servers have a leader; at the very first start, until all
+// of them take part, for streams need so many.
+func (h *Handle) awaitPeers(ctx context.Context, srv *server.Server, first bool, log *zap.Logger) error {
+	poll, say := time.NewTicker(peerPoll), time.NewTicker(peerSay)
+	defer poll.Stop()
+	defer say.Stop()
+	for {
+		s, _, err := h.lookAround(srv)
+		if err != nil {
+			return err
+		}
+		if s.Leader != "" && !first || s.whole() {
+			log.Info("broker has joined the cluster", zap.String("leader", s.Leader), zap.Int("nodes", len(s.Peers)))
+			return nil
+		}
+		h.setUp(fmt.Errorf("%w: %s", errLeaderless, s.lack()))
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("joining the broker's cluster: %s (%w)", s.lack(), ctx.Err())
+		case <-say.C:
+			log.Warn("broker waits for the other nodes", zap.String("because", s.lack()))
+		case <-poll.C:
+		}
+	}
+}
