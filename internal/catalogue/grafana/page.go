@@ -95,7 +95,7 @@ func (p *Page) complete() {
 		row := Row{Title: "More: " + area.Title, Folded: true}
 		for _, m := range area.Metrics {
 			if !slices.Contains(shown, m.Name) {
-				row.Panels = append(row.Panels, filters(p.Filters).byRule(m))
+				row.Panels = append(row.Panels, filters(p.Filters).byRule(m, area.Optional))
 			}
 		}
 		if len(row.Panels) > 0 {
@@ -125,7 +125,7 @@ func areaOf(title string) catalogue.Area {
 }
 
 // byRule is the panel of a metric that nobody has thought of.
-func (f filters) byRule(m catalogue.Metric) Panel {
+func (f filters) byRule(m catalogue.Metric, optional bool) Panel {
 	by := narrow(m.Labels)
 	var q Query
 	switch {
@@ -145,6 +145,8 @@ func (f filters) byRule(m catalogue.Metric) Panel {
 	about := m.Help
 	if why, quiet := Quiet()[m.Name]; quiet {
 		about += " Empty " + why + "."
+	} else if optional {
+		about += " Empty with some configurations."
 	}
 	return lines(titleOf(m), about, q)
 }

@@ -131,6 +131,12 @@ func (q Query) total() Query {
 	return q
 }
 
+// orNone is 0 for what only another query, of the same labels, has series of.
+func (q Query) orNone(all Query) Query {
+	q.Expr += " or 0 * " + all.Expr
+	return q
+}
+
 // called gives a query's series a fixed name, or a prefix where they have labels.
 func (q Query) called(name string) Query {
 	if q.Legend == "" || strings.Contains(q.Legend, "{{") {

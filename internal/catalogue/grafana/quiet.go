@@ -7,6 +7,7 @@ const (
 	withoutTLS   = "without TLS"
 	withoutSync  = "where the kernel's clock is not synchronized"
 	withoutOther = "with the embedded engine"
+	withoutNodes = "where the broker stands alone"
 )
 
 // Quiet are the metrics that a system has no series of while it is well, or not with
@@ -24,6 +25,11 @@ func Quiet() map[catalogue.Name]string {
 		catalogue.BrokerDeadLetters:       untilFault,
 		catalogue.WriterSuspended:         withoutOther,
 		catalogue.BrokerCertificateExpiry: withoutTLS,
+		catalogue.BrokerNodesExpected:     withoutNodes,
+		catalogue.BrokerNodesOnline:       withoutNodes,
+		catalogue.BrokerMajority:          withoutNodes,
+		catalogue.BrokerLeaderChanges:     withoutNodes,
+		catalogue.BrokerReplicaLag:        withoutNodes,
 		catalogue.HostClockOffset:         withoutSync,
 		catalogue.HostClockError:          withoutSync,
 	}

@@ -56,7 +56,7 @@ func httpPage() Page {
 			{Title: "Services", Panels: []Panel{
 				lines("Requests", "", f.rate(catalogue.HTTPRequests, "service")),
 				lines("Answers by status", "", f.rate(catalogue.HTTPRequests, "code")),
-				lines("Failures", "Answered with 5xx.", f.rateOf(catalogue.HTTPRequests, failed, "service")),
+				lines("Failures", "Answered with 5xx.", f.rateOf(catalogue.HTTPRequests, failed, "service").orNone(f.rate(catalogue.HTTPRequests, "service"))),
 				lines("Duration", "One in a hundred takes longer.", f.quantile(0.99, catalogue.HTTPRequest, "service")),
 				lines("Busiest routes", "", f.rate(catalogue.HTTPRequests, "service", "route").top(10)),
 				lines("Slowest routes", "One in a hundred takes longer.", f.quantile(0.99, catalogue.HTTPRequest, "service", "route").top(10)),

@@ -47,7 +47,7 @@ func storagePage() Page {
 				lines("Size", "", f.value("max", catalogue.ColdBytes, "table")),
 			}},
 			{Title: "QuestDB server", Folded: true, Panels: []Panel{
-				lines("Rows committed", "Empty where no QuestDB is used.", questdb("sum by (instance) (rate(questdb_committed_rows_total%s["+window+"]))", "cps")),
+				lines("Rows committed", "Of the server, where there is one.", questdb("sum by (instance) (rate(questdb_committed_rows_total%s["+window+"]))", "cps")),
 				lines("Rows applied to tables", "Behind what is committed where WAL application lags.", questdb("sum by (instance) (rate(questdb_wal_apply_physically_written_rows_total%s["+window+"]))", "cps")),
 				lines("Memory", "", questdb("max by (instance) (questdb_memory_mem_used%s)", "bytes")),
 			}},
