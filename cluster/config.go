@@ -13,6 +13,7 @@ type Config struct {
 	Provider  Provider        `yaml:"provider" doc:"Who knows where the services are: static (this configuration) or consul."`
 	Consul    ConsulConfig    `yaml:"consul" doc:"The Consul agent that this node talks to; used with provider: consul."`
 	Placement PlacementConfig `yaml:"placement" doc:"How streams are placed over the nodes; used with provider: consul."`
+	Remoting  RemotingConfig  `yaml:"remoting" doc:"How nodes ask each other directly."`
 	Services  Addresses       `yaml:"services" doc:"Where services answer that other processes or hosts run; those not named are looked for on this node, or in Consul."`
 }
 
@@ -20,7 +21,7 @@ type Config struct {
 func DefaultConfig() Config {
 	none := []string{}
 	return Config{
-		Provider: ProviderStatic, Consul: DefaultConsul(), Placement: DefaultPlacement(),
+		Provider: ProviderStatic, Consul: DefaultConsul(), Placement: DefaultPlacement(), Remoting: DefaultRemoting(),
 		Services: Addresses{Broker: none, Storage: none, Collector: none, Scheduler: none, Gateway: none, Monitoring: none},
 	}
 }

@@ -218,9 +218,7 @@ type Call struct {
 	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	// For how long the caller waits; 0 is as long as the answering node likes.
 	WithinMs uint32 `protobuf:"varint,2,opt,name=within_ms,json=withinMs,proto3" json:"within_ms,omitempty"`
-	// W3C traceparent of what led to the call; empty is none.
-	TraceParent string `protobuf:"bytes,3,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
-	// 4 to 9 are for what every question may need.
+	// 3 to 9 are for what every question may need.
 	//
 	// Types that are valid to be assigned to Question:
 	//
@@ -279,13 +277,6 @@ func (x *Call) GetWithinMs() uint32 {
 		return x.WithinMs
 	}
 	return 0
-}
-
-func (x *Call) GetTraceParent() string {
-	if x != nil {
-		return x.TraceParent
-	}
-	return ""
 }
 
 func (x *Call) GetQuestion() isCall_Question {
@@ -1464,11 +1455,10 @@ var File_marketprism_control_v1_control_proto protoreflect.FileDescriptor
 
 const file_marketprism_control_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"$marketprism/control/v1/control.proto\x12\x16marketprism.control.v1\"\xd3\x04\n" +
+	"$marketprism/control/v1/control.proto\x12\x16marketprism.control.v1\"\xb0\x04\n" +
 	"\x04Call\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x1b\n" +
-	"\twithin_ms\x18\x02 \x01(\rR\bwithinMs\x12!\n" +
-	"\ftrace_parent\x18\x03 \x01(\tR\vtraceParent\x12:\n" +
+	"\twithin_ms\x18\x02 \x01(\rR\bwithinMs\x12:\n" +
 	"\x04node\x18\n" +
 	" \x01(\v2$.marketprism.control.v1.NodeQuestionH\x00R\x04node\x12:\n" +
 	"\x04tree\x18\v \x01(\v2$.marketprism.control.v1.TreeQuestionH\x00R\x04tree\x12=\n" +

@@ -13,6 +13,11 @@ const (
 	PlacementRevision   Name = "mp_placement_revision"
 	PlacementHandoffs   Name = "mp_placement_handoffs_total"
 	PlacementHandoff    Name = "mp_placement_handoff_seconds"
+	RemotingMembers     Name = "mp_remoting_members"
+	RemotingAsked       Name = "mp_remoting_asked_total"
+	RemotingAsking      Name = "mp_remoting_asking_seconds"
+	RemotingServed      Name = "mp_remoting_served_total"
+	RemotingRefused     Name = "mp_remoting_refused_total"
 )
 
 func clusters() Area {
@@ -32,6 +37,11 @@ func clusters() Area {
 			gauge(PlacementRevision, Number, "Revision of the plan that this node follows."),
 			counter(PlacementHandoffs, Number, "Streams that this node asked for: begun without a hole (`seamless`), begun after what was stored (`taken`), or not let go (`refused`).", outcome),
 			histogram(PlacementHandoff, Seconds, Latency, "Time until the other nodes had let go of streams."),
+			gauge(RemotingMembers, Number, "Nodes that can be asked, this one included."),
+			counter(RemotingAsked, Number, "Questions to other nodes: answered (`ok`, `refused`), or `unreachable`, `timeout`, `busy`, `cancelled`, `failed`.", message, outcome),
+			histogram(RemotingAsking, Seconds, Latency, "Time until a question to another node had its answer, or none."),
+			counter(RemotingServed, Number, "Questions of other nodes: `ok`, `refused`, `failed`.", message, outcome),
+			counter(RemotingRefused, Number, "Connections and messages refused at the port of remoting: a certificate that is `expired`, of another `authority` or of no member (`name`), a `handshake` that failed otherwise, `plaintext` from beyond loopback, what is `malformed` or `forbidden`; a `panic` is one that was caught.", outcome),
 		},
 	}
 }
