@@ -35,7 +35,7 @@ func TestFollowersOutliveAPanic(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.Subscribe(live.Asked{Filter: live.Filter{Kinds: []string{"book_delta"}, Symbols: []string{"btc_usdt"}}}); err != nil {
+	if _, err := c.Subscribe(live.Asked{Filter: live.Filter{Kinds: []string{"book_delta"}, Symbols: []string{"btc_usdt"}}}); err != nil {
 		t.Fatal(err)
 	}
 	bids, asks, seq, n := map[string]string{}, map[string]string{}, int64(0), uint64(0)

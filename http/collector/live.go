@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -20,6 +21,7 @@ func filterParams() []chassis.Param {
 		{Name: "exchanges", Doc: "Exchanges, separated by commas; none is all.", Example: "binance"},
 		{Name: "markets", Doc: "Markets, separated by commas: spot, perpetual, future, option; none is all.", Example: "spot"},
 		{Name: "symbols", Doc: "Symbols in any spelling, or patterns over ours, separated by commas; none is all.", Example: "BTC-USDT,*-USDC"},
+		paramScope,
 	}
 }
 
@@ -53,6 +55,10 @@ func (f *service) liveRoutes() []chassis.Route {
 			Responses: append([]chassis.Response{{Media: chassis.MediaEvents, Doc: "events until one side ends it"}}, refused...),
 			Handler:   f.followEvents,
 		},
+		{
+			Method: http.MethodPost, Path: base + "stream", ID: "followByEventsOf", Tag: tagLive, Live: true, Hidden: true, // for other nodes: a filter may be too long for a URL
+			Accepts: []string{"application/json"}, Request: live.Filter{}, Handler: f.followEvents,
+		},
 	}
 }
 
@@ -61,6 +67,23 @@ func (f *service) liveRoutes() []chassis.Route {
 func filterOf(q *chassis.Query) (filter live.Filter, given bool) {
 	filter = live.Filter{Kinds: q.List("kinds"), Exchanges: q.List("exchanges"), Markets: q.List("markets"), Symbols: q.List("symbols")}
 	return filter, q.Has("kinds") || q.Has("exchanges") || q.Has("markets") || q.Has("symbols")
+}
+
+// askedOf reads the first subscription of server-sent events, which other nodes send as
+// a body.
+func askedOf(r *http.Request, q *chassis.Query) (live.Filter, error) {
+	filter, _ := filterOf(q)
+	if r.Method != http.MethodPost {
+		return filter, nil
+	}
+	text, err := chassis.ReadBody(r)
+	if err != nil {
+		return filter, err
+	}
+	if err := json.Unmarshal(text, &filter); err != nil {
+		return filter, chassis.BadRequest("the body is not a filter").WithCode("malformed").WithCause(err)
+	}
+	return filter, nil
 }
 
 // connect adds a client to the hub; ended is called when the hub ends it.

@@ -21,9 +21,9 @@ type eventStream struct {
 
 func (f *service) followEvents(w http.ResponseWriter, r *http.Request) error {
 	q := chassis.QueryOf(r)
-	filter, _ := filterOf(q)
-	last := q.Text("last_event_id", "")
-	if err := q.Err(); err != nil {
+	last, wide := q.Text("last_event_id", ""), f.wide(r, q)
+	filter, err := askedOf(r, q)
+	if err = errors.Join(err, q.Err()); err != nil {
 		return err
 	}
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
@@ -38,8 +38,9 @@ func (f *service) followEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	if err := client.Subscribe(live.Asked{Filter: filter, LastEventID: last}); err != nil {
+	follow := f.follow(r, client, wide)
+	defer follow.end()
+	if err := follow.subscribe(live.Asked{Filter: filter, LastEventID: last}); err != nil {
 		return refusedFilter(err)
 	}
 	limits := f.Live.Config()

@@ -88,9 +88,9 @@ func (s *socketStream) answer(ctx context.Context, text []byte) error {
 	}
 	switch r.op {
 	case "subscribe":
-		err = s.client.Subscribe(live.Asked{Filter: r.Filter, Echo: r.id})
+		err = s.follow.subscribe(live.Asked{Filter: r.Filter, Echo: r.id})
 	case "unsubscribe":
-		err = s.client.Unsubscribe(r.subscription, r.id)
+		err = s.follow.unsubscribe(r.subscription, r.id)
 	case "ping":
 		dst := appendID([]byte(`{"type":"pong",`), r.id)
 		return s.client.Reply(ctx, fmt.Appendf(dst, `"time_ns":%d}`, time.Now().UnixNano()))

@@ -17,6 +17,7 @@ import (
 // one of its own reads.
 type socketStream struct {
 	client *live.Client
+	follow *follower
 	socket *chassis.Socket
 	limits live.Config
 	cancel context.CancelCauseFunc
@@ -39,6 +40,7 @@ func (f *service) followSocket(w http.ResponseWriter, r *http.Request) error {
 	}
 	q := chassis.QueryOf(r)
 	filter, given := filterOf(q)
+	wide := f.wide(r, q)
 	if err := q.Err(); err != nil {
 		return err
 	}
@@ -54,9 +56,10 @@ func (f *service) followSocket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	follow := f.follow(r, client, wide)
+	defer follow.end()
 	if given {
-		if err := client.Subscribe(live.Asked{Filter: filter}); err != nil {
+		if err := follow.subscribe(live.Asked{Filter: filter}); err != nil {
 			return refusedFilter(err)
 		}
 	}
@@ -72,7 +75,7 @@ func (f *service) followSocket(w http.ResponseWriter, r *http.Request) error {
 	mu.Unlock()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	s := &socketStream{client: client, socket: opened, limits: limits, cancel: cancel}
+	s := &socketStream{client: client, follow: follow, socket: opened, limits: limits, cancel: cancel}
 	s.serve(ctx)
 	return nil
 }

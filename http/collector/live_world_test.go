@@ -43,18 +43,36 @@ type stage struct {
 	mu         sync.Mutex
 	form       market.JSON
 	seq, trade int64
-	book       map[int]int64 // bids, price -> amount
+	epoch      int64
+	holds      bool             // it does not record yet, and has no book to show
+	others     collector.Others // nil: it is alone
+	book       map[int]int64    // bids, price -> amount
 	wakes      sync.WaitGroup
 }
 
 func newStage(t testing.TB, change func(*live.Config, *chassis.Config)) *stage {
+	t.Helper()
+	s := newStageOf(t, nil, change)
+	s.open()
+	return s
+}
+
+// open begins the stream.
+func (s *stage) open() {
+	s.mu.Lock() // until the source is known
+	defer s.mu.Unlock()
+	s.source = s.hub.Open(btc, func() { s.wakes.Go(func() { s.step(func() {}) }) })
+}
+
+// newStageOf has no stream yet.
+func newStageOf(t testing.TB, others collector.Others, change func(*live.Config, *chassis.Config)) *stage {
 	t.Helper()
 	limits, server := live.DefaultConfig(), chassis.DefaultConfig()
 	limits.CloseGrace = 500 * time.Millisecond
 	if change != nil {
 		change(&limits, &server)
 	}
-	s := &stage{TB: t, seq: 100, book: map[int]int64{99: 1, 98: 2}}
+	s := &stage{TB: t, others: others, seq: 100, book: map[int]int64{99: 1, 98: 2}}
 	var err error
 	if s.hub, err = live.New(live.Options{Config: limits, Directory: directory{}}); err != nil {
 		t.Fatal(err)
@@ -62,13 +80,10 @@ func newStage(t testing.TB, change func(*live.Config, *chassis.Config)) *stage {
 	ctx, stop := context.WithCancel(context.Background())
 	var relay sync.WaitGroup
 	relay.Go(func() { s.hub.Run(ctx) })
-	s.mu.Lock() // until the source is known
-	s.source = s.hub.Open(btc, func() { s.wakes.Go(func() { s.step(func() {}) }) })
-	s.mu.Unlock()
 	if s.server, err = chassis.New(chassis.Options{Service: collector.Service, Listen: "127.0.0.1:0", Config: server}); err != nil {
 		t.Fatal(err)
 	}
-	if err := collector.Register(s.server, collector.Options{Branch: &fixed{}, Live: s.hub}); err != nil {
+	if err := collector.Register(s.server, collector.Options{Branch: &fixed{}, Live: s.hub, Others: others}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.server.Start(t.Context()); err != nil {
@@ -93,6 +108,9 @@ func (s *stage) stop() {
 	if left := s.hub.Stats(); left.Clients["websocket"]+left.Clients["sse"]+left.Subscriptions != 0 {
 		s.Errorf("left behind: %+v", left)
 	}
+	if s.others != nil {
+		return // the other nodes' goroutines are no sign of anything
+	}
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	for g := range strings.SplitSeq(string(stacks), "\n\n") {
@@ -103,11 +121,19 @@ func (s *stage) stop() {
 }
 
 // BookState implements live.Books.
-func (s *stage) BookState() (string, int64, bool) { return "live", s.seq, true }
+func (s *stage) BookState() (string, int64, bool) {
+	if s.holds {
+		return "syncing", 0, true
+	}
+	return "live", s.seq, true
+}
 
 // WholeBook implements live.Books.
 func (s *stage) WholeBook() *market.BookDelta {
-	d := &market.BookDelta{Header: market.Header{Instrument: btc, Seq: market.Int(s.seq), ReceiveTime: 1, Flags: market.FlagSnapshot}, IsSnapshot: true}
+	if s.holds {
+		return nil
+	}
+	d := &market.BookDelta{Header: market.Header{Instrument: btc, Seq: market.Int(s.seq), ReceiveTime: 1, Epoch: s.epoch, Flags: market.FlagSnapshot}, IsSnapshot: true}
 	for p, n := range s.book {
 		d.Bids = append(d.Bids, level(p, n))
 	}
@@ -172,9 +198,11 @@ type heard struct {
 	Messages     uint64          `json:"messages"`
 	Streams      int             `json:"streams"`
 	Symbols      []string        `json:"symbols"`
+	Waiting      []string        `json:"waiting"`
 	Time         int64           `json:"time_ns"`
 	Data         struct {
 		Kind       string      `json:"kind"`
+		ID         string      `json:"id"`
 		State      string      `json:"state"`
 		Seq        int64       `json:"seq"`
 		PrevSeq    int64       `json:"prev_seq"`

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,10 +28,20 @@ type circle struct {
 	owner   string
 	changed chan struct{}
 	http    http.Transport
+	conns   []net.Conn // between nodes
 }
 
 func newCircle(t *testing.T) *circle {
 	c := &circle{urls: map[string]string{}, changed: make(chan struct{})}
+	c.http.DialContext = func(ctx context.Context, network, at string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, at)
+		if err == nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.conns = append(c.conns, conn)
+		}
+		return conn, err
+	}
 	t.Cleanup(c.http.CloseIdleConnections)
 	return c
 }
@@ -41,6 +52,15 @@ func (c *circle) change(edit func()) {
 	edit()
 	close(c.changed)
 	c.changed = make(chan struct{})
+}
+
+// cut ends all connections between nodes.
+func (c *circle) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		conn.Close()
+	}
 }
 
 // place is one of its nodes.

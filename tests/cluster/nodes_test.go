@@ -77,10 +77,13 @@ func (c *nodes) collect() {
 	slices.Sort(c.streams)
 }
 
+// name is a node's.
+func (c *nodes) name(i int) string { return fmt.Sprint("node-", i+1) }
+
 func (c *nodes) launch(i int, own harness.Settings, services ...string) *harness.Node {
 	s := maps.Clone(c.common)
 	maps.Copy(s, own)
-	s["node.id"] = fmt.Sprint("node-", i+1)
+	s["node.id"] = c.name(i)
 	return harness.Launch(c.t, c.data[i], s, nil, services...)
 }
 

@@ -60,6 +60,10 @@ type Client struct {
 	asks        []*join // that wait for their turn
 	outstanding int     // books that were asked for and not taken yet
 
+	abroad                bool          // other nodes give too; fixed before the first subscription
+	foreign, foreignBytes int           // of theirs, in the queue
+	emptied               chan struct{} // closed once the queue has been taken; nil: nobody waits
+
 	// The reader's.
 	taken, spare []item
 	messages     []Message
@@ -93,6 +97,7 @@ func (c *Client) Close() {
 		c.closeLocked(sub)
 	}
 	c.queue = nil
+	c.emptyLocked()
 	c.mu.Unlock()
 	select {
 	case c.room <- struct{}{}:
@@ -126,6 +131,7 @@ func (c *Client) endLocked(code int, reason string, why outcome) {
 	}
 	c.ended = &End{code, reason}
 	c.queue, c.bytes = nil, 0
+	c.emptyLocked()
 	c.hub.metrics.ended(why)
 	c.signal()
 	select {
@@ -316,6 +322,11 @@ func (c *Client) addLocked(l *lane, i item) {
 // forgetLocked is the reverse, for an item that has been taken out.
 func (c *Client) forgetLocked(i *item) {
 	l := i.lane
+	if l.policy == passed {
+		c.foreign--
+		c.foreignBytes -= i.event.size()
+		return
+	}
 	if i.event != nil {
 		size := i.event.size()
 		l.bytes -= size

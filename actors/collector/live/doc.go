@@ -46,6 +46,15 @@
 // has left. Who comes back with the number of the last event it had gets what came
 // after it, or is told that this cannot be had and begins anew.
 //
+// # Several nodes
+//
+// A stream's actor runs on one node. A client of another node is given what this one
+// has by a [Foreign]: as messages, in their order, which are put into the client's queue
+// and numbered there. Each node's queue to the other is bounded as every client's is,
+// and whoever gives waits while too much waits for the client, so that a client that is
+// too slow is so at every node. What becomes of a node that is lost is the façade's to
+// see; it ends those that were given something by it.
+//
 // # Stop and failure
 //
 // The relay is an actor's goroutine. A panic in it ends every client with

@@ -37,6 +37,7 @@ type event struct {
 	text []byte            // in the one JSON form
 	book *market.BookDelta // of a snapshot: its text is made by the first who writes it
 
+	said  *said // of another node; nil: this one's
 	begin *beginning
 	sub   *Subscription // leaves, comesBack
 	back  *comeback

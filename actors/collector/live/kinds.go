@@ -14,6 +14,8 @@ const (
 	Merged
 	// Latest: a newer record replaces those that wait, because each says all.
 	Latest
+	// passed: another node's, whose policy it went by.
+	passed
 )
 
 // PolicyOf is the policy of a kind.

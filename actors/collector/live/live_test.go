@@ -274,12 +274,12 @@ func TestRefusals(t *testing.T) {
 		{"too much", live.Filter{Kinds: []string{"*"}}, "too_many_topics", ""},
 	} {
 		var refused *live.Refusal
-		if err := f.client.Subscribe(live.Asked{Filter: tc.filter}); !errors.As(err, &refused) || refused.Code != tc.code || refused.Field != tc.field {
+		if _, err := f.client.Subscribe(live.Asked{Filter: tc.filter}); !errors.As(err, &refused) || refused.Code != tc.code || refused.Field != tc.field {
 			t.Errorf("%s: %v (%+v)", tc.name, err, refused)
 		}
 	}
 	for n := range 3 {
-		err := f.client.Subscribe(live.Asked{Filter: live.Filter{Kinds: []string{"trade"}, Markets: []string{"*"}, Exchanges: []string{"BIN*"}}})
+		_, err := f.client.Subscribe(live.Asked{Filter: live.Filter{Kinds: []string{"trade"}, Markets: []string{"*"}, Exchanges: []string{"BIN*"}}})
 		if (err != nil) != (n == 2) {
 			t.Errorf("subscription %d: %v", n, err)
 		}

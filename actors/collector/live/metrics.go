@@ -16,6 +16,7 @@ const (
 	outcomeOverloaded outcome = "overloaded"
 	outcomeFailed     outcome = "failed"
 	outcomeDead       outcome = "dead"
+	outcomeLost       outcome = "lost"
 )
 
 // metrics export the hub. What is counted for each message is read when it is
@@ -60,7 +61,7 @@ func newMetrics(h *Hub, r prometheus.Registerer) (*metrics, error) {
 	m.websocket.lag, m.events.lag = m.lag.WithLabelValues(string(WebSocket)), m.lag.WithLabelValues(string(Events))
 	m.replayed, m.reset = m.resumes.WithLabelValues("replayed"), m.resumes.WithLabelValues("reset")
 	m.refusedClients, m.refusedSubs = m.refused.WithLabelValues("connection"), m.refused.WithLabelValues("subscription")
-	for _, o := range []outcome{outcomeSlow, outcomeOverloaded, outcomeFailed, outcomeDead} {
+	for _, o := range []outcome{outcomeSlow, outcomeOverloaded, outcomeFailed, outcomeDead, outcomeLost} {
 		m.disconnects.WithLabelValues(string(o))
 	}
 	if err := catalogue.Register(r, m, m.disconnects, m.resumes, m.refused, m.lag); err != nil {

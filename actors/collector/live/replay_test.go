@@ -15,7 +15,7 @@ func (w *world) back(was *follower, id string, filter live.Filter) *follower {
 	w.Helper()
 	f := w.follower(live.Events)
 	f.books = was.books
-	if err := f.client.Subscribe(live.Asked{Filter: filter, LastEventID: id}); err != nil {
+	if _, err := f.client.Subscribe(live.Asked{Filter: filter, LastEventID: id}); err != nil {
 		w.Fatal(err)
 	}
 	return f

@@ -24,7 +24,9 @@ type Subscription struct {
 
 	lanes []*lane // the relay's
 
-	n uint64 // messages given; the reader's
+	// The reader's: messages given, and who gives books of streams, where several nodes do.
+	n      uint64
+	givers map[string]giver
 }
 
 func (sub *Subscription) join(s *Source) *join {
@@ -38,16 +40,24 @@ type Asked struct {
 	Echo json.RawMessage
 	// LastEventID is where a client of server-sent events was; "" begins anew.
 	LastEventID string
+	// Parts are what other nodes have answered to the same filter; see [Client.Foreign].
+	Parts []Part
 }
 
-// Subscribe begins a subscription; the answer and then its records are among what
-// Take returns. The error is a [*Refusal].
-func (c *Client) Subscribe(a Asked) error {
+// Check reports what is wrong with a filter. The error is a [*Refusal].
+func (h *Hub) Check(f Filter) error {
+	_, err := compile(f, h.directory)
+	return err
+}
+
+// Subscribe begins a subscription and returns its name; the answer and then its records
+// are among what Take returns. The error is a [*Refusal].
+func (c *Client) Subscribe(a Asked) (name string, err error) {
 	h := c.hub
 	m, err := compile(a.Filter, h.directory)
 	if err != nil {
 		h.metrics.refusedSubs.Inc()
-		return err
+		return "", err
 	}
 	sub := &Subscription{client: c, match: m}
 	h.mu.Lock()
@@ -64,7 +74,7 @@ func (c *Client) Subscribe(a Asked) error {
 	h.mu.Unlock()
 	if err != nil {
 		h.metrics.refusedSubs.Inc()
-		return err
+		return "", err
 	}
 	slices.SortFunc(streams, func(a, b *Source) int { return a.instrument.ID().Compare(b.instrument.ID()) })
 	joins := make([]*join, len(streams))
@@ -76,12 +86,12 @@ func (c *Client) Subscribe(a Asked) error {
 		b.after, b.ours = h.parseID(a.LastEventID)
 		sub.unjoined.Add(int32(len(joins)))
 		h.queue.control(&event{what: comesBack, sub: sub, back: b})
-		return nil
+		return sub.name, nil
 	}
 	for _, j := range joins {
 		c.want(j)
 	}
-	return nil
+	return sub.name, nil
 }
 
 // admit registers a subscription with the client and answers it.
@@ -103,6 +113,11 @@ func (c *Client) admit(sub *Subscription, a Asked, streams []*Source) error {
 	c.named++
 	sub.name = fmt.Sprintf("s%d", c.named)
 	c.subs[sub.name] = sub
+	count, waiting := len(streams), sub.match.waiting(streams)
+	for _, p := range a.Parts {
+		count += p.Streams
+		waiting = slices.DeleteFunc(waiting, func(symbol string) bool { return !slices.Contains(p.Waiting, symbol) })
+	}
 	text, err := json.Marshal(struct {
 		Type         string          `json:"type"`
 		ID           json.RawMessage `json:"id,omitempty"`
@@ -110,7 +125,7 @@ func (c *Client) admit(sub *Subscription, a Asked, streams []*Source) error {
 		Filter
 		Streams int      `json:"streams"`
 		Waiting []string `json:"waiting"`
-	}{"subscribed", a.Echo, sub.name, sub.match.asked, len(streams), sub.match.waiting(streams)})
+	}{"subscribed", a.Echo, sub.name, sub.match.asked, count, waiting})
 	if err != nil {
 		return refuse("invalid_field", "id", "cannot be repeated: %v", err)
 	}

@@ -64,6 +64,7 @@ func (c *Client) Take() ([]Message, error) {
 		c.settleLocked(&c.taken[i])
 	}
 	c.sequenced, c.bytes, c.replies = 0, 0, 0
+	c.emptyLocked()
 	next := c.nextLocked()
 	c.mu.Unlock()
 	select {
@@ -152,14 +153,20 @@ func (c *Client) endRun(l *lane) {
 
 func (c *Client) add(i *item, data []byte, coalesced int) {
 	sub, e := i.lane.sub, i.event
+	if c.abroad && !sub.passes(e) {
+		return
+	}
 	sub.n++
 	m := Message{Type: Record, Subscription: sub.name, N: sub.n, Coalesced: coalesced, Data: data, Received: e.received}
+	if e.said != nil {
+		m.Received = e.said.received
+	}
 	if e.what != aRecord {
 		m.Type = State
 	}
 	// While changes are held back to be put into one, a number would say that they
 	// were given.
-	if i.id != 0 && c.runs == 0 && c.consumer == Events {
+	if i.id != 0 && c.runs == 0 && c.consumer == Events && !c.abroad {
 		m.ID = c.hub.eventID(i.id)
 	}
 	if coalesced > 0 {

@@ -288,7 +288,7 @@ func (w *world) follower(consumer live.Consumer) *follower {
 func (w *world) subscribed(consumer live.Consumer, filter live.Filter) *follower {
 	w.Helper()
 	f := w.follower(consumer)
-	if err := f.client.Subscribe(live.Asked{Filter: filter}); err != nil {
+	if _, err := f.client.Subscribe(live.Asked{Filter: filter}); err != nil {
 		w.Fatal(err)
 	}
 	return f
