@@ -33,11 +33,17 @@ type Instance struct {
 	// Host is an address or name, without port.
 	Host string
 	Port int
+	// TLS says that it answers by HTTPS only.
+	TLS bool
 }
 
 // URL is the base of the instance's HTTP addresses, without a slash at the end.
 func (i Instance) URL() string {
-	return "http://" + net.JoinHostPort(i.Host, strconv.Itoa(i.Port))
+	scheme := "http://"
+	if i.TLS {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(i.Host, strconv.Itoa(i.Port))
 }
 
 // Registry finds services by name. It is safe for concurrent use.

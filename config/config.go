@@ -22,6 +22,7 @@ import (
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
 	entrance "github.com/marketprism/marketprism/http/gateway"
+	"github.com/marketprism/marketprism/internal/certs"
 	"github.com/marketprism/marketprism/persistence/cold"
 	"github.com/marketprism/marketprism/persistence/embedded"
 	"github.com/marketprism/marketprism/persistence/journal"
@@ -57,6 +58,8 @@ type Node struct {
 	DataDir   string `yaml:"data_dir" doc:"Where the journal, the hot store and the cold store live, unless they say otherwise."`
 	Listen    string `yaml:"listen" doc:"Address that every service listens on; 0.0.0.0 is every interface."`
 	Advertise string `yaml:"advertise" doc:"Address under which other nodes reach this one; empty takes listen."`
+	// TLS is of every service's port.
+	TLS certs.Config `yaml:"tls" doc:"HTTPS at every service's port, and towards the others'; the files are read again when they change."`
 }
 
 // Validate checks that the addresses are hosts without ports.
@@ -159,7 +162,7 @@ type MonitoringService struct {
 func Default() Config {
 	policy := storage.DefaultPolicyConfig()
 	return Config{
-		Node:    Node{DataDir: "./data", Listen: "127.0.0.1"},
+		Node:    Node{DataDir: "./data", Listen: "127.0.0.1", TLS: certs.DefaultConfig()},
 		Cluster: cluster.DefaultConfig(),
 		Log:     Log{Level: "info", Format: "auto"},
 		HTTP:    chassis.DefaultConfig(),

@@ -66,7 +66,7 @@ func New(o Options) (*Handle, error) {
 	if err := h.networks.Set(c.Registration.Networks); err != nil {
 		return nil, err
 	}
-	h.forwarder = forward.New(c.Forwarding, &h.networks)
+	h.forwarder = forward.New(c.Forwarding, &h.networks, o.Certificates)
 	h.services.Store(newTable(nil))
 	var err error
 	if h.metrics, err = newMetrics(h, o.Registerer); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/marketprism/marketprism/actors/gateway/upstream"
+	"github.com/marketprism/marketprism/internal/certs"
 )
 
 // Registry says where the platform's services answer.
@@ -43,6 +44,9 @@ type Options struct {
 	// Prepare readies the gateway's own requests to a service, its identity included;
 	// nil leaves them as they are.
 	Prepare func(r *http.Request, service string) error
+	// Certificates are shown to the platform's services, where they answer by HTTPS; nil
+	// is TLS with the authorities of the system.
+	Certificates *certs.Pair
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Registerer of the metrics; nil keeps them unexported.

@@ -186,7 +186,7 @@ func (r *registry) publish(service string) {
 func (r *registry) register(c *supervise.Context, m Registration) error {
 	now := r.h.options.Now().UTC()
 	at := upstream.Address{Host: m.Host, Port: m.Port}
-	if slices.ContainsFunc(r.found[m.Service], func(l upstream.Listing) bool { return l.Address == at }) {
+	if slices.ContainsFunc(r.found[m.Service], func(l upstream.Listing) bool { return l.String() == at.String() }) {
 		return nil // the cluster's registry has it
 	}
 	old := r.h.registered[at]

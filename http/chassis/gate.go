@@ -2,6 +2,7 @@ package chassis
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/marketprism/marketprism/internal/catalogue"
+	"github.com/marketprism/marketprism/internal/certs"
 	who "github.com/marketprism/marketprism/internal/identity"
 )
 
@@ -64,18 +66,31 @@ func identified(ctx context.Context) bool {
 // another service of the program has signed for it, and nodes that show a certificate
 // of the program's authority.
 type Members struct {
-	service  string
-	verifier *who.Verifier
-	checks   *prometheus.CounterVec
+	MembersOptions
+	checks *prometheus.CounterVec
+}
+
+// MembersOptions are what a Members stands on.
+type MembersOptions struct {
+	Service  string
+	Verifier *who.Verifier
+	// Certificates judges those of clients; nil: none count.
+	Certificates *certs.Pair
+	// Certified: nothing counts without the certificate of a node, no identity either.
+	Certified  bool
+	Registerer prometheus.Registerer
 }
 
 // NewMembers makes the gate of a service.
-func NewMembers(service string, v *who.Verifier, reg prometheus.Registerer) (*Members, error) {
-	checks, err := registered(reg, catalogue.NewCounterVec(catalogue.IdentityChecks))
+func NewMembers(o MembersOptions) (*Members, error) {
+	if o.Certified && o.Certificates == nil {
+		return nil, errors.New("a gate that demands certificates needs what judges them")
+	}
+	checks, err := registered(o.Registerer, catalogue.NewCounterVec(catalogue.IdentityChecks))
 	if err != nil {
 		return nil, err
 	}
-	return &Members{service: service, verifier: v, checks: checks}, nil
+	return &Members{o, checks}, nil
 }
 
 // Identify implements [Gate].
@@ -91,39 +106,54 @@ func (m *Members) Identify(r *http.Request) (who.Principal, bool, error) {
 	default:
 		outcome = "client"
 	}
-	m.checks.WithLabelValues(m.service, outcome).Inc()
+	m.checks.WithLabelValues(m.Service, outcome).Inc()
 	return p, known, err
 }
 
+// identify looks at the certificate of the connection first, then at the identity of
+// the request. On an open route a certificate that does not count is none.
 func (m *Members) identify(r *http.Request) (who.Principal, bool, error) {
+	node, certified, err := m.certificate(r)
+	if err != nil || !certified && m.Certified {
+		if Open(r) {
+			return who.Principal{}, false, nil
+		}
+		if err == nil {
+			err = Unauthorized("this service answers nodes of MarketPrism only, which show a certificate; ask through the gateway").WithCode("no_certificate")
+		}
+		return who.Principal{}, false, err
+	}
 	tokens := r.Header.Values(who.Header)
 	switch {
 	case len(tokens) == 1:
-		p, err := m.verifier.Verify(r.Context(), tokens[0], m.service)
+		p, err := m.Verifier.Verify(r.Context(), tokens[0], m.Service)
 		if err != nil {
 			return p, false, Unauthorized("the identity in %s is not valid here", who.Header).WithCode("invalid_identity").WithCause(err)
 		}
 		return p, true, nil
 	case len(tokens) > 1:
 		return who.Principal{}, false, Unauthorized("%s is given twice", who.Header).WithCode("invalid_identity")
-	}
-	if name, ok := certified(r); ok {
-		return who.Principal{Subject: name, Kind: who.Node, Role: who.Operator}, true, nil
-	}
-	if Open(r) {
+	case certified:
+		return node, true, nil
+	case Open(r):
 		return who.Principal{}, false, nil
 	}
 	return who.Principal{}, false, Unauthorized("this service answers the gateway and other services of MarketPrism; ask through the gateway").WithCode("no_identity")
 }
 
-// certified is the name in a client's certificate, which the TLS server has verified.
-func certified(r *http.Request) (string, bool) {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-		return "", false
+// certificate is the node that has shown its certificate.
+func (m *Members) certificate(r *http.Request) (p who.Principal, ok bool, err error) {
+	if m.Certificates == nil {
+		return p, false, nil
 	}
-	name := r.TLS.VerifiedChains[0][0].Subject.CommonName
-	if name == "" {
-		name = r.TLS.VerifiedChains[0][0].SerialNumber.String()
+	peer, shown, err := m.Certificates.Peer(r.TLS)
+	switch {
+	case err != nil:
+		return p, false, Unauthorized("the certificate of this connection is not valid here, or not any more").WithCode("invalid_certificate").WithCause(err)
+	case !shown:
+		return p, false, nil
+	case !peer.Member:
+		return p, false, Forbidden("the certificate of %s is not a node's", clip(peer.Name, 200)).WithCode("foreign_certificate")
 	}
-	return name, true
+	return who.Principal{Subject: peer.Name, Kind: who.Node, Role: who.Operator}, true, nil
 }

@@ -25,7 +25,7 @@ func beyond(t *testing.T) (*harness, *identity.Signer) {
 		t.Fatal(err)
 	}
 	reg := prometheus.NewRegistry()
-	gate, err := chassis.NewMembers("test-service", identity.NewVerifier(identity.VerifierOptions{Keys: ring}), reg)
+	gate, err := chassis.NewMembers(chassis.MembersOptions{Service: "test-service", Verifier: identity.NewVerifier(identity.VerifierOptions{Keys: ring}), Registerer: reg})
 	if err != nil {
 		t.Fatal(err)
 	}

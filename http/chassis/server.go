@@ -2,6 +2,7 @@ package chassis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -32,6 +33,8 @@ type Options struct {
 	Spans Spans
 	// Gate says who sends a request; nil lets everybody in, as on loopback.
 	Gate Gate
+	// TLS is what connections meet (certs.Pair.Server); nil is plain HTTP.
+	TLS *tls.Config
 }
 
 // State is where a Server is in its life; the package comment draws it.
@@ -64,6 +67,7 @@ type Server struct {
 	health           *Health
 	origin           *http.CrossOriginProtection
 	gate             Gate
+	tls              *tls.Config
 
 	mux        *chi.Mux
 	compressed http.Handler // everything inside the access log
@@ -110,7 +114,7 @@ func New(o Options) (*Server, error) {
 		config: o.Config, log: o.Logger, now: o.Now, spans: o.Spans, gatherer: o.Gatherer,
 		mux: chi.NewMux(), known: map[string]bool{},
 		served: make(chan struct{}), failed: make(chan error, 1), stopped: make(chan struct{}),
-		origin: http.NewCrossOriginProtection(), gate: o.Gate,
+		origin: http.NewCrossOriginProtection(), gate: o.Gate, tls: o.TLS,
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -219,16 +223,21 @@ func (s *Server) Start(ctx context.Context) error {
 		MaxHeaderBytes:    s.config.MaxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return s.base },
 		ErrorLog:          errorLog,
+		TLSConfig:         s.tls,
 	}
 	s.started, s.state = s.now(), Starting
 	go s.accept()
-	s.log.Info("http listening", zap.String("address", ln.Addr().String()))
+	s.log.Info("http listening", zap.String("address", ln.Addr().String()), zap.Bool("tls", s.tls != nil))
 	return nil
 }
 
 func (s *Server) accept() {
 	defer close(s.served)
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := s.http.Serve
+	if s.tls != nil {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") } // the configuration has the certificate
+	}
+	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		s.failed <- fmt.Errorf("%s: serving %s: %w", s.service, s.listener.Addr(), err)
 	}
 }
@@ -273,8 +282,13 @@ func (s *Server) Addr() string {
 	return s.listener.Addr().String()
 }
 
-// URL returns http:// and Addr.
-func (s *Server) URL() string { return "http://" + s.Addr() }
+// URL returns http://, or https:// with TLS, and Addr.
+func (s *Server) URL() string {
+	if s.tls != nil {
+		return "https://" + s.Addr()
+	}
+	return "http://" + s.Addr()
+}
 
 // Draining ends when the server begins to drain: for what a handler does beyond the
 // usual life of its request. Live routes need not look at it.

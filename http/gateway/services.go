@@ -104,7 +104,7 @@ func (f *service) register(w http.ResponseWriter, r *http.Request) error {
 // runsAt says whether an instance is known.
 func (f *service) runsAt(service string, at upstream.Address) bool {
 	u := f.Branch.Upstream(service)
-	return u != nil && slices.ContainsFunc(u.Instances(), func(i *upstream.Instance) bool { return i.Address == at })
+	return u != nil && slices.ContainsFunc(u.Instances(), func(i *upstream.Instance) bool { return i.String() == at.String() })
 }
 
 // asBadRequest answers an invalid field with 400, as this route always has.

@@ -73,6 +73,10 @@ type Options struct {
 	// Mount finds the services whose paths are served here too, for the dashboard; nil
 	// mounts none, which is a must where clients have identities.
 	Mount Whereabouts
+	// Carry wraps what carries those requests, for TLS; nil leaves it as it is.
+	Carry func(*http.Transport) http.RoundTripper
+	// Nodes are those of the cluster; nil where there is this one alone.
+	Nodes Nodes
 	// Operations are what may be done to actors; the zero value refuses all.
 	Operations Operations
 	// Notify knows what fires, and keeps silences; nil for a façade without alerts.
@@ -131,7 +135,7 @@ func Register(s *chassis.Server, o Options) error {
 		}
 	}
 	if o.Mount != nil {
-		if err := s.Handle(newMount(s, o.Mount).routes()...); err != nil {
+		if err := s.Handle(newMount(s, o.Mount, o.Carry).routes()...); err != nil {
 			return err
 		}
 	}

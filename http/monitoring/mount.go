@@ -52,13 +52,17 @@ type place struct {
 	undo   func() bool
 }
 
-func newMount(s *chassis.Server, find Whereabouts) *mount {
+func newMount(s *chassis.Server, find Whereabouts, carry func(*http.Transport) http.RoundTripper) *mount {
 	m := &mount{find: find, draining: s.Draining()}
 	transport := &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: 10 * time.Second}
-	context.AfterFunc(s.Draining(), transport.CloseIdleConnections) // and those that become idle afterwards
+	var carrier http.RoundTripper = transport
+	if carry != nil {
+		carrier = carry(transport)
+	}
+	context.AfterFunc(s.Draining(), (&http.Client{Transport: carrier}).CloseIdleConnections) // and those that become idle afterwards
 	m.proxy = &httputil.ReverseProxy{
 		Rewrite:        rewrite,
-		Transport:      transport,
+		Transport:      carrier,
 		FlushInterval:  -1, // event streams
 		ModifyResponse: m.answered,
 		ErrorHandler:   unreachable,

@@ -54,7 +54,7 @@ func exposed(c *config.Config) bool {
 // guarded says whether services demand an identity, and asked whether the gateway asks
 // clients who they are.
 func (a *App) guarded() bool {
-	return exposed(a.cfg) || a.cfg.HTTP.Identity == chassis.IdentityRequired
+	return exposed(a.cfg) || a.cfg.HTTP.Identity == chassis.IdentityRequired || a.certified()
 }
 
 func (a *App) asked() bool {
@@ -112,7 +112,9 @@ func (a *App) gate(service string) (chassis.Gate, error) {
 	if !a.guarded() {
 		return nil, nil
 	}
-	return chassis.NewMembers(service, a.trust.Verifier(), a.registry)
+	return chassis.NewMembers(chassis.MembersOptions{
+		Service: service, Verifier: a.trust.Verifier(), Certificates: a.certs, Certified: a.certified(), Registerer: a.registry,
+	})
 }
 
 // startAccess starts what knows the gateway's clients.
@@ -169,10 +171,14 @@ func (a *App) handOut(user, password string) error {
 	return nil
 }
 
-// carry makes requests to the program's services show who sends them.
+// carry makes requests to the program's services show who sends them, on connections
+// that show the node's certificate.
 func (a *App) carry(as string) func(http.RoundTripper) http.RoundTripper {
 	places := &servicePlaces{app: a}
 	return func(base http.RoundTripper) http.RoundTripper {
+		if t, ok := base.(*http.Transport); ok {
+			base = a.secure(t, func(ctx context.Context, address string) bool { _, ours := places.at(ctx, address); return ours })
+		}
 		return &identity.Transport{Base: base, Signer: a.trust.Signer(), As: as, Service: places.at}
 	}
 }

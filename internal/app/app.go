@@ -60,6 +60,7 @@ import (
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
 	entrance "github.com/marketprism/marketprism/http/gateway"
+	"github.com/marketprism/marketprism/internal/certs"
 	"github.com/marketprism/marketprism/internal/event"
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/remote"
@@ -107,6 +108,7 @@ type App struct {
 	audit     *audit.Log
 	trust     *trust.Trust
 	access    *access.Desk // nil where the gateway's service does not run
+	certs     *certs.Pair  // nil without TLS
 	auth      *entrance.Auth
 
 	monitoring *monitoring.Handle // nil where its service does not run
@@ -184,6 +186,9 @@ func (a *App) start(ctx context.Context) error {
 		return fmt.Errorf("making the actor system: %w", err)
 	}
 	if err := a.openTraces(ctx); err != nil {
+	if err := a.openCertificates(); err != nil {
+		return err
+	}
 		return err
 	}
 	if err := a.startTree(ctx); err != nil {
@@ -194,8 +199,8 @@ func (a *App) start(ctx context.Context) error {
 	}
 	close(a.listening)
 	urls := map[string]string{}
-	for name, s := range a.servers {
-		urls[name] = s.URL()
+	for name := range a.servers {
+		urls[name] = a.ownURL(name)
 	}
 	remove, err := writePIDs(a.cfg.Node.DataDir, urls)
 	if err != nil {
@@ -249,8 +254,8 @@ func (a *App) Failed() <-chan error { return a.failed }
 
 // URL is where a service of this process answers; "" for others.
 func (a *App) URL(service string) string {
-	if s := a.servers[service]; s != nil {
-		return s.URL()
+	if a.servers[service] != nil {
+		return a.ownURL(service)
 	}
 	return ""
 }

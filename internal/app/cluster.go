@@ -108,7 +108,8 @@ func (a *App) clusterCheck(context.Context) chassis.CheckResult {
 // Consul does, else on this node.
 func (a *App) instances(ctx context.Context, service string) ([]cluster.Instance, error) {
 	if a.members != nil && len(a.cfg.Cluster.Services.Instances()[service]) == 0 {
-		return a.members.Instances(ctx, service)
+		found, err := a.members.Instances(ctx, service)
+		return secured(a.cfg, found, err)
 	}
 	return StaticRegistry(a.cfg).Instances(ctx, service)
 }
@@ -145,5 +146,6 @@ func (r asking) Instances(ctx context.Context, service string) ([]cluster.Instan
 	if len(r.c.Cluster.Services.Instances()[service]) > 0 {
 		return StaticRegistry(r.c).Instances(ctx, service)
 	}
-	return consul.Find(ctx, r.c.Cluster.Consul, service)
+	found, err := consul.Find(ctx, r.c.Cluster.Consul, service)
+	return secured(r.c, found, err)
 }

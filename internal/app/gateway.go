@@ -39,7 +39,7 @@ func (a *App) startGateway(ctx context.Context) error {
 		return err
 	}
 	a.gateway, err = gateway.New(gateway.Options{
-		Config: a.cfg.Gateway.Gateway, Registry: whereabouts{a}, Services: gatewayServices(), Self: cluster.Gateway, Prepare: a.prove, Registerer: a.registry,
+		Config: a.cfg.Gateway.Gateway, Registry: whereabouts{a}, Services: gatewayServices(), Self: cluster.Gateway, Prepare: a.prove, Certificates: a.certs, Registerer: a.registry,
 	})
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (w whereabouts) Watch(ctx context.Context, service string, version uint64) 
 		if err != nil {
 			return nil, 0, fmt.Errorf("where %s answers: %w", service, err)
 		}
-		list = append(list, upstream.Address{Host: u.Hostname(), Port: port})
+		list = append(list, upstream.Address{Host: u.Hostname(), Port: port, TLS: u.Scheme == "https"})
 	}
 	return list, generation, nil
 }

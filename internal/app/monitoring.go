@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"net/http"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -91,7 +92,7 @@ func (a *App) registerMonitoring(s *chassis.Server) error {
 	}
 	o.Settings, o.Fetch, o.Traces = a.settingsInForce, a.fetch, a.traces
 	if !a.guarded() && !a.asked() {
-		o.Mount = a.resolve
+		o.Mount, o.Carry = a.resolve, func(t *http.Transport) http.RoundTripper { return a.secure(t, nil) }
 	}
 	if a.collector != nil {
 		o.Operations.Streams = pausing{a}

@@ -22,9 +22,15 @@ func (a *App) makeOthers() collector.Others {
 	if a.placement == nil {
 		return nil
 	}
-	base := &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute}
-	a.closers = append(a.closers, func() error { base.CloseIdleConnections(); return nil })
-	return &others{a: a, plain: base, carried: a.carry(cluster.Collector)(base)}
+	base := func() *http.Transport { return &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute} }
+	o := &others{a: a, plain: a.secure(base(), nil), carried: a.carry(cluster.Collector)(base())}
+	a.closers = append(a.closers, func() error {
+		for _, t := range []http.RoundTripper{o.plain, o.carried} {
+			(&http.Client{Transport: t}).CloseIdleConnections()
+		}
+		return nil
+	})
+	return o
 }
 
 // Name implements [collector.Others].
@@ -64,7 +70,7 @@ func (o *others) Nodes() (urls map[string]string, changed <-chan struct{}) {
 	urls = map[string]string{}
 	for _, m := range v.Members {
 		if m.Node != o.a.node {
-			urls[m.Node] = cluster.Instance{Service: cluster.Collector, Host: m.Host, Port: m.Port}.URL()
+			urls[m.Node] = cluster.Instance{Service: cluster.Collector, Host: m.Host, Port: m.Port, TLS: o.a.certs != nil}.URL()
 		}
 	}
 	return urls, v.Changed

@@ -36,6 +36,9 @@ var storagePolicy = []string{
 // changed and are not. After an error that is all that there is to say.
 func (a *App) Reconfigure(ctx context.Context, cfg *config.Config) (taken, needRestart []string, err error) {
 	list := cluster.Collector + ".exchanges"
+	if a.certs != nil {
+		_ = a.certs.Reload() // it is logged, and in the health; the rest of the configuration is good
+	}
 	if a.collector == nil {
 		taken = []string{"exchanges", list} // nobody here reads them
 	} else {

@@ -25,11 +25,16 @@ func StaticRegistry(c *config.Config) cluster.Static {
 		host = reachable(c.Node.Listen)
 	}
 	r := c.Cluster.Services.Instances()
+	for _, found := range r {
+		for i := range found {
+			found[i].TLS = c.Node.TLS.Enabled()
+		}
+	}
 	for name, port := range ports(c) {
 		if len(r[name]) > 0 {
 			continue
 		}
-		r[name] = []cluster.Instance{{Service: name, Host: host, Port: port}}
+		r[name] = []cluster.Instance{{Service: name, Host: host, Port: port, TLS: c.Node.TLS.Enabled()}}
 	}
 	return r
 }

@@ -75,7 +75,7 @@ func (a *App) resolve(ctx context.Context, service string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the address of %s: %w", service, err)
 		}
-		return []string{"http://" + net.JoinHostPort(reachable(a.cfg.Node.Listen), port)}, nil
+		return []string{scheme(a.cfg) + "://" + net.JoinHostPort(a.host(), port)}, nil
 	}
 	instances, err := a.instances(ctx, service)
 	if err != nil {

@@ -198,6 +198,19 @@ func certificates(text []byte) ([]*x509.Certificate, error) {
 	return all, nil
 }
 
+// Hosts are the DNS names and IP addresses in the certificate of a file.
+func Hosts(path string) ([]string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading a certificate: %w", err)
+	}
+	all, err := certificates(text)
+	if err != nil {
+		return nil, &Error{"cert_file", path, err}
+	}
+	return names(&x509.Certificate{DNSNames: all[0].DNSNames, IPAddresses: all[0].IPAddresses}), nil
+}
+
 // Check reads the files once and says everything that is wrong with them, and when the
 // certificate ends. now is the time at which they are judged.
 func Check(c Config, now time.Time) (expires time.Time, err error) {

@@ -155,13 +155,23 @@ func (p *Pair) Roots() *x509.CertPool { return p.current.Load().roots }
 
 // Dial connects and shakes hands, with the files as they are now: for
 // http.Transport.DialTLSContext and its like. The other side has to show a certificate
-// for the host of address.
+// for the host of address. A handshake that fails is a [*net.OpError] of "dial", as a
+// connection that fails: nothing was sent yet.
 func (p *Pair) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return p.DialBy(new(net.Dialer).DialContext)(ctx, network, address)
 }
 
+// Dialer connects to an address.
+type Dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
 // DialBy is [Pair.Dial] on connections that dial makes.
-func (p *Pair) DialBy(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(ctx context.Context, network, address string) (net.Conn, error) {
+func (p *Pair) DialBy(dial Dialer) Dialer {
+	return shaking(dial, p.Client)
+}
+
+// shaking connects by dial and shakes hands for HTTP/1.1, by a configuration that is made
+// for each connection.
+func shaking(dial Dialer, configure func() *tls.Config) Dialer {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
@@ -171,15 +181,26 @@ func (p *Pair) DialBy(dial func(ctx context.Context, network, address string) (n
 		if err != nil {
 			return nil, err
 		}
-		config := p.Client()
+		config := configure()
 		config.ServerName, config.NextProtos = host, []string{"http/1.1"}
 		c := tls.Client(raw, config)
 		if err := c.HandshakeContext(ctx); err != nil {
 			raw.Close() //nolint:errcheck // it is of no use
-			return nil, fmt.Errorf("shaking hands with %s: %w", address, err)
+			return nil, &net.OpError{Op: "dial", Net: network, Addr: raw.RemoteAddr(), Err: err}
 		}
 		return c, nil
 	}
+}
+
+// DialSystem connects by dial and shakes hands with whoever is not one of ours: by the
+// authorities of the system, and without a certificate.
+func DialSystem(dial Dialer) Dialer {
+	return shaking(dial, func() *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12} })
+}
+
+// Covers says whether the certificate is good for a host: nil, or why not.
+func (p *Pair) Covers(host string) error {
+	return p.current.Load().certificate.Leaf.VerifyHostname(host)
 }
 
 // Reload reads the files again. What cannot be used changes nothing, and is the error.

@@ -28,9 +28,10 @@ const (
 )
 
 // The codes of a refusal that a credential helps against: of a service, which answers
-// the gateway only, and of the gateway.
+// the gateway or nodes only, and of the gateway.
 const (
 	askTheGateway = "no_identity"
+	showYourNode  = "no_certificate"
 	showWhoYouAre = "no_credential"
 )
 
@@ -41,6 +42,7 @@ type caller struct {
 	client   *http.Client
 	settings settings
 	streams  streams
+	secure   secureOptions
 
 	mu      sync.Mutex
 	loaded  *config.Loaded
@@ -58,11 +60,13 @@ type callerKey struct{}
 
 // newCaller makes the caller of a command, of whose settings it knows where the gateway
 // is.
-func newCaller(c *cobra.Command, s streams) *caller {
+func newCaller(c *cobra.Command, s streams, secure secureOptions) *caller {
 	s.err = io.Discard // the command itself says what is to be said of its settings
-	k := &caller{streams: s, through: map[string]passage{}, client: &http.Client{
+	k := &caller{streams: s, secure: secure, through: map[string]passage{}}
+	k.client = &http.Client{
+		Transport:     k.secureTransport(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}
 	if f := c.Flags().Lookup("config"); f != nil {
 		k.settings.file = f.Value.String()
 	}
@@ -129,7 +133,7 @@ func (k *caller) passage(ctx context.Context, base string, res *http.Response) (
 	switch problem.Code {
 	case showWhoYouAre:
 		return passage{gateway: base}, nil
-	case askTheGateway:
+	case askTheGateway, showYourNode:
 		service, err := k.serviceAt(ctx, base)
 		if err != nil {
 			return passage{}, err

@@ -97,12 +97,14 @@ what it should be.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%w; see `%s --help`", err, c.CommandPath())
 	})
+	var secure secureOptions
+	secure.flags(root)
 	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
-		c.SetContext(context.WithValue(c.Context(), callerKey{}, newCaller(c, s)))
+		c.SetContext(context.WithValue(c.Context(), callerKey{}, newCaller(c, s, secure)))
 	}
 	root.AddCommand(
 		newDev(s), newStart(s), newStop(s), newStatus(s), newDoctor(s), newConfig(s), newJournal(s), newArchive(s), newQuery(s), newTail(s),
-		newBackfill(s), newCapture(s), newReplay(s), newSimulate(s), newNormalize(s), newBench(s), newRules(s), newActors(s), newUser(s), newAPIKey(s), newVersion(s),
+		newBackfill(s), newCapture(s), newReplay(s), newSimulate(s), newNormalize(s), newBench(s), newRules(s), newActors(s), newUser(s), newAPIKey(s), newCerts(s), newVersion(s),
 	)
 	for _, c := range root.Commands() {
 		strict(c)

@@ -78,8 +78,15 @@ func (o *settings) examine(ctx context.Context, s streams, offline bool, within 
 		return []doctor.Finding{{Check: "configuration", Verdict: doctor.Fail, Detail: err.Error(), Fix: "correct it"}}
 	}
 	plan.Offline, plan.Within = offline, within
-	valid := doctor.Finding{Check: "configuration", Verdict: doctor.Pass, Detail: "valid"}
-	return append([]doctor.Finding{valid}, doctor.New(plan.DataDir).Examine(ctx, plan)...)
+	findings := []doctor.Finding{{Check: "configuration", Verdict: doctor.Pass, Detail: "valid"}}
+	d := doctor.New(plan.DataDir)
+	if files := loaded.Config.Node.TLS; files.Enabled() {
+		findings = append(findings, doctor.Certificate(files, d.Now()))
+		if k, ok := ctx.Value(callerKey{}).(*caller); ok {
+			d.Nodes = k.client
+		}
+	}
+	return append(findings, d.Examine(ctx, plan)...)
 }
 
 // filesBeside is how many files the program has open without sockets to exchanges:
@@ -96,7 +103,8 @@ func planOf(c *config.Config) (*doctor.Plan, error) {
 	elsewhere := c.Cluster.Services.Instances()
 	for _, service := range cluster.Services() {
 		for _, i := range elsewhere[service] {
-			p.Places = append(p.Places, doctor.Place{Name: service + " elsewhere", URL: i.URL() + "/livez", Setting: "cluster.services." + service})
+			i.TLS = c.Node.TLS.Enabled()
+			p.Places = append(p.Places, doctor.Place{Name: service + " elsewhere", URL: i.URL() + "/livez", Node: true, Setting: "cluster.services." + service})
 		}
 	}
 	p.Places = append(p.Places, serversOf(c)...)

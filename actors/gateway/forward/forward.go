@@ -17,6 +17,7 @@ import (
 
 	"github.com/marketprism/marketprism/actors/gateway/limit"
 	"github.com/marketprism/marketprism/actors/gateway/upstream"
+	"github.com/marketprism/marketprism/internal/certs"
 )
 
 // Stage is how far a request came.
@@ -68,16 +69,29 @@ func With(ctx context.Context, c *Call) context.Context { return context.WithVal
 type Forwarder struct {
 	settings atomic.Pointer[Config]
 	networks *Networks
-	trusted  *http.Transport // to instances of the registry
-	guarded  *http.Transport // to those that clients have registered
+	trusted  carrier // to instances of the registry
+	guarded  carrier // to those that clients have registered
 	repeats  atomic.Uint64
 }
 
-// New makes a forwarder; registered instances are dialled in networks only.
-func New(c Config, networks *Networks) *Forwarder {
+// carrier carries requests over connections that it keeps.
+type carrier interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
+// New makes a forwarder; registered instances are dialled in networks only. Instances of
+// the registry that answer by HTTPS are shown the certificate of a pair; nil is TLS with
+// the authorities of the system, and without a certificate.
+func New(c Config, networks *Networks, pair *certs.Pair) *Forwarder {
 	f := &Forwarder{networks: networks}
 	f.settings.Store(&c)
-	f.trusted = f.transport(nil)
+	trusted := f.transport(nil)
+	f.trusted = trusted
+	if pair != nil {
+		trusted.DialTLSContext = f.bounded(pair.DialBy(trusted.DialContext))
+		f.trusted = pair.Transport(trusted)
+	}
 	f.guarded = f.transport(networks.control)
 	return f
 }
@@ -109,6 +123,15 @@ func (f *Forwarder) transport(control func(network, address string, c syscall.Ra
 		},
 		MaxIdleConns: 8 * idlePerInstance, MaxIdleConnsPerHost: idlePerInstance, IdleConnTimeout: idleFor,
 		MaxResponseHeaderBytes: maxAnswerHeader, DisableCompression: true, ExpectContinueTimeout: time.Second,
+	}
+}
+
+// bounded bounds connecting and shaking hands.
+func (f *Forwarder) bounded(dial certs.Dialer) certs.Dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, 2*f.settings.Load().ConnectTimeout)
+		defer cancel()
+		return dial(ctx, network, address)
 	}
 }
 
@@ -286,7 +309,7 @@ func (s *sending) send(try *upstream.Try) (*http.Response, error) {
 // request makes the request for one instance.
 func (s *sending) request(ctx context.Context, try *upstream.Try, alarm *time.Timer) *http.Request {
 	out := s.r.WithContext(ctx)
-	out.URL = &url.URL{Scheme: "http", Host: try.Address.String(), Path: s.r.URL.Path, RawPath: s.r.URL.RawPath, RawQuery: s.r.URL.RawQuery}
+	out.URL = &url.URL{Scheme: try.Scheme(), Host: try.Address.String(), Path: s.r.URL.Path, RawPath: s.r.URL.RawPath, RawQuery: s.r.URL.RawQuery}
 	out.Host = ""
 	switch {
 	case s.kept != nil:

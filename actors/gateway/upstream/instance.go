@@ -15,13 +15,22 @@ import (
 type Address struct {
 	Host string // name or address, without port
 	Port int
+	TLS  bool // it answers by HTTPS only
 }
 
 // String is host:port.
 func (a Address) String() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
 
 // URL is the base of its addresses, without a slash at the end.
-func (a Address) URL() string { return "http://" + a.String() }
+func (a Address) URL() string { return a.Scheme() + "://" + a.String() }
+
+// Scheme is http or https.
+func (a Address) Scheme() string {
+	if a.TLS {
+		return "https"
+	}
+	return "http"
+}
 
 // Listing is an instance as it is known by: an address and how to look after it.
 type Listing struct {

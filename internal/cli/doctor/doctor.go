@@ -70,7 +70,10 @@ type Doctor struct {
 	// Client asks over HTTP. Its transport is also that of TLS connections, as far as
 	// its TLS settings go.
 	Client *http.Client
-	Now    func() time.Time
+	// Nodes asks services of the program, which may have another authority; nil is
+	// Client.
+	Nodes *http.Client
+	Now   func() time.Time
 }
 
 // New makes a Doctor of this machine.

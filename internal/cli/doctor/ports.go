@@ -57,11 +57,15 @@ func (d *Doctor) checkPort(ctx context.Context, p *Port) Finding {
 func (d *Doctor) by(ctx context.Context, address string) string {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/livez", nil)
+	client, scheme := d.Client, "http://"
+	if d.Nodes != nil {
+		client, scheme = d.Nodes, "https://"
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+address+"/livez", nil)
 	if err != nil {
 		return ""
 	}
-	resp, err := d.Client.Do(r)
+	resp, err := client.Do(r)
 	if err != nil {
 		return ""
 	}

@@ -22,6 +22,8 @@ type Place struct {
 	Setting string
 	// Exchange says that it is of an exchange, whose Date header tells the time.
 	Exchange bool
+	// Node says that it is a service of the program.
+	Node bool
 	// Needed says that nothing works without it; else its absence is a warning.
 	Needed bool
 }
@@ -73,7 +75,11 @@ func (d *Doctor) ask(ctx context.Context, p *Place, r *reached) error {
 		return err
 	}
 	begin := d.Now()
-	resp, err := d.Client.Do(req)
+	client := d.Client
+	if p.Node && d.Nodes != nil {
+		client = d.Nodes
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}
