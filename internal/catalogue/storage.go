@@ -45,7 +45,7 @@ func lifecycle() Area {
 			gauge(ColdFiles, Number, "Files of the cold store.", table),
 			gauge(ColdBytes, Bytes, "Size of the files of the cold store.", table),
 			gauge(ColdRows, Number, "Rows of the cold store; a key that several files have counts once, when it was compared.", table),
-			gauge(ColdDamaged, Number, "Files of the cold store that are not read, because they are damaged or gone."),
+			gauge(ColdDamaged, Number, "Files of the cold store that are not read, because they are damaged or gone, and damaged pieces of its manifest."),
 			counter(ColdJoined, Number, "Files of the cold store that were joined to others."),
 			counter(ColdSwept, Number, "Files of the cold store that nothing listed, and that are removed."),
 			counter(ColdDeletedRows, Number, "Rows of the cold store that were deleted for their age."),

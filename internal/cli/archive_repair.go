@@ -123,7 +123,7 @@ is 1 unless all is well.`,
 			}
 			switch {
 			case !d.Whole:
-				return &exitError{ExitFailed, errors.New("the manifest is damaged: put back a copy of what is unreadable, or run `marketprism archive repair`")}
+				return &exitError{ExitFailed, errors.New("the manifest is damaged: the next node that uses the store mends it, and so does `marketprism archive repair`")}
 			case len(d.Lacking) > 0:
 				return &exitError{ExitFailed, fmt.Errorf("%d files are damaged: put good copies in their places, and they are read again within the hour", len(d.Lacking))}
 			}
@@ -138,13 +138,13 @@ func newArchiveRepair(s streams) *cobra.Command {
 	var o coldAt
 	var write bool
 	c := &cobra.Command{
-		Use: "repair", Short: "make a cold store open again whose manifest is damaged", Args: cobra.NoArgs,
+		Use: "repair", Short: "mend the manifest of a cold store that no node uses", Args: cobra.NoArgs,
 		Long: `repair lists anew what the readable records of the manifest list, and the files
 that prove by their names, footers and content what they are. It says what it
-would do; with --write it does it. No node may use the store meanwhile.
+would do; with --write it does it. A node does the same by itself.
 
 What it cannot prove it leaves where it is, and names it. Damaged records stay
-too; a new checkpoint stands for them.`,
+too, with a copy in quarantine/; a new record stands for them.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			b, err := o.open(c.Context(), s, true)
 			if err != nil {
@@ -162,10 +162,10 @@ too; a new checkpoint stands for them.`,
 				fmt.Fprintln(s.err, "there is nothing to repair")
 				return nil
 			case !write:
-				return &exitError{ExitFailed, errors.New("nothing was changed: stop every node that uses the store, then say --write")}
+				return &exitError{ExitFailed, errors.New("nothing was changed: say --write to have it done")}
 			}
 			if err := d.Repair(c.Context()); errors.Is(err, cold.ErrExists) {
-				return fmt.Errorf("somebody writes to the store: stop every node that uses it: %w", err)
+				return fmt.Errorf("a node uses the store, and mends it by itself: %w", err)
 			} else if err != nil {
 				return err
 			}

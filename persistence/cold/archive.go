@@ -61,11 +61,15 @@ const recallMargin = time.Hour
 func (a *archive) recall(ctx context.Context, since time.Time) error {
 	a.s.commit.Lock()
 	defer a.s.commit.Unlock()
-	if err := a.s.manifest.catchUp(ctx); err != nil {
-		return away(err)
+	if err := a.s.catchUp(ctx); err != nil {
+		return err
 	}
+	a.s.adopt()
 	for n := a.s.manifest.state.n; n > 0; n-- {
 		r, err := a.s.manifest.read(ctx, recordName(n))
+		if errors.Is(err, ErrNotFound) || errors.Is(err, persistence.ErrCorrupt) && !errors.Is(err, errVersion) {
+			continue // what it listed cannot be counted
+		}
 		if err != nil {
 			return away(err)
 		}
@@ -174,6 +178,9 @@ func (s *Store) Keep(hot scan.Hot) { s.keep(hot, func(Archived) bool { return tr
 func (s *Store) keep(hot scan.Hot, wanted func(Archived) bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if s.wound != nil { // not all of that can be read here yet
+		return
+	}
 	for _, a := range s.archive {
 		if kind, ok := market.ParseKind(a.Table); ok && wanted(a) {
 			hot.Archived(kind, a.Shard, a.JournalID, a.Seq)
@@ -194,15 +201,23 @@ func (s *Store) Retain(ctx context.Context, age time.Duration) (rows int64, err 
 		rows = 0
 		r := &Record{}
 		for _, p := range s.Parts() {
-			if _, damaged := s.manifest.state.damaged[p.File]; damaged {
-				continue // it is somebody's to look at
-			}
 			// Age counts from arrival: a replay of 2021 is as young as its replay. The
 			// last row of a file may have arrived that much later than the first.
-			if p.arrived() < limit && p.MaxTime < limit {
-				r.Remove = append(r.Remove, p.File)
-				rows += p.Rows
+			if p.arrived() >= limit || p.MaxTime >= limit {
+				continue
 			}
+			if _, damaged := s.manifest.state.damaged[p.File]; damaged {
+				gone, err := s.gone(ctx, p.File)
+				if err != nil {
+					return nil, err
+				}
+				if gone { // perhaps for its age, by a record that was lost
+					r.Remove = append(r.Remove, p.File)
+				}
+				continue // else it is somebody's to look at
+			}
+			r.Remove = append(r.Remove, p.File)
+			rows += p.Rows
 		}
 		if len(r.Remove) == 0 {
 			return nil, nil
@@ -210,4 +225,16 @@ func (s *Store) Retain(ctx context.Context, age time.Duration) (rows int64, err 
 		return r, nil
 	})
 	return rows, err
+}
+
+// gone reports whether there is no such file.
+func (s *Store) gone(ctx context.Context, name string) (bool, error) {
+	content, _, err := s.bucket.Open(ctx, name)
+	if errors.Is(err, ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, away(err)
+	}
+	return false, content.Close()
 }

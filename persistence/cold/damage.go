@@ -3,6 +3,7 @@ package cold
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/part"
 )
@@ -102,11 +104,14 @@ func (s *Store) Examine(ctx context.Context) error {
 	if again {
 		s.examined = s.now()
 	}
-	var names []string
+	var names, doubted []string
 	for name := range s.aside {
 		if _, suspected := s.suspects[name]; suspected || again {
 			names = append(names, name)
 		}
+	}
+	if again {
+		doubted = slices.Sorted(maps.Keys(s.doubted))
 	}
 	s.mu.Unlock()
 	slices.Sort(names)
@@ -114,6 +119,43 @@ func (s *Store) Examine(ctx context.Context) error {
 		if err := s.examine(ctx, name); err != nil {
 			return err
 		}
+	}
+	if again {
+		s.listQuarantine(ctx)
+	}
+	return s.reconsider(ctx, doubted)
+}
+
+// reconsider lists the files that could not be proved and now can, and forgets those that
+// somebody has taken away.
+func (s *Store) reconsider(ctx context.Context, names []string) error {
+	e := newExaminer(s.bucket)
+	for _, name := range names {
+		found, err := s.bucket.List(ctx, name)
+		if err != nil {
+			return away(err)
+		}
+		r := &Record{Deleted: []string{name}}
+		if i := slices.IndexFunc(found, func(o Object) bool { return o.Name == name }); i >= 0 {
+			p, reason, err := e.prove(ctx, found[i])
+			if err != nil {
+				return away(err)
+			}
+			if reason != "" {
+				continue
+			}
+			r = &Record{Add: []Part{p}}
+		}
+		err = s.Commit(ctx, func() (*Record, error) {
+			if _, still := s.manifest.state.doubted[name]; !still || s.Lists(name) {
+				return nil, nil
+			}
+			return r, nil
+		})
+		if err != nil {
+			return err
+		}
+		s.log.Info("a file of the cold store that was not proved whole is settled", zap.String("file", s.pathOf(name)), zap.Bool("listed", len(r.Add) > 0))
 	}
 	return nil
 }
@@ -179,8 +221,27 @@ func (s *Store) reread(ctx context.Context, m *part.Meta) error {
 	return errors.Join(from.judge(open.Verify()), open.Close())
 }
 
-// Damaged lists what is not read because of what is wrong with it, by name, and
-// checkpoints that were passed over.
+// unknown counts what could have rows of a kind and stream and is not listed: files that
+// are not proved whole, and what a damaged manifest may say. s.mu is locked.
+func (s *Store) unknown(kind market.Kind, stream *market.StreamID) (n int64) {
+	if s.wound != nil {
+		n++
+	}
+	below := kind.Table() + "/"
+	if stream != nil {
+		below = streamFolder(kind, *stream) + "/"
+	}
+	for name := range s.doubted {
+		if strings.HasPrefix(name, below) {
+			n++
+		}
+	}
+	return n
+}
+
+// Damaged lists what is not read because of what is wrong with it, by name, then what
+// is or was wrong with the manifest: a record that is being made again, files that it
+// may have listed, checkpoints that were passed over, and what lies in quarantine.
 func (s *Store) Damaged() []Damaged {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -193,6 +254,15 @@ func (s *Store) Damaged() []Damaged {
 		list = append(list, d)
 	}
 	slices.SortFunc(list, func(a, b Damaged) int { return strings.Compare(a.File, b.File) })
+	if s.wound != nil {
+		list = append(list, Damaged{File: strings.TrimPrefix(s.wound.Path, s.bucket.String()+"/"), Reason: s.wound.Reason + "; what it said is being made again from the rest and from the files"})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.doubted)) {
+		d := s.doubted[name]
+		d.Reason += "; no record lists it, and it is left as it is"
+		list = append(list, d)
+	}
+	list = append(list, s.quarantine...)
 	for _, c := range s.passedOver {
 		list = append(list, Damaged{File: strings.TrimPrefix(c.Path, s.bucket.String()+"/"), Reason: c.Reason + "; the records say the same"})
 	}

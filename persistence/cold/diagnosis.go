@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -67,18 +66,27 @@ var errVersion = errors.New("a version of the manifest that this program does no
 // Diagnose looks at the store in a bucket, and changes nothing. Errors: the bucket's,
 // and one for a manifest of a later version.
 func Diagnose(ctx context.Context, b Bucket, o DiagnosisOptions) (*Diagnosis, error) {
-	d := &Diagnosis{
+	return diagnoseFrom(ctx, b, o, proofs{})
+}
+
+func newDiagnosis(b Bucket, now func() time.Time) *Diagnosis {
+	if now == nil {
+		now = time.Now
+	}
+	return &Diagnosis{
 		Place: b.String(), Broken: []Damaged{}, Found: []Part{}, Unproven: []Damaged{}, Lacking: []Damaged{}, Archived: []Archived{},
-		bucket: b, state: newState(), now: o.Now,
+		bucket: b, state: newState(), now: now,
 	}
-	if d.now == nil {
-		d.now = time.Now
-	}
+}
+
+// diagnoseFrom does not read again what is proved; it adds to that.
+func diagnoseFrom(ctx context.Context, b Bucket, o DiagnosisOptions, proved proofs) (*Diagnosis, error) {
+	d := newDiagnosis(b, o.Now)
 	mentioned, err := d.readManifest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.readFiles(ctx, mentioned, &o); err != nil {
+	if err := d.readFiles(ctx, mentioned, &o, proved); err != nil {
 		return nil, err
 	}
 	for _, p := range d.state.parts {
@@ -99,8 +107,8 @@ func (d *Diagnosis) numbers(ctx context.Context, prefix string) (list []uint64, 
 		return nil, err
 	}
 	for _, o := range found {
-		n, err := strconv.ParseUint(strings.TrimPrefix(o.Name, prefix), 10, 64)
-		if err != nil {
+		n, ok := numberOf(o.Name)
+		if !ok {
 			d.Broken = append(d.Broken, Damaged{File: o.Name, Reason: "its name is not a number"})
 			continue
 		}
@@ -154,11 +162,12 @@ func (d *Diagnosis) readManifest(ctx context.Context) (mentioned map[string]bool
 			continue
 		}
 		d.Records++
-		if d.Whole {
-			if trial := d.state.clone(); trial.apply(r) != nil {
-				d.Whole = false
-				d.Broken = append(d.Broken, Damaged{File: recordName(n), Reason: "it does not fit those before it"})
-			}
+		if r.Anew { // what was before it does not count
+			d.Whole, d.Broken, d.state = true, []Damaged{}, newState()
+			clear(mentioned)
+		} else if d.Whole && d.state.fits(r) != nil {
+			d.Whole = false
+			d.Broken = append(d.Broken, Damaged{File: recordName(n), Reason: "it does not fit those before it"})
 		}
 		d.take(r, mentioned)
 	}
@@ -200,11 +209,17 @@ func (d *Diagnosis) take(r *Record, mentioned map[string]bool) {
 	for _, name := range r.Deleted {
 		leave(name, r.Time)
 		delete(s.removed, name)
+		delete(s.doubted, name)
+		delete(mentioned, name) // one of that name that is there has been written since
+	}
+	for _, x := range r.Doubted {
+		s.doubted[x.File] = x
 	}
 	for _, p := range r.Add {
 		s.parts[p.File] = p
 		s.begin(p.JournalID, p.Created)
 		delete(s.removed, p.File)
+		delete(s.doubted, p.File)
 		mentioned[p.File] = true
 	}
 	for _, j := range r.Journals {
@@ -227,8 +242,37 @@ func (d *Diagnosis) take(r *Record, mentioned map[string]bool) {
 	s.n = r.N
 }
 
+// find lists a file that no record lists.
+func (d *Diagnosis) find(p Part) {
+	d.state.parts[p.File] = p
+	d.state.begin(p.JournalID, p.Created)
+	delete(d.state.removed, p.File)
+	delete(d.state.doubted, p.File)
+	d.Found = append(d.Found, p)
+}
+
+// rewritten reports whether a file that a record says to have left was written after
+// that: records that are lost may have said that it was deleted, and listed again.
+func (d *Diagnosis) rewritten(x Object) bool {
+	at, left := d.state.removed[x.Name]
+	return left && x.Modified.After(at)
+}
+
+// joined reports whether a file that is missing was joined to another one, which is
+// there: the record that said so is lost.
+func (d *Diagnosis) joined(p *Part, there map[string]bool) bool {
+	for _, by := range d.state.parts {
+		if there[by.File] && by.Table == p.Table && by.Exchange == p.Exchange && by.Market == p.Market && by.Symbol == p.Symbol && by.Date == p.Date &&
+			by.JournalID == p.JournalID && by.Shard == p.Shard && by.FirstSeq <= p.FirstSeq && p.LastSeq <= by.LastSeq &&
+			by.MinTime <= p.MinTime && p.MaxTime <= by.MaxTime && by.Rows >= p.Rows && by.Youngest > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // readFiles holds the files against what is listed.
-func (d *Diagnosis) readFiles(ctx context.Context, mentioned map[string]bool, o *DiagnosisOptions) error {
+func (d *Diagnosis) readFiles(ctx context.Context, mentioned map[string]bool, o *DiagnosisOptions, proved proofs) error {
 	var objects []Object
 	for _, kind := range market.Kinds() {
 		if kind.Table() == "" {
@@ -259,7 +303,8 @@ func (d *Diagnosis) readFiles(ctx context.Context, mentioned map[string]bool, o 
 		}
 		there[x.Name] = true
 		p, listed := d.state.parts[x.Name]
-		if !listed && !mentioned[x.Name] {
+		told := mentioned[x.Name] && !d.rewritten(x)
+		if !listed && !told {
 			d.Unlisted++
 		}
 		var reason string
@@ -269,11 +314,9 @@ func (d *Diagnosis) readFiles(ctx context.Context, mentioned map[string]bool, o 
 			reason = fmt.Sprintf("it has %d bytes, the manifest says %d", x.Size, p.Bytes)
 		case listed && o.Checksums:
 			reason, err = e.compare(ctx, &p)
-		case !listed && !mentioned[x.Name] && !d.Whole:
-			if p, reason, err = e.prove(ctx, x); err == nil && reason == "" {
-				d.state.parts[p.File] = p
-				d.state.begin(p.JournalID, p.Created)
-				d.Found = append(d.Found, p)
+		case !listed && !told && !d.Whole:
+			if p, reason, err = proved.of(ctx, e, x); err == nil && reason == "" {
+				d.find(p)
 			}
 		}
 		switch {
@@ -285,9 +328,14 @@ func (d *Diagnosis) readFiles(ctx context.Context, mentioned map[string]bool, o 
 			d.Unproven = append(d.Unproven, Damaged{File: x.Name, Reason: reason})
 		}
 	}
-	for name := range d.state.parts {
-		if !there[name] {
-			d.Lacking = append(d.Lacking, Damaged{File: name, Reason: "the file is missing"})
+	for name, p := range d.state.parts {
+		switch {
+		case there[name]:
+		case !d.Whole && d.joined(&p, there):
+			delete(d.state.parts, name)
+			delete(d.state.damaged, name)
+		default:
+			d.Lacking = append(d.Lacking, Damaged{File: name, Reason: fileMissing})
 		}
 	}
 	slices.SortFunc(d.Lacking, func(a, b Damaged) int { return strings.Compare(a.File, b.File) })

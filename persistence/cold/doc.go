@@ -5,6 +5,7 @@
 //	<table>/exchange=…/market=…/symbol=…/date=2026-01-31/part-<min>-<max>-<hash>.parquet
 //	manifest/<n>      the changes, in order
 //	checkpoint/<n>    everything up to change n
+//	quarantine/…      copies of damaged pieces of the manifest
 //
 // # Authority
 //
@@ -24,7 +25,12 @@
 // # Failure
 //
 //   - An answer of the bucket is lost: the record is looked up; ours counts.
-//   - A damaged record, or one that is missing before others, refuses to open.
+//   - A damaged record, or one that is missing before others, is a wound. What can be
+//     read is served, nothing is appended, and the next look at the manifest mends it: one
+//     record, made under a number of its own like every other, begins anew with what the
+//     rest of the records and the files say. Of several who try one succeeds, and the
+//     others go on from its record.
+//   - A damaged checkpoint is passed over; the records say the same.
 //   - A damaged or missing file fails the queries that meet it, with a
 //     *persistence.CorruptError that names it.
 //

@@ -73,8 +73,10 @@ func (s *Store) open(ctx context.Context, m *part.Meta) (*part.File, *watched, e
 func (s *Store) pathOf(name string) string { return s.bucket.String() + "/" + name }
 
 func missing(path string) error {
-	return &persistence.CorruptError{Path: path, Reason: "the file is missing"}
+	return &persistence.CorruptError{Path: path, Reason: fileMissing}
 }
+
+const fileMissing = "the file is missing"
 
 // watched is content that remembers whether the medium has failed, which the
 // decoder of files takes for damage.
@@ -160,6 +162,7 @@ func (s *Store) Pin(_ context.Context, sel scan.Selection) (scan.View, error) {
 			lacking++
 		}
 	}
+	lacking += s.unknown(sel.Kind, sel.Stream)
 	sel.Reads.Of(persistence.TierCold).Add(persistence.ReadStats{FilesPruned: pruned, FilesMissing: lacking})
 	return v, nil
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,101 +39,38 @@ type manifest struct {
 	since int
 	// damaged are checkpoints that could not be used.
 	damaged []*persistence.CorruptError
+	// wound is damage that nobody has mended yet; nil without any. Until then nothing is
+	// appended.
+	wound *wound
+	// proofs are of files, while a wound is mended.
+	proofs proofs
 }
 
-// state is what the records add up to.
-type state struct {
-	n        uint64 // the last record
-	parts    map[string]Part
-	archived map[tableShard]Archived
-	removed  map[string]time.Time // files that are still to be deleted, and since when
-	damaged  map[string]Damaged   // listed files that are not read
-	// began is when the first row of each journal had arrived, Unix ns, of all that was
-	// ever listed.
-	began map[string]int64
-}
-
-// tableShard is one table of one shard of a journal: the positions of one journal
-// say nothing about another's.
-type tableShard struct {
-	table   string
-	shard   int
-	journal string
-}
-
-func newState() state {
-	return state{parts: map[string]Part{}, archived: map[tableShard]Archived{}, removed: map[string]time.Time{}, damaged: map[string]Damaged{}, began: map[string]int64{}}
-}
-
-// apply adds a record up; an error means that it does not fit what was before.
-func (s *state) apply(r *Record) error {
-	if r.N != s.n+1 {
-		return fmt.Errorf("record %d follows record %d", r.N, s.n)
-	}
-	for _, name := range r.Remove {
-		if _, ok := s.parts[name]; !ok {
-			return fmt.Errorf("record %d removes %s, which is not listed", r.N, name)
-		}
-		delete(s.parts, name)
-		delete(s.damaged, name)
-		s.removed[name] = r.Time
-	}
-	for _, name := range r.Swept {
-		if _, ok := s.parts[name]; ok {
-			return fmt.Errorf("record %d sweeps %s, which is listed", r.N, name)
-		}
-		s.removed[name] = r.Time
-	}
-	for _, name := range r.Deleted {
-		delete(s.removed, name)
-	}
-	for _, f := range r.Removed {
-		s.removed[f.File] = f.At
-	}
-	for _, p := range r.Add {
-		if _, ok := s.parts[p.File]; ok {
-			return fmt.Errorf("record %d adds %s again", r.N, p.File)
-		}
-		s.parts[p.File] = p
-		s.begin(p.JournalID, p.Created)
-		delete(s.removed, p.File) // the same rows once more
-	}
-	for _, j := range r.Journals {
-		s.begin(j.ID, j.Began)
-	}
-	for _, d := range r.Damaged {
-		if _, ok := s.parts[d.File]; !ok {
-			return fmt.Errorf("record %d marks %s, which is not listed", r.N, d.File)
-		}
-		s.damaged[d.File] = d
-	}
-	for _, name := range r.Mended {
-		delete(s.damaged, name)
-	}
-	for _, a := range r.Archived {
-		s.archived[tableShard{a.Table, a.Shard, a.JournalID}] = a
-	}
-	s.n = r.N
-	return nil
-}
-
-// begin notes that a row of a journal had arrived.
-func (s *state) begin(journal string, at int64) {
-	if have, ok := s.began[journal]; !ok || at < have {
-		s.began[journal] = at
-	}
-}
-
+// openManifest reads the manifest of a bucket. After a *persistence.CorruptError there is
+// one that knows nothing but its wound.
 func openManifest(ctx context.Context, b Bucket, now func() time.Time) (*manifest, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, fmt.Errorf("cold manifest: %w", err)
 	}
 	m := &manifest{bucket: b, writer: hex.EncodeToString(id[:]), now: now, state: newState()}
-	if err := m.loadCheckpoint(ctx); err != nil {
+	if err := m.load(ctx); err != nil && m.wound == nil {
 		return nil, err
+	} else if err != nil {
+		return m, err
 	}
-	return m, m.catchUp(ctx)
+	return m, nil
+}
+
+// load reads everything, into a manifest that knows nothing.
+func (m *manifest) load(ctx context.Context) error {
+	if err := m.loadCheckpoint(ctx); err != nil {
+		return err
+	}
+	if err := m.catchUp(ctx); err != nil || m.state.n > 0 {
+		return err
+	}
+	return m.notLost(ctx)
 }
 
 // loadCheckpoint begins with the newest checkpoint, if there is one. One that is
@@ -160,12 +96,17 @@ func (m *manifest) loadFrom(ctx context.Context, checkpoint string) error {
 	if err != nil {
 		return err
 	}
+	return m.begin(checkpoint, r)
+}
+
+// begin takes a record that sums up for all there is.
+func (m *manifest) begin(name string, r *Record) error {
 	s := newState()
 	s.n = r.N - 1
 	if err := s.apply(r); err != nil {
-		return m.corrupt(checkpoint, err)
+		return m.corrupt(name, err)
 	}
-	m.state = s
+	m.state, m.since = s, 0
 	return nil
 }
 
@@ -178,8 +119,7 @@ func (m *manifest) read(ctx context.Context, name string) (*Record, error) {
 	if err != nil {
 		return nil, m.corrupt(name, err)
 	}
-	number := name[strings.LastIndexByte(name, '/')+1:]
-	if n, err := strconv.ParseUint(number, 10, 64); err != nil || n != r.N {
+	if n, ok := numberOf(name); !ok || n != r.N {
 		return nil, m.corrupt(name, fmt.Errorf("it says that it is record %d", r.N))
 	}
 	return r, nil
@@ -193,38 +133,73 @@ func (m *manifest) corrupt(name string, err error) error {
 	return damage
 }
 
-// catchUp reads the records that others have made.
+// catchUp reads the records that others have made. Damage that nothing stands for is a
+// wound from then on, and a *persistence.CorruptError.
 func (m *manifest) catchUp(ctx context.Context) error {
+	if m.wound != nil {
+		return m.leap(ctx)
+	}
 	for {
 		name := recordName(m.state.n + 1)
 		r, err := m.read(ctx, name)
 		if errors.Is(err, ErrNotFound) {
-			return m.noHole(ctx)
+			if err = m.noHole(ctx); err == nil {
+				return nil
+			}
 		}
-		if err != nil {
+		if err == nil {
+			if misfit := m.state.apply(r); misfit != nil {
+				err = m.corrupt(name, misfit)
+			}
+		}
+		var damage *persistence.CorruptError
+		switch {
+		case errors.Is(err, errFollows):
+		case errors.As(err, &damage) && !errors.Is(err, errVersion):
+			m.wound = &wound{n: m.state.n + 1, damage: damage}
+			return m.leap(ctx)
+		case err != nil:
 			return fmt.Errorf("cold manifest: %w", err)
+		default:
+			m.since++
 		}
-		if err := m.state.apply(r); err != nil {
-			return m.corrupt(name, err)
-		}
-		m.since++
 	}
 }
+
+// errFollows: the record that was missing has just been made.
+var errFollows = errors.New("the record has just been made")
 
 // noHole makes sure that the next record is missing because there is none behind
 // it.
 func (m *manifest) noHole(ctx context.Context) error {
 	found, err := m.bucket.List(ctx, recordPrefix)
 	if err != nil {
-		return fmt.Errorf("cold manifest: %w", err)
+		return err
 	}
-	if len(found) == 0 || found[len(found)-1].Name <= recordName(m.state.n) {
+	last := uint64(0)
+	for _, o := range found {
+		if n, ok := numberOf(o.Name); ok {
+			last = max(last, n)
+		}
+	}
+	if last <= m.state.n {
 		return nil
 	}
-	if _, err := m.bucket.Get(ctx, recordName(m.state.n+1)); err == nil {
-		return m.catchUp(ctx) // it has just been made
+	missing := recordName(m.state.n + 1)
+	switch _, err := m.bucket.Get(ctx, missing); {
+	case err == nil:
+		return errFollows
+	case !errors.Is(err, ErrNotFound):
+		return err
 	}
-	return m.corrupt(recordName(m.state.n+1), fmt.Errorf("it is missing, and %s follows it", found[len(found)-1].Name))
+	return m.corrupt(missing, fmt.Errorf("it is missing, and record %d follows it", last))
+}
+
+// numberOf is the number in the name of a record or checkpoint; false when it has none,
+// as what somebody else has put there.
+func numberOf(name string) (uint64, bool) {
+	n, err := strconv.ParseUint(name[strings.LastIndexByte(name, '/')+1:], 10, 64)
+	return n, err == nil
 }
 
 // errBehind says that another writer has made the record first; the manifest has
@@ -264,29 +239,10 @@ func (m *manifest) append(ctx context.Context, r *Record) error {
 	return nil
 }
 
-func (s *state) clone() state {
-	return state{n: s.n, parts: maps.Clone(s.parts), archived: maps.Clone(s.archived), removed: maps.Clone(s.removed), damaged: maps.Clone(s.damaged), began: maps.Clone(s.began)}
-}
-
 // checkpoint sums the records up in one object.
 func (m *manifest) checkpoint(ctx context.Context) error {
-	r := &Record{Version: recordVersion, N: m.state.n, Writer: m.writer, Time: m.now().UTC()}
-	for _, p := range m.state.parts {
-		r.Add = append(r.Add, p)
-	}
-	for _, a := range m.state.archived {
-		r.Archived = append(r.Archived, a)
-	}
-	for name, at := range m.state.removed {
-		r.Removed = append(r.Removed, Removed{File: name, At: at})
-	}
-	for _, d := range m.state.damaged {
-		r.Damaged = append(r.Damaged, d)
-	}
-	for id, at := range m.state.began {
-		r.Journals = append(r.Journals, Journal{ID: id, Began: at})
-	}
-	r.sort()
+	r := m.state.sum()
+	r.Writer, r.Time = m.writer, m.now().UTC()
 	data, err := r.encode()
 	if err != nil {
 		return err

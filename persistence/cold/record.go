@@ -43,10 +43,18 @@ type Record struct {
 	// are whole again.
 	Damaged []Damaged `json:"damaged,omitempty"`
 	Mended  []string  `json:"mended,omitempty"`
-	// Removed are the files that are still to be deleted; in a checkpoint only.
+	// Anew says that the record is all that counts of itself and those before it, some
+	// of which are damaged or lost: what they said was made again from the rest of them
+	// and from the files.
+	Anew bool `json:"anew,omitempty"`
+	// Removed are the files that are still to be deleted; in a record that sums up only,
+	// as are the next two.
 	Removed []Removed `json:"removed,omitempty"`
-	// Journals are those that rows have come by; in a checkpoint only.
+	// Journals are those that rows have come by.
 	Journals []Journal `json:"journals,omitempty"`
+	// Doubted are files that a lost record may have listed, and that do not prove what
+	// they are. Nobody reads them, and nobody deletes them.
+	Doubted []Damaged `json:"doubted,omitempty"`
 }
 
 // Journal says when the first row that came by a journal had arrived, Unix ns: of two
@@ -106,9 +114,9 @@ func (p *Part) arrived() int64 { return max(p.Created, p.Youngest) + arrivalSpan
 // position of a journal.
 type Archived = persistence.ArchivedTo
 
-// Version 2 can sweep, mark and join. A program that does not know it must not write
-// beside one that does.
-const recordVersion = 2
+// Version 2 can sweep, mark and join, version 3 begin anew. A program that does not know
+// it must not write beside one that does.
+const recordVersion = 3
 
 // A record is stored as a line with the checksum of what follows, and JSON.
 const recordMark = "marketprism cold manifest crc32c="
@@ -188,6 +196,7 @@ func (r *Record) sort() {
 		return cmp.Or(strings.Compare(a.Table, b.Table), a.Shard-b.Shard, strings.Compare(a.JournalID, b.JournalID))
 	})
 	slices.SortFunc(r.Damaged, func(a, b Damaged) int { return strings.Compare(a.File, b.File) })
+	slices.SortFunc(r.Doubted, func(a, b Damaged) int { return strings.Compare(a.File, b.File) })
 	slices.SortFunc(r.Journals, func(a, b Journal) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(r.Removed, func(a, b Removed) int { return strings.Compare(a.File, b.File) })
 }

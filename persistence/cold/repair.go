@@ -18,39 +18,66 @@ import (
 // ErrWhole: there is nothing to repair.
 var ErrWhole = errors.New("the manifest is whole")
 
-// Repair makes the store open again, as it was diagnosed: an empty record takes the
-// next number, and a checkpoint of that number says what there is. Records that are
-// damaged stay where they are, and nobody reads them any more. Listed files that are
-// missing stay listed, and are marked. Nobody may have the store open. Errors:
-// [ErrWhole], [ErrExists] when somebody writes to the store, the bucket's.
+// Repair makes the manifest whole, as it was diagnosed: a record takes the next number
+// that says all there is, in place of those before it. Records that are damaged stay
+// where they are, with a copy in quarantine, and nobody reads them any more. Listed
+// files that are missing stay listed, and are marked; files that are not proved are
+// named, and stay. Others may use the store meanwhile: they go on from that record.
+// Errors: [ErrWhole], [ErrExists] when somebody was first, the bucket's.
 func (d *Diagnosis) Repair(ctx context.Context) error {
 	if d.Whole {
 		return ErrWhole
 	}
+	if err := d.setAside(ctx); err != nil {
+		return fmt.Errorf("setting the damaged records aside: %w", err)
+	}
 	now := d.now().UTC()
-	for _, x := range d.Lacking {
-		if _, known := d.state.damaged[x.File]; !known {
-			x.At = now
-			d.state.damaged[x.File] = x
+	note := func(in map[string]Damaged, all []Damaged) {
+		for _, x := range all {
+			if _, known := in[x.File]; !known {
+				x.At = now
+				in[x.File] = x
+			}
 		}
 	}
-	mark := &Record{Version: recordVersion, N: d.next, Writer: "repair", Time: now}
-	data, err := mark.encode()
+	note(d.state.damaged, d.Lacking)
+	note(d.state.doubted, d.Unproven)
+	m := &manifest{bucket: d.bucket, writer: "repair", now: d.now, state: d.state}
+	m.state.n = d.next
+	r := m.state.sum()
+	r.Anew, r.Writer, r.Time = true, m.writer, now
+	data, err := r.encode()
 	if err != nil {
 		return err
 	}
 	if err := d.bucket.Create(ctx, recordName(d.next), data); err != nil {
-		return fmt.Errorf("beginning the repair with record %d: %w", d.next, err)
+		return fmt.Errorf("beginning anew with record %d: %w", d.next, err)
 	}
-	m := &manifest{bucket: d.bucket, writer: "repair", now: d.now, state: d.state}
-	m.state.n = d.next
-	if err := m.checkpoint(ctx); err != nil {
+	if err := m.checkpoint(ctx); err != nil { // so that nobody looks for that record
 		return fmt.Errorf("summing the repair up: %w", err)
 	}
-	if _, err := openManifest(ctx, d.bucket, d.now); err != nil {
-		return fmt.Errorf("the repair is made, and the manifest does not open: %w", err)
-	}
 	return nil
+}
+
+// proofs are what was found of files, so that they need not be read again.
+type proofs map[string]proof
+
+type proof struct {
+	of     Object
+	part   Part
+	reason string
+}
+
+// of is as examiner.prove.
+func (all proofs) of(ctx context.Context, e *examiner, x Object) (Part, string, error) {
+	if have, ok := all[x.Name]; ok && have.of == x {
+		return have.part, have.reason, nil
+	}
+	p, reason, err := e.prove(ctx, x)
+	if err == nil {
+		all[x.Name] = proof{x, p, reason}
+	}
+	return p, reason, err
 }
 
 // examiner finds out whether files are whole.
@@ -81,7 +108,7 @@ func (e *examiner) whole(ctx context.Context, m *part.Meta) (reason string, err 
 	}
 	content, size, err := e.bucket.Open(ctx, m.File)
 	if errors.Is(err, ErrNotFound) {
-		return "the file is missing", nil
+		return fileMissing, nil
 	}
 	if err != nil {
 		return "", err
@@ -104,7 +131,7 @@ func (e *examiner) whole(ctx context.Context, m *part.Meta) (reason string, err 
 func (e *examiner) prove(ctx context.Context, x Object) (p Part, reason string, err error) {
 	content, size, err := e.bucket.Open(ctx, x.Name)
 	if errors.Is(err, ErrNotFound) {
-		return p, "the file is missing", nil
+		return p, fileMissing, nil
 	}
 	if err != nil {
 		return p, "", err

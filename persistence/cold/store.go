@@ -69,10 +69,18 @@ type Store struct {
 	verified string             // the file whose checksum was compared last
 	// passedOver are damaged checkpoints that were not needed.
 	passedOver []*persistence.CorruptError
+	// wound is damage of the manifest that is being mended; nil without any.
+	wound *persistence.CorruptError
+	// doubted are files that are not listed and perhaps should be.
+	doubted map[string]Damaged
+	// quarantine are the copies of damaged records that nobody has removed.
+	quarantine []Damaged
 }
 
-// Open opens the store in a bucket; an empty bucket is an empty store. Errors: the
-// bucket's, and a *persistence.CorruptError for the manifest.
+// Open opens the store in a bucket; an empty bucket is an empty store. Of a damaged
+// manifest it takes what can be read; [Store.Damaged] names it, and [Store.Refresh] and
+// [Store.Commit] mend it. Errors: the bucket's, and one for a manifest of a later
+// version.
 func Open(ctx context.Context, b Bucket, cfg Config, with Surroundings) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("cold store configuration: %w", err)
@@ -103,11 +111,17 @@ func Open(ctx context.Context, b Bucket, cfg Config, with Surroundings) (*Store,
 	if err := s.makeScratch(); err != nil {
 		return nil, err
 	}
-	if s.manifest, err = openManifest(ctx, b, s.now); err != nil {
+	s.manifest, err = openManifest(ctx, b, s.now)
+	if s.manifest != nil && s.manifest.wound != nil && errors.Is(err, persistence.ErrCorrupt) {
+		s.tellWound(s.manifest.wound.damage)
+		err = s.manifest.glean(ctx)
+	}
+	if err != nil {
 		return nil, away(err)
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.adopt()
+	s.listQuarantine(ctx)
 	return s, nil
 }
 
@@ -115,8 +129,8 @@ func Open(ctx context.Context, b Bucket, cfg Config, with Surroundings) (*Store,
 func (s *Store) Refresh(ctx context.Context) error {
 	s.commit.Lock()
 	defer s.commit.Unlock()
-	if err := s.manifest.catchUp(ctx); err != nil {
-		return away(err)
+	if err := s.catchUp(ctx); err != nil {
+		return err
 	}
 	s.adopt()
 	return nil
@@ -156,6 +170,10 @@ func (s *Store) adopt() {
 		s.show(f)
 	}
 	s.marked, s.passedOver = maps.Clone(s.manifest.state.damaged), slices.Clone(s.manifest.damaged)
+	s.doubted, s.wound = maps.Clone(s.manifest.state.doubted), nil
+	if s.manifest.wound != nil {
+		s.wound = s.manifest.wound.damage
+	}
 	s.sift()
 	s.record = s.manifest.state.n
 	s.retired = maps.Clone(s.manifest.state.removed)
@@ -248,8 +266,8 @@ func (s *Store) Commit(ctx context.Context, plan func() (*Record, error)) error 
 	s.commit.Lock()
 	defer s.commit.Unlock()
 	for {
-		if err := s.manifest.catchUp(ctx); err != nil {
-			return away(err)
+		if err := s.catchUp(ctx); err != nil {
+			return err
 		}
 		s.adopt()
 		r, err := plan()

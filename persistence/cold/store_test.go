@@ -325,12 +325,10 @@ func TestDamage(t *testing.T) {
 		store(t, s, market.KindTrade, block(t, s, market.KindTrade, 2, 50), 2, 2)
 		return b.(*local), first
 	}
-	refuses := func(t *testing.T, b Bucket) {
+	named := func(t *testing.T, b Bucket, about string) {
 		t.Helper()
-		_, err := Open(t.Context(), b, DefaultConfig(), Surroundings{})
-		var corrupt *persistence.CorruptError
-		if !errors.As(err, &corrupt) {
-			t.Errorf("opened with %v", err)
+		if d := open(t, b).Damaged(); len(d) != 1 || d[0].File != about || d[0].Reason == "" {
+			t.Errorf("named are %+v, want %s", d, about)
 		}
 	}
 	t.Run("a bit of a record", func(t *testing.T) {
@@ -346,7 +344,7 @@ func TestDamage(t *testing.T) {
 			if err := os.WriteFile(path, bad, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			refuses(t, b)
+			named(t, b, recordName(1))
 		}
 	})
 	t.Run("a record is missing", func(t *testing.T) {
@@ -354,7 +352,7 @@ func TestDamage(t *testing.T) {
 		if err := os.Remove(b.path(recordName(1))); err != nil {
 			t.Fatal(err)
 		}
-		refuses(t, b)
+		named(t, b, recordName(1))
 	})
 	for name, harm := range map[string]func(path string) error{
 		"a file is missing": os.Remove,

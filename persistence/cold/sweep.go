@@ -56,10 +56,13 @@ func (s *Store) Sweep(ctx context.Context) (Swept, error) {
 		}
 	}
 	for name := range expected {
-		wrong[name] = "the file is missing"
+		wrong[name] = fileMissing
 	}
 	s.mu.RLock()
 	for name := range s.retired { // they go by themselves, and prove that the manifest knows them
+		delete(stray, name)
+	}
+	for name := range s.doubted { // nobody knows what they are
 		delete(stray, name)
 	}
 	s.mu.RUnlock()
@@ -102,7 +105,8 @@ func (s *Store) sweep(ctx context.Context, stray map[string]int64, out *Swept) e
 		*out = Swept{}
 		for name, size := range stray {
 			_, leaving := s.manifest.state.removed[name]
-			if leaving || s.Lists(name) {
+			_, doubted := s.manifest.state.doubted[name]
+			if leaving || doubted || s.Lists(name) {
 				continue
 			}
 			r.Swept = append(r.Swept, name)

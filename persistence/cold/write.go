@@ -24,8 +24,11 @@ func Day(ns int64) string { return time.Unix(0, ns).UTC().Format(time.DateOnly) 
 // folder is where the files of a stream and day are: partitioned as Hive does it,
 // so that DuckDB, Spark and pandas read the columns out of the path.
 func folder(kind market.Kind, stream market.StreamID, date string) string {
-	return path.Join(kind.Table(), "exchange="+url.PathEscape(stream.Exchange), "market="+stream.Market.String(),
-		"symbol="+url.PathEscape(stream.Symbol), "date="+date)
+	return path.Join(streamFolder(kind, stream), "date="+date)
+}
+
+func streamFolder(kind market.Kind, stream market.StreamID) string {
+	return path.Join(kind.Table(), "exchange="+url.PathEscape(stream.Exchange), "market="+stream.Market.String(), "symbol="+url.PathEscape(stream.Symbol))
 }
 
 // Write stores the rows of one stream and one day as one file, and verifies it:
@@ -37,6 +40,9 @@ func folder(kind market.Kind, stream market.StreamID, date string) string {
 // The name comes from the content: the same rows give the same file, so that an
 // archive that was interrupted runs again to the same result.
 func (s *Store) Write(ctx context.Context, meta part.Meta, stream market.StreamID, date string, rows *part.Merge) (Part, error) {
+	if err := s.found(ctx); err != nil {
+		return Part{}, err
+	}
 	temp, err := os.CreateTemp(s.scratch, "marketprism-*.parquet")
 	if err != nil {
 		return Part{}, away(&persistence.IOError{Op: "create part", Path: s.scratch, Err: err})
@@ -59,6 +65,23 @@ func (s *Store) Write(ctx context.Context, meta part.Meta, stream market.StreamI
 		return Part{}, away(fmt.Errorf("verifying %s: %w", made.File, err))
 	}
 	return partOf(made, date), nil
+}
+
+// found makes the first record before there is a file, so that files without a manifest
+// are known to have lost one.
+func (s *Store) found(ctx context.Context) error {
+	s.mu.RLock()
+	begun := s.record > 0
+	s.mu.RUnlock()
+	if begun {
+		return nil
+	}
+	return s.Commit(ctx, func() (*Record, error) {
+		if s.manifest.state.n > 0 {
+			return nil, nil
+		}
+		return &Record{}, nil
+	})
 }
 
 // The names of files.

@@ -241,9 +241,8 @@ func harm(t testing.TB, path string, damage func([]byte) []byte) (restore func()
 	}
 }
 
-// TestFaultCold: a file, or a record of the manifest, is damaged or gone. It is named in
-// health with its path, nothing is deleted, what lies elsewhere is served, and when it
-// is put right all is as it was.
+// TestFaultCold: a file is damaged or gone. It is named in health with its path, nothing
+// is deleted, what lies elsewhere is served, and when it is put right all is as it was.
 func TestFaultCold(t *testing.T) {
 	t.Parallel()
 	cut := func(b []byte) []byte { return b[:len(b)-9] }
@@ -256,8 +255,6 @@ func TestFaultCold(t *testing.T) {
 		{"a footer is damaged", "symbol=DAMAGED", flip(func(size int) int { return size - 7 })}, // its length
 		{"a file is cut short", "symbol=DAMAGED", cut},
 		{"a file is missing", "symbol=DAMAGED", gone},
-		{"a record is damaged", "manifest", flip(middle)},
-		{"a record is missing", "manifest", gone},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			coldPlaces(t, func(t *testing.T, p coldPlace) { coldFault(t, p, tc.where, tc.damage) })
@@ -266,19 +263,7 @@ func TestFaultCold(t *testing.T) {
 }
 
 func coldFault(t *testing.T, p coldPlace, where string, damage func([]byte) []byte) {
-	s := with(resting(), p.settings, harness.Settings{harness.Storage + ".storage.cold_storage.checkpoint_every": 100})
-	n := harness.Start(t, t.TempDir(), s)
-	all := map[string]map[string]bool{}
-	for _, symbol := range []string{"DAMAGED-USDT", "SOUND-USDT"} {
-		body, ids := tradesOf("lab", symbol, symbol, time.Date(2021, 5, 19, 0, 0, 0, 0, time.UTC), 6000)
-		all[symbol] = ids
-		if a, err := harness.Post(t.Context(), n.URL(harness.Storage, "/api/v1/storage/hot/trades"), "application/json", body); err != nil || a.Status != http.StatusOK {
-			t.Fatalf("%v %+v", err, a)
-		}
-		mustOrder(t, n, "cold/archive", everything)
-	}
-	mustOrder(t, n, "lifecycle/cleanup", allOfIt)
-	n.Stop()
+	n, s, all := archived(t, p)
 	path := firstFile(t, p.dir(n), where)
 	restore := harm(t, path, damage)
 
@@ -296,21 +281,92 @@ func coldFault(t *testing.T, p coldPlace, where string, damage func([]byte) []by
 		h := n.Health(harness.Storage)
 		return h.Code == http.StatusServiceUnavailable && strings.Contains(h.Complaint(), name)
 	})
-	if where == "manifest" {
-		if p, err := ask("SOUND-USDT").Problem(); err != nil || p.Code != "cold_unavailable" {
-			t.Errorf("a query of a store that nobody can list: %+v, %v", p, err)
-		}
-	} else {
-		records, err := n.Query(t.Context(), "trade", "lab", "SOUND-USDT")
-		if text := compare(all["SOUND-USDT"], records, err); text != "" {
-			t.Errorf("what is whole: %s", text)
-		}
+	records, err := n.Query(t.Context(), "trade", "lab", "SOUND-USDT")
+	if text := compare(all["SOUND-USDT"], records, err); text != "" {
+		t.Errorf("what is whole: %s", text)
 	}
 	restore()
-	if where != "manifest" { // it is looked at hourly, and by the next process
-		n.Stop()
-		n = harness.Start(t, n.Data, s)
+	n.Stop() // it is looked at hourly, and by the next process
+	n = harness.Start(t, n.Data, s)
+	awaitAll(t, n, all, "when it is put right")
+	n.Stop()
+}
+
+// archived is a node that has stopped and has everything in its cold store, by symbol.
+func archived(t *testing.T, p coldPlace) (*harness.Node, harness.Settings, map[string]map[string]bool) {
+	t.Helper()
+	s := with(resting(), p.settings, harness.Settings{harness.Storage + ".storage.cold_storage.checkpoint_every": 100})
+	n := harness.Start(t, t.TempDir(), s)
+	all := map[string]map[string]bool{}
+	for _, symbol := range []string{"DAMAGED-USDT", "SOUND-USDT"} {
+		body, ids := tradesOf("lab", symbol, symbol, time.Date(2021, 5, 19, 0, 0, 0, 0, time.UTC), 6000)
+		all[symbol] = ids
+		if a, err := harness.Post(t.Context(), n.URL(harness.Storage, "/api/v1/storage/hot/trades"), "application/json", body); err != nil || a.Status != http.StatusOK {
+			t.Fatalf("%v %+v", err, a)
+		}
+		mustOrder(t, n, "cold/archive", everything)
 	}
+	mustOrder(t, n, "lifecycle/cleanup", allOfIt)
+	n.Stop()
+	return n, s, all
+}
+
+// TestFaultColdManifest: records of the manifest, or all of it, are damaged or gone. The
+// program makes it again by itself: every row is served, health names what was damaged
+// until somebody removes the copy from quarantine, and an archive goes on.
+func TestFaultColdManifest(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(t *testing.T, records []string){
+		"a record is damaged": func(t *testing.T, records []string) { harm(t, records[1], flip(middle)) }, // the first has no files
+		"a record is missing": func(t *testing.T, records []string) {
+			harm(t, records[1], func([]byte) []byte { return nil })
+		},
+		"everything is missing": func(t *testing.T, records []string) {
+			for _, path := range records {
+				harm(t, path, func([]byte) []byte { return nil })
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			coldPlaces(t, func(t *testing.T, p coldPlace) {
+				n, s, all := archived(t, p)
+				records := paths(filepath.Join(p.dir(n), "manifest"))
+				slices.Sort(records)
+				damage(t, records)
+				n = harness.Start(t, n.Data, s)
+				harness.Await(t, 60*time.Second, "a health that names the quarantine", func() bool {
+					h := n.Health(harness.Storage)
+					return h.Code == http.StatusServiceUnavailable && strings.Contains(h.Complaint(), "quarantine/manifest")
+				})
+				for symbol, ids := range all {
+					records, err := n.Query(t.Context(), "trade", "lab", symbol)
+					if text := compare(ids, records, err); text != "" {
+						t.Errorf("%s: %s", symbol, text)
+					}
+				}
+				body, ids := tradesOf("lab", "LATER-USDT", "LATER-USDT", time.Date(2021, 5, 20, 0, 0, 0, 0, time.UTC), 100)
+				all["LATER-USDT"] = ids
+				if a, err := harness.Post(t.Context(), n.URL(harness.Storage, "/api/v1/storage/hot/trades"), "application/json", body); err != nil || a.Status != http.StatusOK {
+					t.Fatalf("%v %+v", err, a)
+				}
+				mustOrder(t, n, "cold/archive", everything)
+				n.Stop()
+				for _, path := range paths(filepath.Join(p.dir(n), "quarantine")) {
+					if err := os.Remove(path); err != nil {
+						t.Fatal(err)
+					}
+				}
+				n = harness.Start(t, n.Data, s)
+				awaitAll(t, n, all, "when the copies are removed")
+				n.Stop()
+			})
+		})
+	}
+}
+
+// awaitAll waits until every record is served and the storage service is well.
+func awaitAll(t *testing.T, n *harness.Node, all map[string]map[string]bool, when string) {
+	t.Helper()
 	var wrong atomic.Pointer[string]
 	ok := harness.Eventually(t, 60*time.Second, func() bool {
 		for symbol, ids := range all {
@@ -324,7 +380,10 @@ func coldFault(t *testing.T, p coldPlace, where string, damage func([]byte) []by
 		return n.Health(harness.Storage).Status == "healthy"
 	})
 	if !ok {
-		t.Errorf("when it is put right: %v", *wrong.Load())
+		text := "health is not well"
+		if last := wrong.Load(); last != nil {
+			text = *last
+		}
+		t.Errorf("%s: %v", when, text)
 	}
-	n.Stop()
 }
