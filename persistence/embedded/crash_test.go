@@ -24,7 +24,9 @@ type world struct {
 	clock    *clock
 	engine   *Engine
 	messages []*market.Batch
-	model    *persistencetest.Model
+	// purged is how many of the messages the journal does not have any more.
+	purged int
+	model  *persistencetest.Model
 	// fail is asked before every step of the disk.
 	fail func(step part.Step, path string) error
 }
@@ -70,10 +72,17 @@ func (w *world) crash() {
 	w.replay()
 }
 
-// replay applies what the journal has behind the position.
+// replay applies what the journal has behind the position; without one, all that it has.
 func (w *world) replay() {
 	w.t.Helper()
-	for i := int(w.engine.Position(0).Seq); i < len(w.messages); i++ {
+	from := int(w.engine.Position(0).Seq)
+	if w.engine.Position(0).JournalID == "" {
+		from = w.purged
+	}
+	if from < w.purged {
+		w.t.Fatalf("the store is at %d, and the journal is purged up to %d", from, w.purged)
+	}
+	for i := from; i < len(w.messages); i++ {
 		apply(w.t, w.engine, uint64(i+1), w.messages[i])
 	}
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // history is a store whose manifest has records of every sort: publications, a merge
-// whose sources are unlinked, and publications behind it. Summed, the log was begun anew
-// before those.
+// whose sources are unlinked, and publications behind it. The journal has been purged, and
+// has a message that is not published. Summed, the log was begun anew before those.
 func history(t *testing.T, summed bool) *world {
 	w := newWorld(t)
 	g := persistencetest.NewGenerator(7)
@@ -42,13 +42,18 @@ func history(t *testing.T, summed bool) *world {
 	}
 	publish()
 	publish()
+	w.purged = len(w.messages) // but for the last, which is never purged
+	if !summed {
+		w.purged--
+	}
+	w.write(g, 40) // and not published
 	return w
 }
 
 // copied is a world on a copy of the directory, which harm changes before it is opened.
 func (w *world) copied(t *testing.T, harm func(manifest string)) *world {
 	t.Helper()
-	c := &world{t: t, dir: t.TempDir(), clock: w.clock, messages: w.messages, model: w.model}
+	c := &world{t: t, dir: t.TempDir(), clock: w.clock, messages: w.messages, purged: w.purged, model: w.model}
 	if err := os.CopyFS(c.dir, os.DirFS(w.dir)); err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +113,13 @@ func salvage(t *testing.T, w *world, records int) {
 		},
 		"it is empty":   write(nil),
 		"it is garbage": write(bytes.Repeat([]byte("x"), 300)),
+		"nothing is left, nor of the one before": func(path string) {
+			for _, name := range []string{path, path + ".older"} {
+				if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+					t.Fatal(err)
+				}
+			}
+		},
 	}
 	for i, at := range starts {
 		bad := bytes.Clone(log)
@@ -153,7 +165,7 @@ func TestLargeSalvageIsRepeated(t *testing.T) {
 	w := history(t, false)
 	harm := func(path string) { flip(t, path, 30) }
 	for n, reached := 0, true; reached; n++ {
-		c := &world{t: t, dir: t.TempDir(), clock: w.clock, messages: w.messages, model: w.model}
+		c := &world{t: t, dir: t.TempDir(), clock: w.clock, messages: w.messages, purged: w.purged, model: w.model}
 		if err := os.CopyFS(c.dir, os.DirFS(w.dir)); err != nil {
 			t.Fatal(err)
 		}

@@ -24,16 +24,26 @@ type Complete func(s *State, left map[string]bool) error
 // and of the files. Nothing is changed before the new log takes the place of the damaged
 // one, of which a copy is kept, so that a crash leaves it to be done again. Without a
 // reason it is only the last record that cannot be read.
+//
+// The last position of a shard may have been in a record that cannot be read. The journal
+// may be purged up to it, so that nobody can read on from an earlier one; what is purged
+// is in the files. Such a shard has no position: it is read again from where its journal
+// begins, and what the files have too has the same keys.
 func (m *Manifest) salvage(log []byte, reason string, complete Complete) error {
 	older, err := os.ReadFile(filepath.Join(filepath.Dir(m.path), olderName))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return &persistence.IOError{Op: "read manifest", Path: olderName, Err: err}
 	}
-	left := map[string]bool{}
+	left, certain := map[string]bool{}, map[int]bool{}
 	m.state = State{Positions: map[int]persistence.Position{}}
 	for _, l := range [][]byte{older, log} {
-		if err := m.collect(l, left); err != nil {
+		if err := m.collect(l, left, certain); err != nil {
 			return &persistence.CorruptError{Path: m.path, Reason: err.Error()}
+		}
+	}
+	for shard, p := range m.state.Positions {
+		if !certain[shard] {
+			m.state.Positions[shard] = persistence.Position{Shard: shard, Epochs: p.Epochs}
 		}
 	}
 	if complete != nil {
@@ -52,11 +62,16 @@ func (m *Manifest) salvage(log []byte, reason string, complete Complete) error {
 	return m.rewrite() // so that the older log says the same, and not what is damaged
 }
 
-// collect adds up the readable records of a log, whatever lies between them.
-func (m *Manifest) collect(log []byte, left map[string]bool) error {
+// collect adds up the readable records of a log, whatever lies between them; certain are
+// the shards of which no later position can be lost.
+func (m *Manifest) collect(log []byte, left map[string]bool, certain map[int]bool) error {
+	if len(log) == 0 {
+		clear(certain)
+	}
 	for len(log) > 0 {
 		payload, rest, ok := frame(log)
 		if !ok {
+			clear(certain)
 			next := bytes.Index(log[1:], []byte(frameMagic))
 			if next < 0 {
 				return nil
@@ -70,6 +85,9 @@ func (m *Manifest) collect(log []byte, left map[string]bool) error {
 		}
 		if err := m.state.take(c, left); err != nil {
 			return err
+		}
+		for _, p := range c.Positions {
+			certain[p.Shard] = true
 		}
 		log = rest
 	}
