@@ -75,8 +75,6 @@ type Options struct {
 	Mount Whereabouts
 	// Carry wraps what carries those requests, for TLS; nil leaves it as it is.
 	Carry func(*http.Transport) http.RoundTripper
-	// Nodes are those of the cluster; nil where there is this one alone.
-	Nodes Nodes
 	// Operations are what may be done to actors; the zero value refuses all.
 	Operations Operations
 	// Notify knows what fires, and keeps silences; nil for a façade without alerts.
