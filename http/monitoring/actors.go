@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -32,10 +33,11 @@ type actorAnswer struct {
 
 func (f *service) actorRoutes() []chassis.Route {
 	return []chassis.Route{
+		f.nodesRoute(),
 		{
 			Method: http.MethodGet, Path: base + "actors/tree", ID: "actorTree", Tag: tagActors,
 			Summary: "The supervision tree as it is", Description: "Parents before children, siblings in start order.",
-			Responses: []chassis.Response{{Body: supervise.Snapshot{}}}, Handler: f.tree,
+			Params: f.nodeParam(), Responses: []chassis.Response{{Body: supervise.Snapshot{}}}, Handler: f.tree,
 		},
 		{
 			Method: http.MethodGet, Path: base + "actors/{id}", ID: "actor", Tag: tagActors,
@@ -62,6 +64,17 @@ func (f *service) actorRoutes() []chassis.Route {
 }
 
 func (f *service) tree(w http.ResponseWriter, r *http.Request) error {
+	node, _, err := f.asked(r, "")
+	if err != nil {
+		return err
+	}
+	if node != "" {
+		text, err := f.Nodes.Tree(r.Context(), node)
+		if err != nil {
+			return err
+		}
+		return chassis.WriteJSON(w, r, http.StatusOK, json.RawMessage(text))
+	}
 	return chassis.WriteJSON(w, r, http.StatusOK, f.Tree.Snapshot())
 }
 
@@ -69,6 +82,17 @@ func (f *service) actor(w http.ResponseWriter, r *http.Request) error {
 	id, err := chassis.PathParam(r, "id")
 	if err != nil {
 		return err
+	}
+	other, _, err := f.asked(r, id)
+	if err != nil {
+		return err
+	}
+	if other != "" {
+		text, err := f.Nodes.Actor(r.Context(), other, id)
+		if err != nil {
+			return err
+		}
+		return chassis.WriteJSON(w, r, http.StatusOK, json.RawMessage(text))
 	}
 	node, ok := f.Tree.Node(id)
 	if !ok {

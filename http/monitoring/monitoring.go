@@ -75,6 +75,10 @@ type Options struct {
 	Mount Whereabouts
 	// Carry wraps what carries those requests, for TLS; nil leaves it as it is.
 	Carry func(*http.Transport) http.RoundTripper
+	// Nodes are those of the cluster, and Owners ask those that have streams; nil where
+	// there is this node alone.
+	Nodes  Nodes
+	Owners Owners
 	// Operations are what may be done to actors; the zero value refuses all.
 	Operations Operations
 	// Notify knows what fires, and keeps silences; nil for a façade without alerts.
@@ -137,7 +141,7 @@ func Register(s *chassis.Server, o Options) error {
 			return err
 		}
 	}
-	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.healthRoutes(), f.reportRoutes(), f.logRoutes(), f.operationRoutes(), f.traceRoutes(), f.programRoutes(), f.liveRoutes(), f.alertRoutes(), f.alertmanagerRoutes()))...)
+	return s.Handle(facade.Answered(slices.Concat(f.actorRoutes(), f.ownerRoutes(), f.healthRoutes(), f.reportRoutes(), f.logRoutes(), f.operationRoutes(), f.traceRoutes(), f.programRoutes(), f.liveRoutes(), f.alertRoutes(), f.alertmanagerRoutes()))...)
 }
 
 // check warns while something of the tree is failing or waiting to restart.

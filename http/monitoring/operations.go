@@ -52,6 +52,7 @@ type operated struct {
 	Message   string    `json:"message" required:"true"`
 	Action    string    `json:"action" enum:"restart,stop,pause,resume" required:"true"`
 	Actor     string    `json:"actor" required:"true"`
+	Node      string    `json:"node,omitempty" doc:"when another node was asked"`
 	Seconds   float64   `json:"duration_seconds" required:"true"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }
@@ -82,7 +83,7 @@ func (f *service) operationRoutes() []chassis.Route {
 		routes = append(routes, chassis.Route{
 			Method: http.MethodPost, Path: base + "actors/{id}/" + op.name, ID: op.name + "Actor", Tag: tagActors, Summary: op.summary,
 			Description: op.description + " Needs the setting `" + allowedBy + "`, and the role operator where clients have roles. Audited.",
-			Params:      []chassis.Param{{Name: "id", In: "path", Doc: "As in the tree, its slashes escaped.", Example: "root/collector"}},
+			Params:      append([]chassis.Param{{Name: "id", In: "path", Doc: "As in the tree, its slashes escaped.", Example: "root/collector"}}, f.nodeParam()...),
 			Request:     why{}, Accepts: []string{"*/*"}, Optional: true,
 			Responses: []chassis.Response{{Body: operated{}}}, Handler: f.operate(op),
 		})
@@ -104,34 +105,69 @@ func (f *service) operate(op operation) chassis.Handler {
 			}
 		}
 		begin := time.Now()
+		node, target, err := f.asked(r, id)
+		if err != nil {
+			return err
+		}
 		err = f.permitted(r.Context())
 		outcome := audit.Refused
 		if err == nil {
-			err = operationError(f.perform(r.Context(), op, id), id)
+			err = f.perform(r.Context(), op, node, id, asked.Reason)
 			outcome = audit.Failed
 		}
-		f.audit(r, op.name, id, asked.Reason, outcome, err)
+		f.audit(r, op.name, target, asked.Reason, outcome, err)
 		if err != nil {
 			return err
 		}
 		return chassis.WriteJSON(w, r, http.StatusOK, operated{
-			Success: true, Message: id + " is " + op.done, Action: op.name, Actor: id, Seconds: time.Since(begin).Seconds(), Timestamp: f.Now(),
+			Success: true, Message: id + " is " + op.done, Action: op.name, Actor: id, Node: node, Seconds: time.Since(begin).Seconds(), Timestamp: f.Now(),
 		})
 	}
 }
 
-// perform does it to an actor that there is; a paused stream has none.
-func (f *service) perform(ctx context.Context, op operation, id string) error {
-	if _, there := f.Tree.Node(id); !there && op.name != "pause" && op.name != "resume" {
-		return supervise.ErrNoChild
+// perform does it here, or at another node.
+func (f *service) perform(ctx context.Context, op operation, node, id, reason string) error {
+	if node != "" {
+		return f.Nodes.Operate(ctx, node, op.name, id, who(ctx), reason)
 	}
-	return op.do(ctx, &f.Operations, id)
+	return f.Operations.Do(ctx, f.Tree, op.name, id)
+}
+
+// Do does one thing (restart, stop, pause, resume) to an actor of a tree, where that is
+// allowed. Its errors are answers: [*chassis.Error], or those of the chassis.
+func (o *Operations) Do(ctx context.Context, tree Tree, action, id string) error {
+	if !o.Allowed || o.Supervisor == nil {
+		return notAllowed()
+	}
+	for _, op := range operations {
+		if op.name != action {
+			continue
+		}
+		// A paused stream has no actor.
+		if _, there := tree.Node(id); !there && action != "pause" && action != "resume" {
+			return operationError(supervise.ErrNoChild, id)
+		}
+		return operationError(op.do(ctx, o, id), id)
+	}
+	return chassis.Conflict("%.40q is nothing that can be done", action).WithCode("not_possible")
+}
+
+func notAllowed() error {
+	return chassis.Forbidden("nobody may touch actors here: %s allows it", allowedBy).WithCode("operations_not_allowed")
+}
+
+// who is the name of whoever asks.
+func who(ctx context.Context) string {
+	if p, ok := identity.From(ctx); ok {
+		return p.String()
+	}
+	return ""
 }
 
 // permitted says whether whoever asks may do something.
 func (f *service) permitted(ctx context.Context) error {
 	if !f.Operations.Allowed || f.Operations.Supervisor == nil {
-		return chassis.Forbidden("nobody may touch actors here: %s allows it", allowedBy).WithCode("operations_not_allowed")
+		return notAllowed()
 	}
 	if p, ok := identity.From(ctx); ok && p.RoleAt(Service) < identity.Operator {
 		return chassis.Forbidden("this needs the role operator at %s; yours is %s", Service, p.RoleAt(Service)).WithCode("role_needed")
