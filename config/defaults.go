@@ -44,6 +44,15 @@ func Exchanges() map[string]connectors.Config {
 	return c.Exchanges
 }
 
+// Defaults lists every setting as it is when nothing is given, in the order of the file. Of
+// lists and maps only what the program itself puts into them is there.
+func Defaults() []Setting {
+	l := &Loaded{Config: Default()}
+	l.state = newDecoder(&l.Config, nil)
+	l.state.embeddedExchanges()
+	return l.Settings()
+}
+
 // Init writes the commented defaults into dir (services.yaml, exchanges/,
 // schema/ for editors, and examples of .env files) and returns the paths that
 // it wrote. It overwrites nothing: when one of the files exists, it writes none

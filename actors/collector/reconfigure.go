@@ -161,12 +161,14 @@ func (r *reconfiguration) limit(old, next connectors.RateLimits) error {
 	return nil
 }
 
-// atOnce reports whether a setting of an enabled market changes at once.
-func atOnce(key string) bool {
-	return slices.Contains([]string{
-		"enabled", "symbols", "data_types", "top", "rate_limits.rest_weight_per_minute", "rate_limits.ws_connects_per_5_minutes",
-	}, key)
+// LiveSettings are the settings of an enabled market that [Collector.Reconfigure] takes up;
+// those of a disabled one all are.
+func LiveSettings() []string {
+	return []string{"enabled", "symbols", "data_types", "top", "rate_limits.rest_weight_per_minute", "rate_limits.ws_connects_per_5_minutes"}
 }
+
+// atOnce reports whether a setting of an enabled market changes at once.
+func atOnce(key string) bool { return slices.Contains(LiveSettings(), key) }
 
 // differences lists the keys, in the configuration's words, by which two values
 // of one struct differ. A nested struct is entered, a map or list is not.

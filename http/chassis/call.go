@@ -76,8 +76,12 @@ func (c *call) fields() []zap.Field {
 // left reports whether err means that the client closed the connection, so
 // that there is nobody to answer.
 func (c *call) left(r *http.Request, err error) bool {
-	return errors.Is(err, context.Canceled) && r.Context().Err() != nil && c.server.base.Err() == nil &&
-		!errors.Is(context.Cause(r.Context()), ErrDraining)
+	return errors.Is(err, context.Canceled) && c.gone(r) && !errors.Is(context.Cause(r.Context()), ErrDraining)
+}
+
+// gone reports whether the client closed the connection, and not this server.
+func (c *call) gone(r *http.Request) bool {
+	return r.Context().Err() != nil && c.server.base.Err() == nil
 }
 
 // ServeHTTP serves one request. It is the outermost handler: whatever happens

@@ -259,7 +259,10 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 				return
 			}
 			if v == http.ErrAbortHandler { //nolint:errorlint // the sentinel, as net/http compares it
-				c.aborted = c.inner.status != statusClientGone
+				if c.gone(r) && c.inner.status == 0 {
+					c.inner.status = statusClientGone
+				}
+				c.aborted = c.inner.status != statusClientGone && !c.gone(r)
 				panic(v)
 			}
 			s.metrics.panics.Inc()

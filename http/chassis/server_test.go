@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap/zapcore"
+
 	"github.com/marketprism/marketprism/http/chassis"
 )
 
@@ -318,6 +320,44 @@ func TestAClientThatLeavesIs499(t *testing.T) {
 	entries := h.logs.FilterMessage("http request").FilterField(zapString("route", "/wait")).All()
 	if len(entries) != 1 || entries[0].ContextMap()["code"] != int64(499) {
 		t.Errorf("logged %v", entries)
+	}
+}
+
+// TestLeftStream: who leaves a stream that a proxy passes on has not been cut off.
+func TestLeftStream(t *testing.T) {
+	ended := make(chan struct{})
+	h := start(t, nil, chassis.Route{Method: "GET", Path: "/stream", Timeout: chassis.NoTimeout, Handler: func(w http.ResponseWriter, r *http.Request) error {
+		defer close(ended)
+		if _, err := w.Write([]byte("begun")); err != nil {
+			return err
+		}
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			return err
+		}
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler) // as the proxy of the standard library does
+	}})
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	req, err := http.NewRequestWithContext(ctx, "GET", h.URL()+"/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	<-ended
+	if err := res.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := h.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lines := h.logs.FilterMessage("http request").FilterField(zapString("route", "/stream")).All()
+	if len(lines) != 1 || lines[0].Level != zapcore.InfoLevel || lines[0].ContextMap()["aborted"] != nil || lines[0].ContextMap()["code"] != int64(200) {
+		t.Errorf("logged %+v", lines)
 	}
 }
 

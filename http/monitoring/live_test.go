@@ -197,21 +197,22 @@ func TestLiveRows(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	s, _ := serveWith(t, []string{monitoring.Service}, func(o *monitoring.Options, _ *supervise.System) {
-		o.Settings = func() []monitoring.Setting {
-			return []monitoring.Setting{
+		o.Settings = func() monitoring.InForce {
+			return monitoring.InForce{Reload: &monitoring.Reload{Why: "SIGHUP"}, Settings: []monitoring.Setting{
 				{Path: "log.level", Value: "info", Source: "default", Origin: "default"},
 				{Path: "node.listen", Value: "127.0.0.1", Source: "file", Origin: "services.yaml:3:11"},
 				{Path: "node.users[0].name", Value: "a", Source: "flag", Origin: "flag --x"},
-			}
+			}}
 		}
 	})
 	for query, want := range map[string]int{"": 3, "?changed=true": 2, "?path=node": 2, "?path=node.users": 1, "?path=nod": 0, "?path=log&changed=true": 0} {
 		var a struct {
 			Settings []monitoring.Setting
 			Count    int
+			Reload   *monitoring.Reload
 		}
 		get(t, s, "/api/v1/config"+query, 200, &a)
-		if a.Count != want || len(a.Settings) != want {
+		if a.Count != want || len(a.Settings) != want || a.Reload == nil || a.Reload.Why != "SIGHUP" {
 			t.Errorf("%q: %+v, want %d", query, a, want)
 		}
 	}

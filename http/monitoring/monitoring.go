@@ -65,7 +65,7 @@ type Options struct {
 	// Traces are those that were slow or failed; nil for a façade without them.
 	Traces Traces
 	// Settings are those in force; nil for a façade without them.
-	Settings func() []Setting
+	Settings func() InForce
 	// AuditLog says who did what; nil for a façade without it.
 	AuditLog AuditReader
 	// Fetch asks the other services, for live pages; nil asks none.

@@ -16,6 +16,26 @@ type Setting struct {
 	Value  string `json:"value" required:"true" doc:"as it would stand in a file; a secret is hidden"`
 	Source string `json:"source" enum:"default,file,dotenv,environment,flag,runtime" required:"true"`
 	Origin string `json:"origin" required:"true" doc:"where it was given: file:line:column, a variable, a flag"`
+
+	Default      *string   `json:"default" doc:"what it is when nothing gives it; null where the program has nothing there"`
+	NeedsRestart bool      `json:"needs_restart" required:"true" doc:"whether a change of it waits for the next start"`
+	Waiting      *string   `json:"waiting" doc:"what it will be after a restart; null when that is no other"`
+	Since        time.Time `json:"since" required:"true" doc:"when this value was read: at the start, or when the configuration was read again"`
+}
+
+// Reload is one time that the configuration was read again.
+type Reload struct {
+	Time         time.Time `json:"time" required:"true"`
+	Why          string    `json:"why" required:"true" doc:"SIGHUP, or file changed"`
+	Taken        []string  `json:"taken" required:"true" doc:"settings that were taken up"`
+	NeedsRestart []string  `json:"needs_restart" required:"true" doc:"settings that were changed and wait for a restart"`
+	Error        string    `json:"error" required:"true" doc:"why nothing, or not everything, was taken up; empty when nothing is wrong"`
+}
+
+// InForce are the settings in force.
+type InForce struct {
+	Settings []Setting
+	Reload   *Reload // the last one; nil since the start
 }
 
 // AuditReader reads who did what; *audit.Log is one.
@@ -29,6 +49,7 @@ type settingsAnswer struct {
 	Settings  []Setting `json:"settings" required:"true" doc:"in the order of the file"`
 	Count     int       `json:"count" required:"true"`
 	Changed   int       `json:"changed" required:"true" doc:"how many of these were given: by a file, a variable, a flag or the command"`
+	Reload    *Reload   `json:"reload" doc:"the last time that the configuration was read again; null since the start"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }
 
@@ -46,7 +67,7 @@ func (f *service) programRoutes() []chassis.Route {
 	var routes []chassis.Route
 	if f.Settings != nil {
 		routes = append(routes, chassis.Route{
-			Method: http.MethodGet, Path: base + "config", ID: "config", Tag: tagProgram, Summary: "Every setting that is in force, and where it was given",
+			Method: http.MethodGet, Path: base + "config", ID: "config", Tag: tagProgram, Summary: "Every setting that is in force, where it was given, and what a restart would change",
 			Params: []chassis.Param{
 				{Name: "path", Doc: "Only settings at and below it.", Example: "monitoring-service"},
 				{Name: "changed", Type: false, Default: false, Doc: "Only those that were given: by a file, a variable, a flag or the command."},
@@ -75,8 +96,9 @@ func (f *service) settings(w http.ResponseWriter, r *http.Request) error {
 	if err := q.Err(); err != nil {
 		return err
 	}
-	out := settingsAnswer{Settings: []Setting{}, Timestamp: f.Now()}
-	for _, s := range f.Settings() {
+	now := f.Settings()
+	out := settingsAnswer{Settings: []Setting{}, Reload: now.Reload, Timestamp: f.Now()}
+	for _, s := range now.Settings {
 		inside := path == "" || s.Path == path || strings.HasPrefix(s.Path, path+".") || strings.HasPrefix(s.Path, path+"[")
 		if !inside || changed && s.Source == "default" {
 			continue

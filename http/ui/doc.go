@@ -4,7 +4,8 @@
 // It holds no state and decides nothing. What the page shows it asks of the services,
 // under the prefixes that the gateway has (/api/v1/storage/…, /api/v1/collector/…), so
 // that the same page works at the monitoring service, whose mount has them too, and at the
-// gateway.
+// gateway. Where clients have logins the pages are at the gateway alone, which knows them; the
+// monitoring service sends browsers there. The files hold no data, so everybody gets them.
 //
 // # Files
 //

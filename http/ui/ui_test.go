@@ -2,9 +2,11 @@ package ui_test
 
 import (
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -21,18 +23,32 @@ import (
 	"github.com/marketprism/marketprism/http/chassis"
 	"github.com/marketprism/marketprism/http/ui"
 	"github.com/marketprism/marketprism/internal/catalogue"
+	"github.com/marketprism/marketprism/internal/identity"
 )
 
 func start(t *testing.T) string {
 	t.Helper()
+	return serve(t, ui.Register)
+}
+
+// nobody knows no client.
+type nobody struct{}
+
+func (nobody) Identify(*http.Request) (identity.Principal, bool, error) {
+	return identity.Principal{}, false, chassis.Unauthorized("nobody is known")
+}
+
+// serve serves the dashboard where everybody else has to say who they are.
+func serve(t *testing.T, register func(*chassis.Server) error) string {
+	t.Helper()
 	registry := prometheus.NewRegistry()
 	s, err := chassis.New(chassis.Options{
-		Service: "monitoring-service", Version: "1.2.3", Listen: "127.0.0.1:0", Config: chassis.DefaultConfig(), Registerer: registry, Gatherer: registry,
+		Service: "monitoring-service", Version: "1.2.3", Listen: "127.0.0.1:0", Config: chassis.DefaultConfig(), Registerer: registry, Gatherer: registry, Gate: nobody{},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ui.Register(s); err != nil {
+	if err := register(s); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Start(t.Context()); err != nil {
@@ -95,10 +111,32 @@ func TestPages(t *testing.T) {
 			}
 		}
 	}
-	for _, absent := range []string{"/assets/none.js", "/assets/index.html", "/assets/sources.sum", "/nothing"} {
-		if resp, _ := get(t, url+absent); resp.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %d, want 404", absent, resp.StatusCode)
+	for path, want := range map[string]int{
+		"/assets/none.js": 404, "/assets/index.html": 404, "/assets/sources.sum": 404, "/nothing": 401, "/assets/": 401, "/api/v1/status": 401,
+	} {
+		if resp, _ := get(t, url+path); resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
 		}
+	}
+}
+
+// Where clients have logins the pages are at the gateway, whatever a browser calls this
+// machine.
+func TestRedirect(t *testing.T) {
+	url := serve(t, func(s *chassis.Server) error {
+		return ui.RegisterRedirect(s, func(_ context.Context, host string) (string, error) {
+			if host == "localhost" {
+				return "", errors.New("no gateway")
+			}
+			return "https://" + host + ":8083", nil
+		})
+	})
+	resp, _ := get(t, url+"/logs?level=error&q=%2F")
+	if at := resp.Header.Get("Location"); resp.StatusCode != http.StatusTemporaryRedirect || at != "https://127.0.0.1:8083/logs?level=error&q=%2F" {
+		t.Errorf("%d to %q", resp.StatusCode, at)
+	}
+	if resp, _ := get(t, strings.Replace(url, "127.0.0.1", "localhost", 1)+"/"); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("without a gateway: %d", resp.StatusCode)
 	}
 }
 

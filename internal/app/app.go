@@ -60,6 +60,7 @@ import (
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
 	entrance "github.com/marketprism/marketprism/http/gateway"
+	watch "github.com/marketprism/marketprism/http/monitoring"
 	"github.com/marketprism/marketprism/internal/certs"
 	"github.com/marketprism/marketprism/internal/event"
 	"github.com/marketprism/marketprism/persistence"
@@ -116,7 +117,7 @@ type App struct {
 	notify     *notify.Handle
 	lines      *logs.Ring // of the log
 	process    string     // one run of this process, among others
-	settings   atomic.Pointer[func() []config.Setting]
+	settings   atomic.Pointer[func() watch.InForce]
 	traces     *traces.Recorder
 
 	servers   map[string]*chassis.Server

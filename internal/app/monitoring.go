@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
-
+	"net"
 	"net/http"
+	"net/url"
+
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -88,19 +91,36 @@ func (a *App) registerMonitoring(s *chassis.Server) error {
 	o := facade.Options{
 		AuditLog: a.audit,
 		Tree:     a.system.Tree(), Branch: a.monitoring, Logs: a.lines, Notify: a.notify, Prometheus: a.prometheusFacade(),
-		Operations: facade.Operations{Allowed: a.cfg.Monitoring.Monitoring.Actors.Allowed(a.guarded()), Supervisor: a.system, Audit: a.audit},
+		Operations: a.operations(), Nodes: a.clusterNodes(), Owners: a.clusterOwners(),
 	}
 	o.Settings, o.Fetch, o.Traces = a.settingsInForce, a.fetch, a.traces
 	if !a.guarded() && !a.asked() {
 		o.Mount, o.Carry = a.resolve, func(t *http.Transport) http.RoundTripper { return a.secure(t, nil) }
 	}
-	if a.collector != nil {
-		o.Operations.Streams = pausing{a}
-	}
-	if err := facade.Register(s, o); err != nil {
+	if err := errors.Join(facade.Register(s, o), a.registerCluster(s)); err != nil {
 		return err
 	}
+	if o.Mount == nil {
+		return ui.RegisterRedirect(s, a.entrance)
+	}
 	return ui.Register(s) // o.Mount has the services
+}
+
+// entrance is where a browser finds the gateway. An address of this machine alone is no use
+// to one that called it by another name.
+func (a *App) entrance(ctx context.Context, host string) (string, error) {
+	found, err := a.resolve(ctx, cluster.Gateway)
+	if err != nil || len(found) == 0 {
+		return "", errors.Join(err, errors.New("no gateway is known"))
+	}
+	at, err := url.Parse(found[0])
+	if err != nil {
+		return "", fmt.Errorf("where the gateway is: %w", err)
+	}
+	if ip := net.ParseIP(at.Hostname()); host != "" && ip != nil && ip.IsLoopback() {
+		at.Host = net.JoinHostPort(host, at.Port())
+	}
+	return at.Scheme + "://" + at.Host, nil
 }
 
 // exchangeClocks are those that the collector of this process measures.

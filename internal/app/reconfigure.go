@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/scheduler"
@@ -67,4 +68,24 @@ func (a *App) Reconfigure(ctx context.Context, cfg *config.Config) (taken, needR
 		}
 	}
 	return append(taken, cluster.Gateway+".gateway"), needRestart, nil
+}
+
+// Live says whether a change of a setting is taken up while the program runs, as
+// [App.Reconfigure] does it, and the log's level; else it waits for the next start.
+func Live(path string) bool {
+	parts := append([]string{"log.level", cluster.Collector + ".exchanges", cluster.Gateway + ".gateway"}, storagePolicy...)
+	for _, key := range scheduler.LiveSettings() {
+		parts = append(parts, cluster.Scheduler+".scheduler."+key)
+	}
+	if words := strings.Split(path, "."); len(words) > 2 && words[0] == "exchanges" {
+		parts = append(parts, "exchanges."+words[1]+".enabled")
+		if len(words) > 4 && words[2] == "markets" {
+			for _, key := range collector.LiveSettings() {
+				parts = append(parts, strings.Join(words[:4], ".")+"."+key)
+			}
+		}
+	}
+	return slices.ContainsFunc(parts, func(part string) bool {
+		return path == part || strings.HasPrefix(path, part+".") || strings.HasPrefix(path, part+"[")
+	})
 }

@@ -7,25 +7,20 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/marketprism/marketprism/config"
 	facade "github.com/marketprism/marketprism/http/monitoring"
 )
 
 // ShowSettings makes the settings in force those that list lists. Before it is called
 // none are shown.
-func (a *App) ShowSettings(list func() []config.Setting) { a.settings.Store(&list) }
+func (a *App) ShowSettings(list func() facade.InForce) { a.settings.Store(&list) }
 
 // settingsInForce are the settings for the façade.
-func (a *App) settingsInForce() []facade.Setting {
+func (a *App) settingsInForce() facade.InForce {
 	list := a.settings.Load()
 	if list == nil {
-		return nil
+		return facade.InForce{}
 	}
-	var out []facade.Setting
-	for _, s := range (*list)() {
-		out = append(out, facade.Setting{Path: s.Path, Value: s.Value, Source: s.Origin.Source.String(), Origin: s.Origin.String()})
-	}
-	return out
+	return (*list)()
 }
 
 // maxFetched bounds an answer of another service, in bytes.

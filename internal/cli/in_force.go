@@ -3,45 +3,88 @@ package cli
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/marketprism/marketprism/config"
+	"github.com/marketprism/marketprism/http/monitoring"
+	"github.com/marketprism/marketprism/internal/app"
 )
 
-// inForce lists the settings in force, while some of them change. It is safe for
-// concurrent use.
+// inForce knows the settings in force, while some of them change, and what waits for a
+// restart. It is safe for concurrent use.
 type inForce struct {
+	defaults map[string]string // by path
+
 	mu       sync.Mutex
-	settings []config.Setting
+	settings []monitoring.Setting
+	reload   *monitoring.Reload
 }
 
-func newInForce(l *config.Loaded) *inForce { return &inForce{settings: l.Settings()} }
+func newInForce(l *config.Loaded, now time.Time) *inForce {
+	f := &inForce{defaults: map[string]string{}}
+	for _, s := range config.Defaults() {
+		f.defaults[s.Path] = s.Value
+	}
+	for _, s := range l.Settings() {
+		f.settings = append(f.settings, f.setting(s, now))
+	}
+	return f
+}
 
-// list are the settings, in the order of the file.
-func (f *inForce) list() []config.Setting {
+func (f *inForce) setting(s config.Setting, since time.Time) monitoring.Setting {
+	out := monitoring.Setting{
+		Path: s.Path, Value: s.Value, Source: s.Origin.Source.String(), Origin: s.Origin.String(), NeedsRestart: !app.Live(s.Path), Since: since.UTC(),
+	}
+	if value, ok := f.defaults[s.Path]; ok {
+		out.Default = &value
+	}
+	return out
+}
+
+// list are the settings, in the order of the file, and the last time that they were read
+// again.
+func (f *inForce) list() monitoring.InForce {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.settings)
+	return monitoring.InForce{Settings: slices.Clone(f.settings), Reload: f.reload}
 }
 
-// take takes the settings of these paths from another configuration; those that it does
-// not have go.
-func (f *inForce) take(paths []string, l *config.Loaded) {
-	if len(paths) == 0 {
-		return
+// refused notes a configuration that changes nothing.
+func (f *inForce) refused(why string, now time.Time, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reload = &monitoring.Reload{Time: now.UTC(), Why: why, Taken: []string{}, NeedsRestart: []string{}, Error: err.Error()}
+}
+
+// take notes a configuration that was read again: the settings of taken are in force as it
+// says, and those that it does not have are gone; all others wait.
+func (f *inForce) take(l *config.Loaded, r monitoring.Reload) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reload = &r
+	had := map[string]monitoring.Setting{}
+	for _, s := range f.settings {
+		had[s.Path] = s
 	}
 	fresh := l.Settings()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	next := make([]config.Setting, 0, len(fresh))
+	next := make([]monitoring.Setting, 0, len(fresh))
 	for _, s := range fresh {
-		if slices.Contains(paths, s.Path) {
-			next = append(next, s)
-		} else if i := slices.IndexFunc(f.settings, func(old config.Setting) bool { return old.Path == s.Path }); i >= 0 {
-			next = append(next, f.settings[i])
+		old, there := had[s.Path]
+		delete(had, s.Path)
+		switch {
+		case slices.Contains(r.Taken, s.Path):
+			next = append(next, f.setting(s, r.Time))
+		case there && old.Value != s.Value:
+			value := s.Value
+			old.Waiting = &value
+			next = append(next, old)
+		case there:
+			old.Waiting = nil
+			next = append(next, old)
 		}
 	}
 	for _, old := range f.settings { // what the other does not have, and is in force still
-		if !slices.Contains(paths, old.Path) && !slices.ContainsFunc(fresh, func(s config.Setting) bool { return s.Path == old.Path }) {
+		if _, left := had[old.Path]; left && !slices.Contains(r.Taken, old.Path) {
 			next = append(next, old)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/marketprism/marketprism/config"
+	"github.com/marketprism/marketprism/http/monitoring"
 )
 
 // lookEvery is the time between two looks at the configuration's files.
@@ -45,7 +46,7 @@ type reloader struct {
 func newReloader(load func() (*config.Loaded, error), inForce *config.Loaded) *reloader {
 	r := &reloader{
 		load: load, file: inForce.File, dotEnv: inForce.DotEnv, inForce: values(inForce),
-		settings: newInForce(inForce), hup: make(chan os.Signal, 1),
+		settings: newInForce(inForce, time.Now()), hup: make(chan os.Signal, 1),
 	}
 	r.stamp = r.look()
 	signal.Notify(r.hup, syscall.SIGHUP)
@@ -107,12 +108,12 @@ func (r *reloader) reload(ctx context.Context, why string) {
 	defer cancel()
 	fresh, err := r.load()
 	if err != nil {
-		r.log.Error("the configuration is wrong and changes nothing", zap.String("why", why), zap.Error(err))
+		r.refuse(why, err)
 		return
 	}
 	parts, more, err := r.reconfigure(ctx, &fresh.Config)
 	if err != nil && len(parts) == 0 {
-		r.log.Error("the configuration is wrong and changes nothing", zap.String("why", why), zap.Error(err))
+		r.refuse(why, err)
 		return
 	}
 	next := values(fresh)
@@ -128,15 +129,26 @@ func (r *reloader) reload(ctx context.Context, why string) {
 		taken = append(taken, path)
 		r.take(path, next)
 	}
-	r.settings.take(taken, fresh)
+	// Only what was taken is in force: the others are named again next time.
+	restart = append([]string{}, outermost(restart)...)
+	noted := monitoring.Reload{Time: time.Now().UTC(), Why: why, Taken: taken, NeedsRestart: restart}
+	if err != nil {
+		noted.Error = err.Error()
+	}
+	r.settings.take(fresh, noted)
 	r.log.Info("configuration read again", zap.String("why", why), zap.Strings("taken", taken))
 	if err != nil {
 		r.log.Error("not everything could be taken up; it is tried again at the next change", zap.Error(err))
 	}
-	// Only what was taken is in force: the others are named again next time.
-	if restart = outermost(restart); len(restart) > 0 {
+	if len(restart) > 0 {
 		r.log.Warn("settings were changed that need a restart", zap.Strings("settings", restart))
 	}
+}
+
+// refuse tells of a configuration that changes nothing.
+func (r *reloader) refuse(why string, err error) {
+	r.log.Error("the configuration is wrong and changes nothing", zap.String("why", why), zap.Error(err))
+	r.settings.refused(why, time.Now(), err)
 }
 
 // take notes that a setting is in force as it now is.

@@ -9,7 +9,8 @@ import { useResource } from '../state/resource'
 import { param, set } from '../state/route'
 import { tr } from '../state/words'
 
-interface Setting { path: string; value: string; source: string; origin: string }
+interface Setting { path: string; value: string; source: string; origin: string; default: string | null; needs_restart: boolean; waiting: string | null; since: string }
+interface Reload { time: string; why: string; taken: string[]; needs_restart: string[]; error: string }
 interface Audit { sequence?: number; time: string; principal: string; role?: string; action: string; target?: string; outcome: string; detail?: string; request_id?: string; node?: string }
 
 export function Config({ banner }: { banner: ComponentChildren }) {
@@ -38,19 +39,34 @@ function source(s: string): string {
 }
 
 function Settings({ changed }: { changed: boolean }) {
-	const all = useResource<{ settings: Setting[]; count: number; changed: number }>('monitoring/config', 10_000)
+	const all = useResource<{ settings: Setting[]; count: number; changed: number; reload: Reload | null }>('monitoring/config', 10_000)
 	const q = param('q').toLowerCase()
 	const columns: Column<Setting>[] = [
 		{ key: 'path', title: tr('Setting', '设置'), cell: s => <code>{s.path}</code>, value: s => s.path },
-		{ key: 'value', title: tr('Value', '值'), fluid: true, cell: s => <code class={s.source === 'default' ? 'mid' : ''} title={s.value}>{s.value}</code>, value: s => s.value },
+		{ key: 'value', title: tr('Value', '值'), fluid: true, cell: s => <><code class={s.source === 'default' ? 'mid' : ''} title={s.value}>{s.value}</code>{s.waiting !== null && <span title={tr(`${s.waiting} after a restart`, `重启后为 ${s.waiting}`)}> <Status level="warn" word={tr('restart', '待重启')} /> <code class="mid">{s.waiting}</code></span>}</>, value: s => s.value },
+		{ key: 'default', title: tr('Default', '默认值'), far: true, cell: s => <code class="dim" title={s.default ?? ''}>{s.default === null ? absent : s.default === s.value ? tr('same', '相同') : s.default}</code>, value: s => s.default },
 		{ key: 'source', title: tr('Given by', '来源'), cell: s => s.source === 'default' ? <span class="dim">{source(s.source)}</span> : <Status level="work" word={source(s.source)} />, value: s => s.source },
 		{ key: 'origin', title: tr('Where', '位置'), far: true, cell: s => <span class="mono dim">{s.origin === s.source ? absent : s.origin}</span>, value: s => s.origin },
+		{ key: 'change', title: tr('A change', '更改'), far: true, cell: s => <span class="dim">{s.needs_restart ? tr('takes a restart', '需重启') : tr('counts at once', '立即生效')}</span>, value: s => s.needs_restart ? 1 : 0 },
+		{ key: 'since', title: tr('Read', '读取时间'), far: true, cell: s => <span class="nums dim" title={exact(s.since)}>{day(s.since)}</span>, value: s => s.since },
 	]
 	const rows = all.data?.settings.filter(s => (!changed || s.source !== 'default') && (s.path + ' ' + s.value).toLowerCase().includes(q)) ?? []
+	const again = all.data?.reload
 	return (
 		<Card title={tr('Settings in force', '生效配置')} hint={all.data && tr(`${count(all.data.count)} settings, ${count(all.data.changed)} changed`, `共 ${count(all.data.count)} 项，更改 ${count(all.data.changed)} 项`)} end={<Copy rows={rows} columns={columns} />}>
+			{again && <Again of={again} />}
 			<Shown of={all} what={tr('The configuration', '配置')}>{() => rows.length === 0 ? <Empty title={tr('No setting is like that', '没有匹配的设置')} /> : <Table rows={rows} columns={columns} id={s => s.path} label={tr('Settings', '设置')} height={760} />}</Shown>
 		</Card>
+	)
+}
+
+/** What came of reading the configuration again. */
+function Again({ of: r }: { of: Reload }) {
+	const level = r.error ? 'crit' : r.needs_restart.length ? 'warn' : 'ok'
+	const says = r.error ? tr('with a fault', '出错') : tr(`${count(r.taken.length)} taken up, ${count(r.needs_restart.length)} wait for a restart`, `生效 ${count(r.taken.length)} 项，待重启 ${count(r.needs_restart.length)} 项`)
+	return (
+		<p class="reload"><Status level={level} word={tr('Read again', '已重新读取')} /> <span class="nums" title={exact(r.time)}>{day(r.time)}</span> <span class="dim">{r.why}</span> {says}
+			{r.error && <code class="c-crit">{r.error}</code>}{r.needs_restart.length > 0 && <code class="dim">{r.needs_restart.join(', ')}</code>}</p>
 	)
 }
 

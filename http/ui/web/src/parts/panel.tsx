@@ -31,7 +31,7 @@ function Failed({ what, of }: { what: string; of: Resource<unknown> }) {
 	return (
 		<div class="state" role="alert">
 			<Icon name="octagon-x" cls="c-crit" />
-			<b>{tr(`${what} did not answer`, `${what}没有应答`)}</b>
+			<b>{of.status === 403 ? tr('This is not for your role', '您的角色无权查看') : tr(`${what} did not answer`, `${what}没有应答`)}</b>
 			<span>{status}{of.error}</span>
 			{of.next > 0 && <><span class="dim">{tr(`Next try in ${wait} s.`, `${wait} 秒后重试。`)}</span><button class="btn linkish" onClick={of.retry}>{tr('Try now', '立即重试')}</button></>}
 			{of.next === 0 && <span class="dim">{tr('It is asked again every second.', '每秒重试。')}</span>}

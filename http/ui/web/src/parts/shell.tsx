@@ -2,6 +2,8 @@ import { signal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { span } from '../state/format'
 import { bind, keyOf } from '../state/keys'
+import { Refusal, send } from '../state/api'
+import { anonymous, leave, login } from '../state/login'
 import { entries, freeze, frozen, heard, now, retryAt, standing, tryNow, value } from '../state/live'
 import { density, language, letterKeys, rising, theme, timeZone } from '../state/prefs'
 import { href, page, pages, type Page } from '../state/route'
@@ -9,6 +11,7 @@ import { tr } from '../state/words'
 import { Icon, type IconName } from './icon'
 import { offered } from '../pages'
 import { paletteOpen } from './palette'
+import { toast } from './toast'
 import { clock } from '../state/format'
 
 export const pageIcon: Record<Page, IconName> = {
@@ -92,6 +95,17 @@ function Pill() {
 	return <span class="pill stale"><Icon name="timer-off" size={14} /><b>{heard.value ? tr(`${span(Math.round(age))} old`, `${span(Math.round(age))} 前`) : tr('Not connected', '未连接')}</b></span>
 }
 
+/** Who is logged in, and the way out. */
+function Who() {
+	const who = login.value
+	if (!who) return null
+	const out = () => send('POST', 'auth/logout', {}).then(leave, e => {
+		if (e instanceof Refusal && e.status === 401) leave() // it is over already
+		else toast('crit', tr('Not logged out', '未能退出登录'), e instanceof Error ? e.message : String(e))
+	})
+	return <button class="btn plain who" aria-label={tr(`Log out ${who.name}`, `退出 ${who.name}`)} title={tr(`${who.name}, ${who.role}: log out`, `${who.name}（${who.role}）：退出登录`)} onClick={out}><span class="word mid">{who.name}</span><Icon name="log-out" /></button>
+}
+
 export function Bar() {
 	const p = page.value
 	return (
@@ -100,6 +114,7 @@ export function Bar() {
 			<h1>{p ? pageWord(p) : tr('No such page', '没有此页面')}</h1>
 			<button class="btn search" onClick={() => { paletteOpen.value = true }}><Icon name="search" size={14} cls="dim" /><span class="mid">{tr('Jump to anything', '跳转到…')}</span><kbd>⌘K</kbd></button>
 			<Pill />
+			<Who />
 			<button class="btn plain" aria-label={theme.value === 'dark' ? tr('Light theme', '浅色主题') : tr('Dark theme', '深色主题')} title={tr('Theme', '主题')} onClick={() => { theme.value = theme.value === 'dark' ? 'light' : 'dark' }}><Icon name={theme.value === 'dark' ? 'moon' : 'sun'} /></button>
 			<button class="btn plain" aria-label={tr('切换到中文', 'Switch to English')} title={tr('Language', '语言')} lang={language.value === 'zh' ? 'en' : 'zh-CN'} onClick={() => { language.value = language.value === 'zh' ? 'en' : 'zh' }}>{language.value === 'zh' ? 'EN' : '中'}</button>
 		</header>
@@ -111,7 +126,7 @@ export function Banner() {
 	if (frozen.value) {
 		return <div class="verdict stale"><Icon name="pause" size={20} cls="c-stale" /><div class="says"><b>{tr(`Frozen at ${clock(frozen.value)}`, `冻结于 ${clock(frozen.value)}`)}</b><span class="mid">{tr('Nothing here changes until you go on.', '继续之前，页面内容不会变化。')}</span></div><button class="btn" onClick={() => freeze(false)}>{tr('Go on', '继续')} <kbd>.</kbd></button></div>
 	}
-	if (standing() !== 'old') return null
+	if (standing() !== 'old' || anonymous.value) return null
 	const wait = Math.max(0, Math.ceil((retryAt.value - now.value) / 1000))
 	const age = heard.value ? tr(`This view is ${span(Math.round((now.value - heard.value) / 1000))} old.`, `此视图已是 ${span(Math.round((now.value - heard.value) / 1000))} 前的数据。`) : tr('This view has no data yet.', '此视图尚无数据。')
 	return (

@@ -1,4 +1,4 @@
-import { signal } from '@preact/signals'
+import { anonymous, login, renew } from './login'
 
 /** Asking the services, under the prefixes that the page's origin has for them. */
 
@@ -7,27 +7,11 @@ export class Refusal extends Error {
 	constructor(readonly status: number, message: string, readonly requestId: string) { super(message) }
 }
 
-/** Whether somebody has to log in first. */
-export const anonymous = signal(false)
-
-let token = ''
-try { token = sessionStorage.getItem('mp.token') ?? '' } catch { /* a browser that keeps nothing */ }
-
-export function useToken(t: string) {
-	token = t
-	anonymous.value = false
-	try { sessionStorage.setItem('mp.token', t) } catch { /* counts until the page is closed */ }
-}
-
-function headers(more: Record<string, string>): Record<string, string> {
-	return token ? { ...more, Authorization: 'Bearer ' + token } : more
-}
-
 const base = '/api/v1/'
 
 async function answered(r: Response): Promise<Response> {
 	if (r.ok) return r
-	if (r.status === 401) anonymous.value = true
+	if (r.status === 401 && !login.peek()) anonymous.value = true
 	let message = r.statusText || 'no reason given'
 	let id = r.headers.get('X-Request-Id') ?? ''
 	try {
@@ -38,22 +22,36 @@ async function answered(r: Response): Promise<Response> {
 	throw new Refusal(r.status, message, id)
 }
 
+/** Asks as who is logged in. A login that has run out is renewed, and the question asked again. */
+async function ask(path: string, init: RequestInit & { headers: Record<string, string> }): Promise<Response> {
+	for (let again = false; ; again = true) {
+		const who = login.peek()
+		const r = await fetch(base + path, { ...init, headers: who ? { ...init.headers, Authorization: 'Bearer ' + who.access } : init.headers })
+		if (r.status !== 401 || again) return answered(r)
+		const other = login.peek()?.access !== who?.access // somebody logged in meanwhile
+		if (!other && (!who || !await renew(who.access))) return answered(r)
+	}
+}
+
+/** What a page asks by itself: the services' logs do not tell of it. */
+const poll = { 'X-Dashboard-Poll': '1' }
+
 const patience = 15_000
 
 /** Gets path (storage/status, collector/quality, …) as JSON. */
 export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
 	const limit = AbortSignal.timeout(patience)
-	const r = await fetch(base + path, { headers: headers({ Accept: 'application/json' }), signal: signal ? AbortSignal.any([signal, limit]) : limit })
-	return (await answered(r)).json() as Promise<T>
+	const r = await ask(path, { headers: { Accept: 'application/json', ...poll }, signal: signal ? AbortSignal.any([signal, limit]) : limit })
+	return r.json() as Promise<T>
 }
 
 /** Sends a command; its answer is returned. */
 export async function send<T>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, more: Record<string, string> = {}): Promise<T> {
-	const r = await fetch(base + path, {
-		method, headers: headers(body === undefined ? more : { 'Content-Type': 'application/json', ...more }),
+	const r = await ask(path, {
+		method, headers: body === undefined ? more : { 'Content-Type': 'application/json', ...more },
 		body: body === undefined ? undefined : JSON.stringify(body), signal: AbortSignal.timeout(60_000),
 	})
-	const text = await (await answered(r)).text()
+	const text = await r.text()
 	return (text ? JSON.parse(text) : {}) as T
 }
 
@@ -62,7 +60,7 @@ export interface Happening { event: string; id: string; data: string }
 /** Follows server-sent events until the signal ends it; throws when they end. It is a
  * fetch, since an EventSource cannot say who asks. */
 export async function follow(path: string, signal: AbortSignal, on: (h: Happening) => void): Promise<void> {
-	const r = await answered(await fetch(base + path, { headers: headers({ Accept: 'text/event-stream' }), signal, cache: 'no-store' }))
+	const r = await ask(path, { headers: { Accept: 'text/event-stream', ...poll }, signal, cache: 'no-store' })
 	if (!r.body) throw new Refusal(r.status, 'no events', '')
 	const reader = r.body.pipeThrough(new TextDecoderStream()).getReader()
 	let rest = ''

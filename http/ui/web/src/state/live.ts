@@ -1,5 +1,6 @@
 import { effect, signal } from '@preact/signals'
-import { follow, Refusal } from './api'
+import { follow } from './api'
+import { anonymous } from './login'
 
 /** The one stream of events of a tab: snapshot, differences, beats. */
 
@@ -98,6 +99,7 @@ const delays = [1000, 2000, 5000, 10_000]
 
 function start() {
 	stop()
+	if (anonymous.peek()) return // whoever logs in starts it
 	const mine = new AbortController()
 	running = mine
 	retryAt.value = 0
@@ -114,10 +116,10 @@ function start() {
 			if (frozen.value && waiting.length > 600) return again(0) // a snapshot instead of a backlog
 			batch(() => difference(d))
 		}
-	}).catch(e => {
+	}).catch(() => {
 		if (mine.signal.aborted) return
 		const wait = delays[Math.min(failures++, delays.length - 1)]!
-		again(e instanceof Refusal && e.status === 401 ? 10_000 : wait)
+		again(wait)
 	})
 }
 
@@ -147,7 +149,7 @@ let hiddenTimer = 0
 
 /** Connects for as long as the page lives. */
 export function connect() {
-	effect(() => { wanted.value; start() })
+	effect(() => { wanted.value; anonymous.value; start() })
 	document.addEventListener('visibilitychange', () => {
 		clearTimeout(hiddenTimer)
 		if (document.hidden) hiddenTimer = setTimeout(stop, 5000)

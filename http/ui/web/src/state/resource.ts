@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { get, Refusal } from './api'
 import { frozen } from './live'
+import { anonymous } from './login'
 
 /** What a panel knows of what it shows. */
 export interface Resource<T> {
@@ -39,7 +40,7 @@ export function useAsked<T>(key: string, ask: (signal: AbortSignal) => Promise<T
 		let failures = 0
 		const round = async () => {
 			clearTimeout(timer)
-			if (document.hidden || frozen.peek()) {
+			if (document.hidden || frozen.peek() || anonymous.peek()) {
 				timer = setTimeout(round, 1000)
 				return
 			}

@@ -18,7 +18,7 @@ interface Message { message: string; handled_total: number; handle_mean_seconds:
 interface Node {
 	id: string; name: string; kind: string; state: string; supervisor: boolean; restart: string; started_at: string; incarnation: number; rate: number; busy_ratio: number; handled_total: number; goroutines: number
 	mailbox: { depth: number; max_depth: number; capacity: number; overflow: string; dropped_total: number; wait_mean_seconds: number; wait_p99_seconds?: number; wait_max_seconds: number; wait_buckets?: { below_seconds: number; count: number }[] }
-	messages?: Message[]; dead_letters_total: number; restarts_total: number; failures_total: number; last_failure?: Failure; budget?: { restarts: number; within_seconds: number; left: number; restarts_total: number; next_at?: string }; strategy?: string; note?: string
+	operations_allowed: boolean; messages?: Message[]; dead_letters_total: number; restarts_total: number; failures_total: number; last_failure?: Failure; budget?: { restarts: number; within_seconds: number; left: number; restarts_total: number; next_at?: string }; strategy?: string; note?: string
 }
 
 const kindsOfLife = 'started,ready,failed,backoff,restarted,stopped,escalated,abandoned'
@@ -31,7 +31,7 @@ export function ActorDrawer({ id, row, all, close }: { id: string; row: Row | un
 	const supervisor = chain[1]
 	const children = all.filter(r => r.parent === id)
 	return (
-		<Drawer path={id.split('/').slice(0, -1).join(' / ')} title={row?.name ?? id.split('/').at(-1)!} status={row && <Status level={row.level} word={row.word} />} close={close} acts={<Acts id={id} row={row} below={row?.below ?? 0} />}>
+		<Drawer path={id.split('/').slice(0, -1).join(' / ')} title={row?.name ?? id.split('/').at(-1)!} status={row && <Status level={row.level} word={row.word} />} close={close} acts={<Acts id={id} row={row} below={row?.below ?? 0} allowed={node.data?.operations_allowed} />}>
 			<Shown of={node} what={tr('This actor', '该 Actor')}>{n => (
 				<>
 					<div class="cells">
@@ -60,7 +60,7 @@ export function ActorDrawer({ id, row, all, close }: { id: string; row: Row | un
 	)
 }
 
-function Acts({ id, row, below }: { id: string; row: Row | undefined; below: number }) {
+function Acts({ id, row, below, allowed }: { id: string; row: Row | undefined; below: number; allowed: boolean | undefined }) {
 	const act = (kind: 'restart' | 'stop') => confirm({
 		title: kind === 'restart' ? tr(`Restart ${row?.name}?`, `重启 ${row?.name}？`) : tr(`Stop ${row?.name}?`, `停止 ${row?.name}？`),
 		says: kind === 'restart'
@@ -73,8 +73,7 @@ function Acts({ id, row, below }: { id: string; row: Row | undefined; below: num
 		},
 	})
 	const setting = 'monitoring-service.monitoring.actors.allow_operations'
-	const found = useResource<{ settings: { path: string; value: string }[] }>('monitoring/config?path=' + setting, 60_000)
-	const refused = found.data?.settings.some(s => s.path === setting && s.value === 'false') ? tr(`Not allowed: ${setting} is false`, `未允许：${setting} 为 false`) : undefined
+	const refused = allowed === false ? tr(`Not allowed: ${setting}, or your role`, `未允许：${setting}，或您的角色`) : undefined
 	return (
 		<>
 			<button class="btn" disabled={!row || !!refused} title={refused} onClick={() => act('restart')}><Icon name="rotate-cw" size={14} />{tr('Restart…', '重启…')}</button>
