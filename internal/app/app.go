@@ -186,10 +186,10 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("making the actor system: %w", err)
 	}
-	if err := a.openTraces(ctx); err != nil {
 	if err := a.openCertificates(); err != nil {
 		return err
 	}
+	if err := a.openTraces(ctx); err != nil {
 		return err
 	}
 	if err := a.startTree(ctx); err != nil {
