@@ -119,6 +119,7 @@ func TestQuestDBThatBehavesBadly(t *testing.T) {
 		harness.Storage + ".questdb.pg":   queries.address,
 	}))
 	c := newClient("bad")
+	c.remote = true
 	c.node.Store(n)
 	c.write(t, 2, 7)
 	harness.Await(t, 30*time.Second, "acknowledged writes", func() bool { return len(c.acknowledged()) > 100 })
@@ -315,7 +316,7 @@ func TestQuestDBSuspendedTable(t *testing.T) {
 // TestQuestDBDiskFull: the disk of the server is full. The health says so, writes are
 // acknowledged, and all goes on by itself when there is space.
 func TestQuestDBDiskFull(t *testing.T) {
-	disk := smallDisk(t, 1024)
+	disk := mountedDisk(t, 1024)
 	root := filepath.Join(disk, "questdb")
 	server := questdbtest.StartIn(t, root)
 	n := harness.Start(t, t.TempDir(), impatient(server))

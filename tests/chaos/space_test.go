@@ -18,18 +18,38 @@ import (
 	"github.com/marketprism/marketprism/tests/harness"
 )
 
-// smallDisk mounts a file system of so many MiB.
+// smallDisk makes a file system of so many MiB. It is mounted nowhere: there it is as long
+// as this process holds its root open, also when nobody comes to clean up.
 func smallDisk(t *testing.T, mib int) string {
 	t.Helper()
 	dir := t.TempDir()
-	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib))
-	harness.Unless(t, err == nil, "MARKETPRISM_REQUIRE_TMPFS", fmt.Sprintf("no small disk can be mounted: %v", err))
+	mount(t, dir, mib)
+	root, err := os.Open(dir)
+	if err := errors.Join(err, syscall.Unmount(dir, syscall.MNT_DETACH)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() }) // only to be gone
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), root.Fd())
+}
+
+// mountedDisk is a [smallDisk] with a path of its own, for a Java program, which asks for
+// the path of its directory. Who kills the test has to unmount it.
+func mountedDisk(t *testing.T, mib int) string {
+	t.Helper()
+	dir := t.TempDir()
+	mount(t, dir, mib)
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
 	return dir
+}
+
+func mount(t *testing.T, dir string, mib int) {
+	t.Helper()
+	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib))
+	harness.Unless(t, err == nil, "MARKETPRISM_REQUIRE_TMPFS", fmt.Sprintf("no small disk can be mounted: %v", err))
 }
 
 // ballast fills a disk until so many MiB are free, and returns what takes it away.

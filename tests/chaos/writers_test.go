@@ -25,7 +25,8 @@ type client struct {
 	symbol string
 	// at is the event time of a trade by its id; nil is the same moment for all.
 	at func(id string) int64
-	// remote says that another process has the rows, which is being killed too.
+	// remote says that another process has the rows, which is killed or hindered: a query
+	// may be refused with 503, and is made again when the answer says.
 	remote bool
 	node   atomic.Pointer[harness.Node]
 
@@ -163,14 +164,23 @@ func (c *client) verify(t testing.TB, n *harness.Node) {
 	t.Helper()
 	want := c.acknowledged()
 	lost, refused := []string{"any of them"}, error(nil)
-	found := int64(-1)
+	found, again := int64(-1), time.Time{}
 	ok := harness.Moving(t, stuckFor, func() int64 { return found }, func() bool { // the reader catches up after a start
+		if time.Now().Before(again) {
+			return false
+		}
 		records, err := n.Query(t.Context(), "trade", "lab", c.symbol, "origin", "external")
 		if refused = err; err != nil && !errors.Is(err, harness.ErrNotStored) {
-			if !c.remote {
+			var answer *harness.RefusedError
+			if !c.remote || !errors.As(err, &answer) {
 				t.Fatal(err)
 			}
-			return false // the server may not be back yet
+			later, asked := answer.Later()
+			if !asked {
+				t.Fatal(err)
+			}
+			again = time.Now().Add(later) // the server may not be back yet
+			return false
 		}
 		seen := map[string]int{}
 		for _, r := range records {

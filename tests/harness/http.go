@@ -9,13 +9,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
 // client keeps no connection for longer than a killed server lives.
-var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 2 * time.Second}}
+var client = &http.Client{Transport: &http.Transport{DialTLSContext: dialTLS, MaxIdleConnsPerHost: 64, IdleConnTimeout: 2 * time.Second}}
 
 // Answer is what a server said.
 type Answer struct {
@@ -158,6 +159,23 @@ func (r *Record) Name() string { return strings.Trim(string(r.ID), `"`) }
 // ErrNotStored says that the service knows nothing of what was asked for.
 var ErrNotStored = errors.New("nothing is stored")
 
+// RefusedError is an answer that is none of the expected.
+type RefusedError struct {
+	URL    string
+	Answer *Answer
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("GET %s: %d %s", e.URL, e.Answer.Status, e.Answer.Body)
+}
+
+// Later is in how long to ask again, when the answer is a 503 that says so.
+func (e *RefusedError) Later() (time.Duration, bool) {
+	seconds, err := strconv.Atoi(e.Answer.Header.Get("Retry-After"))
+	return time.Duration(seconds) * time.Second, err == nil && e.Answer.Status == http.StatusServiceUnavailable
+}
+
 // Query reads all stored records of a kind, such as
 // Query(ctx, "trade", "binance", "BTC-USDT", "market", "spot").
 func (n *Node) Query(ctx context.Context, kind, exchange, symbol string, params ...string) ([]Record, error) {
@@ -173,7 +191,7 @@ func (n *Node) Query(ctx context.Context, kind, exchange, symbol string, params 
 	case a.Status == http.StatusNotFound:
 		return nil, ErrNotStored
 	case a.Status != http.StatusOK:
-		return nil, fmt.Errorf("GET %s: %d %s", at, a.Status, a.Body)
+		return nil, &RefusedError{at, a}
 	}
 	return ParseRecords(string(a.Body))
 }

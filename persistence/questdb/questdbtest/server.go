@@ -94,7 +94,7 @@ func fetch(ctx context.Context) (string, error) {
 }
 
 func (s *Server) configure() error {
-	for _, dir := range []string{"conf", "db"} {
+	for _, dir := range []string{"conf", "db", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(s.Root, dir), 0o755); err != nil {
 			return err
 		}
@@ -124,7 +124,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer func() { _ = log.Close() }() // the server has its own handle
 	// Not bound to ctx: the server ends by Kill.
-	s.cmd = exec.Command("java", "-Xmx1g", "-XX:+UseParallelGC", "-p", s.jar, "-m", "io.questdb/io.questdb.ServerMain", "-d", s.Root)
+	// The libraries that it unpacks stay when it is killed: they go with its directory.
+	s.cmd = exec.Command("java", "-Xmx1g", "-XX:+UseParallelGC", "-Djava.io.tmpdir="+filepath.Join(s.Root, "tmp"),
+		"-XX:-UsePerfData", "-p", s.jar, "-m", "io.questdb/io.questdb.ServerMain", "-d", s.Root)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.Dir = s.Root // where Java writes what it has to say of its own end
 	if err := s.cmd.Start(); err != nil {
