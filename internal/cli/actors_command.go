@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/internal/cli/top"
 )
 
 // actorsOptions are what the commands below actors share.
@@ -32,7 +32,7 @@ func newActors(s streams) *cobra.Command {
 		Short: "show the supervision tree of the running program",
 		Args:  cobra.NoArgs,
 	}
-	c.AddCommand(newActorsTree(s), newActorsTop(s), newActorsInspect(s))
+	c.AddCommand(newActorsTree(s), newTopOf(s, top.Actors), newActorsInspect(s))
 	return c
 }
 
@@ -138,88 +138,6 @@ func brief(seconds float64) string {
 		return "-"
 	}
 	return time.Duration(seconds * float64(time.Second)).Round(time.Microsecond / 10).String()
-}
-
-func newActorsTop(s streams) *cobra.Command {
-	o := newActorsOptions()
-	var by string
-	var n, rounds int
-	var every time.Duration
-	c := &cobra.Command{
-		Use:   "top",
-		Short: "print the busiest actors, again and again",
-		Long: `top prints the actors that come first by busy, wait, depth, rate or restarts.
-On a terminal it draws them in place, until Ctrl-C; otherwise one table follows
-the other.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			order, ok := topOrders[by]
-			if !ok {
-				return usage("--by %q: want busy, wait, depth, rate or restarts", by)
-			}
-			if n < 1 || every < 100*time.Millisecond || rounds < 0 {
-				return usage("-n is at least 1, --every at least 100ms, --rounds at least 0")
-			}
-			base, err := o.find(c.Context(), s)
-			if err != nil {
-				return err
-			}
-			place := ""
-			if isTerminal(s.out) {
-				place = "\x1b[H\x1b[2J"
-			}
-			for round := 1; !over(c.Context()); round++ {
-				var tree supervise.Snapshot
-				if err := o.get(c.Context(), base, "/api/v1/actors/tree", &tree); err != nil && !over(c.Context()) {
-					return err
-				}
-				slices.SortStableFunc(tree.Actors, func(a, b supervise.Node) int { return cmp.Compare(order(&b), order(&a)) })
-				tree.Actors = tree.Actors[:min(n, len(tree.Actors))]
-				if err := printTop(s.out, &tree, o.form, place); err != nil {
-					return err
-				}
-				if round == rounds {
-					break
-				}
-				if err := wait(c.Context(), every); err != nil && !over(c.Context()) {
-					return err
-				}
-			}
-			return nil
-		},
-	}
-	o.flags(c)
-	c.Flags().StringVar(&by, "by", "busy", "busy, wait, depth, rate or restarts")
-	c.Flags().IntVarP(&n, "lines", "n", 20, "number of actors")
-	c.Flags().IntVar(&rounds, "rounds", 0, "how often to print; 0 until Ctrl-C")
-	c.Flags().DurationVar(&every, "every", 2*time.Second, "time between two looks")
-	return c
-}
-
-// over reports whether the command was ended, which is how top ends.
-func over(ctx context.Context) bool { return ctx.Err() != nil }
-
-// topOrders are what actors can be sorted by, the highest first.
-var topOrders = map[string]func(*supervise.Node) float64{
-	"busy":     func(n *supervise.Node) float64 { return n.BusyRatio },
-	"wait":     func(n *supervise.Node) float64 { return n.Mailbox.WaitP99 },
-	"depth":    func(n *supervise.Node) float64 { return float64(n.Mailbox.Depth) },
-	"rate":     func(n *supervise.Node) float64 { return n.Rate },
-	"restarts": func(n *supervise.Node) float64 { return float64(n.Restarts) },
-}
-
-func printTop(w io.Writer, tree *supervise.Snapshot, form, place string) error {
-	if form == "json" {
-		return json.NewEncoder(w).Encode(tree.Actors)
-	}
-	fmt.Fprint(w, place)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ACTOR\tKIND\tSTATE\tBUSY\tMSG/S\tDEPTH\tWAIT P99\tRESTARTS")
-	for i := range tree.Actors {
-		a := &tree.Actors[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f%%\t%.3g\t%d\t%s\t%d\n", a.ID, a.Kind, a.State, 100*a.BusyRatio, a.Rate, a.Mailbox.Depth, brief(a.Mailbox.WaitP99), a.Restarts)
-	}
-	return t.Flush()
 }
 
 func newActorsInspect(s streams) *cobra.Command {
