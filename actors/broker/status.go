@@ -24,6 +24,9 @@ type Status struct {
 	JetStream JetStreamStatus `json:"jetstream"`
 	Messages  MessageStatus   `json:"messages"`
 	Streams   []StreamStatus  `json:"streams"`
+	// Cluster is how the nodes with the broker stand to each other; absent where it
+	// stands alone.
+	Cluster *ClusterStatus `json:"cluster,omitempty"`
 }
 
 // ServerStatus describes the NATS server.
@@ -84,22 +87,25 @@ type StreamStatus struct {
 	Discard   string    `json:"discard"`
 	MaxAge    float64   `json:"max_age_seconds"` // 0: messages do not age
 	Replicas  int       `json:"replicas"`
-	Created   time.Time `json:"created_at"`
+	// Leader is the node that decides on the stream, in a cluster; empty when there is
+	// none, or the broker stands alone.
+	Leader  string    `json:"leader,omitempty"`
+	Created time.Time `json:"created_at"`
 	// Internal streams are the program's own; clients cannot write to them.
 	Internal bool `json:"internal"`
 }
 
 // status collects a Status; r is nil when nothing runs.
 func (h *Handle) status(ctx context.Context, r *run) (Status, error) {
-	s := Status{Mode: h.cfg.Mode, Streams: []StreamStatus{}}
+	s := Status{Mode: h.cfg.Mode, Streams: []StreamStatus{}, Cluster: h.Cluster()}
 	h.mu.Lock()
 	s.Available, s.Since = h.up, h.since
 	if h.reason != nil {
 		s.Reason = h.reason.Error()
 	}
 	h.mu.Unlock()
-	if r == nil {
-		return s, nil
+	if r == nil || s.Cluster != nil && s.Cluster.Leader == "" {
+		return s, nil // nobody would answer
 	}
 	if err := h.describe(ctx, r, &s); err != nil {
 		return s, err
@@ -208,6 +214,9 @@ func Describe(i *jetstream.StreamInfo) StreamStatus {
 	}
 	if i.Config.Storage == jetstream.MemoryStorage {
 		s.Storage = "memory"
+	}
+	if i.Cluster != nil && i.Config.Replicas > 1 {
+		s.Leader = i.Cluster.Leader
 	}
 	if s.Subjects == nil {
 		s.Subjects = []string{}

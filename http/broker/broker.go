@@ -3,8 +3,10 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/broker"
@@ -20,6 +22,8 @@ import (
 type Branch interface {
 	// Up says whether the broker is usable, and if not, why.
 	Up() error
+	// Cluster is nil where the broker stands alone.
+	Cluster() *branch.ClusterStatus
 	Status(ctx context.Context) (branch.Status, error)
 	Streams(ctx context.Context) ([]branch.StreamStatus, error)
 }
@@ -142,10 +146,16 @@ func malformed(err error) error {
 	return err
 }
 
-// check passes while the broker can be used.
+// check passes while the broker can be used, and warns while one of its nodes is away.
 func (f *service) check(context.Context) chassis.CheckResult {
 	if err := f.Branch.Up(); err != nil {
 		return chassis.Failed(err)
+	}
+	if c := f.Branch.Cluster(); c != nil {
+		if gone := c.Missing(); len(gone) > 0 {
+			return chassis.Warned(fmt.Errorf("nodes of the broker cannot be reached: %s; another one, and nothing is written", strings.Join(gone, ", ")))
+		}
+		return chassis.Passed(fmt.Sprintf("connected; %d nodes", len(c.Peers)))
 	}
 	return chassis.Passed("connected")
 }

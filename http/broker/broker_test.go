@@ -25,6 +25,8 @@ type fixed struct {
 }
 
 func (f *fixed) Up() error { return f.err }
+
+func (f *fixed) Cluster() *branch.ClusterStatus { return nil }
 func (f *fixed) Status(context.Context) (branch.Status, error) {
 	return f.status, f.err
 }

@@ -20,6 +20,7 @@ type status struct {
 	Reason        string                 `json:"reason,omitempty" doc:"why NATS is not available"`
 	Mode          string                 `json:"mode,omitempty" enum:"embedded,external"`
 	JetStream     branch.JetStreamStatus `json:"jetstream" required:"true" doc:"use of JetStream, in bytes"`
+	Cluster       *branch.ClusterStatus  `json:"cluster,omitempty" doc:"how the nodes with the broker stand to each other; absent where it stands alone"`
 }
 
 type natsServer struct {
@@ -44,7 +45,7 @@ func (f *service) status(w http.ResponseWriter, r *http.Request) error {
 		Service: Service, Timestamp: now, UptimeSeconds: max(now.Sub(f.started).Seconds(), 1e-9),
 		Server:  natsServer{Status: "stopped", Info: found.Server, Ports: map[string]int{}},
 		Streams: found.Streams, Messages: found.Messages, Available: found.Available, Reason: found.Reason,
-		Mode: found.Mode, JetStream: found.JetStream,
+		Mode: found.Mode, JetStream: found.JetStream, Cluster: found.Cluster,
 	}
 	if found.Available {
 		out.Server.Status = "running"

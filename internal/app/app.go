@@ -331,7 +331,7 @@ func (a *App) Stop(ctx context.Context) error {
 		if err := a.system.Stop(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stopping the actors: %w", err))
 		}
-		a.withdraw(ctx, nodeService) // last: leases hang on it
+		a.withdraw(ctx, nodeService, brokerService) // last: leases hang on it
 	}
 	for _, c := range slices.Backward(a.closers) {
 		errs = append(errs, c())

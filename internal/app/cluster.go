@@ -28,13 +28,16 @@ func (a *App) joinCluster(ctx context.Context) error {
 	}
 	var err error
 	a.members, err = consul.New(consul.Options{
-		Config: a.cfg.Cluster.Consul, Name: a.node, Services: append(cluster.Services(), nodeService), Registerer: a.registry,
+		Config: a.cfg.Cluster.Consul, Name: a.node, Services: append(cluster.Services(), nodeService, brokerService), Registerer: a.registry,
 	})
 	if err != nil {
 		return err
 	}
 	if _, err := a.system.StartChild(ctx, rootID, a.members.Spec()); err != nil {
 		return fmt.Errorf("starting the part in Consul: %w", err)
+	}
+	if err := a.announceServer(ctx); err != nil {
+		return err
 	}
 	// It is probed where the first of its services listens.
 	return a.members.Announce(ctx, a.system, consul.Announcement{

@@ -3,7 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
+	"strings"
 
+	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/config"
 	"github.com/marketprism/marketprism/persistence/cold"
 	"github.com/marketprism/marketprism/persistence/embedded"
@@ -31,8 +34,30 @@ func (a *App) openHot(ctx context.Context, names *part.Names, late func() *cold.
 	if err != nil {
 		return hotStore{}, fmt.Errorf("opening the hot store: %w", err)
 	}
-	return hotStore{hot, config.EngineEmbedded, true}, nil
+	return hotStore{hot, a.copyName(), true}, nil
 }
+
+// copyName is what the embedded store is called among the readers of the journal: it is
+// this node's own copy, of which there may be others.
+func (a *App) copyName() string {
+	nats := a.cfg.Broker.NATS
+	if a.members == nil && !nats.Clustered() && (nats.Mode == broker.Embedded || a.cfg.Node.ID == "") {
+		return config.EngineEmbedded
+	}
+	plain := strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, a.node)
+	if plain != a.node || len(plain) > maxNodeName { // two nodes are never one reader
+		plain = fmt.Sprintf("%s-%08x", plain[:min(len(plain), maxNodeName)], crc32.ChecksumIEEE([]byte(a.node)))
+	}
+	return config.EngineEmbedded + "-" + plain
+}
+
+// maxNodeName leaves room in the 64 characters of a reader's name.
+const maxNodeName = 40
 
 // openQuestDB opens the store of a QuestDB server, which may be away. Its positions
 // are the broker's to keep, so the journal must answer.

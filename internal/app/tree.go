@@ -21,7 +21,7 @@ import (
 
 // startTree starts the branches in order, each ready before the next.
 func (a *App) startTree(ctx context.Context) error {
-	if err := a.makeBroker(); err != nil {
+	if err := a.makeBroker(ctx); err != nil {
 		return err
 	}
 	if err := a.makeTrust(); err != nil {
@@ -30,11 +30,12 @@ func (a *App) startTree(ctx context.Context) error {
 	if err := a.makeRecorders(); err != nil {
 		return err
 	}
-	// The store may keep its positions at the broker.
-	if err := a.startBroker(ctx); err != nil {
+	// The servers of a broker of several nodes find each other there.
+	if err := a.joinCluster(ctx); err != nil {
 		return err
 	}
-	if err := a.joinCluster(ctx); err != nil {
+	// The store may keep its positions at the broker.
+	if err := a.startBroker(ctx); err != nil {
 		return err
 	}
 	if err := a.startTrust(ctx); err != nil {
@@ -109,7 +110,7 @@ func (a *App) catchUp(ctx context.Context) {
 
 // makeBroker makes the broker's handle: the embedded server where the broker's
 // service runs, a client of it where only others do.
-func (a *App) makeBroker() error {
+func (a *App) makeBroker(ctx context.Context) error {
 	cfg := a.cfg.Broker.NATS
 	var err error
 	if cfg.Port != 0 || !a.runs(cluster.Broker) { // else nobody but this process can reach the program's account
@@ -119,7 +120,12 @@ func (a *App) makeBroker() error {
 	}
 	if cfg.Mode == broker.Embedded && !a.runs(cluster.Broker) {
 		url := cfg.URL
-		if url == "" {
+		switch {
+		case url == "" && a.cfg.Cluster.Provider == cluster.ProviderConsul:
+			if url, err = a.findServers(ctx); err != nil {
+				return err
+			}
+		case url == "":
 			url = fmt.Sprintf("nats://%s:%d", cfg.Host, cfg.Port)
 		}
 		cfg = cfg.ElsewhereAt(url)
@@ -127,7 +133,10 @@ func (a *App) makeBroker() error {
 	if cfg.StoreDir == "" {
 		cfg.StoreDir = a.path("broker")
 	}
-	if a.broker, err = broker.New(cfg, broker.Options{Registerer: a.registry, Logger: a.log}); err != nil {
+	if cfg.Clustered() {
+		cfg.ServerName = a.node // it counts in the majority, and has to stay the same
+	}
+	if a.broker, err = broker.New(cfg, broker.Options{Registerer: a.registry, Logger: a.log, Routes: a.brokerRoutes}); err != nil {
 		return err
 	}
 	return nil
