@@ -102,10 +102,17 @@ func (s *Stream) interrupt(c *channel, cause string, now int64, out *Output) {
 }
 
 // resume closes an interruption at the first record after it. missing is the
-// last missing sequence number; absent where the channel has none.
+// last missing sequence number; absent where the channel has none. Without numbers
+// the first record is the first that is of a later time than the last one before: what
+// an exchange repeats, or tells of an older time in between, as of another period of a
+// ratio, does not say how long the interruption was.
 func (s *Stream) resume(c *channel, first *market.Header, missing market.OptInt, out *Output) {
 	g := c.outage
 	if g == nil {
+		return
+	}
+	numbered := c.proof != Unproven && c.proof != Rising && missing.OK && g.FromSeq.OK
+	if !numbered && first.TS <= g.FromTime && g.FromTime <= first.ReceiveTime {
 		return
 	}
 	c.outage = nil
@@ -113,10 +120,9 @@ func (s *Stream) resume(c *channel, first *market.Header, missing market.OptInt,
 		s.endUnknown(c, g, first, missing, out)
 		return
 	}
-	g.ToTime, g.ToSeq = first.TS, missing
+	g.ToTime, g.ToSeq = max(first.TS, g.FromTime), missing
 	switch {
-	case c.proof == Unproven || c.proof == Rising || !missing.OK || !g.FromSeq.OK:
-		// Nothing shows what was missed.
+	case !numbered: // nothing shows what was missed
 		g.Outcome = market.OutcomeMarked
 		g.ToSeq = market.OptInt{}
 	case missing.V < g.FromSeq.V: // nothing is missing
