@@ -43,7 +43,11 @@ func (n *Node) NewLease(job, bound string, log *zap.Logger) *Lease {
 	return l
 }
 
-func (l *Lease) key() string { return strings.Join([]string{l.node.cfg.Name, "lease", l.job}, "/") }
+func (l *Lease) key() string { return l.node.leaseKey(l.job) }
+
+func (n *Node) leaseKey(job string) string {
+	return strings.Join([]string{n.cfg.Name, "lease", job}, "/")
+}
 
 // Holder is another node that has the lease, as far as this one knows; empty when none
 // is known to.
@@ -144,6 +148,35 @@ func (l *Lease) end(ctx context.Context, session string) {
 	}
 }
 
+// LeaseState is who has a lease, by what Consul says.
+type LeaseState struct {
+	Job    string
+	Holder string    // "" when nobody has it
+	Since  time.Time // by the holder's clock; zero when it does not say
+}
+
+// Leases lists all leases that there ever were, by job. An error is Consul's.
+func (n *Node) Leases(ctx context.Context) ([]LeaseState, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.callTimeout())
+	defer cancel()
+	pairs, _, err := n.client.KV().List(n.leaseKey(""), (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("reading the leases: %w", err)
+	}
+	var all []LeaseState
+	for _, p := range pairs {
+		s := LeaseState{Job: strings.TrimPrefix(p.Key, n.leaseKey(""))}
+		if p.Session != "" {
+			s.Holder = string(p.Value)
+			if p.Flags > 0 {
+				s.Since = time.Unix(int64(p.Flags), 0).UTC() //nolint:gosec // we have written it
+			}
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
 // free gives the key back at once: of a session that only ends, Consul keeps it for the
 // lock delay.
 func (l *Lease) free(ctx context.Context, session string) {
@@ -158,7 +191,9 @@ func (l *Lease) free(ctx context.Context, session string) {
 func (l *Lease) claim(ctx context.Context, session string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.node.callTimeout())
 	defer cancel()
-	got, _, err := l.node.client.KV().Acquire(&api.KVPair{Key: l.key(), Value: []byte(l.node.name), Session: session}, (&api.WriteOptions{}).WithContext(ctx))
+	got, _, err := l.node.client.KV().Acquire(&api.KVPair{
+		Key: l.key(), Value: []byte(l.node.name), Session: session, Flags: uint64(time.Now().Unix()), //nolint:gosec // after 1970
+	}, (&api.WriteOptions{}).WithContext(ctx))
 	if err != nil {
 		return false, fmt.Errorf("taking the lease %s: %w", l.job, err)
 	}

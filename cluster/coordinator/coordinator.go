@@ -69,7 +69,7 @@ type Lease interface {
 	Acquire(ctx context.Context) (lost <-chan struct{}, release func(), err error)
 }
 
-// Options say what a [Coordinator] works with. All but Registerer and Log are needed.
+// Options say what a [Coordinator] works with. All but Drained and Registerer are needed.
 type Options struct {
 	Config cluster.PlacementConfig
 	// Node is this one's name; Cluster keeps several on one broker apart.
@@ -82,6 +82,9 @@ type Options struct {
 	Members, Alive func() Members
 	// Epoch takes a new ownership number, above all that there were.
 	Epoch func(context.Context) (int64, error)
+	// Drained is told when this node is to have no streams any more, and when it is again;
+	// it must not block. nil: nobody else needs to know.
+	Drained func(bool)
 	// Connect connects to the broker.
 	Connect    func(context.Context) (*nats.Conn, error)
 	Registerer prometheus.Registerer
@@ -100,6 +103,9 @@ type Coordinator struct {
 	leaving bool
 	share   Share
 	trouble error // why plans cannot be followed
+	drains  map[string]Drain
+	plans   bool   // this node makes them
+	moves   []Move // the last ones
 }
 
 // New makes a coordinator; nothing runs until its Spec is started.
@@ -189,13 +195,14 @@ type state struct {
 	known   bool
 	leaving bool
 	share   Share
+	drains  map[string]Drain // not to be changed
 	changed <-chan struct{}
 }
 
 func (c *Coordinator) state() state {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return state{c.plan, c.known, c.leaving, c.share, c.turn}
+	return state{c.plan, c.known, c.leaving, c.share, c.drains, c.turn}
 }
 
 // change changes the state and wakes those who wait for that.

@@ -2,6 +2,8 @@ package coordinator
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,6 +34,10 @@ func (c *Coordinator) told(ctx context.Context, log *zap.Logger, change bucket.C
 	switch {
 	case change.Complete:
 		c.change(func() { c.known, c.trouble = true, nil })
+	case strings.HasPrefix(change.Key, drainPrefix):
+		if err := c.ordered(change); err != nil {
+			log.Error("an order about a node is not understood", zap.Error(err))
+		}
 	case change.Key != planKey:
 	case change.Removed:
 		log.Warn("the plan was removed; this node goes on with what it has")
@@ -65,7 +71,13 @@ func (c *Coordinator) adopt(ctx context.Context, log *zap.Logger, p Plan) {
 			return
 		}
 	}
-	c.change(func() { c.plan, c.share, c.trouble = p, next, nil })
+	c.change(func() {
+		if c.plan.Revision > 0 {
+			c.moves = append(c.moves, moves(c.plan, p)...)
+			c.moves = slices.Delete(c.moves, 0, max(0, len(c.moves)-keptMoves))
+		}
+		c.plan, c.share, c.trouble = p, next, nil
+	})
 	if err := c.o.Collector.Take(next); err != nil {
 		log.Error("not every market has heard of the plan", zap.Error(err))
 	}

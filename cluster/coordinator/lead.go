@@ -23,7 +23,7 @@ func (c *Coordinator) lead(ctx context.Context, log *zap.Logger) {
 	done := make(chan struct{})
 	go func() { defer close(done); c.alone(alone, log) }()
 	defer func() { cancel(); <-done }()
-	for ctx.Err() == nil {
+	for c.awaitDuty(ctx) {
 		lost, release, err := c.o.Lease.Acquire(ctx)
 		if err != nil {
 			return // only because ctx has ended
@@ -31,9 +31,28 @@ func (c *Coordinator) lead(ctx context.Context, log *zap.Logger) {
 		cancel()
 		<-done
 		log.Info("this node makes the plan")
+		c.change(func() { c.plans = true })
 		c.make(ctx, log, lost)
+		c.change(func() { c.plans = false })
 		release()
 	}
+}
+
+// awaitDuty waits while this node leaves the plan to others; false when ctx has ended.
+func (c *Coordinator) awaitDuty(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		s := c.state()
+		members := c.o.Members()
+		if !c.stepsDown(s) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.changed:
+		case <-members.Changed:
+		}
+	}
+	return false
 }
 
 // alone takes everything when there has been no plan for long: better that two nodes
@@ -77,6 +96,10 @@ func (c *Coordinator) make(ctx context.Context, log *zap.Logger, lost <-chan str
 	for {
 		s := c.state()
 		m := c.o.Members()
+		if c.stepsDown(s) {
+			log.Info("this node is being emptied, and leaves the plan to others")
+			return
+		}
 		if s.known && m.Known {
 			err := c.improve(ctx, log, s, c.nodes(m, s), &steady)
 			if text := fmt.Sprint(err); err != nil && text != complained {
@@ -100,7 +123,7 @@ func (c *Coordinator) make(ctx context.Context, log *zap.Logger, lost <-chan str
 
 // nodes are those to place on: this one not while it leaves.
 func (c *Coordinator) nodes(m Members, s state) []placement.Node {
-	return slices.DeleteFunc(slices.Clone(m.Nodes), func(n placement.Node) bool { return s.leaving && n.ID == c.o.Node })
+	return s.emptied(slices.DeleteFunc(slices.Clone(m.Nodes), func(n placement.Node) bool { return s.leaving && n.ID == c.o.Node }))
 }
 
 // improve writes the plan that follows the one in force, if it says anything else.

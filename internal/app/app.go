@@ -111,6 +111,7 @@ type App struct {
 	access    *access.Desk // nil where the gateway's service does not run
 	certs     *certs.Pair  // nil without TLS
 	auth      *entrance.Auth
+	resigned  resignation // it is being emptied
 
 	monitoring *monitoring.Handle // nil where its service does not run
 	prometheus *monitoring.Prometheus

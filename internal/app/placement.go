@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/actors/broker"
-	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
@@ -20,8 +19,12 @@ import (
 	"github.com/marketprism/marketprism/internal/market"
 )
 
-// placementBucket keeps the plan: which node has which stream.
-const placementBucket = "placement"
+// placementBucket keeps the plan: which node has which stream; whoever has the lease
+// writes it.
+const (
+	placementBucket = "placement"
+	placementLease  = "placement"
+)
 
 // Where announcements say what a node's weight is, and which services it runs.
 const (
@@ -41,12 +44,10 @@ func (a *App) makePlacement(epoch int64) error {
 	if a.members == nil {
 		return nil
 	}
-	plans := bucket.New(a.connectAs(broker.Placement), bucket.Options{Name: placementBucket, Description: "which node collects which stream"})
-	a.closers = append(a.closers, func() error { plans.Close(); return nil })
 	var err error
 	a.placement, err = coordinator.New(coordinator.Options{
 		Config: a.cfg.Cluster.Placement, Node: a.node, Cluster: a.cfg.Cluster.Consul.Name, Collector: placed{a.collector},
-		Plans: plans, Lease: a.members.NewLease("placement", nodeService, a.log), Members: a.collectors, Alive: a.collecting,
+		Plans: a.openPlans(), Lease: a.members.NewLease(placementLease, nodeService, a.log), Members: a.collectors, Alive: a.collecting,
 		Epoch: func(ctx context.Context) (int64, error) {
 			j, err := a.opener.Journal(ctx)
 			if err != nil {
@@ -55,7 +56,7 @@ func (a *App) makePlacement(epoch int64) error {
 			next, err := j.NextEpoch(ctx, uint64(epoch)+1)
 			return int64(next), err
 		},
-		Connect: a.connectAs(broker.Placement), Registerer: a.registry,
+		Connect: a.connectAs(broker.Placement), Drained: a.resigned.set, Registerer: a.registry,
 	})
 	return err
 }
