@@ -56,6 +56,7 @@ import (
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/cluster/consul"
 	"github.com/marketprism/marketprism/cluster/coordinator"
+	"github.com/marketprism/marketprism/cluster/remoting"
 	"github.com/marketprism/marketprism/config"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/http/chassis"
@@ -90,7 +91,9 @@ type App struct {
 	system    *supervise.System
 	members   *consul.Node             // nil with the static provider
 	placement *coordinator.Coordinator // nil unless this is one collector of several
-	node      string                   // its name
+	remoting  *remoting.Remoting       // nil where there are no others
+	created   time.Time
+	node      string // its name
 	broker    *broker.Handle
 	events    *outbox.Outbox
 	letters   *deadletters.Box // this and those below: nil where the broker's service does not run
@@ -140,7 +143,7 @@ func New(o Options) (*App, error) {
 		o.Log = zap.NewNop()
 	}
 	a := &App{
-		options: o, cfg: o.Config, node: nodeName(o.Config.Node.ID), services: services, log: o.Log, registry: prometheus.NewRegistry(),
+		options: o, cfg: o.Config, created: time.Now(), node: nodeName(o.Config.Node.ID), services: services, log: o.Log, registry: prometheus.NewRegistry(),
 		servers: map[string]*chassis.Server{}, failed: make(chan error, 1), ending: make(chan struct{}), listening: make(chan struct{}),
 	}
 	a.lines, a.process = logs.NewRing(o.Config.Monitoring.Monitoring.Logs), chassis.NewRequestID()

@@ -23,8 +23,11 @@ const nodeService = "marketprism-node"
 
 // joinCluster makes this node a member, where Consul knows who is one.
 func (a *App) joinCluster(ctx context.Context) error {
+	if err := a.makeRemoting(); err != nil {
+		return err
+	}
 	if a.cfg.Cluster.Provider != cluster.ProviderConsul {
-		return nil
+		return a.startRemoting(ctx)
 	}
 	var err error
 	a.members, err = consul.New(consul.Options{
@@ -40,10 +43,14 @@ func (a *App) joinCluster(ctx context.Context) error {
 		return err
 	}
 	// It is probed where the first of its services listens.
-	return a.members.Announce(ctx, a.system, consul.Announcement{
+	err = a.members.Announce(ctx, a.system, consul.Announcement{
 		Service: nodeService, Host: a.advertised(), Port: ports(a.cfg)[a.services[0]],
-		Meta: map[string]string{"version": a.options.Version, servicesMeta: strings.Join(a.services, " "), sinceMeta: time.Now().UTC().Format(time.RFC3339)},
+		Meta: a.announced(map[string]string{"version": a.options.Version, servicesMeta: strings.Join(a.services, " ")}),
 	})
+	if err != nil {
+		return err
+	}
+	return a.startRemoting(ctx)
 }
 
 // advertised is the address at which others reach this node.
@@ -121,7 +128,7 @@ func (a *App) instances(ctx context.Context, service string) ([]cluster.Instance
 // broker that they share.
 func (a *App) schedulerLease(documents ledger.Documents, term time.Duration) scheduler.Lease {
 	if a.members != nil {
-		return resigning{a.members.NewLease("scheduler", nodeService, a.log), &a.resigned, func() bool { return a.spread(cluster.Scheduler) }}
+		return a.members.NewLease("scheduler", nodeService, a.log)
 	}
 	return scheduler.NewSharedLease(documents, a.node, term)
 }

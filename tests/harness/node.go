@@ -101,7 +101,7 @@ func WriteConfig(t testing.TB, path, data string, s Settings) {
 	t.Helper()
 	all := Settings{
 		"node.data_dir": data, "node.listen": "127.0.0.1", "log.format": "json",
-		Broker + ".nats.port": 0, Collector + ".exchanges": []string{},
+		Broker + ".nats.port": 0, Collector + ".exchanges": []string{}, "cluster.remoting.port": 0,
 	}
 	for _, name := range Services {
 		all[name+".port"] = 0
