@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/marketprism/marketprism/actors/collector/live"
+	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/internal/stream"
@@ -373,6 +375,9 @@ func (v *venue) check() Check {
 	if l == nil {
 		return Check{Status: "warn", Detail: "waiting for the list of instruments"}
 	}
+	if part := v.stopped(); part != "" {
+		return Check{Status: "warn", Detail: part + " does not run: somebody has stopped it, or it is being started again"}
+	}
 	if l.builtin {
 		return Check{Status: "warn", Detail: "the exchange's REST interface does not answer; working from the built-in instrument table"}
 	}
@@ -400,6 +405,26 @@ func (v *venue) check() Check {
 		}
 	}
 	return Check{Status: "pass"}
+}
+
+// stopped names an actor of the market that should run and does not; "" when all do.
+func (v *venue) stopped() string {
+	branch := strings.Join([]string{supervise.RootID, Name, v.name}, "/")
+	if _, runs := v.opts.System.Lookup(branch); !runs {
+		return branch
+	}
+	names := []string{restName, subscriptionsName}
+	for _, r := range v.allRoutes() {
+		if r.born.Load() > 0 && !r.final.Load() { // it was started once
+			names = append(names, streamName(r.instrument))
+		}
+	}
+	for _, name := range names {
+		if v.child(name) == nil {
+			return branch + "/" + name
+		}
+	}
+	return ""
 }
 
 func contains(list []string, s string) bool {
