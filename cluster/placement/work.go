@@ -61,7 +61,8 @@ func (w *work) keep(before Plan) {
 	}
 }
 
-// welcome gives new seats what they rank first for.
+// welcome gives new seats what they rank first for, but takes from no seat below what
+// balance would give back.
 func (w *work) welcome(before Plan) {
 	if len(before.Owners) == 0 || !slices.ContainsFunc(w.seats, func(s seat) bool { return s.fresh }) {
 		return
@@ -71,7 +72,8 @@ func (w *work) welcome(before Plan) {
 			continue
 		}
 		best := w.best(i, func(int) bool { return true })
-		if s := &w.seats[best]; s.fresh && w.fits(i, best) && s.load+w.streams[i].Cost <= s.share {
+		cost, from := w.streams[i].Cost, &w.seats[w.owner[i]]
+		if s := &w.seats[best]; s.fresh && w.fits(i, best) && s.load+cost <= s.share && (from.Draining || from.load-cost >= w.floor(from)) {
 			w.give(i, best)
 		}
 	}
@@ -91,23 +93,35 @@ func (w *work) best(stream int, may func(at int) bool) int {
 	return best
 }
 
-// house finds seats for the streams that have none, the costly ones first.
+// floor and ceiling are the least and the most that balance leaves a seat.
+func (w *work) floor(s *seat) float64   { return s.share * (1 - w.o.Tolerance/2) }
+func (w *work) ceiling(s *seat) float64 { return s.share * (1 + w.o.Tolerance/2) }
+
+// house finds seats for the streams that have none, the costly ones first. A seat takes
+// no more than its part of what is placed so far: were it filled to its share at once, one
+// that gets costly streams would get none of the many cheap ones.
 func (w *work) house() {
 	var homeless []int
+	placed, total := 0.0, 0.0
 	for i, at := range w.owner {
+		total += w.streams[i].Cost
 		if at < 0 {
 			homeless = append(homeless, i)
+		} else {
+			placed += w.streams[i].Cost
 		}
 	}
 	slices.SortStableFunc(homeless, func(a, b int) int { return cmp.Compare(w.streams[b].Cost, w.streams[a].Cost) })
 	for _, i := range homeless {
 		cost := w.streams[i].Cost
-		at := w.best(i, func(at int) bool { return w.fits(i, at) && w.seats[at].load+cost <= w.seats[at].share })
+		part := (placed + cost) / total
+		at := w.best(i, func(at int) bool { return w.fits(i, at) && w.seats[at].load+cost <= w.seats[at].share*part })
 		if at < 0 {
 			at = w.emptiest(i, cost)
 		}
 		if at >= 0 {
 			w.give(i, at)
+			placed += cost
 		}
 	}
 }
@@ -161,7 +175,7 @@ func byGladness(a, b offer) int {
 // unload gives away what a seat has beyond its share.
 func (w *work) unload(at int) {
 	s := &w.seats[at]
-	if s.Draining || s.load <= s.share*(1+w.o.Tolerance/2) {
+	if s.Draining || s.load <= w.ceiling(s) {
 		return
 	}
 	var offers []offer
@@ -176,12 +190,12 @@ func (w *work) unload(at int) {
 	}
 	slices.SortFunc(offers, byGladness)
 	for _, o := range offers {
-		if s.load <= s.share*(1+w.o.Tolerance/2) {
+		if s.load <= w.ceiling(s) {
 			return
 		}
 		cost := w.streams[o.stream].Cost
 		to := w.best(o.stream, func(n int) bool {
-			return n != at && w.fits(o.stream, n) && w.seats[n].load+cost <= w.seats[n].share*(1+w.o.Tolerance/2)
+			return n != at && w.fits(o.stream, n) && w.seats[n].load+cost <= w.ceiling(&w.seats[n])
 		})
 		if to >= 0 {
 			w.give(o.stream, to)
@@ -192,8 +206,7 @@ func (w *work) unload(at int) {
 // fill brings a seat up to its share, from those that have more than theirs.
 func (w *work) fill(at int) {
 	s := &w.seats[at]
-	floor := s.share * (1 - w.o.Tolerance/2)
-	if s.Draining || s.load >= floor {
+	if s.Draining || s.load >= w.floor(s) {
 		return
 	}
 	var offers []offer
@@ -204,11 +217,11 @@ func (w *work) fill(at int) {
 	}
 	slices.SortFunc(offers, byGladness)
 	for _, o := range offers {
-		if s.load >= floor {
+		if s.load >= w.floor(s) {
 			return
 		}
 		cost, from := w.streams[o.stream].Cost, &w.seats[w.owner[o.stream]]
-		if from.load-cost >= from.share*(1-w.o.Tolerance/2) && s.load+cost <= s.share*(1+w.o.Tolerance/2) && w.fits(o.stream, at) {
+		if from.load-cost >= w.floor(from) && s.load+cost <= w.ceiling(s) && w.fits(o.stream, at) {
 			w.give(o.stream, at)
 		}
 	}
