@@ -45,7 +45,7 @@ func (a *App) joinCluster(ctx context.Context) error {
 	// It is probed where the first of its services listens.
 	err = a.members.Announce(ctx, a.system, consul.Announcement{
 		Service: nodeService, Host: a.advertised(), Port: ports(a.cfg)[a.services[0]],
-		Meta: a.announced(map[string]string{"version": a.options.Version, servicesMeta: strings.Join(a.services, " ")}),
+		Meta: a.announced(map[string]string{"version": a.options.Version, servicesMeta: strings.Join(a.services, " "), sinceMeta: time.Now().UTC().Format(time.RFC3339)}),
 	})
 	if err != nil {
 		return err
@@ -128,7 +128,7 @@ func (a *App) instances(ctx context.Context, service string) ([]cluster.Instance
 // broker that they share.
 func (a *App) schedulerLease(documents ledger.Documents, term time.Duration) scheduler.Lease {
 	if a.members != nil {
-		return a.members.NewLease("scheduler", nodeService, a.log)
+		return resigning{a.members.NewLease("scheduler", nodeService, a.log), &a.resigned, func() bool { return a.spread(cluster.Scheduler) }}
 	}
 	return scheduler.NewSharedLease(documents, a.node, term)
 }

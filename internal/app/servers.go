@@ -7,6 +7,7 @@ import (
 
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/http/chassis"
+	facade "github.com/marketprism/marketprism/http/cluster"
 	"github.com/marketprism/marketprism/http/collector"
 	"github.com/marketprism/marketprism/http/storage"
 	"github.com/marketprism/marketprism/internal/market"
@@ -65,6 +66,9 @@ func (a *App) startServers(ctx context.Context) error {
 			s.Health().Add("remoting", a.remotingCheck)
 		}
 		if name == cluster.Collector && a.placement != nil {
+			if err := facade.RegisterStanding(s, a.standing); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
 			s.Health().Add("placement", a.placementCheck)
 		}
 		if name == cluster.Collector && a.store == nil {
