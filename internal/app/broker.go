@@ -32,7 +32,7 @@ func (a *App) startBroker(ctx context.Context) error {
 		}
 		behind = append(behind, spec)
 	}
-	if err := a.system.Start(ctx, a.broker.Spec(behind...)); err != nil {
+	if _, err := a.system.StartChild(ctx, rootID, a.broker.Spec(behind...)); err != nil {
 		return fmt.Errorf("starting the broker: %w", err)
 	}
 	if !a.runs(cluster.Broker) {

@@ -30,6 +30,9 @@ func (a *App) startTree(ctx context.Context) error {
 	if err := a.makeRecorders(); err != nil {
 		return err
 	}
+	if err := a.system.Start(ctx); err != nil {
+		return fmt.Errorf("starting the tree: %w", err)
+	}
 	// The servers of a broker of several nodes find each other there.
 	if err := a.joinCluster(ctx); err != nil {
 		return err
