@@ -29,11 +29,15 @@ type serviceStatus struct {
 func newStatus(s streams) *cobra.Command {
 	var o settings
 	var form string
+	var ready bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "show how the six services are, from outside",
 		Long: `status asks every service for its health. The exit code is 1 when one of them
-is unreachable or unhealthy.`,
+is unreachable or unhealthy.
+
+With --ready it asks only those that processes on node.data_dir run, and only whether
+they take requests: the health check of a container.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if form != "table" && form != "json" {
@@ -43,7 +47,13 @@ is unreachable or unhealthy.`,
 			if err != nil {
 				return err
 			}
-			rows, well := ask(c.Context(), app.Registry(&loaded.Config), loaded.Config.Node.DataDir)
+			look := func() ([]serviceStatus, bool) {
+				if ready {
+					return askReady(c.Context(), loaded.Config.Node.DataDir)
+				}
+				return ask(c.Context(), app.Registry(&loaded.Config), loaded.Config.Node.DataDir)
+			}
+			rows, well := look()
 			if err := printStatus(s.out, rows, form); err != nil {
 				return err
 			}
@@ -55,7 +65,45 @@ is unreachable or unhealthy.`,
 	}
 	o.flags(c)
 	c.Flags().StringVarP(&form, "output", "o", "table", "table or json")
+	c.Flags().BoolVar(&ready, "ready", false, "ask only the services of this node whether they take requests")
 	return c
+}
+
+// askReady asks the services that run on the data directory whether they take requests;
+// none running is not well.
+func askReady(ctx context.Context, dataDir string) (rows []serviceStatus, well bool) {
+	well = true
+	for _, name := range cluster.Services() {
+		pid, url, ok := app.Running(dataDir, name)
+		if !ok {
+			continue
+		}
+		row := serviceStatus{Service: name, Status: "ready", PID: pid, URL: url}
+		if err := takesRequests(ctx, url); err != nil {
+			row.Status, row.Detail, well = "not ready", err.Error(), false
+		}
+		rows = append(rows, row)
+	}
+	return rows, well && len(rows) > 0
+}
+
+// takesRequests is nil when a service says that it is ready.
+func takesRequests(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	res, err := do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s/readyz: %s", url, res.Status)
+	}
+	return nil
 }
 
 func ask(ctx context.Context, registry cluster.Registry, dataDir string) (rows []serviceStatus, well bool) {

@@ -1,0 +1,89 @@
+package parsers
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// secrets are what `prepare` writes into .env.
+var secrets = []string{
+	"NATS_PASSWORD=a", "QUESTDB_PASSWORD=b", "CONSUL_TOKEN=c", "CONSUL_MANAGEMENT_TOKEN=d", "GRAFANA_PASSWORD=e",
+}
+
+func load(t *testing.T, env ...string) (*types.Project, error) {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{deployed + "/compose.yaml"}, cli.WithEnv(env), cli.WithProfiles([]string{"observe"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return options.LoadProject(t.Context())
+}
+
+// TestCompose: compose takes the file, and it says for every service what a deployment
+// needs: a pinned image, a check of health, a restart, data in named volumes.
+func TestCompose(t *testing.T) {
+	p, err := load(t, secrets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"alertmanager", "consul", "consul-setup", "grafana", "node-1", "node-2", "node-3", "prometheus", "questdb"}
+	if names := p.ServiceNames(); !slices.Equal(names, want) {
+		t.Errorf("services %q, want %q", names, want)
+	}
+	for name, s := range p.Services {
+		node := strings.HasPrefix(name, "node-")
+		_, tag, pinned := strings.Cut(s.Image, ":")
+		if !pinned || tag == "latest" && s.Build == nil {
+			t.Errorf("%s: the image %s is not pinned", name, s.Image)
+		}
+		// The image of a node checks itself.
+		if s.HealthCheck == nil && !node && name != "consul-setup" {
+			t.Errorf("%s has no check of its health", name)
+		}
+		if want := map[bool]string{true: "no", false: "unless-stopped"}[name == "consul-setup"]; s.Restart != want {
+			t.Errorf("%s: restart %q", name, s.Restart)
+		}
+		for _, port := range s.Ports {
+			if port.HostIP != "127.0.0.1" {
+				t.Errorf("%s: port %s is open to everybody", name, port.Published)
+			}
+		}
+		for _, v := range s.Volumes {
+			if v.Type == types.VolumeTypeBind && !v.ReadOnly {
+				t.Errorf("%s may write to %s", name, v.Source)
+			}
+		}
+		if node {
+			hardened(t, s)
+		}
+	}
+	if len(p.Secrets) != 10 || len(p.Volumes) != 8 {
+		t.Errorf("%d secrets, %d volumes", len(p.Secrets), len(p.Volumes))
+	}
+}
+
+func hardened(t *testing.T, s types.ServiceConfig) {
+	t.Helper()
+	if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
+		t.Errorf("%s may do more than it needs", s.Name)
+	}
+	if s.StopGracePeriod == nil {
+		t.Errorf("%s is killed while it stops", s.Name)
+	}
+	for key := range s.Environment {
+		if strings.Contains(key, "PASSWORD") || strings.Contains(key, "TOKEN") {
+			t.Errorf("%s: the secret %s is in the environment", s.Name, key)
+		}
+	}
+}
+
+// TestComposeWantsSecrets: without `prepare` nothing starts.
+func TestComposeWantsSecrets(t *testing.T) {
+	if _, err := load(t); err == nil || !strings.Contains(err.Error(), "run ./prepare") {
+		t.Errorf("without secrets: %v", err)
+	}
+}
