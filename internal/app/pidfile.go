@@ -123,7 +123,7 @@ func Ended(dataDir, service string) bool {
 }
 
 // startOf is when a process started, in the kernel's own count; "" where that
-// cannot be told.
+// cannot be told, and of one that has ended.
 func startOf(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -132,7 +132,7 @@ func startOf(pid int) string {
 	// The name, in parentheses, may hold anything; start time is field 22.
 	_, rest, ok := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
 	fields := strings.Fields(rest)
-	if !ok || len(fields) < 20 {
+	if !ok || len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" { // it has ended, and its parent has not asked how
 		return ""
 	}
 	return fields[19]
