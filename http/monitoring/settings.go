@@ -49,7 +49,7 @@ type settingsAnswer struct {
 	Settings  []Setting `json:"settings" required:"true" doc:"in the order of the file"`
 	Count     int       `json:"count" required:"true"`
 	Changed   int       `json:"changed" required:"true" doc:"how many of these were given: by a file, a variable, a flag or the command"`
-	Reload    *Reload   `json:"reload" doc:"the last time that the configuration was read again; null since the start"`
+	Reload    *Reload   `json:"reload,omitempty" doc:"the last time that the configuration was read again; absent when it was not since the start"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }
 

@@ -39,7 +39,7 @@ function source(s: string): string {
 }
 
 function Settings({ changed }: { changed: boolean }) {
-	const all = useResource<{ settings: Setting[]; count: number; changed: number; reload: Reload | null }>('monitoring/config', 10_000)
+	const all = useResource<{ settings: Setting[]; count: number; changed: number; reload?: Reload }>('monitoring/config', 10_000)
 	const q = param('q').toLowerCase()
 	const columns: Column<Setting>[] = [
 		{ key: 'path', title: tr('Setting', '设置'), cell: s => <code>{s.path}</code>, value: s => s.path },
