@@ -53,14 +53,17 @@ build: ## the static binary, bin/marketprism
 
 ## ---- test
 
-.PHONY: test race plain short layers cover
-test: race plain ## all tests: with the race detector, then those that run plain
+.PHONY: test race plain deploy short layers cover
+test: race plain deploy ## all tests: with the race detector, then those that run plain
 
 race: ## tests with the race detector (PKG=./connectors/...)
 	.ci/gotest -race -shuffle=on -timeout $(TIMEOUT) -skip '$(PLAIN)' -- $(PKG)
 
 plain: ## allocation and multi-node tests, without the race detector
 	.ci/plain '$(PLAIN)' -timeout $(TIMEOUT)
+
+deploy: ## what is deployed, by the parsers of those who read it
+	cd tests/deploy/parsers && go vet ./... && go test -timeout $(TIMEOUT) ./...
 
 short: ## quick tests while editing (PKG=./internal/book)
 	go test -short $(PKG)
@@ -114,6 +117,7 @@ ci: ## what .ci/run runs: format, vet, lint, layers, tests, fuzz, drift, vulnera
 	@.ci/step lint $(MAKE) -s lint
 	@.ci/step race $(MAKE) -s race
 	@.ci/step plain $(MAKE) -s plain
+	@.ci/step deploy $(MAKE) -s deploy
 	@.ci/step fuzz .ci/fuzz
 	@.ci/step drift .ci/drift
 	@.ci/step vuln $(MAKE) -s vuln
