@@ -125,8 +125,10 @@ func (m *manifest) mend(ctx context.Context) (*Diagnosis, error) {
 				return nil, nil
 			}
 			return d, nil
-		case !others || anew.wound == nil || tries == mendTries:
-			return nil, errors.Join(made, err)
+		case made != nil && !others: // the medium's, which may be well again later
+			return nil, made
+		case made == nil || anew.wound == nil || tries == mendTries:
+			return nil, err
 		} // else somebody who does not know of the damage has made a record
 	}
 }

@@ -542,3 +542,41 @@ func TestForeignObject(t *testing.T) {
 		t.Errorf("%d rows, %v", len(got), s.wound)
 	}
 }
+
+// TestWoundWhileRunning: a store that is open meets a damaged record of another writer.
+// Until it can be mended what was read before is served, the damage is named, and nothing
+// is written.
+func TestWoundWhileRunning(t *testing.T) {
+	b, err := NewLocal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_800_000_000, 0)
+	weak := &mortal{b, 1000}
+	s, other := opened(t, weak, &now, nil), opened(t, b, &now, nil)
+	put(t, s, versions(s, 0, 10, 1), "j", 1, now)
+	for n := 1; n < 3; n++ {
+		put(t, other, versions(other, n*10, n*10+10, 1), "j", uint64(n+1), now)
+	}
+	replace(t, b, recordName(3), []byte("dust"))
+	weak.left = 0
+	for range 2 {
+		if err := s.Refresh(t.Context()); !errors.Is(err, errKilled) || !errors.Is(err, persistence.ErrAway) {
+			t.Fatalf("a store that cannot be mended: %v", err)
+		}
+		if got := prices(t, s); len(got) != 10 {
+			t.Errorf("%d rows, want those of before", len(got))
+		}
+		if d := s.Damaged(); len(d) != 1 || d[0].File != recordName(3) || !strings.Contains(d[0].Reason, "made again") {
+			t.Errorf("named are %+v", d)
+		}
+	}
+	weak.left = 1000
+	put(t, s, versions(s, 30, 40, 1), "j", 4, now)
+	if got := prices(t, s); len(got) != 40 {
+		t.Errorf("%d rows when it is mended, want 40", len(got))
+	}
+	if err := other.Refresh(t.Context()); err != nil || len(prices(t, other)) != 40 {
+		t.Errorf("the other writer: %v", err)
+	}
+}
