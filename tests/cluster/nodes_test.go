@@ -17,8 +17,8 @@ import (
 // rate is how many events a simulated instrument has in a second.
 const rate = 20
 
-// nodes are processes that share a broker and a Consul. The first has the broker and
-// the store, and every one a collector.
+// nodes are processes that share a broker and a Consul. The first has the broker, the
+// store and monitoring, and every one a collector.
 type nodes struct {
 	t      *testing.T
 	sim    *harness.Simulator
@@ -47,7 +47,7 @@ func newNodes(t *testing.T, n int) *nodes {
 	}
 	port := freePort(t)
 	c.url = fmt.Sprintf("nats://127.0.0.1:%d", port)
-	c.all[0] = c.launch(0, harness.Settings{harness.Broker + ".nats.port": port}, harness.Broker, harness.Storage, harness.Collector)
+	c.all[0] = c.launch(0, harness.Settings{harness.Broker + ".nats.port": port}, harness.Broker, harness.Monitoring, harness.Storage, harness.Collector)
 	c.all[0].AwaitReady()
 	return c
 }

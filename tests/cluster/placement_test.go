@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +46,9 @@ func TestMultiNodePlacement(t *testing.T) {
 	c.awaitPlaced("a node that came back", 0, 1, 2)
 	c.anywhere(0, 2)
 	c.awaitStored(time.Now())
+	c.drained(2, 0, 1)
+	c.awaitPlaced("a node that is used again", 0, 1, 2)
+	c.awaitStored(time.Now())
 	leaves := time.Now()
 	c.all[1].Stop()
 	t.Logf("a node with a third of the streams left within %v", time.Since(leaves).Round(time.Millisecond))
@@ -61,6 +66,37 @@ func TestMultiNodePlacement(t *testing.T) {
 			t.Errorf("node %d: %s", i+1, why)
 		}
 	}
+}
+
+// drained empties a node by command: the others have everything, and the command knows
+// when. Then the node is used again.
+func (c *nodes) drained(i int, others ...int) {
+	c.t.Helper()
+	at := []string{"--at", c.all[0].URL(harness.Monitoring, "")}
+	run := func(args ...string) string {
+		c.t.Helper()
+		return harness.Must(c.t, time.Minute, slices.Concat([]string{"node"}, args, at)...).Out
+	}
+	begin := time.Now()
+	if out := run("drain", c.name(i), "--reason", "a new disk"); out != c.name(i)+" is empty\n" {
+		c.t.Errorf("drain said %q", out)
+	}
+	c.t.Logf("a node with a third of the streams was emptied within %v", time.Since(begin).Round(time.Millisecond))
+	if left := c.live(i); len(left) > 0 {
+		c.t.Errorf("the emptied node has %v", left)
+	}
+	c.awaitPlaced("a node was emptied", others...)
+	list := run("status")
+	for _, want := range []string{c.name(i), "drained", "a new disk", "placement", "MOVED"} {
+		if !strings.Contains(list, want) {
+			c.t.Errorf("%q is not in\n%s", want, list)
+		}
+	}
+	c.t.Log(list)
+	if again := harness.Run(c.t, time.Minute, slices.Concat([]string{"node", "drain", "node-9"}, at)...); again.Code == 0 || !strings.Contains(again.Errors, "no node") {
+		c.t.Errorf("a node that there is not: %d %s", again.Code, again.Errors)
+	}
+	run("undrain", c.name(i))
 }
 
 // frozenFor is four times the time after which Consul calls a silent node critical.

@@ -39,7 +39,7 @@ var promised = map[string][]string{
 	harness.Monitoring: slices.Concat(
 		below("/api/v1/", "GET overview", "GET services", "GET services/{}", "GET alerts", "POST health-check-all", "POST generate-report",
 			"GET actors/tree", "GET actors/{}", "GET actors/events", "POST actors/{}/restart", "POST actors/{}/stop",
-			"GET silences", "POST silences", "DELETE silences/{}", "GET logs", "GET config", "GET audit", "GET ui/live"),
+			"GET silences", "POST silences", "DELETE silences/{}", "GET cluster", "GET logs", "GET config", "GET audit", "GET ui/live"),
 		below("/", "POST health-check-all", "POST generate-report"),
 		below("/api/v1/", promql...), below("/prometheus/api/v1/", promql...), below("/api/v1/prometheus/api/v1/", promql...),
 		[]string{"GET /prometheus/api/v1/alerts", "GET /api/v1/prometheus/api/v1/alerts"}),
@@ -72,6 +72,9 @@ func below(prefix string, operations ...string) []string {
 var elsewhere = map[string]string{
 	harness.Storage + " POST /api/v1/storage/journal/adopt":    "tests/chaos TestFaultOlderJournalCollecting: it takes a journal that is another's",
 	harness.Storage + " POST /api/v1/storage/tables/{}/resume": "tests/chaos TestQuestDBSuspendedTable: it takes a QuestDB",
+
+	harness.Monitoring + " POST /api/v1/cluster/nodes/{}/drain":   "tests/cluster TestMultiNodePlacement: it takes several nodes",
+	harness.Monitoring + " POST /api/v1/cluster/nodes/{}/undrain": "tests/cluster TestMultiNodePlacement: it takes several nodes",
 }
 
 // ledger is what this package has asked, of whom, and what came of it.

@@ -67,6 +67,12 @@ func healthOfAll(t *testing.T, c *client) {
 	}
 	c.refused(404, "unknown_service", "GET", "/api/v1/services/nobody", "", "")
 	has(t, "history", c.get("/api/v1/history"), "changes:a", "count:n", "timestamp:t")
+	v := c.get("/api/v1/cluster")
+	has(t, "cluster", v, "provider:s", "self:s", "nodes:a", "leases:a", "placement:o", "moves:a", "problems:a", "timestamp:t")
+	if nodes, ok := v["nodes"].([]any); !ok || len(nodes) != 1 || v["provider"] != "static" {
+		t.Errorf("one node by itself is shown as %v", v)
+	}
+	c.refused(409, "no_cluster", "POST", "/api/v1/cluster/nodes/node-1/drain", "", "")
 	checks := sub(c.get("/health"), "checks")
 	for _, name := range harness.Services {
 		if _, there := checks[name]; there != (name != harness.Monitoring) {
