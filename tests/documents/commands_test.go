@@ -1,0 +1,104 @@
+// Package documents runs the commands that the documents give their readers.
+package documents
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/marketprism/marketprism/tests/harness"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+var (
+	// runnable are the blocks that are run: ```sh run
+	runnable = regexp.MustCompile("(?ms)^```sh run\n(.*?)^```$")
+	address  = regexp.MustCompile(`\b(?:localhost|127\.0\.0\.1):(80\d\d|4222)\b`)
+)
+
+// prelude makes commands fail that a reader would see fail, and end that would not end.
+const prelude = `set -eu -o pipefail
+curl() {
+	local status=0 follows=0
+	case " $* " in *" -N "*|*" -sN "*) follows=1 ;; esac
+	if ((follows)); then set -- --max-time 3 "$@"; fi
+	command curl --fail-with-body "$@" || status=$?
+	if ((follows)) && [[ $status == 28 ]]; then status=0; fi # a stream does not end
+	return $status
+}
+go() { [[ $* == "build -o marketprism ." ]]; } # it is built
+`
+
+// TestCommands runs every block of the documents that is marked as runnable, line by line
+// as a reader would, against a node as make run starts it.
+func TestCommands(t *testing.T) {
+	_, err := exec.LookPath("curl")
+	harness.Unless(t, err == nil, "MARKETPRISM_REQUIRE_SERVERS", "there is no curl")
+	blocks := found(t)
+	offset := harness.DevOffset(t)
+	data := t.TempDir()
+	n := harness.Dev(t, data, offset, "--symbols", "2", "--rate", "20")
+	harness.Await(t, time.Minute, "trades of BTC-USDT", func() bool {
+		return len(n.MustQuery("trade", "binance", "BTC-USDT", "market", "spot")) > 5
+	})
+	for _, b := range blocks {
+		t.Run(b.name, func(t *testing.T) {
+			home := t.TempDir()
+			if err := os.Symlink(harness.Program(t), filepath.Join(home, "marketprism")); err != nil {
+				t.Fatal(err)
+			}
+			config, err := filepath.Abs("../../config")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(config, filepath.Join(home, "config")); err != nil {
+				t.Fatal(err)
+			}
+			script := address.ReplaceAllStringFunc(b.text, func(at string) string {
+				port, _ := strconv.Atoi(at[strings.LastIndex(at, ":")+1:])
+				return fmt.Sprint("127.0.0.1:", port+offset)
+			})
+			c := exec.CommandContext(t.Context(), "bash", "-c", prelude+script)
+			c.Dir = home
+			c.Env = append(os.Environ(), "PATH="+home+":"+os.Getenv("PATH"), "MARKETPRISM_NODE__DATA_DIR="+data,
+				"no_proxy=*", "NO_PROXY=*", "NO_COLOR=1")
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s\nprints\n%s", err, script, out[max(0, len(out)-2000):])
+			}
+		})
+	}
+}
+
+// block is what one is told to run.
+type block struct{ name, text string }
+
+func found(t *testing.T) (all []block) {
+	t.Helper()
+	for _, pattern := range []string{"../../README.md", "../../docs/*.md", "../../docs/*/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range runnable.FindAllSubmatchIndex(text, -1) {
+				line := 1 + strings.Count(string(text[:m[0]]), "\n")
+				all = append(all, block{fmt.Sprintf("%s:%d", filepath.Base(file), line), string(text[m[2]:m[3]])})
+			}
+		}
+	}
+	if len(all) < 5 {
+		t.Fatalf("only %d runnable blocks", len(all))
+	}
+	return all
+}
