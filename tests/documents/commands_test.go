@@ -65,11 +65,15 @@ func TestCommands(t *testing.T) {
 				port, _ := strconv.Atoi(at[strings.LastIndex(at, ":")+1:])
 				return fmt.Sprint("127.0.0.1:", port+offset)
 			})
-			c := exec.CommandContext(t.Context(), "bash", "-c", prelude+script)
-			c.Dir = home
-			c.Env = append(os.Environ(), "PATH="+home+":"+os.Getenv("PATH"), "MARKETPRISM_NODE__DATA_DIR="+data,
-				"no_proxy=*", "NO_PROXY=*", "NO_COLOR=1")
-			if out, err := c.CombinedOutput(); err != nil {
+			var out []byte
+			if !harness.Eventually(t, 20*time.Second, func() bool { // a busy machine may answer 503 and say: again
+				c := exec.CommandContext(t.Context(), "bash", "-c", prelude+script)
+				c.Dir = home
+				c.Env = append(os.Environ(), "PATH="+home+":"+os.Getenv("PATH"), "MARKETPRISM_NODE__DATA_DIR="+data,
+					"no_proxy=*", "NO_PROXY=*", "NO_COLOR=1")
+				out, err = c.CombinedOutput()
+				return err == nil
+			}) {
 				t.Errorf("%v\n%s\nprints\n%s", err, script, out[max(0, len(out)-2000):])
 			}
 		})
