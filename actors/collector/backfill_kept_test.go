@@ -90,6 +90,31 @@ func TestBackfillOutlivesTheProcess(t *testing.T) {
 	}
 }
 
+// TestBackfillOfAnotherNode: a node leaves alone what another one was asked for, and goes
+// on with its own.
+func TestBackfillOfAnotherNode(t *testing.T) {
+	e := newEra(t, all.Exchanges()[0], market.Spot, nil)
+	e.stop()
+	e.options.Node = "a"
+	e.start()
+	done := e.backfill(collector.BackfillRequest{Kinds: []string{"candle"}, From: e.begun.Add(time.Minute), To: e.begun.Add(3 * time.Minute)})
+	for i, node := range []string{"b", "a", ""} {
+		e.stop()
+		e.options.Node, e.options.Epoch = node, int64(10+i)
+		e.start()
+		if node == "b" {
+			e.backfill(collector.BackfillRequest{Kinds: []string{"candle"}, From: e.begun.Add(time.Minute), To: e.begun.Add(3 * time.Minute)})
+			if n := len(e.collector.Backfills(t.Context())); n != 1 {
+				t.Errorf("%q knows %d operations", node, n)
+			}
+			continue
+		}
+		if s := e.await(done.ID); s.State != collector.BackfillSucceeded {
+			t.Errorf("%q: %+v", node, s)
+		}
+	}
+}
+
 // TestBackfillCannotBeKept: what would be forgotten is not accepted.
 func TestBackfillCannotBeKept(t *testing.T) {
 	e := newEra(t, all.Exchanges()[0], market.Spot, nil)

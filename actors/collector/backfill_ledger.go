@@ -24,6 +24,7 @@ const idleLimit = 3
 // a market): what was asked for, and how it is.
 type backfillDocument struct {
 	Version int      `json:"version"`
+	Node    string   `json:"node,omitempty"` // that runs it, where there are several
 	Symbol  string   `json:"symbol"`
 	Native  string   `json:"native_symbol"`
 	Kinds   []string `json:"kinds"`
@@ -57,14 +58,15 @@ func (b *backfill) document() backfillDocument {
 		}
 	}
 	return backfillDocument{
-		Version: backfillVersion, Symbol: s.Instrument.Symbol, Native: s.Instrument.Native, Kinds: b.request.Kinds, Gaps: s.Gaps,
+		Version: backfillVersion, Node: b.venue.opts.Node, Symbol: s.Instrument.Symbol, Native: s.Instrument.Native, Kinds: b.request.Kinds, Gaps: s.Gaps,
 		From: bound(s.From), To: bound(s.To), State: s.State, Problem: s.Problem, Parts: s.Parts,
 		Created: bound(s.Created), Started: bound(s.Started), Finished: bound(s.Finished), Progress: s.Progress,
 		Counts: s.BackfillCounts, Unobtainable: s.Unobtainable, Resumed: s.Resumed, Idle: b.idle,
 	}
 }
 
-// recalled is an operation that a process before has left; nil when it is not to be read.
+// recalled is an operation that a process before has left; nil when another
+// node runs it.
 func (v *venue) recalled(d documents.Document) (*backfill, error) {
 	var doc backfillDocument
 	if err := json.Unmarshal(d.Value, &doc); err != nil {
@@ -72,6 +74,9 @@ func (v *venue) recalled(d documents.Document) (*backfill, error) {
 	}
 	if doc.Version != backfillVersion {
 		return nil, fmt.Errorf("its version is %d, this program knows %d", doc.Version, backfillVersion)
+	}
+	if doc.Node != "" && v.opts.Node != "" && doc.Node != v.opts.Node {
+		return nil, nil //nolint:nilnil // it is another node's
 	}
 	at := func(ns int64) time.Time {
 		if ns == 0 {
@@ -201,7 +206,9 @@ func (v *venue) loadBackfills(ctx context.Context) (list []*backfill, unreadable
 			unreadable = append(unreadable, fmt.Errorf("backfill %s: %w", d.Key, err))
 			continue
 		}
-		list = append(list, b)
+		if b != nil {
+			list = append(list, b)
+		}
 	}
 	slices.SortFunc(list, func(a, b *backfill) int {
 		return cmp.Or(a.status.Created.Compare(b.status.Created), cmp.Compare(a.status.ID, b.status.ID))

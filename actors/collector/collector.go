@@ -63,6 +63,9 @@ type Options struct {
 	// Applied waits until the store has everything that the journal had when it was
 	// called; nil: it has.
 	Applied func(context.Context, market.StreamID) error
+	// Node is this one's name among several, each of which runs the backfills that it was
+	// asked for; "" where it is alone.
+	Node string
 	// Backfills keeps the operations that fetch the past over the end of the process; nil
 	// does not.
 	Backfills documents.Store
