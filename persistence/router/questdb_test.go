@@ -13,9 +13,9 @@ import (
 	"github.com/marketprism/marketprism/persistence/questdb/questdbtest"
 )
 
-// TestSuiteOnQuestDB is what every engine passes, on a QuestDB server whose rows move
+// TestQuestDBMoving is what every engine passes, on a QuestDB server whose rows move
 // to the cold store all the time.
-func TestSuiteOnQuestDB(t *testing.T) {
+func TestQuestDBMoving(t *testing.T) {
 	server := questdbtest.Start(t)
 	var moved [2]int64
 	defer checkMoved(t, &moved)
