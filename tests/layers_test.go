@@ -92,8 +92,9 @@ var below = map[string][]string{
 	"internal/certs":    {"internal/catalogue"},
 
 	// Black-box: the program is driven by its commands and ports. The
-	// vocabulary reads its answers, the simulator is the exchange.
-	"tests": {"internal/market", "connectors/simulator", "persistence/questdb/questdbtest", "cluster/consul/consultest"},
+	// vocabulary reads its answers, the simulator is the exchange, and certificates are made as
+	// its users make them.
+	"tests": {"internal/market", "connectors/simulator", "persistence/questdb/questdbtest", "cluster/consul/consultest", "internal/certs"},
 }
 
 // wiring are the only layers that may import config, app and cli.

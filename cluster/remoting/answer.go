@@ -14,7 +14,6 @@ type Local interface {
 	Tree(ctx context.Context) ([]byte, error)
 	Actor(ctx context.Context, id string) ([]byte, error)
 	Operate(ctx context.Context, from string, o *wire.Operation) error
-	Drain(ctx context.Context, from string, d *wire.Drain) (*wire.DrainState, error)
 }
 
 // Streams are those of a node's collector, each named exchange/market/symbol.
@@ -42,9 +41,6 @@ func (i *incarnation) serveNode(ctx context.Context, c *wire.Call) (*wire.Reply,
 	case *wire.Call_Operation:
 		err := local.Operate(ctx, c.GetFrom(), q.Operation)
 		return &wire.Reply{Answer: &wire.Reply_Done{Done: &wire.Done{}}}, err
-	case *wire.Call_Drain:
-		state, err := local.Drain(ctx, c.GetFrom(), q.Drain)
-		return &wire.Reply{Answer: &wire.Reply_Drain{Drain: state}}, err
 	}
 	return nil, Refuse(wire.Reason_REASON_UNSUPPORTED, "this version does not know the question")
 }

@@ -36,12 +36,6 @@ func (r *Remoting) Operate(ctx context.Context, node string, o *wire.Operation) 
 	return err
 }
 
-// Drain has a node give up what it owns, take part again, or say how it stands.
-func (r *Remoting) Drain(ctx context.Context, node string, d *wire.Drain) (*wire.DrainState, error) {
-	a, err := r.askNode(ctx, node, &wire.Call{Question: &wire.Call_Drain{Drain: d}})
-	return a.GetDrain(), err
-}
-
 // Book asks the owner of a stream how its book stands, and says which node that is. A
 // further error is ErrNoOwner.
 func (r *Remoting) Book(ctx context.Context, stream string) (*wire.BookAnswer, string, error) {

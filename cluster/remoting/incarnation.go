@@ -100,6 +100,9 @@ func (i *incarnation) count() {
 		}
 		i.r.metrics.members.Set(float64(len(t.GetMembers())))
 		for _, m := range t.GetJoined() {
+			if m.GetId() == i.system.Actors().ID {
+				continue
+			}
 			i.log.Info("member can be asked", zap.String("member", m.GetId()), zap.String("address", m.Address()))
 		}
 		for _, m := range t.GetLeft() {

@@ -53,8 +53,6 @@ func question(c *wire.Call) string {
 		return "actor"
 	case *wire.Call_Operation:
 		return "operation"
-	case *wire.Call_Drain:
-		return "drain"
 	case *wire.Call_Activation:
 		return "activation"
 	case *wire.Call_Book:

@@ -185,11 +185,6 @@ func (n *node) Operate(_ context.Context, from string, o *wire.Operation) error 
 	return nil
 }
 
-// Drain implements remoting.Local.
-func (n *node) Drain(_ context.Context, _ string, d *wire.Drain) (*wire.DrainState, error) {
-	return &wire.DrainState{Draining: d.GetWish() == wire.Wish_WISH_DRAIN, Streams: 3}, nil
-}
-
 // Owner implements remoting.Streams.
 func (n *node) Owner(stream string) (string, uint64, bool) {
 	n.world.mu.Lock()
@@ -236,9 +231,6 @@ func TestAlone(t *testing.T) {
 	}
 	if got := n.operate; len(got) != 1 || got[0] != "a ACTION_RESTART root/x" {
 		t.Errorf("got %q", got)
-	}
-	if d, err := n.remoting.Drain(ctx, "a", &wire.Drain{Wish: wire.Wish_WISH_DRAIN}); err != nil || !d.GetDraining() || d.GetStreams() != 3 {
-		t.Errorf("got %v, %v", d, err)
 	}
 	if _, _, err := n.remoting.Book(ctx, "binance/spot/BTC-USDT"); !errors.Is(err, remoting.ErrNoOwner) {
 		t.Errorf("a stream in no plan: %v", err)

@@ -158,59 +158,6 @@ func (Action) EnumDescriptor() ([]byte, []int) {
 	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{1}
 }
 
-type Wish int32
-
-const (
-	Wish_WISH_UNSPECIFIED Wish = 0
-	// Only say how it stands.
-	Wish_WISH_TELL    Wish = 1
-	Wish_WISH_DRAIN   Wish = 2
-	Wish_WISH_UNDRAIN Wish = 3
-)
-
-// Enum value maps for Wish.
-var (
-	Wish_name = map[int32]string{
-		0: "WISH_UNSPECIFIED",
-		1: "WISH_TELL",
-		2: "WISH_DRAIN",
-		3: "WISH_UNDRAIN",
-	}
-	Wish_value = map[string]int32{
-		"WISH_UNSPECIFIED": 0,
-		"WISH_TELL":        1,
-		"WISH_DRAIN":       2,
-		"WISH_UNDRAIN":     3,
-	}
-)
-
-func (x Wish) Enum() *Wish {
-	p := new(Wish)
-	*p = x
-	return p
-}
-
-func (x Wish) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Wish) Descriptor() protoreflect.EnumDescriptor {
-	return file_marketprism_control_v1_control_proto_enumTypes[2].Descriptor()
-}
-
-func (Wish) Type() protoreflect.EnumType {
-	return &file_marketprism_control_v1_control_proto_enumTypes[2]
-}
-
-func (x Wish) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Wish.Descriptor instead.
-func (Wish) EnumDescriptor() ([]byte, []int) {
-	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{2}
-}
-
 // Call is one question to a node, or to the owner of a stream.
 type Call struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -226,7 +173,6 @@ type Call struct {
 	//	*Call_Tree
 	//	*Call_Actor
 	//	*Call_Operation
-	//	*Call_Drain
 	//	*Call_Activation
 	//	*Call_Book
 	//	*Call_Resync
@@ -322,15 +268,6 @@ func (x *Call) GetOperation() *Operation {
 	return nil
 }
 
-func (x *Call) GetDrain() *Drain {
-	if x != nil {
-		if x, ok := x.Question.(*Call_Drain); ok {
-			return x.Drain
-		}
-	}
-	return nil
-}
-
 func (x *Call) GetActivation() *Activation {
 	if x != nil {
 		if x, ok := x.Question.(*Call_Activation); ok {
@@ -378,10 +315,6 @@ type Call_Operation struct {
 	Operation *Operation `protobuf:"bytes,13,opt,name=operation,proto3,oneof"`
 }
 
-type Call_Drain struct {
-	Drain *Drain `protobuf:"bytes,14,opt,name=drain,proto3,oneof"`
-}
-
 type Call_Activation struct {
 	Activation *Activation `protobuf:"bytes,20,opt,name=activation,proto3,oneof"`
 }
@@ -402,8 +335,6 @@ func (*Call_Actor) isCall_Question() {}
 
 func (*Call_Operation) isCall_Question() {}
 
-func (*Call_Drain) isCall_Question() {}
-
 func (*Call_Activation) isCall_Question() {}
 
 func (*Call_Book) isCall_Question() {}
@@ -422,7 +353,6 @@ type Reply struct {
 	//	*Reply_Node
 	//	*Reply_Tree
 	//	*Reply_Actor
-	//	*Reply_Drain
 	//	*Reply_Activated
 	//	*Reply_Book
 	Answer        isReply_Answer `protobuf_oneof:"answer"`
@@ -519,15 +449,6 @@ func (x *Reply) GetActor() *Document {
 	return nil
 }
 
-func (x *Reply) GetDrain() *DrainState {
-	if x != nil {
-		if x, ok := x.Answer.(*Reply_Drain); ok {
-			return x.Drain
-		}
-	}
-	return nil
-}
-
 func (x *Reply) GetActivated() *Activated {
 	if x != nil {
 		if x, ok := x.Answer.(*Reply_Activated); ok {
@@ -570,10 +491,6 @@ type Reply_Actor struct {
 	Actor *Document `protobuf:"bytes,12,opt,name=actor,proto3,oneof"`
 }
 
-type Reply_Drain struct {
-	Drain *DrainState `protobuf:"bytes,14,opt,name=drain,proto3,oneof"`
-}
-
 type Reply_Activated struct {
 	Activated *Activated `protobuf:"bytes,20,opt,name=activated,proto3,oneof"`
 }
@@ -591,8 +508,6 @@ func (*Reply_Node) isReply_Answer() {}
 func (*Reply_Tree) isReply_Answer() {}
 
 func (*Reply_Actor) isReply_Answer() {}
-
-func (*Reply_Drain) isReply_Answer() {}
 
 func (*Reply_Activated) isReply_Answer() {}
 
@@ -1035,112 +950,6 @@ func (x *Operation) GetWhy() string {
 	return ""
 }
 
-// Drain has the node give up what it owns, or take part again.
-type Drain struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Wish          Wish                   `protobuf:"varint,1,opt,name=wish,proto3,enum=marketprism.control.v1.Wish" json:"wish,omitempty"`
-	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Drain) Reset() {
-	*x = Drain{}
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Drain) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Drain) ProtoMessage() {}
-
-func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Drain.ProtoReflect.Descriptor instead.
-func (*Drain) Descriptor() ([]byte, []int) {
-	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *Drain) GetWish() Wish {
-	if x != nil {
-		return x.Wish
-	}
-	return Wish_WISH_UNSPECIFIED
-}
-
-func (x *Drain) GetBy() string {
-	if x != nil {
-		return x.By
-	}
-	return ""
-}
-
-type DrainState struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Draining bool                   `protobuf:"varint,1,opt,name=draining,proto3" json:"draining,omitempty"`
-	// Streams that the node still has.
-	Streams       uint32 `protobuf:"varint,2,opt,name=streams,proto3" json:"streams,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *DrainState) Reset() {
-	*x = DrainState{}
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DrainState) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DrainState) ProtoMessage() {}
-
-func (x *DrainState) ProtoReflect() protoreflect.Message {
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DrainState.ProtoReflect.Descriptor instead.
-func (*DrainState) Descriptor() ([]byte, []int) {
-	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *DrainState) GetDraining() bool {
-	if x != nil {
-		return x.Draining
-	}
-	return false
-}
-
-func (x *DrainState) GetStreams() uint32 {
-	if x != nil {
-		return x.Streams
-	}
-	return 0
-}
-
 // Activation asks the owner of a stream for the actor that speaks for it.
 type Activation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1154,7 +963,7 @@ type Activation struct {
 
 func (x *Activation) Reset() {
 	*x = Activation{}
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[12]
+	mi := &file_marketprism_control_v1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1166,7 +975,7 @@ func (x *Activation) String() string {
 func (*Activation) ProtoMessage() {}
 
 func (x *Activation) ProtoReflect() protoreflect.Message {
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[12]
+	mi := &file_marketprism_control_v1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1179,7 +988,7 @@ func (x *Activation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activation.ProtoReflect.Descriptor instead.
 func (*Activation) Descriptor() ([]byte, []int) {
-	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Activation) GetStream() string {
@@ -1207,7 +1016,7 @@ type Activated struct {
 
 func (x *Activated) Reset() {
 	*x = Activated{}
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[13]
+	mi := &file_marketprism_control_v1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1028,7 @@ func (x *Activated) String() string {
 func (*Activated) ProtoMessage() {}
 
 func (x *Activated) ProtoReflect() protoreflect.Message {
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[13]
+	mi := &file_marketprism_control_v1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1041,7 @@ func (x *Activated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activated.ProtoReflect.Descriptor instead.
 func (*Activated) Descriptor() ([]byte, []int) {
-	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Activated) GetActor() string {
@@ -1259,7 +1068,7 @@ type BookQuestion struct {
 
 func (x *BookQuestion) Reset() {
 	*x = BookQuestion{}
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[14]
+	mi := &file_marketprism_control_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1080,7 @@ func (x *BookQuestion) String() string {
 func (*BookQuestion) ProtoMessage() {}
 
 func (x *BookQuestion) ProtoReflect() protoreflect.Message {
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[14]
+	mi := &file_marketprism_control_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1093,7 @@ func (x *BookQuestion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BookQuestion.ProtoReflect.Descriptor instead.
 func (*BookQuestion) Descriptor() ([]byte, []int) {
-	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *BookQuestion) GetStream() string {
@@ -1314,7 +1123,7 @@ type BookAnswer struct {
 
 func (x *BookAnswer) Reset() {
 	*x = BookAnswer{}
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[15]
+	mi := &file_marketprism_control_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1135,7 @@ func (x *BookAnswer) String() string {
 func (*BookAnswer) ProtoMessage() {}
 
 func (x *BookAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[15]
+	mi := &file_marketprism_control_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1148,7 @@ func (x *BookAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BookAnswer.ProtoReflect.Descriptor instead.
 func (*BookAnswer) Descriptor() ([]byte, []int) {
-	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BookAnswer) GetState() string {
@@ -1409,7 +1218,7 @@ type Resync struct {
 
 func (x *Resync) Reset() {
 	*x = Resync{}
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[16]
+	mi := &file_marketprism_control_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1230,7 @@ func (x *Resync) String() string {
 func (*Resync) ProtoMessage() {}
 
 func (x *Resync) ProtoReflect() protoreflect.Message {
-	mi := &file_marketprism_control_v1_control_proto_msgTypes[16]
+	mi := &file_marketprism_control_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +1243,7 @@ func (x *Resync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resync.ProtoReflect.Descriptor instead.
 func (*Resync) Descriptor() ([]byte, []int) {
-	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_marketprism_control_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Resync) GetStream() string {
@@ -1455,7 +1264,7 @@ var File_marketprism_control_v1_control_proto protoreflect.FileDescriptor
 
 const file_marketprism_control_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"$marketprism/control/v1/control.proto\x12\x16marketprism.control.v1\"\xb0\x04\n" +
+	"$marketprism/control/v1/control.proto\x12\x16marketprism.control.v1\"\xf9\x03\n" +
 	"\x04Call\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x1b\n" +
 	"\twithin_ms\x18\x02 \x01(\rR\bwithinMs\x12:\n" +
@@ -1463,15 +1272,14 @@ const file_marketprism_control_v1_control_proto_rawDesc = "" +
 	" \x01(\v2$.marketprism.control.v1.NodeQuestionH\x00R\x04node\x12:\n" +
 	"\x04tree\x18\v \x01(\v2$.marketprism.control.v1.TreeQuestionH\x00R\x04tree\x12=\n" +
 	"\x05actor\x18\f \x01(\v2%.marketprism.control.v1.ActorQuestionH\x00R\x05actor\x12A\n" +
-	"\toperation\x18\r \x01(\v2!.marketprism.control.v1.OperationH\x00R\toperation\x125\n" +
-	"\x05drain\x18\x0e \x01(\v2\x1d.marketprism.control.v1.DrainH\x00R\x05drain\x12D\n" +
+	"\toperation\x18\r \x01(\v2!.marketprism.control.v1.OperationH\x00R\toperation\x12D\n" +
 	"\n" +
 	"activation\x18\x14 \x01(\v2\".marketprism.control.v1.ActivationH\x00R\n" +
 	"activation\x12:\n" +
 	"\x04book\x18\x15 \x01(\v2$.marketprism.control.v1.BookQuestionH\x00R\x04book\x128\n" +
 	"\x06resync\x18\x16 \x01(\v2\x1e.marketprism.control.v1.ResyncH\x00R\x06resyncB\n" +
 	"\n" +
-	"\bquestion\"\xfb\x03\n" +
+	"\bquestion\"\xbf\x03\n" +
 	"\x05Reply\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12;\n" +
 	"\arefusal\x18\x02 \x01(\v2\x1f.marketprism.control.v1.RefusalH\x00R\arefusal\x122\n" +
@@ -1479,8 +1287,7 @@ const file_marketprism_control_v1_control_proto_rawDesc = "" +
 	"\x04node\x18\n" +
 	" \x01(\v2\".marketprism.control.v1.NodeAnswerH\x00R\x04node\x126\n" +
 	"\x04tree\x18\v \x01(\v2 .marketprism.control.v1.DocumentH\x00R\x04tree\x128\n" +
-	"\x05actor\x18\f \x01(\v2 .marketprism.control.v1.DocumentH\x00R\x05actor\x12:\n" +
-	"\x05drain\x18\x0e \x01(\v2\".marketprism.control.v1.DrainStateH\x00R\x05drain\x12A\n" +
+	"\x05actor\x18\f \x01(\v2 .marketprism.control.v1.DocumentH\x00R\x05actor\x12A\n" +
 	"\tactivated\x18\x14 \x01(\v2!.marketprism.control.v1.ActivatedH\x00R\tactivated\x128\n" +
 	"\x04book\x18\x15 \x01(\v2\".marketprism.control.v1.BookAnswerH\x00R\x04bookB\b\n" +
 	"\x06answer\"\x87\x01\n" +
@@ -1509,14 +1316,7 @@ const file_marketprism_control_v1_control_proto_rawDesc = "" +
 	"\x06action\x18\x01 \x01(\x0e2\x1e.marketprism.control.v1.ActionR\x06action\x12\x14\n" +
 	"\x05actor\x18\x02 \x01(\tR\x05actor\x12\x0e\n" +
 	"\x02by\x18\x03 \x01(\tR\x02by\x12\x10\n" +
-	"\x03why\x18\x04 \x01(\tR\x03why\"I\n" +
-	"\x05Drain\x120\n" +
-	"\x04wish\x18\x01 \x01(\x0e2\x1c.marketprism.control.v1.WishR\x04wish\x12\x0e\n" +
-	"\x02by\x18\x02 \x01(\tR\x02by\"B\n" +
-	"\n" +
-	"DrainState\x12\x1a\n" +
-	"\bdraining\x18\x01 \x01(\bR\bdraining\x12\x18\n" +
-	"\astreams\x18\x02 \x01(\rR\astreams\"@\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"@\n" +
 	"\n" +
 	"Activation\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x1a\n" +
@@ -1558,13 +1358,7 @@ const file_marketprism_control_v1_control_proto_rawDesc = "" +
 	"\x0eACTION_RESTART\x10\x01\x12\x0f\n" +
 	"\vACTION_STOP\x10\x02\x12\x10\n" +
 	"\fACTION_PAUSE\x10\x03\x12\x11\n" +
-	"\rACTION_RESUME\x10\x04*M\n" +
-	"\x04Wish\x12\x14\n" +
-	"\x10WISH_UNSPECIFIED\x10\x00\x12\r\n" +
-	"\tWISH_TELL\x10\x01\x12\x0e\n" +
-	"\n" +
-	"WISH_DRAIN\x10\x02\x12\x10\n" +
-	"\fWISH_UNDRAIN\x10\x03B1Z/github.com/marketprism/marketprism/cluster/wireb\x06proto3"
+	"\rACTION_RESUME\x10\x04B1Z/github.com/marketprism/marketprism/cluster/wireb\x06proto3"
 
 var (
 	file_marketprism_control_v1_control_proto_rawDescOnce sync.Once
@@ -1578,55 +1372,49 @@ func file_marketprism_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_marketprism_control_v1_control_proto_rawDescData
 }
 
-var file_marketprism_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_marketprism_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_marketprism_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_marketprism_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_marketprism_control_v1_control_proto_goTypes = []any{
 	(Reason)(0),           // 0: marketprism.control.v1.Reason
 	(Action)(0),           // 1: marketprism.control.v1.Action
-	(Wish)(0),             // 2: marketprism.control.v1.Wish
-	(*Call)(nil),          // 3: marketprism.control.v1.Call
-	(*Reply)(nil),         // 4: marketprism.control.v1.Reply
-	(*Refusal)(nil),       // 5: marketprism.control.v1.Refusal
-	(*Done)(nil),          // 6: marketprism.control.v1.Done
-	(*NodeQuestion)(nil),  // 7: marketprism.control.v1.NodeQuestion
-	(*NodeAnswer)(nil),    // 8: marketprism.control.v1.NodeAnswer
-	(*TreeQuestion)(nil),  // 9: marketprism.control.v1.TreeQuestion
-	(*ActorQuestion)(nil), // 10: marketprism.control.v1.ActorQuestion
-	(*Document)(nil),      // 11: marketprism.control.v1.Document
-	(*Operation)(nil),     // 12: marketprism.control.v1.Operation
-	(*Drain)(nil),         // 13: marketprism.control.v1.Drain
-	(*DrainState)(nil),    // 14: marketprism.control.v1.DrainState
-	(*Activation)(nil),    // 15: marketprism.control.v1.Activation
-	(*Activated)(nil),     // 16: marketprism.control.v1.Activated
-	(*BookQuestion)(nil),  // 17: marketprism.control.v1.BookQuestion
-	(*BookAnswer)(nil),    // 18: marketprism.control.v1.BookAnswer
-	(*Resync)(nil),        // 19: marketprism.control.v1.Resync
+	(*Call)(nil),          // 2: marketprism.control.v1.Call
+	(*Reply)(nil),         // 3: marketprism.control.v1.Reply
+	(*Refusal)(nil),       // 4: marketprism.control.v1.Refusal
+	(*Done)(nil),          // 5: marketprism.control.v1.Done
+	(*NodeQuestion)(nil),  // 6: marketprism.control.v1.NodeQuestion
+	(*NodeAnswer)(nil),    // 7: marketprism.control.v1.NodeAnswer
+	(*TreeQuestion)(nil),  // 8: marketprism.control.v1.TreeQuestion
+	(*ActorQuestion)(nil), // 9: marketprism.control.v1.ActorQuestion
+	(*Document)(nil),      // 10: marketprism.control.v1.Document
+	(*Operation)(nil),     // 11: marketprism.control.v1.Operation
+	(*Activation)(nil),    // 12: marketprism.control.v1.Activation
+	(*Activated)(nil),     // 13: marketprism.control.v1.Activated
+	(*BookQuestion)(nil),  // 14: marketprism.control.v1.BookQuestion
+	(*BookAnswer)(nil),    // 15: marketprism.control.v1.BookAnswer
+	(*Resync)(nil),        // 16: marketprism.control.v1.Resync
 }
 var file_marketprism_control_v1_control_proto_depIdxs = []int32{
-	7,  // 0: marketprism.control.v1.Call.node:type_name -> marketprism.control.v1.NodeQuestion
-	9,  // 1: marketprism.control.v1.Call.tree:type_name -> marketprism.control.v1.TreeQuestion
-	10, // 2: marketprism.control.v1.Call.actor:type_name -> marketprism.control.v1.ActorQuestion
-	12, // 3: marketprism.control.v1.Call.operation:type_name -> marketprism.control.v1.Operation
-	13, // 4: marketprism.control.v1.Call.drain:type_name -> marketprism.control.v1.Drain
-	15, // 5: marketprism.control.v1.Call.activation:type_name -> marketprism.control.v1.Activation
-	17, // 6: marketprism.control.v1.Call.book:type_name -> marketprism.control.v1.BookQuestion
-	19, // 7: marketprism.control.v1.Call.resync:type_name -> marketprism.control.v1.Resync
-	5,  // 8: marketprism.control.v1.Reply.refusal:type_name -> marketprism.control.v1.Refusal
-	6,  // 9: marketprism.control.v1.Reply.done:type_name -> marketprism.control.v1.Done
-	8,  // 10: marketprism.control.v1.Reply.node:type_name -> marketprism.control.v1.NodeAnswer
-	11, // 11: marketprism.control.v1.Reply.tree:type_name -> marketprism.control.v1.Document
-	11, // 12: marketprism.control.v1.Reply.actor:type_name -> marketprism.control.v1.Document
-	14, // 13: marketprism.control.v1.Reply.drain:type_name -> marketprism.control.v1.DrainState
-	16, // 14: marketprism.control.v1.Reply.activated:type_name -> marketprism.control.v1.Activated
-	18, // 15: marketprism.control.v1.Reply.book:type_name -> marketprism.control.v1.BookAnswer
-	0,  // 16: marketprism.control.v1.Refusal.reason:type_name -> marketprism.control.v1.Reason
-	1,  // 17: marketprism.control.v1.Operation.action:type_name -> marketprism.control.v1.Action
-	2,  // 18: marketprism.control.v1.Drain.wish:type_name -> marketprism.control.v1.Wish
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	6,  // 0: marketprism.control.v1.Call.node:type_name -> marketprism.control.v1.NodeQuestion
+	8,  // 1: marketprism.control.v1.Call.tree:type_name -> marketprism.control.v1.TreeQuestion
+	9,  // 2: marketprism.control.v1.Call.actor:type_name -> marketprism.control.v1.ActorQuestion
+	11, // 3: marketprism.control.v1.Call.operation:type_name -> marketprism.control.v1.Operation
+	12, // 4: marketprism.control.v1.Call.activation:type_name -> marketprism.control.v1.Activation
+	14, // 5: marketprism.control.v1.Call.book:type_name -> marketprism.control.v1.BookQuestion
+	16, // 6: marketprism.control.v1.Call.resync:type_name -> marketprism.control.v1.Resync
+	4,  // 7: marketprism.control.v1.Reply.refusal:type_name -> marketprism.control.v1.Refusal
+	5,  // 8: marketprism.control.v1.Reply.done:type_name -> marketprism.control.v1.Done
+	7,  // 9: marketprism.control.v1.Reply.node:type_name -> marketprism.control.v1.NodeAnswer
+	10, // 10: marketprism.control.v1.Reply.tree:type_name -> marketprism.control.v1.Document
+	10, // 11: marketprism.control.v1.Reply.actor:type_name -> marketprism.control.v1.Document
+	13, // 12: marketprism.control.v1.Reply.activated:type_name -> marketprism.control.v1.Activated
+	15, // 13: marketprism.control.v1.Reply.book:type_name -> marketprism.control.v1.BookAnswer
+	0,  // 14: marketprism.control.v1.Refusal.reason:type_name -> marketprism.control.v1.Reason
+	1,  // 15: marketprism.control.v1.Operation.action:type_name -> marketprism.control.v1.Action
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_marketprism_control_v1_control_proto_init() }
@@ -1639,7 +1427,6 @@ func file_marketprism_control_v1_control_proto_init() {
 		(*Call_Tree)(nil),
 		(*Call_Actor)(nil),
 		(*Call_Operation)(nil),
-		(*Call_Drain)(nil),
 		(*Call_Activation)(nil),
 		(*Call_Book)(nil),
 		(*Call_Resync)(nil),
@@ -1650,7 +1437,6 @@ func file_marketprism_control_v1_control_proto_init() {
 		(*Reply_Node)(nil),
 		(*Reply_Tree)(nil),
 		(*Reply_Actor)(nil),
-		(*Reply_Drain)(nil),
 		(*Reply_Activated)(nil),
 		(*Reply_Book)(nil),
 	}
@@ -1659,8 +1445,8 @@ func file_marketprism_control_v1_control_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketprism_control_v1_control_proto_rawDesc), len(file_marketprism_control_v1_control_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   17,
+			NumEnums:      2,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

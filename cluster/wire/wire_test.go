@@ -39,7 +39,7 @@ func full(d protoreflect.MessageDescriptor, choice int) proto.Message {
 func messageType(d protoreflect.MessageDescriptor) protoreflect.MessageType {
 	for _, m := range []proto.Message{
 		&wire.Call{}, &wire.Reply{}, &wire.Refusal{}, &wire.Done{}, &wire.NodeQuestion{}, &wire.NodeAnswer{}, &wire.TreeQuestion{},
-		&wire.ActorQuestion{}, &wire.Document{}, &wire.Operation{}, &wire.Drain{}, &wire.DrainState{}, &wire.Activation{},
+		&wire.ActorQuestion{}, &wire.Document{}, &wire.Operation{}, &wire.Activation{},
 		&wire.Activated{}, &wire.BookQuestion{}, &wire.BookAnswer{}, &wire.Resync{},
 	} {
 		if m.ProtoReflect().Descriptor() == d {

@@ -17,10 +17,21 @@ type Nodes interface {
 	// Self is this node's name, Names are those of all.
 	Self() string
 	Names() []string
+	Describe(ctx context.Context, node string) (About, error)
 	// Tree and Actor are the bodies of their routes, as the node itself answers them.
 	Tree(ctx context.Context, node string) ([]byte, error)
 	Actor(ctx context.Context, node, id string) ([]byte, error)
 	Operate(ctx context.Context, node, action, id, by, why string) error
+}
+
+// About is what a node says of itself.
+type About struct {
+	Version   string    `json:"version" required:"true"`
+	Services  []string  `json:"services" required:"true"`
+	Started   time.Time `json:"started_at" required:"true"`
+	Recording int       `json:"streams_recording" required:"true"`
+	Waiting   int       `json:"streams_waiting" required:"true" doc:"until their owner before lets go"`
+	Plan      uint64    `json:"plan_revision" required:"true" doc:"that it follows; 0 is none"`
 }
 
 // nodeParam is the parameter that names another node; there is none without others.
@@ -49,6 +60,8 @@ func (f *service) asked(r *http.Request, id string) (node, target string, err er
 type nodeTree struct {
 	Node  string          `json:"node" required:"true"`
 	Self  bool            `json:"self" required:"true" doc:"the node that answers"`
+	About *About          `json:"about,omitempty" doc:"what it says of itself; absent where this node is alone"`
+	Took  float64         `json:"answered_in_seconds,omitempty" doc:"how long it took to say so"`
 	Tree  json.RawMessage `json:"tree,omitempty" doc:"as actors/tree answers it"`
 	Error string          `json:"error,omitempty" doc:"why the node does not answer"`
 }
@@ -84,30 +97,34 @@ func (f *service) nodes(w http.ResponseWriter, r *http.Request) error {
 	var work sync.WaitGroup
 	for i, name := range names {
 		list.Nodes[i] = nodeTree{Node: name, Self: name == self}
-		if trees {
-			work.Go(func() { f.treeOf(r.Context(), &list.Nodes[i]) })
-		}
+		work.Go(func() { f.meet(r.Context(), &list.Nodes[i], trees) })
 	}
 	work.Wait()
 	return chassis.WriteJSON(w, r, http.StatusOK, list)
 }
 
-// treeOf asks for one tree.
-func (f *service) treeOf(ctx context.Context, n *nodeTree) {
-	var text []byte
+// meet asks one node.
+func (f *service) meet(ctx context.Context, n *nodeTree, tree bool) {
+	begin := time.Now()
 	var err error
-	if n.Self {
-		text, err = json.Marshal(f.Tree.Snapshot())
-	} else {
-		text, err = f.Nodes.Tree(ctx, n.Node)
+	if f.Nodes != nil {
+		var about About
+		about, err = f.Nodes.Describe(ctx, n.Node)
+		n.About, n.Took = &about, time.Since(begin).Seconds()
 	}
-	var answer *chassis.Error
 	switch {
-	case errors.As(err, &answer):
-		n.Error = answer.ProblemDetail()
-	case err != nil:
-		n.Error = err.Error()
+	case err != nil || !tree:
+	case n.Self:
+		n.Tree, err = json.Marshal(f.Tree.Snapshot())
 	default:
-		n.Tree = text
+		n.Tree, err = f.Nodes.Tree(ctx, n.Node)
+	}
+	if err == nil {
+		return
+	}
+	n.About, n.Took, n.Tree, n.Error = nil, 0, nil, err.Error()
+	var answer *chassis.Error
+	if errors.As(err, &answer) {
+		n.Error = answer.ProblemDetail()
 	}
 }

@@ -27,6 +27,10 @@ func (*neighbours) reach(node string) error {
 	return nil
 }
 
+func (n *neighbours) Describe(_ context.Context, node string) (monitoring.About, error) {
+	return monitoring.About{Version: "of " + node}, n.reach(node)
+}
+
 func (n *neighbours) Tree(_ context.Context, node string) ([]byte, error) {
 	return []byte(`{"actors":[{"id":"root/of/` + node + `"}]}`), n.reach(node)
 }
@@ -64,7 +68,7 @@ func TestNodes(t *testing.T) {
 		"actors/tree?node=c":                        `502 "node_unreachable"`,
 		"actors/tree?node=d":                        `404 "no_such_node"`,
 		"actors/root%2Fx?node=b":                    `200 "root/x"`,
-		"actors/nodes":                              `200 "count":3`,
+		"actors/nodes":                              `200 "version":"of b"`,
 		"actors/nodes?tree=true":                    `200 "error":"c: the node cannot be reached"`,
 		"cluster/streams/x%2Fspot%2FA":              `200 "owner":"b"`,
 		"cluster/streams/x%2Fspot%2FB":              `404 no node owns`,

@@ -71,24 +71,6 @@ func (n asked) Operate(ctx context.Context, from string, o *wire.Operation) erro
 	return refuse(err)
 }
 
-// Drain implements [remoting.Local].
-func (n asked) Drain(_ context.Context, from string, d *wire.Drain) (*wire.DrainState, error) {
-	if err := n.begun(); err != nil {
-		return nil, err
-	}
-	if d.GetWish() != wire.Wish_WISH_TELL {
-		err := remoting.Refuse(wire.Reason_REASON_NOT_POSSIBLE, "the node is drained through its HTTP interface")
-		n.a.logged("a drain", from, d.GetBy(), n.a.node, err)
-		return nil, err
-	}
-	state := &wire.DrainState{}
-	if n.a.collector != nil {
-		recording, waiting := n.a.collector.Streams()
-		state.Streams = uint32(recording + waiting)
-	}
-	return state, nil
-}
-
 // operations are what may be done to the actors of this node.
 func (a *App) operations() facade.Operations {
 	o := facade.Operations{Allowed: a.cfg.Monitoring.Monitoring.Actors.Allowed(a.guarded()), Supervisor: a.system, Audit: a.audit}
@@ -138,7 +120,7 @@ type owned struct{ a *App }
 
 // Owner implements [remoting.Streams].
 func (o owned) Owner(stream string) (string, uint64, bool) {
-	if (asked{o.a}).begun() != nil || o.a.placement == nil {
+	if asked(o).begun() != nil || o.a.placement == nil {
 		return "", 0, false
 	}
 	p, ok := o.a.placement.Plan()
@@ -193,6 +175,18 @@ func (n nodes) Names() (all []string) {
 		all = append(all, p.Node)
 	}
 	return all
+}
+
+// Describe implements [facade.Nodes].
+func (n nodes) Describe(ctx context.Context, node string) (facade.About, error) {
+	d, err := n.a.remoting.Describe(ctx, node)
+	if err != nil {
+		return facade.About{}, problem(err)
+	}
+	return facade.About{
+		Version: d.GetVersion(), Services: d.GetServices(), Started: time.UnixMilli(d.GetStartedUnixMs()).UTC(),
+		Recording: int(d.GetStreamsRecording()), Waiting: int(d.GetStreamsWaiting()), Plan: d.GetPlanRevision(),
+	}, nil
 }
 
 // Tree implements [facade.Nodes].

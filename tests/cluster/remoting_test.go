@@ -66,7 +66,7 @@ func TestMultiNodeRemoting(t *testing.T) {
 	c := newNodes(t, 3)
 	allow := harness.Monitoring + ".monitoring.actors.allow_operations"
 	client := harness.Settings{harness.Broker + ".nats.mode": "external", harness.Broker + ".nats.url": c.url}
-	c.common[allow] = true
+	c.common[allow] = "on"
 	c.start(1)
 	c.all[2] = c.launch(2, client, harness.Monitoring)
 	c.all[2].AwaitReady()
@@ -74,8 +74,9 @@ func TestMultiNodeRemoting(t *testing.T) {
 
 	of := c.awaitPlaced("two nodes", 0, 1)
 	for _, node := range []string{"node-1", "node-2", "node-3"} {
-		awaitAnswer(t, watcher, "actors/nodes?tree=true", 200, `"node":"`+node+`","self":`+fmt.Sprint(node == "node-3")+`,"tree":{`)
+		awaitAnswer(t, watcher, "actors/nodes?tree=true", 200, `"node":"`+node+`","self":`+fmt.Sprint(node == "node-3")+`,"about":{`)
 	}
+	awaitAnswer(t, watcher, "actors/nodes?tree=true", 200, `"root/collector/`)
 	awaitAnswer(t, watcher, "actors/tree?node=node-2", 200, `"root/collector/`)
 	for _, stream := range c.streams[:2] { // of whichever node
 		owner := fmt.Sprint("node-", of[stream][0]+1)
@@ -96,7 +97,6 @@ func TestMultiNodeRemoting(t *testing.T) {
 		}
 	}
 	c.consul.Thaw()
-	harness.Pause(t, frozenFor/3)
 	awaitAnswer(t, watcher, "actors/nodes", 200, `"count":3`)
 
 	c.all[1].Kill()
@@ -134,7 +134,7 @@ func operate(t *testing.T, watcher *harness.Node) {
 func remotingPort(t *testing.T, n *harness.Node, service string) string {
 	t.Helper()
 	var health struct {
-		Checks map[string][]struct {
+		Checks map[string]struct {
 			Port int `json:"port"`
 		} `json:"checks"`
 	}
@@ -142,10 +142,10 @@ func remotingPort(t *testing.T, n *harness.Node, service string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(a.Body, &health); err != nil || len(health.Checks["remoting"]) == 0 || health.Checks["remoting"][0].Port == 0 {
+	if err := json.Unmarshal(a.Body, &health); err != nil || health.Checks["remoting"].Port == 0 {
 		t.Fatalf("%v: the health does not say where the node is asked: %s", err, a.Body)
 	}
-	return fmt.Sprint("127.0.0.1:", health.Checks["remoting"][0].Port)
+	return fmt.Sprint("127.0.0.1:", health.Checks["remoting"].Port)
 }
 
 // awaitRefused waits until a node has counted a refusal.

@@ -73,8 +73,10 @@ var elsewhere = map[string]string{
 	harness.Storage + " POST /api/v1/storage/journal/adopt":    "tests/chaos TestFaultOlderJournalCollecting: it takes a journal that is another's",
 	harness.Storage + " POST /api/v1/storage/tables/{}/resume": "tests/chaos TestQuestDBSuspendedTable: it takes a QuestDB",
 
-	harness.Monitoring + " POST /api/v1/cluster/nodes/{}/drain":   "tests/cluster TestMultiNodePlacement: it takes several nodes",
-	harness.Monitoring + " POST /api/v1/cluster/nodes/{}/undrain": "tests/cluster TestMultiNodePlacement: it takes several nodes",
+	harness.Monitoring + " GET /api/v1/cluster/streams/{}":         "tests/cluster TestMultiNodeRemoting: it takes several nodes",
+	harness.Monitoring + " POST /api/v1/cluster/streams/{}/resync": "tests/cluster TestMultiNodeRemoting: it takes several nodes",
+	harness.Monitoring + " POST /api/v1/cluster/nodes/{}/drain":    "tests/cluster TestMultiNodePlacement: it takes several nodes",
+	harness.Monitoring + " POST /api/v1/cluster/nodes/{}/undrain":  "tests/cluster TestMultiNodePlacement: it takes several nodes",
 }
 
 // ledger is what this package has asked, of whom, and what came of it.

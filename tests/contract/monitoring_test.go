@@ -119,6 +119,7 @@ func actors(t *testing.T, c *client) {
 	for _, a := range all {
 		has(t, "actor", a.(object), "id:s", "name:s", "kind:s", "state:s", "restart:s", "mailbox:o", "rate:n", "restarts_total:n", "failures_total:n", "incarnation:n>0")
 	}
+	has(t, "nodes", c.get("/api/v1/actors/nodes?tree=true"), "nodes:a", "count:n>0", "timestamp:t")
 	has(t, "one actor", c.get("/api/v1/actors/"+url.PathEscape("root/monitoring/checker")), "id:s", "messages:a")
 	has(t, "events", c.get("/api/v1/actors/events"), "events:a", "count:n>0", "last_seq:n>0")
 	sampler := "/api/v1/actors/" + url.PathEscape("root/monitoring/sampler")
