@@ -108,9 +108,6 @@ func TestPromtool(t *testing.T) {
 		if out, ok := promtest.Run(t, "query", "instant", "--time", now, at, "sum(shelf)"); !ok || !strings.HasPrefix(out, "{} => 5.571428571428571 @") {
 			t.Errorf("promtool query instant %s: %v\n%s", at, ok, out)
 		}
-		if out, ok := promtest.Run(t, "query", "series", "--match", "shelf", at); !ok || strings.Count(out, "shelf") != 2 {
-			t.Errorf("promtool query series %s: %v\n%s", at, ok, out)
-		}
 	}
 	if out, ok := promtest.Run(t, "query", "instant", s.URL(), "sum("); ok || !strings.Contains(out, "bad_data") {
 		t.Errorf("a wrong query: %v, %s", ok, out)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/marketprism/marketprism/http/chassis"
 	facade "github.com/marketprism/marketprism/http/monitoring"
 )
 
@@ -47,6 +48,7 @@ func (a *App) fetchFrom(ctx context.Context, url string) (json.RawMessage, error
 	if err != nil {
 		return nil, fmt.Errorf("asking %s: %w", url, err)
 	}
+	r.Header.Set(chassis.HeaderPoll, "1") // live pages look again and again
 	resp, err := a.monitoring.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("asking %s: %w", url, err)

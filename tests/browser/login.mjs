@@ -68,7 +68,7 @@ const steps = {
 		// Another tab is logged in too. It leaves a token behind that is good no more; nobody
 		// has to log in again for that.
 		const other = watched(await context.newPage())
-		await other.goto(found.at + '/config')
+		await other.goto(found.at + '/')
 		found.other = await live(other)
 		const before = await stored()
 		await other.evaluate(() => { const l = JSON.parse(localStorage.getItem('mp.login')); localStorage.setItem('mp.login', JSON.stringify({ ...l, access: 'eyJ.run.out' })) })
