@@ -236,6 +236,11 @@ func (a *App) places(ctx context.Context) map[string]string {
 		if err != nil {
 			a.log.Warn("where a service answers is not known", zap.String("about", service), zap.Error(err))
 		}
+		if found, err := a.instances(ctx, service); err == nil { // others than the one on this data directory
+			for _, f := range found {
+				urls = append(urls, f.URL())
+			}
+		}
 		select {
 		case <-a.listening:
 			if a.runs(service) {
