@@ -111,8 +111,8 @@ type App struct {
 	gateway   *gateway.Handle
 	audit     *audit.Log
 	trust     *trust.Trust
-	access    *access.Desk // nil where the gateway's service does not run
 	certs     *certs.Pair  // nil without TLS
+	access    *access.Desk // nil where the gateway's service does not run
 	auth      *entrance.Auth
 	resigned  resignation // it is being emptied
 

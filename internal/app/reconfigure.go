@@ -36,10 +36,10 @@ var storagePolicy = []string{
 // from now on, whether they were changed or not; needRestart those that were
 // changed and are not. After an error that is all that there is to say.
 func (a *App) Reconfigure(ctx context.Context, cfg *config.Config) (taken, needRestart []string, err error) {
-	list := cluster.Collector + ".exchanges"
 	if a.certs != nil {
 		_ = a.certs.Reload() // it is logged, and in the health; the rest of the configuration is good
 	}
+	list := cluster.Collector + ".exchanges"
 	if a.collector == nil {
 		taken = []string{"exchanges", list} // nobody here reads them
 	} else {
