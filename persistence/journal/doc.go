@@ -87,7 +87,8 @@
 // one above that incarnation's last, drops one that is not above it (a repeat;
 // the last one must have the same checksum), and stops at a jump. It saves the
 // last n of each incarnation with its position, so the rule holds across its
-// own restarts.
+// own restarts. A reader that begins where the journal was purged takes the first
+// batch of an incarnation with the number that it has.
 //
 // The reader remembers the 256 incarnations that wrote last, by stream
 // sequence. A recorder that was silent for ten minutes begins a new incarnation

@@ -23,13 +23,19 @@ func newIncarnation(now time.Time) persistence.Incarnation {
 	return id
 }
 
+// earlier stands, in a position that began where a journal was purged, for the
+// incarnations of which batches lie before that: their first one that is read may have
+// any number. Once too many have come after them it is forgotten like any other.
+var earlier persistence.Incarnation
+
 // admit decides on the batch at seq: repeat means that it was read before. A
 // batch that is not a repeat counts as read from now on. Errors: ErrJump,
 // ErrConflict.
 func admit(p *persistence.Position, e *envelope, seq uint64) (repeat bool, err error) {
 	last, known := p.Recorders[e.incarnation]
+	_, purged := p.Recorders[earlier]
 	switch {
-	case e.n == last.N+1:
+	case e.n == last.N+1, !known && purged:
 		if p.Recorders == nil {
 			p.Recorders = make(map[persistence.Incarnation]persistence.RecorderBatch)
 		}

@@ -82,15 +82,33 @@ func TestPurgeKeepsWhatNobodyStored(t *testing.T) {
 
 	// A reader at the lowest position reads on without a hole.
 	pos := start(t, j)
-	pos.Seq = 9
+	if pos.Seq != 9 {
+		t.Errorf("the journal begins behind %d, want 9", pos.Seq)
+	}
 	rec2 := newReader(t, j, pos)
-	if _, err := rec2.Next(testContext(t)); !errors.Is(err, ErrJump) { // number 10 of an incarnation it has not seen: not a hole
+	if m, err := rec2.Next(testContext(t)); err != nil || m.Seq != 10 || m.N != 10 { // what is before it is purged
+		t.Errorf("got %+v, %v", m, err)
+	}
+	pos.Recorders = nil
+	rec3 := newReader(t, j, pos)
+	if _, err := rec3.Next(testContext(t)); !errors.Is(err, ErrJump) { // number 10 of an incarnation it has not seen: not a hole
 		t.Errorf("got %v", err)
 	}
 
 	// A sequence is never given twice, even when everything before is gone.
 	if ack := record(t, rec, []byte("y")); ack.Seq != 11 {
 		t.Errorf("sequence %d", ack.Seq)
+	}
+	if m, err := rec2.Next(testContext(t)); err != nil || m.Seq != 11 || m.N != 11 {
+		t.Errorf("got %+v, %v", m, err)
+	}
+	inject(t, j, Subject(0), sealed(t, 3, []byte("of another, of which two are purged")))
+	inject(t, j, Subject(0), sealed(t, 5, []byte("and a jump")))
+	if m, err := rec2.Next(testContext(t)); err != nil || m.N != 3 {
+		t.Errorf("got %+v, %v", m, err)
+	}
+	if _, err := rec2.Next(testContext(t)); !errors.Is(err, ErrJump) {
+		t.Errorf("a jump of one that is known: %v", err)
 	}
 }
 

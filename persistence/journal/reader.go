@@ -84,13 +84,18 @@ type ReaderOptions struct {
 }
 
 // Start is the position before the first message that shard k holds: where a
-// store with nothing of its own begins.
+// store begins that has nothing of its own, or does not know how far it is. Behind a
+// purge the first batch of a recorder may have any number.
 func (j *Journal) Start(ctx context.Context, k int) (persistence.Position, error) {
 	st, err := j.State(ctx, k)
 	if err != nil {
 		return persistence.Position{}, err
 	}
-	return persistence.Position{JournalID: j.id, Shard: k, Seq: st.First - 1}, nil
+	p := persistence.Position{JournalID: j.id, Shard: k, Seq: st.First - 1}
+	if p.Seq > 0 {
+		p.Recorders = map[persistence.Incarnation]persistence.RecorderBatch{earlier: {Seq: p.Seq}}
+	}
+	return p, nil
 }
 
 // NewReader makes a reader that continues behind from. It asks the broker for
