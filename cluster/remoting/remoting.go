@@ -42,7 +42,7 @@ type Options struct {
 }
 
 // ErrPlain: a port beyond loopback without certificates.
-var ErrPlain = errors.New("remoting beyond loopback needs certificates: set cluster.remoting.tls, or listen on loopback, or set cluster.remoting.enabled: false")
+var ErrPlain = errors.New("remoting beyond loopback needs certificates: set node.tls or cluster.remoting.tls, with a ca_file, or listen on loopback, or set cluster.remoting.enabled: false")
 
 // Remoting is this node's part. Its methods are safe for concurrent use.
 type Remoting struct {
