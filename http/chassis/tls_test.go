@@ -83,7 +83,7 @@ func newFortress(t *testing.T, auth certs.ClientAuth, further ...*certstest.Auth
 			if err != nil {
 				return err
 			}
-			defer s.Release() //nolint:errcheck // the client has what it came for
+			defer s.Release()
 			text, err := s.Read()
 			if err != nil {
 				return nil
@@ -289,7 +289,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	var clients sync.WaitGroup
 	for n := range served {
 		transport := near.Transport(&http.Transport{DisableKeepAlives: n%2 == 0})
-		defer transport.CloseIdleConnections()
+		t.Cleanup(transport.CloseIdleConnections)
 		clients.Go(func() {
 			for ctx.Err() == nil {
 				if err := once(f.URL()+"/api/v1/who", transport); err != nil {
@@ -302,11 +302,13 @@ func TestReloadUnderLoad(t *testing.T) {
 			}
 		})
 	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	more := func() { // requests of every client
 		t.Helper()
 		for n := range served {
 			for until := served[n].Load() + 5; served[n].Load() < until; {
-				time.Sleep(time.Millisecond)
+				<-tick.C
 			}
 		}
 	}

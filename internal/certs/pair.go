@@ -138,10 +138,10 @@ func (p *Pair) Client() *tls.Config {
 		MinVersion: tls.VersionTLS13, RootCAs: p.Roots(), Time: p.now,
 		GetClientCertificate: func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			c := p.Certificate()
-			if asked.SupportsCertificate(c) != nil {
-				return new(tls.Certificate), nil // theirs is another authority: they may do without
+			if asked.SupportsCertificate(c) == nil {
+				return c, nil
 			}
-			return c, nil
+			return new(tls.Certificate), nil // theirs is another authority: they may do without
 		},
 	}
 }

@@ -108,11 +108,11 @@ func listen(t *testing.T, c *tls.Config) string {
 			if err != nil {
 				return
 			}
-			conn.Write([]byte("!")) //nolint:errcheck // a handshake that failed is the client's to see
-			conn.Close()            //nolint:errcheck // as above
+			conn.Write([]byte("!")) // a handshake that failed is the client's to see
+			conn.Close()
 		}
 	}()
-	t.Cleanup(func() { l.Close(); <-done }) //nolint:errcheck // it has served
+	t.Cleanup(func() { l.Close(); <-done })
 	return l.Addr().String()
 }
 
@@ -319,7 +319,7 @@ func TestWatch(t *testing.T) {
 		go func() { defer close(done); p.Watch(ctx) }()
 		certstest.Replace(t, files.KeyFile, next.Key)
 		certstest.Replace(t, files.CertFile, next.Certificate)
-		time.Sleep(certs.WatchEvery + time.Millisecond) // of the bubble
+		<-time.After(certs.WatchEvery + time.Millisecond) // of the bubble
 		synctest.Wait()
 		if got := p.Standing().Names[0]; got != certs.NodeURI("b") {
 			t.Errorf("in use is %s", got)

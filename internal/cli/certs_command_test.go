@@ -108,7 +108,7 @@ func TestCommandsOverHTTPS(t *testing.T) {
 		}
 		shown <- name
 		w.Header().Set("Content-Type", "application/json")
-		w.Write([]byte(`{"users": []}`)) //nolint:errcheck // the command would see it
+		w.Write([]byte(`{"users": []}`))
 	}))
 	server.TLS = pair.Server()
 	server.StartTLS()
