@@ -135,7 +135,7 @@ func TestClusterRefusesOtherStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := broker.New(c, broker.Options{})
-	if !errors.Is(err, broker.ErrStandalone) || !strings.Contains(err.Error(), "marketprism journal migrate") {
+	if !errors.Is(err, broker.ErrStandalone) || !strings.Contains(err.Error(), "From one node to three") {
 		t.Errorf("a cluster over the store of one: %v", err)
 	}
 	met := t.TempDir()

@@ -134,19 +134,24 @@ func stopServer(srv *server.Server) {
 
 // probeServer looks at a running server. The error is final; unwell names the
 // streams that cannot be written or were not recovered.
-func probeServer(srv *server.Server) (unwell []string, err error) {
+func probeServer(srv *server.Server) (ill []string, err error) {
 	if !srv.Running() {
 		return nil, errors.New("the NATS server has stopped")
 	}
 	if !srv.JetStreamEnabled() {
 		return nil, errSwitchedOff
 	}
+	return unwell(srv), nil
+}
+
+// unwell names the streams that cannot be written, were not recovered, or are behind.
+func unwell(srv *server.Server) (streams []string) {
 	for _, e := range srv.Healthz(&server.HealthzOptions{Details: true}).Errors {
 		if e.Type == server.HealthzErrorStream {
-			unwell = append(unwell, e.Stream)
+			streams = append(streams, e.Stream)
 		}
 	}
-	return unwell, nil
+	return streams
 }
 
 // freeBytes is what an unprivileged process may still write below dir.

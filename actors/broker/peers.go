@@ -23,6 +23,8 @@ type ClusterStatus struct {
 	// Leader decides which streams there are; "" when there is no majority.
 	Leader string       `json:"leader"`
 	Peers  []PeerStatus `json:"peers"`
+	// Node is the server that says so.
+	Node string `json:"node"`
 }
 
 // PeerStatus is one server of a cluster, with this one by name.
@@ -30,8 +32,19 @@ type PeerStatus struct {
 	Node string `json:"node"`
 	// Online: its server is heard.
 	Online bool `json:"online"`
-	// Behind are the streams, of those that this server leads, of which it lacks something.
+	// Behind are the streams of which this server lacks something, or which nobody leads;
+	// of another server it is not known, and empty.
 	Behind []string `json:"behind"`
+}
+
+// Behind are the streams of which this server lacks something.
+func (s *ClusterStatus) Behind() []string {
+	for _, p := range s.Peers {
+		if p.Node == s.Node {
+			return p.Behind
+		}
+	}
+	return nil
 }
 
 // Missing are the nodes that are not heard.
@@ -65,40 +78,88 @@ func (h *Handle) lookAround(srv *server.Server) (ClusterStatus, map[string]strin
 	if err != nil {
 		return ClusterStatus{}, nil, fmt.Errorf("asking the server of its cluster: %w", err)
 	}
-	s := ClusterStatus{Name: h.cfg.Cluster.Name, Expected: h.cfg.Cluster.BootstrapExpect}
+	s := ClusterStatus{Node: srv.Name(), Name: h.cfg.Cluster.Name, Expected: h.cfg.Cluster.BootstrapExpect}
 	if info.Meta == nil {
 		return s, nil, nil
 	}
 	s.Leader = info.Meta.Leader
-	peers := map[string]*PeerStatus{srv.Name(): {Node: srv.Name(), Online: true, Behind: []string{}}}
-	for _, p := range info.Meta.Replicas {
-		if p.Name != srv.Name() {
-			peers[p.Name] = &PeerStatus{Node: p.Name, Online: !p.Offline, Behind: []string{}}
+	// Who is called offline there may have been gone for half a minute; a route is lost
+	// at once.
+	heard, err := routesTo(srv)
+	if err != nil {
+		return s, nil, err
+	}
+	peers := map[string]*PeerStatus{}
+	meet := func(name string) {
+		if name != "" && peers[name] == nil {
+			peers[name] = &PeerStatus{Node: name, Online: heard[name], Behind: []string{}}
 		}
 	}
-	if s.Leader != "" && peers[s.Leader] == nil {
-		peers[s.Leader] = &PeerStatus{Node: s.Leader, Online: true, Behind: []string{}}
+	for _, p := range info.Meta.Replicas {
+		meet(p.Name)
 	}
+	meet(s.Leader)
+	meet(srv.Name())
 	leaders := map[string]string{"": s.Leader}
+	groups := map[string]string{"_meta_": "the list of streams"}
 	for _, account := range info.AccountDetails {
 		for _, stream := range account.Streams {
 			if stream.Cluster == nil {
 				continue
 			}
 			leaders[account.Name+" "+stream.Name] = stream.Cluster.Leader
-			for _, p := range stream.Cluster.Replicas {
-				if of := peers[p.Name]; of != nil && stream.Cluster.Leader == srv.Name() && (!p.Current || p.Lag > 0) {
-					of.Behind = append(of.Behind, stream.Name)
-				}
-			}
+			groups[stream.Cluster.RaftGroup] = stream.Name
 		}
 	}
+	own := peers[srv.Name()]
+	own.Behind = append(own.Behind, unwell(srv)...)
+	own.Behind = append(own.Behind, voiceless(srv, groups)...)
+	if !srv.JetStreamIsCurrent() {
+		own.Behind = append(own.Behind, groups["_meta_"])
+	}
+	slices.Sort(own.Behind)
+	own.Behind = slices.Compact(own.Behind)
 	for _, p := range peers {
-		slices.Sort(p.Behind)
 		s.Peers = append(s.Peers, *p)
 	}
 	slices.SortFunc(s.Peers, func(a, b PeerStatus) int { return strings.Compare(a.Node, b.Node) })
 	return s, leaders, nil
+}
+
+// routesTo names the servers that this one is connected with, itself included.
+func routesTo(srv *server.Server) (map[string]bool, error) {
+	routes, err := srv.Routez(nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking the server whom it is connected with: %w", err)
+	}
+	heard := map[string]bool{srv.Name(): true}
+	for _, r := range routes.Routes {
+		heard[r.RemoteName] = true
+	}
+	return heard, nil
+}
+
+// voiceless names the groups, by what they are for, of which this server has nothing
+// yet: its disk was lost. Its vote counts only where all others vote (nats-server
+// v2.15.2, raft.go, runAsCandidate), so it replaces nobody.
+func voiceless(srv *server.Server, groups map[string]string) (names []string) {
+	status := srv.Raftz(&server.RaftzOptions{})
+	if status == nil {
+		return nil
+	}
+	for _, account := range *status {
+		for group, g := range account {
+			if g.PIndex > 0 {
+				continue
+			}
+			name := groups[group]
+			if name == "" {
+				name = group // of a consumer
+			}
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // probePeers looks at a server of a cluster. What of its streams is behind, the others

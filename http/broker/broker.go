@@ -24,6 +24,8 @@ type Branch interface {
 	Up() error
 	// Cluster is nil where the broker stands alone.
 	Cluster() *branch.ClusterStatus
+	// Remove takes a node out of the cluster.
+	Remove(ctx context.Context, node string) error
 	Status(ctx context.Context) (branch.Status, error)
 	Streams(ctx context.Context) ([]branch.StreamStatus, error)
 }
@@ -64,7 +66,7 @@ func Register(s *chassis.Server, o Options) error {
 	s.Health().Add("nats", f.check)
 	var routes []chassis.Route
 	for _, prefix := range []string{"/api/v1/", "/api/v1/broker/"} {
-		routes = append(routes, f.routes(prefix)...)
+		routes = slices.Concat(routes, f.routes(prefix), f.nodeRoutes(prefix))
 		if f.Desk != nil {
 			routes = slices.Concat(routes, f.publishRoutes(prefix), f.followRoutes(prefix), f.streamRoutes(prefix), f.consumerRoutes(prefix),
 				f.taskRoutes(prefix), f.workerRoutes(prefix), f.letterRoutes(prefix))
@@ -154,6 +156,9 @@ func (f *service) check(context.Context) chassis.CheckResult {
 	if c := f.Branch.Cluster(); c != nil {
 		if gone := c.Missing(); len(gone) > 0 {
 			return chassis.Warned(fmt.Errorf("nodes of the broker cannot be reached: %s; another one, and nothing is written", strings.Join(gone, ", ")))
+		}
+		if late := c.Behind(); len(late) > 0 {
+			return chassis.Warned(fmt.Errorf("this node has not caught up with %s; until then it stands in for no other", strings.Join(late, ", ")))
 		}
 		return chassis.Passed(fmt.Sprintf("connected; %d nodes", len(c.Peers)))
 	}

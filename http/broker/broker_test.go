@@ -26,7 +26,20 @@ type fixed struct {
 
 func (f *fixed) Up() error { return f.err }
 
-func (f *fixed) Cluster() *branch.ClusterStatus { return nil }
+func (f *fixed) Cluster() *branch.ClusterStatus { return f.status.Cluster }
+
+func (f *fixed) Remove(_ context.Context, node string) error {
+	switch {
+	case f.status.Cluster == nil:
+		return branch.ErrAlone
+	case node == "node-9":
+		return branch.ErrNoNode
+	case node == "node-1":
+		return branch.ErrNodeOnline
+	}
+	return f.err
+}
+
 func (f *fixed) Status(context.Context) (branch.Status, error) {
 	return f.status, f.err
 }
@@ -169,5 +182,35 @@ func TestHostileClients(t *testing.T) {
 	chassistest.Run(t, w.server.URL(), endpoints)
 	if code, out := w.call("GET", "status", ""); code != 200 || out["nats_available"] != true {
 		t.Errorf("afterwards: %d %v", code, out)
+	}
+}
+
+// TestNodes: who runs the broker, who of them is away, and how one leaves for good.
+func TestNodes(t *testing.T) {
+	peers := []branch.PeerStatus{{Node: "node-1", Online: true, Behind: []string{}}, {Node: "node-2", Behind: []string{}}}
+	alone := serve(t, &fixed{}, nil)
+	several := serve(t, &fixed{status: branch.Status{Cluster: &branch.ClusterStatus{Expected: 3, Leader: "node-1", Peers: peers}}}, nil)
+	for _, one := range []struct {
+		server       *chassis.Server
+		method, path string
+		code         int
+		want         string
+	}{
+		{alone, "GET", "nodes", 200, `{"clustered":false,"expected":1,"leader":"","nodes":[]}`},
+		{several, "GET", "nodes", 200, `{"clustered":true,"expected":3,"leader":"node-1","nodes":[{"node":"node-1","online":true,"behind":[]},{"node":"node-2","online":false,"behind":[]}]}`},
+		{several, "GET", "health", 200, "cannot be reached: node-2"},
+		{alone, "DELETE", "nodes/node-2", 409, "no other nodes"},
+		{several, "DELETE", "nodes/node-1", 409, "stop it first"},
+		{several, "DELETE", "nodes/node-9", 404, "no node"},
+		{several, "DELETE", "nodes/node-2", 200, `{"success":true}`},
+	} {
+		path := "/api/v1/broker/" + one.path
+		if one.path == "health" {
+			path = "/health"
+		}
+		code, body, _ := call(t, one.server, one.method, path)
+		if code != one.code || !strings.Contains(body, one.want) {
+			t.Errorf("%s %s: %d %s, want %d with %s", one.method, path, code, body, one.code, one.want)
+		}
 	}
 }
