@@ -14,7 +14,7 @@ const { chromium } = require('playwright-core')
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
 const patience = 120_000
 
-const found = { at: '', errors: [], foreign: [], violations: [], faults: [], refused: '', live: 0, role: '', reloaded: 0, renewed: false, kept: 0, other: 0, out: false, left: -1, shown: -1 }
+const found = { at: '', errors: [], foreign: [], violations: [], faults: [], refused: '', live: 0, role: '', reloaded: 0, renewed: false, kept: 0, other: 0, spans: 0, out: false, left: -1, shown: -1 }
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
 const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, locale: 'en-GB', reducedMotion: 'reduce' })
 let step = ''
@@ -33,6 +33,10 @@ const live = async p => {
 	await p.waitForFunction(() => !document.querySelector('dialog[open]') && document.querySelector('.pill .dot') && !document.querySelector('main [aria-busy="true"]'))
 	return p.locator('.card').count()
 }
+const audit = async () => {
+	await page.evaluate(axe)
+	for (const v of (await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))).violations) found.violations.push(`${step}: ${v.id}: ${v.nodes[0].target.join(' ')}`)
+}
 const stored = () => page.evaluate(() => JSON.parse(localStorage.getItem('mp.login')))
 
 const steps = {
@@ -43,8 +47,7 @@ const steps = {
 		await page.waitForSelector('dialog[open]')
 	},
 	async wrong() {
-		await page.evaluate(axe)
-		for (const v of (await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))).violations) found.violations.push(`${v.id}: ${v.nodes[0].target.join(' ')}`)
+		await audit()
 		await page.keyboard.press('Escape') // there is no way around it
 		await page.keyboard.press('Escape')
 		await page.waitForSelector('dialog[open]')
@@ -77,6 +80,15 @@ const steps = {
 		found.kept = await live(page)
 		await live(other)
 		await other.close()
+	},
+	async traces() {
+		// What was slow is listed, each with the services that it went through.
+		await page.click('.rail a.to[href="/logs"]')
+		await page.click('.filters button:has-text("Traces")')
+		await page.click('main table tbody tr td code')
+		await page.waitForSelector('.drawer .spans li')
+		found.spans = await page.locator('.drawer .spans li').count()
+		await audit()
 	},
 	async logout() {
 		const { access } = await stored()

@@ -26,18 +26,20 @@ type entered struct {
 	Reloaded   int      `json:"reloaded"`
 	Other      int      `json:"other"` // in another tab
 	Renewed    bool     `json:"renewed"`
-	Kept       int      `json:"kept"` // panels, after the token had run out
+	Kept       int      `json:"kept"`  // panels, after the token had run out
+	Spans      int      `json:"spans"` // of a slow trace
 	Out        bool     `json:"out"`
 	Left       int      `json:"left"` // status that the token gets after the logout
 }
 
 // TestMultiNodeLogin: where clients have logins, the page is there for everybody and its
 // data for who logs in; a login outlives a reload, counts in other tabs, is renewed when its
-// token runs out, and ends with the logout. What the page asks by itself is not in the log.
+// token runs out, and ends with the logout. What was slow is shown with its spans; what the page asks by itself is not in the log.
 func TestMultiNodeLogin(t *testing.T) {
 	node, chromium, modules := tools(t)
 	n := harness.Start(t, t.TempDir(), harness.Settings{
 		"http.identity": "required", harness.Gateway + ".auth.password.memory_kib": 64, harness.Gateway + ".auth.password.passes": 1,
+		harness.Monitoring + ".monitoring.traces.slow": "1ms",
 	})
 	var first struct{ Username, Password string }
 	text, err := os.ReadFile(filepath.Join(n.Data, "first-login.json"))
@@ -67,6 +69,9 @@ func TestMultiNodeLogin(t *testing.T) {
 	}
 	if e.Live == 0 || e.Reloaded == 0 || e.Other == 0 || e.Kept == 0 || !e.Renewed || !strings.Contains(e.Role, "admin") {
 		t.Errorf("logged in: %+v", e)
+	}
+	if e.Spans == 0 {
+		t.Error("a slow trace shows no spans")
 	}
 	if !e.Out || e.Left != 401 {
 		t.Errorf("after the logout: kept %v, the token gets %d", !e.Out, e.Left)

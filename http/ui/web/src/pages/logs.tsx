@@ -2,13 +2,14 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { Choice, Filter } from '../parts/choice'
 import { Drawer } from '../parts/drawer'
-import { Facts } from '../parts/marks'
+import { Facts, Tabs } from '../parts/marks'
 import { Card, Empty } from '../parts/panel'
 import { follow, get } from '../state/api'
 import { clock, count, exact, minute } from '../state/format'
 import { frozen } from '../state/live'
 import { href, param, set } from '../state/route'
 import { tr } from '../state/words'
+import { Traces } from './traces'
 
 interface Entry { seq: number; time: string; level: string; node: string; service: string; message: string; actor?: string; logger?: string; request_id?: string; trace_id?: string; exchange?: string; symbol?: string; fields: Record<string, unknown> }
 
@@ -17,6 +18,12 @@ const services = ['market-data-collector', 'data-storage-service', 'message-brok
 const names = ['service', 'level', 'actor', 'exchange', 'symbol', 'q', 'request_id', 'trace_id'] as const
 
 export function Logs({ banner }: { banner: ComponentChildren }) {
+	const view = param('view') === 'traces' ? 'traces' : 'lines'
+	const tabs = <Tabs label={tr('View', '视图')} value={view} of={[['lines', tr('Lines', '日志')], ['traces', tr('Traces', '追踪')]] as const} pick={v => set({ view: v === 'lines' ? undefined : v, sel: undefined }, 'push')} />
+	return view === 'traces' ? <Traces banner={banner} tabs={tabs} /> : <LogLines banner={banner} tabs={tabs} />
+}
+
+function LogLines({ banner, tabs }: { banner: ComponentChildren; tabs: ComponentChildren }) {
 	const asked = new URLSearchParams()
 	for (const n of names) if (param(n)) asked.set(n, param(n))
 	const key = asked.toString()
@@ -66,7 +73,7 @@ export function Logs({ banner }: { banner: ComponentChildren }) {
 		<>
 			<main id="main" tabIndex={-1}>
 				{banner}
-				<div class="filters"><Filter hint={tr('Words in the line', '日志内容')} width={260} />
+				<div class="filters">{tabs}<Filter hint={tr('Words in the line', '日志内容')} width={260} />
 					<Choice name="level" label={tr('Level', '级别')} of={[['', tr('All', '全部')], ['info', 'info+'], ['warn', 'warn+'], ['error', 'error+']]} />
 					<Choice name="service" label={tr('Service', '服务')} of={[['', tr('All', '全部')], ...services.map(s => [s, s] as const)]} />
 					{names.filter(n => !['q', 'level', 'service'].includes(n) && param(n)).map(n => <button class="btn" onClick={() => set({ [n]: undefined })}>{n}: <b>{param(n)}</b> ×</button>)}
