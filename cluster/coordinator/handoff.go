@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -40,6 +41,8 @@ const (
 	gather = 20 * time.Millisecond
 	// refusedFor is the pause before a stream is asked for again under the same plan.
 	refusedFor = 5 * time.Second
+	// askAgain is the pause before a question is repeated to those that have not answered.
+	askAgain = time.Second
 	// overlap is for how long a node goes on with what it is asked for: both receive
 	// meanwhile, so that what one has when it ends the other has too, however late
 	// either is.
@@ -163,6 +166,9 @@ func (a *asking) ask(ctx context.Context, ids []string) {
 		return
 	}
 	free := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(refused, id) })
+	// One node may have let go of what another refuses, and two of the same.
+	slices.Sort(seamless)
+	seamless = slices.Compact(slices.DeleteFunc(seamless, func(id string) bool { return !slices.Contains(free, id) }))
 	a.c.o.Collector.Begin(free, seamless)
 	a.c.metrics.asked(time.Since(begin), len(free), len(seamless), len(refused))
 	a.log.Info("streams begin", zap.Int("streams", len(free)), zap.Int("seamless", len(seamless)), zap.Int("refused", len(refused)),
@@ -191,6 +197,9 @@ func (c *Coordinator) askAll(ctx context.Context, nc *nats.Conn, question letGo,
 	}
 	limit := time.NewTimer(c.o.Config.LetGo)
 	defer limit.Stop()
+	// A node that has just begun may have listened too late.
+	repeat := time.NewTicker(askAgain)
+	defer repeat.Stop()
 	heard := map[string]bool{}
 	for {
 		others, m := c.others(c.o.Alive)
@@ -202,6 +211,10 @@ func (c *Coordinator) askAll(ctx context.Context, nc *nats.Conn, question letGo,
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
 		case <-m.Changed:
+		case <-repeat.C:
+			if err := nc.PublishRequest(c.subject(), inbox, text); err != nil {
+				return nil, nil, fmt.Errorf("asking the other nodes again: %w", err)
+			}
 		case <-limit.C:
 			log.Warn("nodes do not answer: their streams are taken", zap.Strings("nodes", missing), zap.Int("streams", len(question.Streams)))
 			return seamless, refused, nil
@@ -241,6 +254,7 @@ func (c *Coordinator) answer(ctx context.Context, log *zap.Logger, begun func() 
 	var work sync.WaitGroup
 	defer work.Wait()
 	slots := make(chan struct{}, 4*together)
+	asked := map[string]time.Time{} // by where the answer goes: a question that is repeated is one
 	for {
 		var msg *nats.Msg
 		select {
@@ -253,9 +267,12 @@ func (c *Coordinator) answer(ctx context.Context, log *zap.Logger, begun func() 
 			log.Warn("a question that is none", zap.Error(err))
 			continue
 		}
-		if q.From == c.o.Node {
+		now := time.Now()
+		maps.DeleteFunc(asked, func(_ string, at time.Time) bool { return now.Sub(at) > 2*c.o.Config.LetGo })
+		if _, again := asked[msg.Reply]; again || q.From == c.o.Node {
 			continue
 		}
+		asked[msg.Reply] = now
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
