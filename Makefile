@@ -84,6 +84,7 @@ soak: ## the kill and fault suites, 50 rounds each, ten million archived trades,
 	if [[ -z $$packages ]]; then echo "no test reads MARKETPRISM_KILL_ROUNDS yet"; exit 1; fi; \
 	go test -count=1 -timeout 6h -v $$packages
 	MARKETPRISM_LARGE_TRADES=10000000 MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestLarge' ./persistence/cold ./internal/cron
+	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestReproducible' ./tests/deploy
 
 bench: ## benchmarks for benchstat (PKG=./internal/book COUNT=6)
 	go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),6) $(PKG)

@@ -57,6 +57,7 @@ func TestPrometheusConfig(t *testing.T) {
 	}
 	write(t, filepath.Join(home, "secrets/api_key"), "mp_of-a-test")
 	write(t, filepath.Join(home, "secrets/ca.crt"), authority(t))
+	write(t, filepath.Join(home, "secrets/questdb_password"), "of-a-test")
 	if said := must(t, nil, promtool, "check", "config", filepath.Join(home, "prometheus.yml")); !strings.Contains(said, "is valid prometheus config file syntax") {
 		t.Errorf("promtool: %s", said)
 	}

@@ -145,6 +145,7 @@ func prometheus(t *testing.T, targets map[string]string, key string) string {
 	harness.CopyTree(t, "../../config/rules", filepath.Join(home, "rules"))
 	write(t, filepath.Join(home, "secrets", "api_key"), key+"\n")
 	write(t, filepath.Join(home, "secrets", "ca.crt"), authority(t))
+	write(t, filepath.Join(home, "secrets", "questdb_password"), "of-a-test")
 	for name, at := range targets {
 		write(t, filepath.Join(home, "targets", name+".yaml"), fmt.Sprintf("- targets: [%q]\n", strings.TrimPrefix(at, "http://")))
 	}

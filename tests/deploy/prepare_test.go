@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/marketprism/marketprism/tests/harness"
@@ -34,6 +35,9 @@ func TestPrepare(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v; want it for its owner only", name, info, err)
 		}
+	}
+	if password := strings.TrimSpace(before["secrets/prometheus/questdb_password"]); !strings.Contains(before[".env"], "QUESTDB_PASSWORD="+password+"\n") {
+		t.Errorf("Prometheus asks QuestDB with the password %q", password)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM([]byte(before["secrets/prometheus/ca.crt"])) {

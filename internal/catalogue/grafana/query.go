@@ -125,6 +125,19 @@ func (q Query) top(n int) Query {
 	return q
 }
 
+// plus adds another query, which has to have the same labels.
+func (q Query) plus(other Query) Query {
+	q.Expr, q.Uses = q.Expr+" + "+other.Expr, slices.Concat(q.Uses, other.Uses)
+	return q
+}
+
+// orZero is 0 where a query without labels gives nothing, because no engine that is in
+// use measures it.
+func (q Query) orZero() Query {
+	q.Expr = "(" + q.Expr + " or vector(0))"
+	return q
+}
+
 // total sums all series.
 func (q Query) total() Query {
 	q.Expr, q.Legend = "sum("+q.Expr+")", ""

@@ -19,10 +19,7 @@ func storagePage() Page {
 				number("Journal full", "Of its limit.", f.value("max", catalogue.JournalStreamBytes).over(f.value("max", catalogue.JournalStreamLimit), "percentunit")).from(0.8),
 				number("Readers behind", "Age of the oldest records that are due to be published.", f.value("max", catalogue.ReaderBehind)).from(120),
 				number("Not archived since", "", f.value("max", catalogue.StorageArchiveLag)).from(2 * 86400),
-				number("Damaged files", "Of both stores.", Query{
-					Expr:   f.value("sum", catalogue.ColdDamaged).Expr + " + " + f.value("sum", catalogue.StorageQuarantined).Expr,
-					Legend: "", Unit: "short", Uses: []catalogue.Name{catalogue.ColdDamaged, catalogue.StorageQuarantined},
-				}).from(1),
+				number("Damaged files", "Of both stores.", f.value("sum", catalogue.ColdDamaged).orZero().plus(f.value("sum", catalogue.StorageQuarantined).orZero())).from(1),
 			}},
 			{Title: "Journal", Panels: []Panel{
 				lines("Rows and batches", "Acknowledged.", f.rate(catalogue.JournalRows, "stream").called("rows"), f.rate(catalogue.JournalBatches, "stream").called("batches")),
