@@ -74,7 +74,7 @@ func (e *Engine) Write(ctx context.Context, shard int, kind market.Kind) error {
 	}
 	defer func() { <-e.writers }()
 	err := e.writing(shard).Write(kind, func(t *memtable.Table, began time.Time) (finished, error) {
-		return e.writePart(ctx, t, kind, e.memory.Position(shard).Seq+1, began.UnixNano())
+		return e.writePart(ctx, t, kind, e.firstOf(t), began.UnixNano())
 	})
 	return e.unpublished("writing "+kind.Table()+" of", shard, err)
 }
@@ -125,6 +125,16 @@ func (e *Engine) Settle(context.Context, int) error { return nil }
 
 // Rewind implements [persistence.Publisher]: what is on the disk stays.
 func (e *Engine) Rewind(int) {}
+
+// firstOf is the first sequence of what a table covers: behind what is published, or where
+// reading began when that is not known. What lay before it is in other parts.
+func (e *Engine) firstOf(t *memtable.Table) uint64 {
+	p := e.memory.Position(t.Shard)
+	if p.JournalID == "" {
+		return max(t.First(), p.Seq+1)
+	}
+	return p.Seq + 1
+}
 
 // writePart writes one kind of a table's records.
 func (e *Engine) writePart(ctx context.Context, t *memtable.Table, kind market.Kind, first uint64, created int64) (finished, error) {

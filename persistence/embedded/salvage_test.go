@@ -148,6 +148,18 @@ func salvage(t *testing.T, w *world, records int) {
 				c.crash()
 				c.check()
 			}
+			// What was read again is published, and everything is lost once more.
+			if err := c.publish(); err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range []string{filepath.Join(c.dir, "MANIFEST"), filepath.Join(c.dir, "MANIFEST.older")} {
+				if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+					t.Fatal(err)
+				}
+			}
+			c.purged = len(c.messages) - 1
+			c.crash()
+			c.check()
 			if err := os.RemoveAll(filepath.Join(c.dir, "quarantine")); err != nil {
 				t.Fatal(err)
 			}

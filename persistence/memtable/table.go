@@ -119,5 +119,14 @@ func (k *rowsOfKind) all() []*series {
 	return list
 }
 
+// First is the sequence of the first message of which a sealed table has records; 0
+// without any.
+func (t *Table) First() uint64 {
+	if len(t.messages) == 0 {
+		return 0
+	}
+	return t.messages[0].seq
+}
+
 // Began is when the first record of a sealed table was applied.
 func (t *Table) Began() time.Time { return t.began }
