@@ -54,13 +54,19 @@ func consul(t *testing.T) (address, tokenFile string) {
 // freePorts are ports that nothing listens on.
 func freePorts(t *testing.T, n int) (ports []int) {
 	t.Helper()
+	var held []net.Listener // all at once, so that they differ
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = l.Close() }() // all at once, so that they differ
+		held = append(held, l)
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	for _, l := range held {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return ports
 }

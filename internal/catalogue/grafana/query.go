@@ -70,15 +70,6 @@ func (f filters) quantile(q float64, n catalogue.Name, by ...string) Query {
 	}
 }
 
-// observed is how often a histogram is given something in a second.
-func (f filters) observed(n catalogue.Name, by ...string) Query {
-	m := wanted(n, catalogue.Histogram, by)
-	return Query{
-		Expr:   sum(by, "rate("+f.selector(m, "_count", nil)+"["+window+"])"),
-		Legend: legend(by), Unit: "cps", Uses: []catalogue.Name{n},
-	}
-}
-
 // value is a gauge, put together by sum, max, min, avg or count; by may be instance too.
 func (f filters) value(how string, n catalogue.Name, by ...string) Query {
 	return f.valueOf(how, n, nil, by...)
