@@ -40,8 +40,7 @@ func TestCompose(t *testing.T) {
 		if !pinned || tag == "latest" && s.Build == nil {
 			t.Errorf("%s: the image %s is not pinned", name, s.Image)
 		}
-		// The image of a node checks itself.
-		if s.HealthCheck == nil && !node && name != "consul-setup" {
+		if s.HealthCheck == nil && name != "consul-setup" {
 			t.Errorf("%s has no check of its health", name)
 		}
 		if want := map[bool]string{true: "no", false: "unless-stopped"}[name == "consul-setup"]; s.Restart != want {
@@ -70,6 +69,10 @@ func hardened(t *testing.T, s types.ServiceConfig) {
 	t.Helper()
 	if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
 		t.Errorf("%s may do more than it needs", s.Name)
+	}
+	// Without the configuration it would not trust the certificates.
+	if health := strings.Join(s.HealthCheck.Test, " "); health != "CMD /usr/local/bin/marketprism status --ready -c "+s.Command[len(s.Command)-1] {
+		t.Errorf("%s is asked for its health by %q", s.Name, health)
 	}
 	if s.StopGracePeriod == nil {
 		t.Errorf("%s is killed while it stops", s.Name)
