@@ -89,15 +89,15 @@ func (f *service) resyncStream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	owners, err := f.askable()
-	if err != nil {
-		return err
-	}
 	e := audit.Entry{Action: "stream.resync", Target: id}
 	if p, ok := identity.From(r.Context()); ok && p.RoleAt(Service) < identity.Operator {
 		err = chassis.Forbidden("this needs the role operator at %s; yours is %s", Service, p.RoleAt(Service)).WithCode("role_needed")
 		e.Outcome, e.Detail = audit.Refused, err.Error()
 		f.record(r, e)
+		return err
+	}
+	owners, err := f.askable()
+	if err != nil {
 		return err
 	}
 	owner, err := owners.Resync(r.Context(), id, who(r.Context()))
