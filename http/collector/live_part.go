@@ -55,7 +55,7 @@ func (p *part) begin(ctx context.Context, o Others, base string, body []byte) er
 	r.Header.Set("Accept-Encoding", "identity")
 	r.Header.Set(headerPassed, o.Name())
 	chassis.Inject(ctx, r.Header.Set)
-	res, err := o.RoundTrip(r)
+	res, err := o.RoundTrip(r) //nolint:bodyclose // close does
 	if err != nil {
 		return err
 	}

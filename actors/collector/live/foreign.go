@@ -76,10 +76,11 @@ func (f *Foreign) Give(ctx context.Context, m Message) error {
 		c.mu.Lock()
 		switch {
 		case c.ended != nil:
-			defer c.mu.Unlock()
-			return c.ended
+			end := c.ended
+			c.mu.Unlock()
+			return end
 		case f.sub.closed:
-			defer c.mu.Unlock()
+			c.mu.Unlock()
 			return &End{CodeNormal, "unsubscribed"}
 		case c.foreign < limits.QueueRecords && (c.foreignBytes == 0 || c.foreignBytes+e.size() <= limits.QueueBytes):
 			c.foreign++
@@ -139,7 +140,8 @@ const maxHead = 1024
 func (e *event) read() {
 	head := e.text[:min(len(e.text), maxHead)]
 	kind, ok := market.ParseKind(member(head, "kind"))
-	e.said.received, _ = strconv.ParseInt(number(head, "receive_time_ns"), 10, 64) //nolint:errcheck // 0: it says none
+	// 0: it says none.
+	e.said.received, _ = strconv.ParseInt(number(head, "receive_time_ns"), 10, 64)
 	if e.what == aRecord && (!ok || kind != market.KindBookDelta) {
 		e.kind = kind
 		return
@@ -151,7 +153,7 @@ func (e *event) read() {
 		return
 	}
 	if e.said.snapshot = bytes.Contains(head, []byte(`"is_snapshot":true`)); e.said.snapshot {
-		e.said.epoch, _ = strconv.ParseInt(number(head, "epoch"), 10, 64) //nolint:errcheck // 0: it says none
+		e.said.epoch, _ = strconv.ParseInt(number(head, "epoch"), 10, 64)
 	}
 }
 
