@@ -148,7 +148,7 @@ func (c *clusterSource) nodes(ctx context.Context) (map[string]*member, map[stri
 			one.Services = append(one.Services, facade.Place{Service: name, URL: url})
 			if name == cluster.Collector {
 				urls[m.Node] = url
-				one.Weight, _ = strconv.ParseFloat(m.Meta[weightMeta], 64) //nolint:errcheck // 0: it does not say
+				one.Weight, _ = strconv.ParseFloat(m.Meta[weightMeta], 64)
 			}
 		}
 	}
