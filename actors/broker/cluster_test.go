@@ -24,14 +24,20 @@ func clusterConfigs(t *testing.T) []broker.Config {
 	t.Helper()
 	var routes []string
 	var ports []int
+	var held []net.Listener
 	for range 3 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = l.Close() }() // all ports first, then all free
+		held = append(held, l)
 		routes = append(routes, l.Addr().String())
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	for _, l := range held { // none was given twice
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	all := make([]broker.Config, 3)
 	for i := range all {

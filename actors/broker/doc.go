@@ -48,6 +48,14 @@
 // With an external server, running means connected, and waiting that the
 // connection is being made again.
 //
+// # Several nodes
+//
+// With cluster.bootstrap_expect the embedded servers of three or five nodes are one: a
+// run starts its server with the routes to all of them, and is not up before they have
+// a leader (at their very first start: before all take part). Without a majority the
+// broker is down until there is one again, and nothing is restarted. The program's
+// account is called PROGRAM there, and a third one is the server's own, for Remove.
+//
 // # Failure
 //
 // A server that meets a full disk switches JetStream off, or refuses to write a
