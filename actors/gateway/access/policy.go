@@ -65,6 +65,8 @@ var rules = []rule{
 	{broker, "", "/api/v1/broker/streams/*/consumers/**", identity.Writer},
 	{broker, "", "/api/v1/streams/**", identity.Operator},
 	{broker, "", "/api/v1/broker/streams/**", identity.Operator},
+	{broker, "", "/api/v1/nodes/**", identity.Operator},
+	{broker, "", "/api/v1/broker/nodes/**", identity.Operator},
 	{broker, "", "/api/v1/dlq/**", identity.Operator},
 	{broker, "", "/api/v1/broker/dlq/**", identity.Operator},
 	// A socket of the broker publishes as well as it reads.
