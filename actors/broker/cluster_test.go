@@ -51,9 +51,15 @@ func clusterConfigs(t *testing.T) []broker.Config {
 	return all
 }
 
-// TestCluster: three servers become one broker, which goes on without any one of them.
+// TestCluster: three servers become one broker over TLS, which goes on without any one
+// of them.
 func TestCluster(t *testing.T) {
-	configs := clusterConfigs(t)
+	configs, ca := clusterConfigs(t), newAuthority(t)
+	for i := range configs {
+		o := &configs[i].Cluster.TLS
+		o.CertFile, o.KeyFile = ca.sign(t.TempDir(), int64(i+2), time.Now().Add(time.Hour))
+		o.CAFile = ca.File
+	}
 	handles, systems := make([]*broker.Handle, 3), make([]*supervise.System, 3)
 	registries := make([]*prometheus.Registry, 3)
 	started := make(chan error, 3)
