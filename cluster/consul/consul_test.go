@@ -372,6 +372,31 @@ func TestLeaseCrash(t *testing.T) {
 	}
 }
 
+// TestLeaseOfTheProcessBefore: a process that was killed and at once started again keeps
+// the session of the one before alive, and gets the lease nevertheless.
+func TestLeaseOfTheProcessBefore(t *testing.T) {
+	t.Parallel()
+	s := consultest.Start(t)
+	a := join(t, s.HTTP, "a")
+	a.settle(t, 20*time.Second, "a")
+	ctx := within(t, time.Minute)
+	lost, release, err := a.NewLease("job", cluster.Storage, nil).Acquire(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	_, again, err := a.NewLease("job", cluster.Storage, nil).Acquire(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again()
+	select {
+	case <-lost:
+	case <-ctx.Done():
+		t.Error("two have the lease")
+	}
+}
+
 func TestConfig(t *testing.T) {
 	for field, edit := range map[string]func(*cluster.ConsulConfig){
 		"address":       func(c *cluster.ConsulConfig) { c.Address = "" },

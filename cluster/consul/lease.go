@@ -116,6 +116,11 @@ func (l *Lease) take(ctx context.Context) (session string, err error) {
 		index = next
 		if pair != nil && pair.Session != "" {
 			l.seen(string(pair.Value))
+			if string(pair.Value) == l.node.name && pair.Session != session {
+				// Of a process of this node that was killed: our heartbeats keep it alive.
+				l.log.Info("ending the session that a process before has left")
+				l.end(ctx, pair.Session)
+			}
 		} else if !wait(ctx, lockDelay/4) {
 			return "", ctx.Err()
 		}
