@@ -27,6 +27,8 @@ type nodes struct {
 	url    string // of the broker
 	data   []string
 	all    []*harness.Node // nil: does not run
+	// services are those of all nodes but the first.
+	services []string
 	// streams are all there are, as exchange/market/symbol.
 	streams []string
 }
@@ -34,7 +36,7 @@ type nodes struct {
 // newNodes starts exchanges, a Consul and the first node.
 func newNodes(t *testing.T, n int) *nodes {
 	t.Helper()
-	c := &nodes{t: t, consul: consultest.Start(t), all: make([]*harness.Node, n)}
+	c := &nodes{t: t, consul: consultest.Start(t), all: make([]*harness.Node, n), services: []string{harness.Collector}}
 	c.sim = harness.Simulate(t, "--symbols", "6", "--rate", fmt.Sprint(rate), "--genesis", "now", "--exchange", "binance/spot,okx/spot,deribit/perpetual")
 	c.common = harness.Settings{
 		"cluster.provider": "consul", "cluster.consul.address": c.consul.HTTP,
@@ -87,11 +89,11 @@ func (c *nodes) launch(i int, own harness.Settings, services ...string) *harness
 	return harness.Launch(c.t, c.data[i], s, nil, services...)
 }
 
-// start starts nodes that have a collector alone, at once.
+// start starts nodes, at once.
 func (c *nodes) start(which ...int) {
 	c.t.Helper()
 	for _, i := range which {
-		c.all[i] = c.launch(i, harness.Settings{harness.Broker + ".nats.mode": "external", harness.Broker + ".nats.url": c.url}, harness.Collector)
+		c.all[i] = c.launch(i, harness.Settings{harness.Broker + ".nats.mode": "external", harness.Broker + ".nats.url": c.url}, c.services...)
 	}
 	for _, i := range which {
 		c.all[i].AwaitReady()
