@@ -19,7 +19,6 @@ type exchange struct {
 	streams int
 	weight  float64 // of one book by REST; 0 is on the channel
 	minute  float64 // weight, or subscriptions, of a minute
-	slots   int     // subscriptions that one address may have, 0 is no limit
 }
 
 // world is so many streams over markets whose sizes follow 1/n: a few have thousands of

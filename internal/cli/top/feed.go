@@ -43,10 +43,10 @@ func (f *Feed) Run(ctx context.Context, deliver func(Update)) error {
 			begun, came = true, true
 			deliver(Update{Picture: p})
 		})
-		switch {
-		case ctx.Err() != nil:
+		if over(ctx) {
 			return nil
-		case !begun:
+		}
+		if !begun {
 			return err
 		}
 		if came {
@@ -63,6 +63,9 @@ func (f *Feed) Run(ctx context.Context, deliver func(Update)) error {
 		}
 	}
 }
+
+// over reports whether the feed was ended, which is no failure.
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // silence is how long a connection may say nothing: there is a beat every second.
 const silence = 15 * time.Second
