@@ -144,12 +144,11 @@ func (l *Log) open(ctx context.Context) (jetstream.JetStream, error) {
 func (l *Log) makeStream(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	return copies.Ensure(ctx, js, jetstream.StreamConfig{
 		Name: StreamName, Description: "MarketPrism: who did what", Subjects: []string{subjectPrefix + ">"},
 		Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, DenyDelete: true, DenyPurge: true,
 		MaxBytes: l.o.Config.MaxBytes, MaxAge: l.o.Config.MaxAge, MaxMsgs: -1, Replicas: copies.Of(js, l.o.Config.Replicas),
 	})
-	return err
 }
 
 // Close ends the connection.

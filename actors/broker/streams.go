@@ -51,7 +51,11 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, s StreamConfig, w
 		log.Warn("stream exists with another retention or storage and is left as it is", zap.String("stream", s.Name))
 		return nil
 	}
-	if _, err := js.UpdateStream(ctx, s.apply(js, cfg)); err != nil {
+	want := s.apply(js, cfg)
+	if copies.Same(cfg, want) {
+		return nil // an update that is not needed may wait for ever: see copies.Ensure
+	}
+	if _, err := js.UpdateStream(ctx, want); err != nil {
 		return fmt.Errorf("updating it: %w", err)
 	}
 	return nil

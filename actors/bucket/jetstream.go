@@ -107,7 +107,7 @@ func (s *JetStream) make(ctx context.Context, nc *nats.Conn) (jetstream.KeyValue
 	if stream.MaxBytes == 0 {
 		stream.MaxBytes = -1
 	}
-	if _, err := js.CreateOrUpdateStream(ctx, stream); err != nil {
+	if err := copies.Ensure(ctx, js, stream); err != nil {
 		return nil, err
 	}
 	return js.KeyValue(ctx, o.Name)

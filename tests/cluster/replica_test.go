@@ -177,6 +177,36 @@ func (r *replicas) complete(i int) {
 	}
 }
 
+// remove takes a node out for good, which is refused while it runs.
+func (r *replicas) remove(i int) {
+	r.t.Helper()
+	ask := func() *harness.Answer {
+		req, err := http.NewRequestWithContext(r.t.Context(), http.MethodDelete, r.all[0].URL(harness.Broker, "/api/v1/broker/nodes/"+name(i)), nil)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		a, err := harness.Do(r.t.Context(), req)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return a
+	}
+	if a := ask(); a.Status != http.StatusConflict {
+		r.t.Errorf("a node that runs was taken out: %d %s", a.Status, a.Body)
+	}
+	r.all[i].Stop()
+	harness.Await(r.t, time.Minute, "a node that was stopped to be taken out", func() bool { return ask().Status == http.StatusOK })
+	harness.Await(r.t, time.Minute, "two nodes to be left", func() bool {
+		var list struct {
+			Nodes []struct {
+				Node string `json:"node"`
+			} `json:"nodes"`
+		}
+		a, err := harness.Get(r.t.Context(), r.all[0].URL(harness.Broker, "/api/v1/broker/nodes"))
+		return err == nil && json.Unmarshal(a.Body, &list) == nil && len(list.Nodes) == 2
+	})
+}
+
 // TestMultiNodeJournal: the journal is on three nodes. The one that leads it is killed
 // under load, one loses its disk, and two are away at once: whatever was acknowledged is
 // on every node in the end, once.
@@ -246,6 +276,7 @@ func TestMultiNodeJournal(t *testing.T) {
 	for _, odd := range r.odd {
 		t.Errorf("a write was answered %s", odd)
 	}
+	r.remove(2)
 	for i, n := range r.all {
 		n.Stop()
 		if why := n.Crashed(); why != "" {

@@ -66,7 +66,7 @@ func alertmanager(t *testing.T, c *client) {
 
 // forms are Prometheus' queries as forms, which is how Grafana sends them.
 func forms(t *testing.T, c *client) {
-	for _, prefix := range []string{"/api/v1/", "/prometheus/api/v1/"} {
+	for _, prefix := range []string{"/api/v1/", "/prometheus/api/v1/", "/api/v1/prometheus/api/v1/"} {
 		for path, form := range map[string]url.Values{
 			"query": {"query": {"up"}}, "query_range": {"query": {"up"}, "start": {"1700000000"}, "end": {"1700000060"}, "step": {"15"}},
 			"labels": {}, "series": {"match[]": {"up"}}, "format_query": {"query": {"sum(up)by(job)"}}, "query_exemplars": {"query": {"up"}},

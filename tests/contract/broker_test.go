@@ -67,6 +67,7 @@ func brokerFigures(c *client, prefix string) {
 		}
 	}
 	has(t, "nats/info", c.get(prefix+"nats/info"), "nats_available:b", "server_info:o", "jetstream:o")
+	has(t, "nodes", c.get(prefix+"nodes"), "clustered:b", "expected:n>0", "nodes:a")
 	has(t, "stats", c.get(prefix+"stats"), "timestamp:t", "message_stats:o", "streams:a", "dead_letters:n")
 }
 

@@ -73,6 +73,9 @@ var elsewhere = map[string]string{
 	harness.Storage + " POST /api/v1/storage/journal/adopt":    "tests/chaos TestFaultOlderJournalCollecting: it takes a journal that is another's",
 	harness.Storage + " POST /api/v1/storage/tables/{}/resume": "tests/chaos TestQuestDBSuspendedTable: it takes a QuestDB",
 
+	harness.Broker + " DELETE /api/v1/broker/nodes/{}": "tests/cluster TestMultiNodeJournal: it takes several nodes",
+	harness.Broker + " DELETE /api/v1/nodes/{}":        "tests/cluster TestMultiNodeJournal, by its other name",
+
 	harness.Monitoring + " GET /api/v1/cluster/streams/{}":         "tests/cluster TestMultiNodeRemoting: it takes several nodes",
 	harness.Monitoring + " POST /api/v1/cluster/streams/{}/resync": "tests/cluster TestMultiNodeRemoting: it takes several nodes",
 	harness.Monitoring + " POST /api/v1/cluster/nodes/{}/drain":    "tests/cluster TestMultiNodePlacement: it takes several nodes",

@@ -134,7 +134,7 @@ func openNotices(ctx context.Context, js jetstream.JetStream, c broker.Config) (
 	for _, s := range c.Streams {
 		replicas = max(replicas, s.Replicas)
 	}
-	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	err := copies.Ensure(ctx, js, jetstream.StreamConfig{
 		Name: broker.NoticeStream, Description: "what the server says of messages that consumers have given up",
 		Subjects: []string{exceeded + ">", terminated + ">"}, Retention: jetstream.WorkQueuePolicy,
 		Storage: jetstream.FileStorage, MaxBytes: noticeBytes, Discard: jetstream.DiscardOld, Replicas: copies.Of(js, replicas),

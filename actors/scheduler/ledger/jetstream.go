@@ -101,7 +101,7 @@ func (s *JetStream) open(ctx context.Context) (jetstream.JetStream, error) {
 func (s *JetStream) make(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	err := copies.Ensure(ctx, js, jetstream.StreamConfig{
 		Name: StreamName, Description: "MarketPrism scheduler: fires and results",
 		Subjects: []string{subjectPrefix + ">"}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
 		MaxBytes: s.maxBytes, MaxMsgs: -1, Replicas: copies.Of(js, s.replicas),
