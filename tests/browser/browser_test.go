@@ -65,8 +65,8 @@ func TestMultiNodeWalk(t *testing.T) {
 			t.Errorf("%s: %s", what, line)
 		}
 	}
-	if w.Pages != 11 {
-		t.Errorf("%d pages were walked, want 11", w.Pages)
+	if w.Pages != 12 {
+		t.Errorf("%d pages were walked, want 12", w.Pages)
 	}
 	for page, title := range w.Words {
 		if title["en"] == "" || title["zh"] == "" || title["en"] == title["zh"] {

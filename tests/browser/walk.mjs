@@ -14,7 +14,7 @@ const { chromium } = require('playwright-core')
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
 const patience = 120_000
 
-const pages = ['/', '/actors', '/streams', '/market', '/storage', '/broker', '/scheduler', '/alerts', '/explore', '/logs', '/config']
+const pages = ['/', '/actors', '/streams', '/market', '/storage', '/broker', '/scheduler', '/cluster', '/alerts', '/explore', '/logs', '/config']
 const found = { console: [], foreign: [], violations: [], faults: [], words: {}, pages: 0, paint_ms: 0, market: {}, kill: {}, narrow: [] }
 
 mkdirSync(pictures, { recursive: true })

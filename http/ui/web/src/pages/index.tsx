@@ -23,6 +23,7 @@ const others: Partial<Record<Page, () => Promise<PageView>>> = {
 	scheduler: async () => (await import('./scheduler')).Scheduler,
 	logs: async () => (await import('./logs')).Logs,
 	config: async () => (await import('./config')).Config,
+	cluster: async () => (await import('./cluster')).Cluster,
 	market: async () => (await import('./market')).Market,
 	explore: async () => (await import('./explore')).Explore,
 	streams: async () => (await import('./streams')).Streams,
