@@ -21,7 +21,7 @@ import (
 var later = map[string]string{
 	"mp_actor_dead_letters_total":                    "with the first dead letter; the rule is about a rate",
 	"mp_broker_certificate_expiry_timestamp_seconds": "with TLS: actors/broker tests it",
-	"mp_certificate_expiry_timestamp_seconds":        "the services have no certificate",
+	"mp_certificate_expiry_timestamp_seconds":        "with TLS: internal/certs tests it",
 	"mp_writer_suspended_tables":                     "with QuestDB: tests/chaos tests it",
 	"mp_broker_consumer_pending_messages":            "with a consumer: actors/broker tests it",
 	"mp_stream_exchange_to_receive_seconds_bucket":   "once the clock of the exchange is known",
