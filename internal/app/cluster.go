@@ -45,7 +45,7 @@ func (a *App) joinCluster(ctx context.Context) error {
 	// It is probed where the first of its services listens.
 	err = a.members.Announce(ctx, a.system, consul.Announcement{
 		Service: nodeService, Host: a.advertised(), Port: ports(a.cfg)[a.services[0]],
-		Meta: a.announced(map[string]string{"version": a.options.Version, servicesMeta: strings.Join(a.services, " "), sinceMeta: time.Now().UTC().Format(time.RFC3339)}),
+		Meta: a.announced(map[string]string{"version": a.options.Version, servicesMeta: strings.Join(a.services, " "), sinceMeta: a.created.UTC().Format(time.RFC3339)}),
 	})
 	if err != nil {
 		return err

@@ -119,7 +119,8 @@ func trouble(v *facade.View, err error) {
 
 // alone is the node of an installation without others.
 func (c *clusterSource) alone() facade.Node {
-	one := facade.Node{ID: c.a.node, Address: c.a.advertised(), Version: c.a.options.Version, State: facade.Up, Weight: 1}
+	since := c.a.created.UTC().Truncate(time.Second)
+	one := facade.Node{ID: c.a.node, Address: c.a.advertised(), Version: c.a.options.Version, State: facade.Up, Since: &since, Weight: 1}
 	for _, name := range c.a.services {
 		one.Services = append(one.Services, facade.Place{Service: name, URL: c.a.URL(name)})
 	}
