@@ -55,9 +55,13 @@ function Verdict({ quality }: { quality: Resource<Quality> }) {
 	if (down.length > 0) {
 		return <Says level="crit" title={tr(`${down.length} of ${services.length} services ${plural(down.length, 'is', 'are')} not well`, `${services.length} 个服务中有 ${down.length} 个异常`)} text={down.map(([name, s]) => `${name}: ${s.status}`).join(' · ')}><a class="btn main" href={href('logs', { service: down[0]![0] })}>{tr('Open logs', '查看日志')}</a></Says>
 	}
-	if (silent.length > 0 && streams) {
-		const s = silent[0]!
-		return <Says level="crit" title={tr(`${silent.length} of ${count(streams.length)} streams ${plural(silent.length, 'is', 'are')} losing data`, `${count(streams.length)} 条流中有 ${silent.length} 条正在丢失数据`)} text={silent.slice(0, 3).map(x => `${x.exchange} · ${x.market} · ${x.symbol}`).join(', ')}><a class="btn main" href={href('streams', { sel: `${s.exchange}/${s.market}/${s.symbol}` })}>{tr('Open stream', '打开该流')}</a></Says>
+	const begun = silent.filter(s => s.from !== null)
+	if (streams && silent.length > 0 && begun.length === 0) {
+		return <Says level="warn" title={tr(`${silent.length} of ${count(streams.length)} streams ${plural(silent.length, 'has', 'have')} not begun yet`, `${count(streams.length)} 条流中有 ${silent.length} 条尚未开始`)} text={silent.slice(0, 3).map(x => `${x.exchange} · ${x.market} · ${x.symbol}`).join(', ')}><a class="btn" href={href('streams')}>{tr('Open streams', '查看数据流')}</a></Says>
+	}
+	if (streams && begun.length > 0) {
+		const s = begun[0]!
+		return <Says level="crit" title={tr(`${begun.length} of ${count(streams.length)} streams ${plural(begun.length, 'is', 'are')} losing data`, `${count(streams.length)} 条流中有 ${begun.length} 条正在丢失数据`)} text={begun.slice(0, 3).map(x => `${x.exchange} · ${x.market} · ${x.symbol}`).join(', ')}><a class="btn main" href={href('streams', { sel: `${s.exchange}/${s.market}/${s.symbol}` })}>{tr('Open stream', '打开该流')}</a></Says>
 	}
 	if (critical.length > 0) return <Says level="crit" title={critical[0]!.description || critical[0]!.rule} text={tr(`${critical.length} critical ${plural(critical.length, 'alert fires', 'alerts fire')}`, `${critical.length} 条严重告警触发中`)}><a class="btn main" href={href('alerts')}>{tr('Open alerts', '查看告警')}</a></Says>
 	if (alerts.length > 0) return <Says level="warn" title={tr('All streams are live; something needs a look', '全部数据流实时；有事项需要关注')} text={alerts.slice(0, 3).map(a => a.description || a.rule).join(' ')}><a class="btn" href={href('alerts')}>{tr('Open alerts', '查看告警')}</a></Says>
