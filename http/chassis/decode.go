@@ -44,6 +44,15 @@ func Decode(r *http.Request, into any, rules ...Rule) error {
 	return DecodeJSON(data, into, rules...)
 }
 
+// DecodeOptional is Decode of a body that may be absent, or of another kind than JSON:
+// then into stays as it is.
+func DecodeOptional(r *http.Request, into any, rules ...Rule) error {
+	if r.ContentLength == 0 || !strings.HasPrefix(r.Header.Get("Content-Type"), mediaJSON) {
+		return nil
+	}
+	return Decode(r, into, rules...)
+}
+
 // DecodeJSON is Decode of bytes.
 func DecodeJSON(data []byte, into any, rules ...Rule) error {
 	d := decoder{scanner: scanner{data: data}}

@@ -3,13 +3,12 @@ package cluster
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/marketprism/marketprism/actors/audit"
 	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/http/chassis/facade"
 	"github.com/marketprism/marketprism/internal/identity"
 )
 
@@ -108,15 +107,10 @@ func (f *service) order(action string, do func(ctx context.Context, node, by, re
 			return err
 		}
 		var asked why
-		if r.ContentLength != 0 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
-			if err := chassis.Decode(r, &asked); err != nil {
-				return err
-			}
+		if err := chassis.DecodeOptional(r, &asked); err != nil {
+			return err
 		}
-		p, known := identity.From(r.Context())
-		if !known {
-			p = identity.Nobody()
-		}
+		p := facade.Sender(r)
 		outcome := audit.Failed
 		if p.RoleAt(f.Service) < identity.Operator {
 			outcome = audit.Refused
@@ -124,7 +118,7 @@ func (f *service) order(action string, do func(ctx context.Context, node, by, re
 		} else {
 			err = refusal(do(r.Context(), node, p.Subject, asked.Reason), node)
 		}
-		f.audit(r, p, "node."+action, node, asked.Reason, outcome, err)
+		f.audit(r, facade.Act("node."+action, node, asked.Reason, outcome, err))
 		if err != nil {
 			return err
 		}
@@ -148,19 +142,8 @@ func refusal(err error, node string) error {
 	return nil
 }
 
-func (f *service) audit(r *http.Request, p identity.Principal, action, node, reason, outcome string, err error) {
-	if f.Audit == nil {
-		return
+func (f *service) audit(r *http.Request, e audit.Entry) {
+	if f.Audit != nil {
+		f.Audit.Record(context.WithoutCancel(r.Context()), facade.Audited(r, e))
 	}
-	e := audit.By(p, action, node)
-	e.Detail, e.Outcome = reason, audit.Done
-	if err != nil {
-		e.Outcome = outcome
-		e.Detail = strings.TrimPrefix(reason+": "+err.Error(), ": ")
-	}
-	e.RequestID, e.TraceID = chassis.RequestID(r.Context()), chassis.TraceFrom(r.Context()).TraceHex()
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		e.Address = host
-	}
-	f.Audit.Record(context.WithoutCancel(r.Context()), e)
 }

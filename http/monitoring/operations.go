@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/marketprism/marketprism/actors/audit"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/http/chassis/facade"
 	"github.com/marketprism/marketprism/internal/identity"
 )
 
@@ -99,10 +99,8 @@ func (f *service) operate(op operation) chassis.Handler {
 			return err
 		}
 		var asked why
-		if r.ContentLength != 0 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
-			if err := chassis.Decode(r, &asked); err != nil {
-				return err
-			}
+		if err := chassis.DecodeOptional(r, &asked); err != nil {
+			return err
 		}
 		begin := time.Now()
 		node, target, err := f.asked(r, id)
@@ -177,12 +175,7 @@ func (f *service) permitted(ctx context.Context) error {
 
 // audit puts down who did it, and what came of it.
 func (f *service) audit(r *http.Request, action, id, reason, outcome string, err error) {
-	e := audit.Entry{Action: "actor." + action, Target: id, Detail: reason, Outcome: audit.Done}
-	if err != nil {
-		e.Outcome = outcome
-		e.Detail = strings.TrimPrefix(reason+": "+err.Error(), ": ")
-	}
-	f.record(r, e)
+	f.record(r, facade.Act("actor."+action, id, reason, outcome, err))
 }
 
 // record puts down what a request did, in the name of who sent it.
@@ -190,17 +183,7 @@ func (f *service) record(r *http.Request, e audit.Entry) {
 	if f.Operations.Audit == nil {
 		return
 	}
-	p, ok := identity.From(r.Context())
-	if !ok {
-		p = identity.Nobody()
-	}
-	by := audit.By(p, e.Action, e.Target)
-	by.Detail, by.Outcome = e.Detail, e.Outcome
-	by.RequestID, by.TraceID = chassis.RequestID(r.Context()), chassis.TraceFrom(r.Context()).TraceHex()
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		by.Address = host
-	}
-	f.Operations.Audit.Record(context.WithoutCancel(r.Context()), by)
+	f.Operations.Audit.Record(context.WithoutCancel(r.Context()), facade.Audited(r, e))
 }
 
 // The refusals of an operation.
