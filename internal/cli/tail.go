@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/internal/app"
+	"github.com/marketprism/marketprism/internal/cli/sse"
 	"github.com/marketprism/marketprism/internal/market"
 )
 
@@ -195,36 +195,20 @@ func (t *tail) connect(ctx context.Context, at string) error {
 		return refused(req.URL.Scheme+"://"+req.URL.Host, res)
 	}
 	t.connections++
-	lines := bufio.NewReaderSize(res.Body, 256<<10)
-	event := ""
-	for {
-		line, err := lines.ReadBytes('\n')
+	for stream := sse.NewReader(res.Body); ; {
+		event, data, err := stream.Next(nil)
 		if err != nil {
 			return err
 		}
-		line = bytes.TrimRight(line, "\r\n")
-		switch name, value := cutField(line); name {
-		case "":
-			event = ""
-		case "event":
-			event = string(value)
-		case "data":
-			if err := t.take(event, value); err != nil {
-				return err
-			}
+		if err := t.take(event, data); err != nil {
+			return err
 		}
-		if lines.Buffered() == 0 { // nothing more has come: what there is, is shown
+		if stream.Waiting() { // nothing more has come: what there is, is shown
 			if t.failed = t.out.Flush(); t.failed != nil {
 				return t.failed
 			}
 		}
 	}
-}
-
-// cutField splits a line of an event; a comment has no name.
-func cutField(line []byte) (name string, value []byte) {
-	before, after, _ := bytes.Cut(line, []byte(":"))
-	return string(before), bytes.TrimPrefix(after, []byte(" "))
 }
 
 // take prints a record. Other messages say how the stream is.

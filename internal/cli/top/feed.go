@@ -1,12 +1,12 @@
 package top
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/marketprism/marketprism/internal/cli/sse"
 )
 
 // Feed follows what the monitoring-service says.
@@ -89,29 +89,21 @@ func (f *Feed) follow(ctx context.Context, deliver func(*Picture)) error {
 	if res.StatusCode != http.StatusOK {
 		return f.Refused(res)
 	}
-	s := newState()
-	lines, name := bufio.NewReaderSize(res.Body, 1<<20), ""
+	s, stream := newState(), sse.NewReader(res.Body)
 	for {
-		line, err := lines.ReadBytes('\n')
+		name, data, err := stream.Next(func() { quiet.Reset(silence) })
 		if err != nil {
 			if why := context.Cause(ctx); why != nil {
 				err = why
 			}
 			return fmt.Errorf("following %s: %w", f.Base, err)
 		}
-		quiet.Reset(silence)
-		field, value, _ := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(": "))
-		switch string(field) {
-		case "event":
-			name = string(value)
-		case "data":
-			if name != "snapshot" && name != "diff" && name != "beat" {
-				continue
-			}
-			if err := s.take(name, value); err != nil {
-				return err
-			}
-			deliver(s.picture())
+		if name != "snapshot" && name != "diff" && name != "beat" {
+			continue
 		}
+		if err := s.take(name, data); err != nil {
+			return err
+		}
+		deliver(s.picture())
 	}
 }
