@@ -52,15 +52,14 @@ func TestArchiveIsResumed(t *testing.T) {
 		{State: storage.OperationRunning, Rows: 10, Total: 40}, {State: storage.OperationInterrupted, Problem: "stopped"}, {}, // away
 		{State: storage.OperationQueued, Resumed: 1}, {State: storage.OperationSucceeded, Resumed: 1, Rows: 30, Total: 30, ByTable: map[string]int64{"trades": 30}},
 	}
-	at := 0
+	var asked atomic.Int64 // a connection that is aborted orders nothing between the two requests
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			w.WriteHeader(http.StatusAccepted)
 			_ = json.NewEncoder(w).Encode(map[string]any{"operation_id": "abc", "data": states[0]}) // the client may leave
 			return
 		}
-		now := states[at]
-		at++
+		now := states[asked.Add(1)-1]
 		if now.State == "" {
 			panic(http.ErrAbortHandler)
 		}
@@ -69,8 +68,8 @@ func TestArchiveIsResumed(t *testing.T) {
 	defer s.Close()
 	var out, errs bytes.Buffer
 	code := Run(t.Context(), []string{"archive", "--url", s.URL}, nil, &out, &errs, nil)
-	if code != ExitOK || !strings.Contains(out.String(), "archived 30 rows") || at != len(states) {
-		t.Errorf("it ends with %d after %d answers: %s%s", code, at, out.String(), errs.String())
+	if code != ExitOK || !strings.Contains(out.String(), "archived 30 rows") || int(asked.Load()) != len(states) {
+		t.Errorf("it ends with %d after %d answers: %s%s", code, asked.Load(), out.String(), errs.String())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -274,8 +275,9 @@ func TestQueryCompletes(t *testing.T) {
 
 // events is a collector's live stream that ends after each connection's messages.
 func events(t *testing.T, connections ...string) *httptest.Server {
-	n := 0
+	var asked atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := int(asked.Add(1)) - 1
 		if r.URL.Path != "/api/v1/stream" || n >= len(connections) {
 			w.WriteHeader(http.StatusUnprocessableEntity)
 			fmt.Fprintf(w, `{"detail":"asked %s"}`, r.URL)
@@ -283,7 +285,6 @@ func events(t *testing.T, connections ...string) *httptest.Server {
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(w, connections[n])
-		n++
 	}))
 	t.Cleanup(s.Close)
 	return s

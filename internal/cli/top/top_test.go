@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,9 +195,9 @@ func TestScreen(t *testing.T) {
 
 // TestFeed loses its connection and goes on; it gives up where it never had one.
 func TestFeed(t *testing.T) {
-	calls := 0
+	var calls atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if calls++; calls == 2 {
+		if calls.Add(1) == 2 {
 			http.Error(w, "not now", http.StatusServiceUnavailable)
 			return
 		}
