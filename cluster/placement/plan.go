@@ -14,7 +14,21 @@ type Node struct {
 	Weight float64 `json:"weight"`
 	// Draining nodes keep nothing that another can take.
 	Draining bool `json:"draining,omitempty"`
+	// Runs are the groups that it can have streams of; nil is all there are.
+	Runs []string `json:"runs,omitzero"`
+	// Address is where its connections come from: nodes of one address share what that
+	// may have. "" is one of its own.
+	Address string `json:"address,omitempty"`
 }
+
+// Equal reports whether two nodes are the same in everything.
+func (n Node) Equal(other Node) bool {
+	return n.ID == other.ID && n.Weight == other.Weight && n.Draining == other.Draining && n.Address == other.Address &&
+		(n.Runs == nil) == (other.Runs == nil) && slices.Equal(n.Runs, other.Runs)
+}
+
+// Can reports whether the node can have streams of a group.
+func (n Node) Can(group string) bool { return n.Runs == nil || slices.Contains(n.Runs, group) }
 
 // Stream is what is placed.
 type Stream struct {
@@ -25,10 +39,13 @@ type Stream struct {
 	Cost float64
 	// Slots is how many subscriptions it needs, 0 and more.
 	Slots int
+	// Pin is the node that is to have it, as long as it is there, does not drain, and
+	// can; "" is any.
+	Pin string
 }
 
-// Limits are how many slots of a group one node may have, because it has one address;
-// a group without an entry has no limit.
+// Limits are how many slots of a group one address may have; a group without an entry
+// has no limit.
 type Limits map[string]int
 
 // Plan is who has which stream.
@@ -37,7 +54,7 @@ type Plan struct {
 	Nodes []Node
 	// Owners are the nodes by stream.
 	Owners map[string]string
-	// Unplaced are streams that no node's limits have room for, in order.
+	// Unplaced are streams that no node can have, or has room for, in order.
 	Unplaced []string
 }
 
@@ -82,7 +99,7 @@ func (p Plan) Moves(later Plan) (n int) {
 
 // Same reports whether two plans say the same.
 func (p Plan) Same(other Plan) bool {
-	if len(p.Owners) != len(other.Owners) || !slices.Equal(p.Nodes, other.Nodes) || !slices.Equal(p.Unplaced, other.Unplaced) {
+	if len(p.Owners) != len(other.Owners) || !slices.EqualFunc(p.Nodes, other.Nodes, Node.Equal) || !slices.Equal(p.Unplaced, other.Unplaced) {
 		return false
 	}
 	for id, owner := range p.Owners {
@@ -99,8 +116,10 @@ type seat struct {
 	hash  uint64
 	share float64 // of all costs, what its weight deserves
 	load  float64
-	slots []int // used, by group
-	fresh bool  // was not in the plan before
+	slots []int  // used, by group; one for all seats of an address
+	at    int    // the first seat of its address
+	can   []bool // by group; nil is all
+	fresh bool   // was not in the plan before
 }
 
 // work is a plan in the making. Streams and seats are numbers.
@@ -108,8 +127,9 @@ type work struct {
 	o       Options
 	streams []Stream
 	hashes  []uint64
-	group   []int // of each stream
-	limits  []int // of each group; -1 is none
+	group   []int     // of each stream
+	limits  []int     // of each group; -1 is none
+	costs   []float64 // of each group
 	seats   []seat
 	seatOf  map[string]int
 	owner   []int // seat of each stream; -1 is none
@@ -122,7 +142,6 @@ func newWork(before Plan, streams []Stream, nodes []Node, o Options) (*work, err
 	w := &work{o: o, streams: slices.Clone(streams), seatOf: map[string]int{}}
 	slices.SortFunc(w.streams, func(a, b Stream) int { return cmp.Compare(a.ID, b.ID) })
 	groups := map[string]int{}
-	total := 0.0
 	for i, s := range w.streams {
 		if !(s.Cost > 0) || s.Slots < 0 {
 			return nil, fmt.Errorf("stream %q: cost %v and %d slots: want a cost above 0, and slots of 0 and more", s.ID, s.Cost, s.Slots)
@@ -138,17 +157,17 @@ func newWork(before Plan, streams []Stream, nodes []Node, o Options) (*work, err
 			if !limited {
 				limit = -1
 			}
-			w.limits = append(w.limits, limit)
+			w.limits, w.costs = append(w.limits, limit), append(w.costs, 0)
 		}
+		w.costs[g] += s.Cost
 		w.group = append(w.group, g)
 		w.hashes = append(w.hashes, hashOf(s.ID))
 		w.owner = append(w.owner, -1)
-		total += s.Cost
 	}
-	return w, w.sit(before, nodes, total)
+	return w, w.sit(before, nodes, groups)
 }
 
-func (w *work) sit(before Plan, nodes []Node, total float64) error {
+func (w *work) sit(before Plan, nodes []Node, groups map[string]int) error {
 	all := slices.Clone(nodes)
 	slices.SortFunc(all, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
 	weights := 0.0
@@ -166,15 +185,29 @@ func (w *work) sit(before Plan, nodes []Node, total float64) error {
 	if weights == 0 {
 		return ErrNoNode
 	}
+	first := map[string]int{} // of the addresses that are told
 	for _, n := range all {
-		s := seat{Node: n, hash: hashOf(n.ID), slots: make([]int, len(w.limits))}
+		s := seat{Node: n, hash: hashOf(n.ID), at: len(w.seats)}
+		if at, shared := first[n.Address]; n.Address != "" && shared {
+			s.at, s.slots = at, w.seats[at].slots
+		} else {
+			first[n.Address], s.slots = s.at, make([]int, len(w.limits))
+		}
+		if n.Runs != nil {
+			s.can = make([]bool, len(w.limits))
+			for _, group := range n.Runs {
+				if g, ok := groups[group]; ok {
+					s.can[g] = true
+				}
+			}
+		}
 		if !n.Draining {
-			s.share = total * n.Weight / weights
 			s.fresh = !slices.ContainsFunc(before.Nodes, func(b Node) bool { return b.ID == n.ID && !b.Draining })
 		}
 		w.seatOf[n.ID] = len(w.seats)
 		w.seats = append(w.seats, s)
 	}
+	w.shares()
 	return nil
 }
 

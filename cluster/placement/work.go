@@ -26,10 +26,18 @@ func mix(h uint64) uint64 {
 	return h ^ h>>33
 }
 
-// fits reports whether a seat's limits have room for a stream.
+// fits reports whether a seat can have a stream, and the limits of its address have
+// room. Within an address a stream takes its slots along.
 func (w *work) fits(stream, at int) bool {
-	limit := w.limits[w.group[stream]]
-	return limit < 0 || w.seats[at].slots[w.group[stream]]+w.streams[stream].Slots <= limit
+	s, g := &w.seats[at], w.group[stream]
+	if s.can != nil && !s.can[g] {
+		return false
+	}
+	limit, slots := w.limits[g], w.streams[stream].Slots
+	if from := w.owner[stream]; limit < 0 || from >= 0 && w.seats[from].at == s.at {
+		return true
+	}
+	return s.slots[g]+slots <= limit
 }
 
 // give makes a seat the owner; the one before loses the stream.
@@ -51,13 +59,24 @@ func (w *work) take(stream int) {
 	w.owner[stream] = -1
 }
 
-// keep leaves streams where they are.
+// pinned reports whether a stream is where it is to stay.
+func (w *work) pinned(stream int) bool {
+	pin, at := w.streams[stream].Pin, w.owner[stream]
+	return pin != "" && at >= 0 && w.seats[at].ID == pin
+}
+
+// keep puts streams where they are pinned to, and leaves the others where they are.
 func (w *work) keep(before Plan) {
-	for i := range w.streams {
-		at, ok := w.seatOf[before.Owners[w.streams[i].ID]]
-		if ok && !w.seats[at].Draining && w.fits(i, at) {
+	stay := func(i int, node string) {
+		if at, ok := w.seatOf[node]; ok && w.owner[i] < 0 && !w.seats[at].Draining && w.fits(i, at) {
 			w.give(i, at)
 		}
+	}
+	for i := range w.streams {
+		stay(i, w.streams[i].Pin)
+	}
+	for i := range w.streams {
+		stay(i, before.Owners[w.streams[i].ID])
 	}
 }
 
@@ -68,10 +87,10 @@ func (w *work) welcome(before Plan) {
 		return
 	}
 	for i := range w.streams {
-		if w.owner[i] < 0 {
+		if w.owner[i] < 0 || w.pinned(i) {
 			continue
 		}
-		best := w.best(i, func(int) bool { return true })
+		best := w.best(i, func(at int) bool { return w.seats[at].can == nil || w.seats[at].can[w.group[i]] })
 		cost, from := w.streams[i].Cost, &w.seats[w.owner[i]]
 		if s := &w.seats[best]; s.fresh && w.fits(i, best) && s.load+cost <= s.share && (from.Draining || from.load-cost >= w.floor(from)) {
 			w.give(i, best)
@@ -180,7 +199,7 @@ func (w *work) unload(at int) {
 	}
 	var offers []offer
 	for i, o := range w.owner {
-		if o == at {
+		if o == at && !w.pinned(i) {
 			next := w.best(i, func(n int) bool { return n != at })
 			if next < 0 {
 				return
@@ -211,7 +230,7 @@ func (w *work) fill(at int) {
 	}
 	var offers []offer
 	for i, o := range w.owner {
-		if o >= 0 && o != at {
+		if o >= 0 && o != at && !w.pinned(i) {
 			offers = append(offers, offer{i, w.rank(i, at) / w.rank(i, o)})
 		}
 	}
