@@ -59,11 +59,15 @@ func (b *base) deliver(message any) {
 	defer b.fail(message)
 	b.ctx.message = message
 	meter, sample := b.node.meter.count(message)
-	if sample {
+	watched := b.node.tracers.list.Load()
+	switch {
+	case watched != nil:
+		b.traced(message, *watched, func() { b.actor.Receive(&b.ctx) })
+	case sample:
 		since := b.node.sys.nanos()
 		b.actor.Receive(&b.ctx)
 		meter.observe(b.node.sys.nanos() - since)
-	} else {
+	default:
 		b.actor.Receive(&b.ctx)
 	}
 	b.ctx.message = nil

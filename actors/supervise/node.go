@@ -14,18 +14,19 @@ import (
 // node is the record of one spawned actor: what its queue, its incarnations and
 // its supervisor share, and what the tree shows.
 type node struct {
-	sys    *System
-	id     string
-	parent string
-	name   string
-	spec   Spec
-	boss   *queue // of the supervisor that owns it; nil without one
-	self   *actor.PID
-	kind   *kindMetrics
-	queue  *queue
-	meter  *meter
-	order  uint64        // of spawning; siblings are shown in this order
-	done   chan struct{} // closed when stopped
+	sys     *System
+	id      string
+	parent  string
+	name    string
+	spec    Spec
+	boss    *queue // of the supervisor that owns it; nil without one
+	self    *actor.PID
+	kind    *kindMetrics
+	queue   *queue
+	meter   *meter
+	tracers tracers
+	order   uint64        // of spawning; siblings are shown in this order
+	done    chan struct{} // closed when stopped
 
 	busy        atomic.Int64 // nanoseconds
 	deadLetters atomic.Uint64

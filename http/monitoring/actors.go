@@ -34,6 +34,7 @@ type actorAnswer struct {
 func (f *service) actorRoutes() []chassis.Route {
 	return []chassis.Route{
 		f.nodesRoute(),
+		f.watchRoute(),
 		{
 			Method: http.MethodGet, Path: base + "actors/tree", ID: "actorTree", Tag: tagActors,
 			Summary: "The supervision tree as it is", Description: "Parents before children, siblings in start order.",

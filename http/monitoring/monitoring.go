@@ -54,6 +54,8 @@ type Tree interface {
 	Recent(limit int) []supervise.Event
 	// Subscribe delivers events from now on; one that is too slow loses some.
 	Subscribe(buffer int) (events <-chan supervise.Event, cancel func())
+	// Trace delivers what one actor handles from now on.
+	Trace(id string, buffer int) (messages <-chan supervise.Traced, dropped func() uint64, cancel func(), ok bool)
 }
 
 // Options are what the façade stands on.

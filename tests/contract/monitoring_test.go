@@ -122,6 +122,7 @@ func actors(t *testing.T, c *client) {
 	has(t, "nodes", c.get("/api/v1/actors/nodes?tree=true"), "nodes:a", "count:n>0", "timestamp:t")
 	has(t, "one actor", c.get("/api/v1/actors/"+url.PathEscape("root/monitoring/checker")), "id:s", "messages:a")
 	has(t, "events", c.get("/api/v1/actors/events"), "events:a", "count:n>0", "last_seq:n>0")
+	has(t, "a trace", c.get("/api/v1/actors/"+url.PathEscape("root/monitoring/sampler")+"/trace?seconds=0.01"), "actor:s", "from:t", "duration_seconds:n", "handled:n", "dropped:n", "kinds:a", "messages:a")
 	sampler := "/api/v1/actors/" + url.PathEscape("root/monitoring/sampler")
 	before := c.get(sampler)["incarnation"]
 	has(t, "restart", c.ask(200, "POST", sampler+"/restart", `{"reason":"a test"}`), "success:b", "message:s", "action:s", "actor:s")
