@@ -73,7 +73,8 @@ func (m *metrics) latencies(v *venue) []latencies {
 	for i := range v.table().Channels {
 		name := v.table().Channels[i].Name
 		out[i] = latencies{
-			m.exchangeToReceive.WithLabelValues(v.exchange, name), m.receiveToPublish.WithLabelValues(v.exchange, name),
+			m.exchangeToReceive.WithLabelValues(v.exchange, v.market.String(), name),
+			m.receiveToPublish.WithLabelValues(v.exchange, v.market.String(), name),
 		}
 	}
 	return out
