@@ -1,0 +1,123 @@
+package client
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Cluster is who is in the cluster, and who has what.
+type Cluster struct {
+	Journal   json.RawMessage `json:"journal,omitempty"` // how the journal is replicated, where it is
+	Leases    []Lease         `json:"leases"`
+	Moves     []Move          `json:"moves"` // what plans changed last, newest first
+	Nodes     []Node          `json:"nodes"`
+	Placement Placement       `json:"placement"`
+	Problems  []string        `json:"problems"` // what could not be found out
+	Provider  string          `json:"provider"` // who knows the nodes; static: there is this one alone: static, consul
+	Self      string          `json:"self"`     // the node that answers
+	Timestamp time.Time       `json:"timestamp"`
+}
+
+// Node is one node of the cluster.
+type Node struct {
+	Address   string     `json:"address"`
+	Consul    *Link      `json:"consul,omitempty"` // whether it reaches Consul, as it sees that
+	Drain     *Drain     `json:"drain,omitempty"`  // the order to empty it
+	Epoch     int64      `json:"epoch"`            // ownership number of what it took over last
+	ID        string     `json:"id"`
+	Planned   int64      `json:"planned"` // streams that the plan gives to it
+	Problem   string     `json:"problem,omitempty"`
+	Recording int64      `json:"recording"` // streams that it records
+	Revision  int64      `json:"revision"`  // of the plan that it follows
+	Services  []Place    `json:"services"`
+	Since     *time.Time `json:"since"` // when its process began; null when it does not say
+	State     string     `json:"state"` // up, draining, drained, unreachable
+	Version   string     `json:"version"`
+	Waiting   int64      `json:"waiting"` // streams that it is taking over
+	Weight    float64    `json:"weight"`  // its share of the streams, relative to others'; 0 without a collector
+}
+
+// Drain is an order to empty a node.
+type Drain struct {
+	By     string    `json:"by,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since"`
+}
+
+// Link is whether something is reached.
+type Link struct {
+	Problem string `json:"problem,omitempty"`
+	Reached bool   `json:"reached"`
+}
+
+// Lease is the right to do one job for all.
+type Lease struct {
+	Fence  int64      `json:"fence"`  // what its effects carry: of the placement the plan's revision; 0 when it is not known
+	Holder string     `json:"holder"` // empty when nobody has it
+	Job    string     `json:"job"`
+	Since  *time.Time `json:"since"` // null when it is not known
+}
+
+// Placement is the plan of which node collects which stream.
+type Placement struct {
+	By       string     `json:"by"`
+	Made     *time.Time `json:"made"`
+	Owners   []Owner    `json:"owners,omitempty"`
+	Revision int64      `json:"revision"` // 0: there is no plan
+	Streams  int64      `json:"streams"`
+	Unplaced []string   `json:"unplaced"` // that no node's limits have room for
+}
+
+// Owner is the node that a stream is at by the plan.
+type Owner struct {
+	Epoch  int64  `json:"epoch"` // at least that of its records, by what its node says; 0 when it does not
+	Node   string `json:"node"`
+	State  string `json:"state"`  // moving: its node is still taking streams over, or does not follow the plan yet: settled, moving, unknown
+	Stream string `json:"stream"` // exchange/market/symbol
+}
+
+// Move is a stream that a plan gave to another node.
+type Move struct {
+	At       time.Time `json:"at"`
+	From     string    `json:"from"`
+	Revision int64     `json:"revision"`
+	Stream   string    `json:"stream"`
+	To       string    `json:"to"`
+}
+
+// Place is where a node answers for a service.
+type Place struct {
+	Service string `json:"service"`
+	URL     string `json:"url"`
+}
+
+// StreamStanding is how a stream stands at its owner.
+type StreamStanding struct {
+	AgeSeconds float64   `json:"age_seconds"` // since the last change was received
+	AskLevels  int64     `json:"ask_levels"`
+	BestAsk    string    `json:"best_ask,omitempty"`
+	BestBid    string    `json:"best_bid,omitempty"`
+	BidLevels  int64     `json:"bid_levels"`
+	Owner      string    `json:"owner"`         // the node that collects it, by the plan
+	Sequence   int64     `json:"sequence"`      // the exchange's, at which the book stands
+	State      string    `json:"state"`         // of its book: live, stale, syncing
+	Stream     string    `json:"stream"`        // exchange/market/symbol
+	Time       time.Time `json:"time,omitzero"` // of the last change
+}
+
+// Ordered is what came of an order about a node.
+type Ordered struct {
+	Action    string    `json:"action"` // drain, undrain
+	Message   string    `json:"message"`
+	Node      string    `json:"node"`
+	Success   bool      `json:"success"`
+	Timestamp time.Time `json:"timestamp"`
+}
+
+// Resynced is what came of fetching a book anew.
+type Resynced struct {
+	Owner     string    `json:"owner"`
+	Stream    string    `json:"stream"`
+	Success   bool      `json:"success"`
+	Timestamp time.Time `json:"timestamp"`
+}
