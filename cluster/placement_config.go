@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -9,6 +10,7 @@ import (
 type PlacementConfig struct {
 	Weight    float64       `yaml:"weight" doc:"Share of the streams that this node takes, relative to the weights of the others; above 0."`
 	Tolerance float64       `yaml:"tolerance" doc:"By how much of its share a node may have more or less before streams move for balance alone; above 0, below 1."`
+	Address   string        `yaml:"address" doc:"Public address that this node's connections to exchanges come from, where it shares that with other nodes: what an exchange allows one address, they have together. Empty: an address of its own."`
 	Settle    time.Duration `yaml:"settle" doc:"How long nodes that join may gather before streams move to them. A node that is gone is not waited for."`
 	LetGo     time.Duration `yaml:"let_go" doc:"How long a node may take to let go of streams before they are taken from it."`
 	Leave     time.Duration `yaml:"leave" doc:"How long a node that stops waits until others have its streams."`
@@ -30,6 +32,9 @@ func (c PlacementConfig) Validate() error {
 	}
 	if !(c.Tolerance > 0 && c.Tolerance < 1) {
 		errs = append(errs, &addressError{"tolerance", "want above 0 and below 1"})
+	}
+	if strings.ContainsAny(c.Address, " \t\n") {
+		errs = append(errs, &addressError{"address", "want an address without spaces"})
 	}
 	for _, d := range []struct {
 		field string

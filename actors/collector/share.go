@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/marketprism/marketprism/actors/supervise"
+	"github.com/marketprism/marketprism/connectors"
 	"github.com/marketprism/marketprism/internal/market"
 )
 
@@ -182,7 +184,7 @@ func (c *Collector) Demands() (all []MarketDemand) {
 			continue
 		}
 		d.Known = true
-		d.MaxSubscriptions = table.Limits.Connects.N * table.Limits.StreamsPerConnection
+		d.MaxSubscriptions = maxSubscriptions(table)
 		for i, w := range *want {
 			one := Demand{ID: i.ID(), Kinds: len(w.kinds.list())}
 			for _, ch := range table.ChannelsFor(w.kinds.list()) {
@@ -196,6 +198,38 @@ func (c *Collector) Demands() (all []MarketDemand) {
 		all = append(all, d)
 	}
 	return all
+}
+
+// Run is a market that this node collects, by its settings and the changes at run time.
+type Run struct {
+	Exchange string
+	Market   market.Market
+	// Kinds are the data types, as words, in order.
+	Kinds []string
+	// MaxSubscriptions is as in [MarketDemand]; 0 also while it is not known.
+	MaxSubscriptions int
+}
+
+// Runs lists the markets that are enabled, in order.
+func (c *Collector) Runs() (all []Run) {
+	for _, v := range c.venues {
+		if !v.enabled() {
+			continue
+		}
+		r := Run{Exchange: v.exchange, Market: v.market, Kinds: v.wish.Load().kinds.words()}
+		if table := v.table(); table != nil {
+			r.MaxSubscriptions = maxSubscriptions(table)
+		}
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b Run) int { return cmp.Or(cmp.Compare(a.Exchange, b.Exchange), cmp.Compare(a.Market, b.Market)) })
+	return all
+}
+
+// maxSubscriptions is how many one address can subscribe anew within the time of the
+// limit on connections; 0 is without limit.
+func maxSubscriptions(table *connectors.Venue) int {
+	return table.Limits.Connects.N * table.Limits.StreamsPerConnection
 }
 
 // epochNow is the ownership number of a stream that is made now.

@@ -41,7 +41,11 @@ type Demand struct {
 // Collector is this node's. A stream is named exchange/market/symbol, a group
 // exchange/market.
 type Collector interface {
+	// Demand is what is wanted of the markets that this node runs.
 	Demand() Demand
+	// Markets are those that it runs by its settings, in order, without what is wanted of
+	// them.
+	Markets() []Market
 	// Take takes a share; it does not wait for what that brings about.
 	Take(s Share) error
 	// Waiting are streams that have been made, and hold what they receive.
@@ -60,6 +64,9 @@ type Members struct {
 	Nodes []placement.Node
 	// Known is false before anybody said who there is.
 	Known bool
+	// Says are those that tell what they can collect (all but those of versions before
+	// that).
+	Says map[string]bool
 	// Changed is closed when there are others.
 	Changed <-chan struct{}
 }
@@ -104,8 +111,11 @@ type Coordinator struct {
 	share   Share
 	trouble error // why plans cannot be followed
 	drains  map[string]Drain
-	plans   bool   // this node makes them
-	moves   []Move // the last ones
+	// abilities are by node, pins by stream.
+	abilities map[string]ability
+	pins      map[string]pinned
+	plans     bool   // this node makes them
+	moves     []Move // the last ones
 }
 
 // New makes a coordinator; nothing runs until its Spec is started.
@@ -127,7 +137,7 @@ func New(o Options) (*Coordinator, error) {
 // Spec is the branch: root/placement.
 func (c *Coordinator) Spec() supervise.Spec {
 	return supervise.Branch(Name, supervise.DefaultStrategy(), c.answersSpec(),
-		worker("plan", c.follow), worker("handoff", c.handOff), worker("lead", c.lead))
+		worker("plan", c.follow), worker("handoff", c.handOff), worker("say", c.say), worker("lead", c.lead))
 }
 
 // listening: other nodes can ask this one.
@@ -195,14 +205,17 @@ type state struct {
 	known   bool
 	leaving bool
 	share   Share
-	drains  map[string]Drain // not to be changed
-	changed <-chan struct{}
+	// The maps are not to be changed.
+	drains    map[string]Drain
+	abilities map[string]ability
+	pins      map[string]pinned
+	changed   <-chan struct{}
 }
 
 func (c *Coordinator) state() state {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return state{c.plan, c.known, c.leaving, c.share, c.drains, c.turn}
+	return state{c.plan, c.known, c.leaving, c.share, c.drains, c.abilities, c.pins, c.turn}
 }
 
 // change changes the state and wakes those who wait for that.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type site struct {
 	members []placement.Node
 	alive   []placement.Node
 	known   bool
+	says    map[string]bool
 	changed chan struct{} // closed at the next change of anything here
 	nodes   map[string]*node
 }
@@ -97,7 +99,7 @@ func (s *site) list(of *[]placement.Node) func() coordinator.Members {
 	return func() coordinator.Members {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return coordinator.Members{Nodes: slices.Clone(*of), Known: s.known, Changed: s.changed}
+		return coordinator.Members{Nodes: slices.Clone(*of), Known: s.known, Says: s.says, Changed: s.changed}
 	}
 }
 
@@ -109,11 +111,15 @@ type node struct {
 	system      *supervise.System
 	share       coordinator.Share
 	records     map[string]bool // false: it is made, and waits
+	off         string          // a market that its settings do not enable
 }
 
-func (s *site) start(name string) *node {
+func (s *site) start(name string) *node { return s.startWithout(name, "") }
+
+// startWithout starts a node that does not run a market.
+func (s *site) startWithout(name, off string) *node {
 	s.Helper()
-	n := &node{site: s, name: name, records: map[string]bool{}}
+	n := &node{site: s, name: name, records: map[string]bool{}, off: off}
 	var err error
 	n.coordinator, err = coordinator.New(coordinator.Options{
 		Config: s.config, Node: name, Cluster: "test", Collector: n, Plans: s.plans, Lease: s, Members: s.list(&s.members), Alive: s.list(&s.alive),
@@ -172,10 +178,29 @@ func (s *site) gone(of *[]placement.Node, name string) {
 
 // Demand implements coordinator.Collector, as do those below.
 func (n *node) Demand() (d coordinator.Demand) {
+	n.site.mu.Lock()
+	defer n.site.mu.Unlock()
 	for _, id := range n.site.ids {
-		d.Streams = append(d.Streams, placement.Stream{ID: id, Group: "binance/spot", Cost: 1, Slots: 1})
+		if group := group(id); group != n.off {
+			d.Streams = append(d.Streams, placement.Stream{ID: id, Group: group, Cost: 1, Slots: 1})
+		}
 	}
 	return d
+}
+
+// group is the market of a stream.
+func group(id string) string { return path.Dir(id) }
+
+func (n *node) Markets() (all []coordinator.Market) {
+	n.site.mu.Lock()
+	defer n.site.mu.Unlock()
+	for _, id := range n.site.ids {
+		group := group(id)
+		if group != n.off && !slices.ContainsFunc(all, func(m coordinator.Market) bool { return m.Group == group }) {
+			all = append(all, coordinator.Market{Group: group, Kinds: []string{"trade"}})
+		}
+	}
+	return all
 }
 
 func (n *node) Take(s coordinator.Share) error {
@@ -270,6 +295,9 @@ func (s *site) spread(among ...*node) func() bool {
 			}
 		}
 		for _, n := range among {
+			if n.off != "" {
+				continue // it deserves less
+			}
 			if share := len(s.ids) / len(among); len(n.records) < share*8/10 || len(n.records) > share*12/10 {
 				return false
 			}

@@ -50,27 +50,47 @@ func Lift(ctx context.Context, plans bucket.Store, node string) (bool, error) {
 	return there, nil
 }
 
-// Read reads the plan in force and the orders, for those who follow neither. A plan of
-// Revision 0 is none.
-func Read(ctx context.Context, plans bucket.Store) (p Plan, drains []Drain, err error) {
+// Situation is the plan in force with what it is made by.
+type Situation struct {
+	Plan   Plan // of Revision 0: there is none
+	Drains []Drain
+	Pins   []Pin // by stream; those that have ended are not in it
+	// Abilities are what nodes say that they can collect, by node: also of those that are
+	// there no more.
+	Abilities map[string]Ability
+}
+
+// Read reads the situation, for those who do not follow it. What is of a version that
+// this one does not know is left out.
+func Read(ctx context.Context, plans bucket.Store) (s Situation, err error) {
 	all, err := plans.Load(ctx, "")
 	if err != nil {
-		return p, nil, fmt.Errorf("reading the plan: %w", err)
+		return s, fmt.Errorf("reading the plan: %w", err)
 	}
+	s.Abilities = map[string]Ability{}
 	for _, d := range all {
 		switch {
 		case d.Key == planKey:
-			if p, err = decode(d.Value, d.Revision); err != nil {
-				return p, nil, err
+			if s.Plan, err = decode(d.Value, d.Revision); err != nil {
+				return s, err
 			}
 		case strings.HasPrefix(d.Key, drainPrefix):
-			if one, err := drainOf(d); err == nil { // else of a version that this one does not know
-				drains = append(drains, one)
+			if one, err := drainOf(d); err == nil {
+				s.Drains = append(s.Drains, one)
+			}
+		case strings.HasPrefix(d.Key, pinPrefix):
+			if one, err := pinOf(d); err == nil && !one.Over(time.Now()) {
+				s.Pins = append(s.Pins, one)
+			}
+		case strings.HasPrefix(d.Key, abilityPrefix):
+			if one, err := abilityOf(d); err == nil {
+				s.Abilities[one.Node] = one
 			}
 		}
 	}
-	slices.SortFunc(drains, func(a, b Drain) int { return strings.Compare(a.Node, b.Node) })
-	return p, drains, nil
+	slices.SortFunc(s.Drains, func(a, b Drain) int { return strings.Compare(a.Node, b.Node) })
+	slices.SortFunc(s.Pins, func(a, b Pin) int { return strings.Compare(a.Stream, b.Stream) })
+	return s, nil
 }
 
 func drainOf(d bucket.Document) (one Drain, err error) {

@@ -43,7 +43,8 @@ func TestDrain(t *testing.T) {
 
 	// Where all are to have nothing, all have what they had.
 	order("b")
-	_, drains, err := coordinator.Read(t.Context(), s.plans)
+	now, err := coordinator.Read(t.Context(), s.plans)
+	drains := now.Drains
 	if err != nil || len(drains) != 3 || drains[0].By != "somebody" {
 		t.Fatalf("%v, orders %+v", err, drains)
 	}

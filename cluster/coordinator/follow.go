@@ -38,6 +38,14 @@ func (c *Coordinator) told(ctx context.Context, log *zap.Logger, change bucket.C
 		if err := c.ordered(change); err != nil {
 			log.Error("an order about a node is not understood", zap.Error(err))
 		}
+	case strings.HasPrefix(change.Key, pinPrefix):
+		if err := c.pin(change); err != nil {
+			log.Error("an order about a stream is not understood", zap.Error(err))
+		}
+	case strings.HasPrefix(change.Key, abilityPrefix):
+		if err := c.able(change); err != nil {
+			log.Error("what a node can collect is not understood", zap.Error(err))
+		}
 	case change.Key != planKey:
 	case change.Removed:
 		log.Warn("the plan was removed; this node goes on with what it has")

@@ -123,7 +123,7 @@ func (c *Coordinator) make(ctx context.Context, log *zap.Logger, lost <-chan str
 
 // nodes are those to place on: this one not while it leaves.
 func (c *Coordinator) nodes(m Members, s state) []placement.Node {
-	return s.emptied(slices.DeleteFunc(slices.Clone(m.Nodes), func(n placement.Node) bool { return s.leaving && n.ID == c.o.Node }))
+	return s.enabled(m, s.emptied(slices.DeleteFunc(slices.Clone(m.Nodes), func(n placement.Node) bool { return s.leaving && n.ID == c.o.Node })))
 }
 
 // improve writes the plan that follows the one in force, if it says anything else.
@@ -134,9 +134,10 @@ func (c *Coordinator) improve(ctx context.Context, log *zap.Logger, s state, nod
 	if !steady.may(time.Now(), s.plan, nodes) {
 		return nil
 	}
-	d := c.o.Collector.Demand()
+	d := s.whole(c.o.Collector.Demand(), c.o.Collector.Markets(), nodes)
 	begin := time.Now()
 	streams := slices.Concat(d.Streams, kept(s.plan, d))
+	c.pinAll(ctx, log, s, streams)
 	next, err := placement.Place(s.plan.Plan, streams, nodes, placement.Options{Tolerance: c.o.Config.Tolerance, Limits: d.Limits})
 	if err != nil {
 		return fmt.Errorf("placing %d streams on %d nodes: %w", len(streams), len(nodes), err)
@@ -227,7 +228,7 @@ type steadiness struct {
 
 // may reports whether it is time for a plan.
 func (s *steadiness) may(now time.Time, p Plan, nodes []placement.Node) bool {
-	if !slices.Equal(s.seen, nodes) {
+	if !slices.EqualFunc(s.seen, nodes, placement.Node.Equal) {
 		s.seen, s.since = slices.Clone(nodes), now
 	}
 	for _, had := range p.Nodes {
@@ -235,5 +236,5 @@ func (s *steadiness) may(now time.Time, p Plan, nodes []placement.Node) bool {
 			return true
 		}
 	}
-	return slices.Equal(p.Nodes, nodes) || now.Sub(s.since) >= s.settle
+	return slices.EqualFunc(p.Nodes, nodes, placement.Node.Equal) || now.Sub(s.since) >= s.settle
 }

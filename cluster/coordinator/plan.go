@@ -19,7 +19,7 @@ const planKey = "plan"
 // and goes on with the one it has.
 const planVersion = 1
 
-// maxPlan bounds a plan as it is read, in bytes: some 10 million streams.
+// maxPlan bounds a document as it is read, in bytes: some 10 million streams.
 const maxPlan = 1 << 30
 
 // Plan is the plan in force.
@@ -50,32 +50,46 @@ func encode(p Plan) ([]byte, error) {
 	for _, all := range d.Streams {
 		slices.Sort(all)
 	}
-	text, err := json.Marshal(d)
+	value, err := pack(d)
 	if err != nil {
 		return nil, fmt.Errorf("writing the plan: %w", err)
+	}
+	return value, nil
+}
+
+// pack is the form of larger documents: JSON, compressed by gzip.
+func pack(document any) ([]byte, error) {
+	text, err := json.Marshal(document)
+	if err != nil {
+		return nil, err
 	}
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
 	if _, err := w.Write(text); err != nil {
-		return nil, fmt.Errorf("compressing the plan: %w", err)
+		return nil, fmt.Errorf("compressing: %w", err)
 	}
 	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("compressing the plan: %w", err)
+		return nil, fmt.Errorf("compressing: %w", err)
 	}
 	return out.Bytes(), nil
 }
 
-func decode(value []byte, revision uint64) (Plan, error) {
+// unpack reads what pack has made.
+func unpack(value []byte, into any) error {
 	r, err := gzip.NewReader(bytes.NewReader(value))
 	if err != nil {
-		return Plan{}, fmt.Errorf("reading plan %d: %w", revision, err)
+		return err
 	}
 	text, err := io.ReadAll(io.LimitReader(r, maxPlan))
 	if err != nil {
-		return Plan{}, fmt.Errorf("reading plan %d: %w", revision, err)
+		return err
 	}
+	return json.Unmarshal(text, into)
+}
+
+func decode(value []byte, revision uint64) (Plan, error) {
 	var d document
-	if err := json.Unmarshal(text, &d); err != nil {
+	if err := unpack(value, &d); err != nil {
 		return Plan{}, fmt.Errorf("reading plan %d: %w", revision, err)
 	}
 	if d.Version != planVersion {

@@ -20,6 +20,10 @@ type Source interface {
 	// ErrAlone.
 	Drain(ctx context.Context, node, by, reason string) error
 	Undrain(ctx context.Context, node string) error
+	// Move orders that a stream is collected by a node, Unpin takes that back. Errors:
+	// those of Drain, ErrNoStream, ErrDrained, ErrCannot.
+	Move(ctx context.Context, o PinOrder) error
+	Unpin(ctx context.Context, stream string) error
 }
 
 var (
@@ -71,7 +75,7 @@ func Register(s *chassis.Server, o Options) error {
 	f := &service{o}
 	node := chassis.Param{Name: "id", In: "path", Doc: "The node's id.", Example: "node-2"}
 	answers := []chassis.Response{{Body: ordered{}}}
-	return s.Handle(
+	return s.Handle(append(f.moveRoutes(),
 		chassis.Route{Method: http.MethodGet, Path: base + "cluster", ID: "cluster", Tag: tag, Summary: "Who is here, and who has what",
 			Description: "Nodes with their services, leases, the plan of which node collects which stream, and what it changed last. `owners` lists every stream.",
 			Params:      []chassis.Param{{Name: "owners", Type: false, Default: true, Doc: "Whether streams are listed with their owners."}},
@@ -83,7 +87,7 @@ func Register(s *chassis.Server, o Options) error {
 			Description: "Needs the role operator. Audited.",
 			Params:      []chassis.Param{node}, Request: why{}, Optional: true, Accepts: []string{"*/*"}, Responses: answers,
 			Handler: f.order("undrain", func(ctx context.Context, node, _, _ string) error { return o.Source.Undrain(ctx, node) })},
-	)
+	)...)
 }
 
 func (f *service) view(w http.ResponseWriter, r *http.Request) error {

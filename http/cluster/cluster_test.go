@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/marketprism/marketprism/actors/audit"
 	"github.com/marketprism/marketprism/http/chassis"
@@ -18,6 +19,7 @@ type two struct {
 	err     error
 	drained []string
 	entries []audit.Entry
+	until   time.Time
 }
 
 func (s *two) View(context.Context) cluster.View {

@@ -15,7 +15,7 @@ type View struct {
 	Leases    []Lease   `json:"leases" required:"true"`
 	Placement Placement `json:"placement" required:"true"`
 	Moves     []Move    `json:"moves" required:"true" doc:"what plans changed last, newest first"`
-	Journal   any       `json:"journal,omitempty" doc:"how the journal is replicated, where it is"`
+	Journal   *Journal  `json:"journal,omitempty" doc:"how the journal is replicated; absent while nobody says"`
 	Problems  []string  `json:"problems" required:"true" doc:"what could not be found out"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }
@@ -46,9 +46,12 @@ type Node struct {
 	Waiting   int    `json:"waiting" required:"true" doc:"streams that it is taking over"`
 	Revision  uint64 `json:"revision" required:"true" doc:"of the plan that it follows"`
 	Epoch     int64  `json:"epoch" required:"true" doc:"ownership number of what it took over last"`
-	Drain     *Drain `json:"drain,omitempty" doc:"the order to empty it"`
-	Consul    *Link  `json:"consul,omitempty" doc:"whether it reaches Consul, as it sees that"`
-	Problem   string `json:"problem,omitempty"`
+	// Markets are what its settings enable.
+	Markets []string `json:"markets" required:"true" doc:"exchange/market of those that it collects, and is given streams of; null when it does not say"`
+	Public  string   `json:"public_address,omitempty" doc:"where its connections to exchanges come from, when others share that"`
+	Drain   *Drain   `json:"drain,omitempty" doc:"the order to empty it"`
+	Consul  *Link    `json:"consul,omitempty" doc:"whether it reaches Consul, as it sees that"`
+	Problem string   `json:"problem,omitempty"`
 }
 
 // Place is where a service of a node answers.
@@ -84,8 +87,9 @@ type Placement struct {
 	Made     *time.Time `json:"made" required:"true"`
 	By       string     `json:"by" required:"true"`
 	Streams  int        `json:"streams" required:"true"`
-	Unplaced []string   `json:"unplaced" required:"true" doc:"that no node's limits have room for"`
+	Unplaced []string   `json:"unplaced" required:"true" doc:"that no node can have, or has room for"`
 	Owners   []Owner    `json:"owners,omitempty"`
+	Pins     []Pin      `json:"pins" required:"true" doc:"streams that operators have put somewhere"`
 }
 
 // Owner is the node that a stream is at by the plan.

@@ -75,6 +75,7 @@ func (a *App) announce(ctx context.Context) error {
 		}
 		meta := map[string]string{"version": a.options.Version}
 		if name == cluster.Collector {
+			meta[saysMeta] = "markets"
 			meta[weightMeta] = strconv.FormatFloat(a.cfg.Cluster.Placement.Weight, 'g', -1, 64)
 		}
 		all = append(all, consul.Announcement{
@@ -82,6 +83,11 @@ func (a *App) announce(ctx context.Context) error {
 			Health: func() (consul.Status, string) {
 				if state := s.State(); state != chassis.Ready {
 					return consul.Critical, state.String()
+				}
+				if name == cluster.Storage {
+					if err := a.incomplete(); err != nil {
+						return consul.Critical, err.Error()
+					}
 				}
 				return consul.Passing, "ready"
 			},

@@ -26,9 +26,11 @@ const (
 	placementLease  = "placement"
 )
 
-// Where announcements say what a node's weight is, and which services it runs.
+// Where announcements say what a node's weight is, which services it runs, and that it
+// tells what it can collect.
 const (
 	weightMeta   = "weight"
+	saysMeta     = "says"
 	servicesMeta = "services"
 )
 
@@ -75,8 +77,9 @@ func (a *App) startPlacement(ctx context.Context) error {
 // collectors are the nodes that Consul knows a collector of.
 func (a *App) collectors() coordinator.Members {
 	v := a.members.View(cluster.Collector)
-	m := coordinator.Members{Known: v.Generation > 0, Changed: v.Changed}
+	m := coordinator.Members{Known: v.Generation > 0, Changed: v.Changed, Says: map[string]bool{}}
 	for _, one := range v.Members {
+		m.Says[one.Node] = one.Meta[saysMeta] != ""
 		weight, err := strconv.ParseFloat(one.Meta[weightMeta], 64)
 		if err != nil || !(weight > 0) {
 			weight = 1
@@ -154,6 +157,14 @@ func (p placed) Demand() coordinator.Demand {
 		}
 	}
 	return d
+}
+
+// Markets implements [coordinator.Collector].
+func (p placed) Markets() (all []coordinator.Market) {
+	for _, r := range p.c.Runs() {
+		all = append(all, coordinator.Market{Group: r.Exchange + "/" + r.Market.String(), Kinds: r.Kinds, Limit: r.MaxSubscriptions})
+	}
+	return all
 }
 
 // Take implements [coordinator.Collector].

@@ -27,11 +27,13 @@ const sinceMeta = "since"
 type clusterSource struct {
 	a     *App
 	plans bucket.Store // nil where there is no cluster
+	// journal is how the journal is replicated.
+	journal *journalView
 }
 
 // registerCluster adds the façade of the cluster to a server.
 func (a *App) registerCluster(s *chassis.Server) error {
-	source := &clusterSource{a: a}
+	source := &clusterSource{a: a, journal: a.newJournalView()}
 	if a.members != nil {
 		source.plans = a.openPlans()
 	}
@@ -71,14 +73,15 @@ const viewWithin = 3 * time.Second
 // View implements [facade.Source].
 func (c *clusterSource) View(ctx context.Context) facade.View {
 	v := facade.View{Problems: []string{}, Provider: string(c.a.cfg.Cluster.Provider), Self: c.a.node, Timestamp: time.Now().UTC()}
-	if c.plans == nil {
-		v.Nodes = []facade.Node{c.alone()}
-		return v
-	}
 	ctx, cancel := context.WithTimeout(ctx, viewWithin)
 	defer cancel()
-	plan, drains, err := coordinator.Read(ctx, c.plans)
+	if c.plans == nil {
+		v.Nodes, v.Journal = []facade.Node{c.alone()}, c.journal.get(ctx, &v)
+		return v
+	}
+	now, err := coordinator.Read(ctx, c.plans)
 	trouble(&v, err)
+	plan := now.Plan
 	leases, err := c.a.members.Leases(ctx)
 	trouble(&v, err)
 	for _, l := range leases {
@@ -89,18 +92,23 @@ func (c *clusterSource) View(ctx context.Context) facade.View {
 		v.Leases = append(v.Leases, lease)
 	}
 	nodes, standings := c.nodes(ctx)
-	for _, d := range drains {
+	for _, d := range now.Drains {
 		one := node(nodes, d.Node)
 		one.Drain = &facade.Drain{By: d.By, Reason: d.Reason, Since: d.Since}
 	}
-	v.Placement = placementOf(plan, standings)
+	v.Placement = placementOf(now, standings)
+	v.Journal = c.journal.get(ctx, &v)
 	for _, owner := range plan.Owners {
 		node(nodes, owner).Planned++
 	}
 	for id, one := range nodes {
+		if can, said := now.Abilities[id]; said && one.Weight > 0 {
+			one.Markets, one.Public = marketsOf(can), can.Address
+		}
 		one.judge(standings[id])
 		v.Nodes = append(v.Nodes, one.Node)
 	}
+	v.Problems = append(v.Problems, unlike(now.Abilities, nodes)...)
 	slices.SortFunc(v.Nodes, func(a, b facade.Node) int { return cmp.Compare(a.ID, b.ID) })
 	for _, s := range standings { // that of whoever has followed for longest knows most
 		if len(s.Moves) > len(v.Moves) {
@@ -211,7 +219,8 @@ func (m *member) judge(s *facade.Standing) {
 	}
 }
 
-func placementOf(p coordinator.Plan, standings map[string]*facade.Standing) facade.Placement {
+func placementOf(now coordinator.Situation, standings map[string]*facade.Standing) facade.Placement {
+	p := now.Plan
 	out := facade.Placement{Revision: p.Revision, Made: whenKnown(p.Made), By: p.By, Streams: len(p.Owners), Unplaced: p.Unplaced}
 	for _, id := range slices.Sorted(maps.Keys(p.Owners)) {
 		o := facade.Owner{Stream: id, Node: p.Owners[id], State: "unknown"}
@@ -222,6 +231,11 @@ func placementOf(p coordinator.Plan, standings map[string]*facade.Standing) faca
 			}
 		}
 		out.Owners = append(out.Owners, o)
+	}
+	for _, p := range now.Pins {
+		out.Pins = append(out.Pins, facade.Pin{
+			Stream: p.Stream, Node: p.Node, By: p.By, Reason: p.Reason, Since: p.Since, Until: whenKnown(p.Until), Held: now.Plan.Owners[p.Stream] == p.Node,
+		})
 	}
 	return out
 }

@@ -20,7 +20,7 @@ import (
 
 // clusterNodes are the commands about the nodes of a cluster.
 func clusterNodes(s streams) []*cobra.Command {
-	return []*cobra.Command{newNodeList(s), newNodeStatus(s), newNodeDrain(s), newNodeUndrain(s)}
+	return []*cobra.Command{newNodeList(s), newNodeStatus(s), newNodeDrain(s), newNodeUndrain(s), newNodeMove(s), newNodeUnpin(s)}
 }
 
 // nodeOptions are what they share.
@@ -148,7 +148,9 @@ func printCluster(w io.Writer, v *facade.View, streams bool) error {
 	if p.Revision > 0 {
 		fmt.Fprintf(w, "\nplan %d by %s: %d streams, %d without a place\n", p.Revision, p.By, p.Streams, len(p.Unplaced))
 	}
+	printJournal(w, v.Journal)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	printPins(t, p.Pins, now)
 	if len(v.Leases) > 0 {
 		fmt.Fprintln(t, "\nLEASE\tHOLDER\tFENCE\tFOR")
 	}

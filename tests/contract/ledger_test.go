@@ -79,6 +79,8 @@ var elsewhere = map[string]string{
 	harness.Monitoring + " GET /api/v1/cluster/streams/{}":         "tests/cluster TestMultiNodeRemoting: it takes several nodes",
 	harness.Monitoring + " POST /api/v1/cluster/streams/{}/resync": "tests/cluster TestMultiNodeRemoting: it takes several nodes",
 	harness.Monitoring + " POST /api/v1/cluster/nodes/{}/drain":    "tests/cluster TestMultiNodePlacement: it takes several nodes",
+	harness.Monitoring + " POST /api/v1/cluster/streams/{}/move":   "tests/cluster TestMultiNodeMarkets: it takes several nodes",
+	harness.Monitoring + " POST /api/v1/cluster/streams/{}/unpin":  "tests/cluster TestMultiNodeMarkets: it takes several nodes",
 	harness.Monitoring + " POST /api/v1/cluster/nodes/{}/undrain":  "tests/cluster TestMultiNodePlacement: it takes several nodes",
 }
 

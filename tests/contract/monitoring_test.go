@@ -73,6 +73,8 @@ func healthOfAll(t *testing.T, c *client) {
 		t.Errorf("one node by itself is shown as %v", v)
 	}
 	c.refused(409, "no_cluster", "POST", "/api/v1/cluster/nodes/node-1/drain", "", "")
+	c.refused(409, "no_cluster", "POST", "/api/v1/cluster/streams/binance%2Fspot%2FBTC-USDT/move", "application/json", `{"node":"node-1"}`)
+	c.refused(409, "no_cluster", "POST", "/api/v1/cluster/streams/binance%2Fspot%2FBTC-USDT/unpin", "", "")
 	checks := sub(c.get("/health"), "checks")
 	for _, name := range harness.Services {
 		if _, there := checks[name]; there != (name != harness.Monitoring) {

@@ -1,0 +1,4 @@
+package coordinator
+
+// PinKey is the key of an order about a stream.
+var PinKey = pinKey
