@@ -19,6 +19,7 @@ type Node struct {
 	ID          string    `json:"id"`               // path of names from the root
 	Parent      string    `json:"parent,omitempty"` // id; empty for the root
 	Name        string    `json:"name"`
+	Order       uint64    `json:"order"` // of starting: parents before children; a restart keeps it
 	Kind        string    `json:"kind"`
 	Exchange    string    `json:"exchange,omitempty"`
 	State       State     `json:"state"`

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -104,7 +105,7 @@ func (t *Tree) Snapshot() Snapshot {
 	var walk func(parent string)
 	walk = func(parent string) {
 		for _, n := range children[parent] {
-			out.Actors = append(out.Actors, n.snapshot(now))
+			out.Actors = append(out.Actors, n.shown(now))
 			walk(n.id)
 		}
 	}
@@ -115,13 +116,20 @@ func (t *Tree) Snapshot() Snapshot {
 	return out
 }
 
+// shown is the node as the tree shows it, with its place there.
+func (n *node) shown(now time.Time) Node {
+	out := n.snapshot(now)
+	out.Order = n.order
+	return out
+}
+
 // Node is one actor with its messages by type and the spread of its waits.
 func (t *Tree) Node(id string) (Node, bool) {
 	n, ok := t.get(id)
 	if !ok {
 		return Node{}, false
 	}
-	out := n.snapshot(t.sys.clock.Now())
+	out := n.shown(t.sys.clock.Now())
 	out.Messages = n.meter.messages()
 	out.Mailbox.Waits = n.queue.waits.spread.buckets()
 	return out, true

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // Events writes server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
@@ -18,10 +20,53 @@ type Events struct {
 	timeout time.Duration
 	now     func() time.Time
 	buf     bytes.Buffer
+	packed  *gzip.Writer // nil: sent as it is
 }
 
 // NewEvents begins the answer, so that the client knows it is connected.
 func NewEvents(w http.ResponseWriter, r *http.Request) (*Events, error) {
+	e := newEvents(w, r)
+	w.WriteHeader(http.StatusOK)
+	return e, e.send()
+}
+
+// NewPackedEvents is NewEvents for events that are long, and clients that are few: they are
+// compressed where the client can read that, each flushed as it is written. End ends it.
+func NewPackedEvents(w http.ResponseWriter, r *http.Request) (*Events, error) {
+	e := newEvents(w, r)
+	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		packed, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+		if err != nil {
+			return nil, fmt.Errorf("compressing events: %w", err)
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		e.packed = packed
+	}
+	w.WriteHeader(http.StatusOK)
+	return e, e.send()
+}
+
+// acceptsGzip reads an Accept-Encoding (RFC 9110, 12.5.3).
+func acceptsGzip(header string) bool {
+	for coding := range strings.SplitSeq(header, ",") {
+		name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")
+		if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			continue
+		}
+		q, ok := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+		return !ok || strings.Trim(q, "0.") != ""
+	}
+	return false
+}
+
+// End ends what is compressed. The client may be gone: that is no error any more.
+func (e *Events) End() {
+	if e.packed != nil {
+		_ = e.packed.Close()
+	}
+}
+
+func newEvents(w http.ResponseWriter, r *http.Request) *Events {
 	e := &Events{w: w, r: r, conn: http.NewResponseController(w), timeout: DefaultConfig().WriteTimeout, now: time.Now}
 	if c := callFrom(r.Context()); c != nil {
 		e.timeout, e.now = c.server.config.WriteTimeout, c.server.now
@@ -30,8 +75,7 @@ func NewEvents(w http.ResponseWriter, r *http.Request) (*Events, error) {
 	h.Set("Content-Type", MediaEvents)
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // proxies pass it on as it comes
-	w.WriteHeader(http.StatusOK)
-	return e, e.send()
+	return e
 }
 
 // Send writes one event whose data is v as JSON. id and name may be "".
@@ -119,7 +163,7 @@ func (e *Events) out() error {
 	if err := e.conn.SetWriteDeadline(e.now().Add(e.timeout)); err != nil {
 		return fmt.Errorf("writing an event: %w", err)
 	}
-	if _, err := e.w.Write(e.buf.Bytes()); err != nil {
+	if err := e.write(); err != nil {
 		return fmt.Errorf("writing an event: %w", err)
 	}
 	e.buf.Reset()
@@ -127,4 +171,15 @@ func (e *Events) out() error {
 		return fmt.Errorf("writing an event: %w", err)
 	}
 	return nil
+}
+
+func (e *Events) write() error {
+	if e.packed == nil {
+		_, err := e.w.Write(e.buf.Bytes())
+		return err
+	}
+	if _, err := e.packed.Write(e.buf.Bytes()); err != nil {
+		return err
+	}
+	return e.packed.Flush()
 }

@@ -136,7 +136,7 @@ func (f *fixed) AllCoverage(ctx context.Context, from, to time.Time) ([]branch.C
 func (f *fixed) quality() branch.Quality {
 	return branch.Quality{
 		Instrument: btc, Coverage: 99.9996, Verified: 100, From: now.UnixNano(), Live: true, BookState: "live", Resyncs: 1,
-		Channels: []branch.ChannelQuality{{Kind: market.KindTrade, Proof: "sequence", Records: 10, Verified: 10, Gaps: 1, Healed: 1, FirstSeq: market.Int(1), LastSeq: market.Int(10), LastTime: now.UnixNano()}},
+		Channels: []branch.ChannelQuality{{Kind: market.KindTrade, Proof: "sequence", Records: 10, Verified: 10, Gaps: 1, Healed: 1, FirstSeq: market.Int(1), LastSeq: market.Int(10), LastTime: now.UnixNano(), LastUpdate: now.UnixNano()}},
 		Gaps: []market.Gap{{Channel: "trade", FromSeq: market.Int(4), ToSeq: market.Int(5), FromTime: now.UnixNano(), ToTime: now.UnixNano() + 1e9,
 			Cause: market.CauseSequence, Outcome: market.OutcomeHealed, HealedRecords: market.Int(2)}},
 	}
@@ -210,7 +210,7 @@ const (
 	trade    = `{"kind":"trade","exchange":"binance","market":"spot","symbol":"BTC-USDT","native_symbol":"BTCUSDT","exchange_time_ns":1723118405000000000,"receive_time_ns":1723118405000000001,"seq":9,"id":"9","price":61837.6300,"amount":0.50,"side":"buy"}`
 	bookHead = `{"exchange":"Binance","market":"spot","symbol":"btc_usdt","native_symbol":"BTCUSDT","state":"live","sequence":77,"age":0.1,"timestamp":"2024-08-08T12:00:04.8Z"`
 	stream   = `"exchange":"binance","market":"spot","symbol":"BTC-USDT","coverage_percent":99.999,"verified_percent":100,"from":` + at + `,"live":true,"book_state":"live","resyncs":1,` +
-		`"channels":[{"kind":"trade","proof":"sequence","records":10,"verified_records":10,"gaps":1,"open_gaps":0,"healed_gaps":1,"duplicates":0,"resyncs":0,"checksums_wrong":0,"first_seq":1,"last_seq":10,"last_time":` + at + `,"last_received":null}],` +
+		`"channels":[{"kind":"trade","proof":"sequence","records":10,"verified_records":10,"gaps":1,"open_gaps":0,"healed_gaps":1,"duplicates":0,"resyncs":0,"checksums_wrong":0,"first_seq":1,"last_seq":10,"last_time":` + at + `,"last_received":` + at + `}],` +
 		`"gaps":[{"channel":"trade","from_seq":4,"to_seq":5,"from_time":` + at + `,"to_time":"2024-08-08T12:00:06Z","cause":"sequence","outcome":"healed","healed_records":2}]`
 )
 
@@ -237,6 +237,9 @@ func TestGolden(t *testing.T) {
 		{name: "trades as text", path: "trades/binance/BTCUSDT?decimals=string&limit=1", want: `{"exchange":"binance","symbol":"BTCUSDT","trades":[` +
 			strings.NewReplacer("61837.6300", `"61837.6300"`, "0.50", `"0.50"`).Replace(trade) + `],"count":1,"timestamp":` + at + `}`},
 		{name: "quality", path: "quality", want: `{"streams":[{` + stream + `,"source":"memory"},{"exchange":"binance","market":"spot","symbol":"ETH-USDT","coverage_percent":null,"verified_percent":null,"from":null,"live":false,"book_state":"syncing","resyncs":0,"channels":[],"gaps":[],"source":"memory"}],"count":2,"timestamp":` + at + `}`},
+		{name: "quality summed up", path: "quality?channels=false", want: `{"streams":[{"exchange":"binance","market":"spot","symbol":"BTC-USDT","coverage_percent":99.999,"verified_percent":100,"from":` + at + `,"live":true,"book_state":"live","resyncs":1,"channels":[],` +
+			`"sum":{"records":10,"gaps":1,"open_gaps":0,"last_received":` + at + `},"gaps":[],"source":"memory"},{"exchange":"binance","market":"spot","symbol":"ETH-USDT","coverage_percent":null,"verified_percent":null,"from":null,"live":false,"book_state":"syncing","resyncs":0,"channels":[],` +
+			`"sum":{"records":0,"gaps":0,"open_gaps":0,"last_received":null},"gaps":[],"source":"memory"}],"count":2,"timestamp":` + at + `}`},
 		{name: "quality of one", path: "quality/binance/BTCUSDT?bucket=1h", want: `{` + stream + `,"buckets":[{"start":` + at + `,"seconds":3600,"coverage_percent":null,"verified_percent":99.9,"records":3,"gaps":1}],"source":"memory","source_reason":"nobody there"}`},
 		{name: "subscriptions", path: "subscriptions", want: `{"service":"market-data-collector","markets":[{"exchange":"binance","market":"spot","loaded":true,"changes":[` +
 			`{"action":"subscribe","symbol":"SOL-USDT","data_types":["trade"]},{"action":"unsubscribe","symbol":"*-EUR","data_types":["book_delta"]}]},` +

@@ -29,10 +29,16 @@ const (
 
 // look is what a topic said last, shared by all who follow it.
 type look struct {
-	mu     sync.Mutex
-	at     time.Time
+	mu   sync.Mutex
+	at   time.Time
+	said said
+	err  error
+}
+
+// said is what a topic said at one look: nobody changes it afterwards.
+type said struct {
 	values values
-	err    error
+	number uint64 // of the look; the same number, the same values
 }
 
 // pages keeps the last look at each topic.
@@ -97,10 +103,11 @@ func (f *service) live(w http.ResponseWriter, r *http.Request) error {
 	if err := q.Err(); err != nil {
 		return err
 	}
-	s, err := chassis.NewEvents(w, r)
+	s, err := chassis.NewPackedEvents(w, r)
 	if err != nil {
 		return err
 	}
+	defer s.End()
 	return f.sendFrames(r.Context(), s, topics)
 }
 
@@ -110,7 +117,11 @@ func (f *service) sendFrames(ctx context.Context, s *chassis.Events, topics []st
 	defer tick.Stop()
 	last, errs := f.lookAt(ctx, topics)
 	seq, sent := uint64(1), time.Now()
-	if err := s.Send("1", "snapshot", snapshotEvent{seq, f.Now().UTC(), last, errs}); err != nil {
+	first := snapshotEvent{seq, f.Now().UTC(), map[string]values{}, errs}
+	for topic, now := range last {
+		first.Topics[topic] = now.values
+	}
+	if err := s.Send("1", "snapshot", first); err != nil {
 		return err
 	}
 	for {
@@ -145,27 +156,28 @@ func (f *service) sendFrames(ctx context.Context, s *chassis.Events, topics []st
 
 // lookAt looks at topics, all at once. One that cannot be looked at keeps what it said
 // last, and says why.
-func (f *service) lookAt(ctx context.Context, topics []string) (map[string]values, map[string]string) {
-	found, failed := make([]values, len(topics)), make([]error, len(topics))
-	var all sync.WaitGroup
+func (f *service) lookAt(ctx context.Context, topics []string) (map[string]said, map[string]string) {
+	found, failed := make([]said, len(topics)), make([]error, len(topics))
+	var looks sync.WaitGroup
 	for i, t := range topics {
-		all.Go(func() { found[i], failed[i] = f.pages.look(ctx, t, f.say) })
+		looks.Go(func() { found[i], failed[i] = f.pages.look(ctx, t, f.say) })
 	}
-	all.Wait()
-	said, errs := map[string]values{}, map[string]string{}
+	looks.Wait()
+	all, errs := map[string]said{}, map[string]string{}
 	for i, t := range topics {
 		if failed[i] != nil {
 			errs[t] = failed[i].Error()
 		}
-		if said[t] = found[i]; found[i] == nil {
-			said[t] = values{}
+		if found[i].values == nil {
+			found[i].values = values{}
 		}
+		all[t] = found[i]
 	}
-	return said, errs
+	return all, errs
 }
 
 // look looks, unless somebody has just done so.
-func (p *pages) look(ctx context.Context, topic string, say func(context.Context, string) (values, error)) (values, error) {
+func (p *pages) look(ctx context.Context, topic string, say func(context.Context, string) (values, error)) (said, error) {
 	l := p.looks[topic]
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -174,33 +186,51 @@ func (p *pages) look(ctx context.Context, topic string, say func(context.Context
 		now, err := say(limited, topic)
 		cancel()
 		if l.err = err; err == nil {
-			l.values = now
+			l.said = said{now, l.said.number + 1}
 		}
 		if ctx.Err() == nil { // one who left is no reason for the others
 			l.at = time.Now()
 		}
 	}
-	return l.values, l.err
+	return l.said, l.err
 }
 
-// difference is what makes now of before.
-func difference(before, now map[string]values) diffEvent {
+// difference is what makes now of before. A topic that nobody has looked at since costs
+// nothing, however long it is.
+func difference(before, now map[string]said) diffEvent {
 	d := diffEvent{Set: map[string]values{}, Del: map[string][]string{}}
-	for topic, v := range now {
-		for key, text := range v {
-			if old, ok := before[topic][key]; ok && bytes.Equal(old, text) {
-				continue
-			}
-			if d.Set[topic] == nil {
-				d.Set[topic] = values{}
-			}
-			d.Set[topic][key] = text
+	for topic, is := range now {
+		was := before[topic]
+		if was.number == is.number {
+			continue
 		}
-		for _, key := range slices.Sorted(maps.Keys(before[topic])) {
-			if _, ok := v[key]; !ok {
-				d.Del[topic] = append(d.Del[topic], key)
+		set, same := values{}, 0
+		for key, text := range is.values {
+			old, had := was.values[key]
+			if had {
+				same++
 			}
+			if !had || !bytes.Equal(old, text) {
+				set[key] = text
+			}
+		}
+		if len(set) > 0 {
+			d.Set[topic] = set
+		}
+		if same < len(was.values) {
+			d.Del[topic] = gone(was.values, is.values)
 		}
 	}
 	return d
+}
+
+// gone are the keys that are no more.
+func gone(before, now values) (keys []string) {
+	for key := range before {
+		if _, ok := now[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }

@@ -160,22 +160,23 @@ func TestLiveRows(t *testing.T) {
 				return nil, errors.New("it is away")
 			}
 			return map[string]json.RawMessage{
-				"/api/v1/quality":           json.RawMessage(`{"streams":[{"exchange":"okx","market":"spot","symbol":"BTC-USDT","live":true}],"timestamp":"x"}`),
-				"/api/v1/scheduler/tasks":   json.RawMessage(`{"status":"success","data":[{"task_id":"t1","name":"a"},{"name":"no id"}]}`),
-				"/api/v1/scheduler/status":  json.RawMessage(`{"status":"success","data":{"total_tasks":3,"timestamp":"x"}}`),
-				"/api/v1/orderbook/health":  json.RawMessage(`{"books":15,"not_live":[]}`),
-				"/api/v1/storage/status":    json.RawMessage(`{"status":"success","data":{"shards":[{"shard":0,"state":"reading"}]}}`),
-				"/api/v1/status":            json.RawMessage(`{"jetstream_streams":[]}`),
-				"/api/v1/exchanges":         json.RawMessage(`[1]`),
-				"/api/v1/gateway/stats":     json.RawMessage(`{}`),
-				"/api/v1/nobody/asks/this/": nil,
+				"/api/v1/quality":                json.RawMessage(`{"streams":[{"exchange":"okx","market":"spot","symbol":"BTC-USDT","live":true}],"timestamp":"x"}`),
+				"/api/v1/quality?channels=false": json.RawMessage(`{"streams":[{"exchange":"okx","market":"spot","symbol":"BTC-USDT","sum":{}}],"count":1}`),
+				"/api/v1/scheduler/tasks":        json.RawMessage(`{"status":"success","data":[{"task_id":"t1","name":"a"},{"name":"no id"}]}`),
+				"/api/v1/scheduler/status":       json.RawMessage(`{"status":"success","data":{"total_tasks":3,"timestamp":"x"}}`),
+				"/api/v1/orderbook/health":       json.RawMessage(`{"books":15,"not_live":[]}`),
+				"/api/v1/storage/status":         json.RawMessage(`{"status":"success","data":{"shards":[{"shard":0,"state":"reading"}]}}`),
+				"/api/v1/status":                 json.RawMessage(`{"jetstream_streams":[]}`),
+				"/api/v1/exchanges":              json.RawMessage(`[1]`),
+				"/api/v1/gateway/stats":          json.RawMessage(`{}`),
+				"/api/v1/nobody/asks/this/":      nil,
 			}[path], nil
 		}
 	})
-	lines := openLive(t, s, "quality,tasks,scheduler,books,storage,exchanges,broker")
+	lines := openLive(t, s, "quality,streams,tasks,scheduler,books,storage,exchanges,broker")
 	first := nextEvent(t, lines)
 	for topic, want := range map[string]string{
-		"quality": "streams/okx/spot/BTC-USDT", "tasks": "data status", "scheduler": "total_tasks", "books": "books not_live", "storage": "shards/0",
+		"quality": "streams/okx/spot/BTC-USDT", "streams": "count streams/okx/spot/BTC-USDT", "tasks": "data status", "scheduler": "total_tasks", "books": "books not_live", "storage": "shards/0",
 		"exchanges": "", "broker": "",
 	} {
 		if got := strings.Join(slices.Sorted(maps.Keys(first.data.Topics[topic])), " "); got != want {

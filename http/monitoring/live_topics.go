@@ -55,6 +55,7 @@ var topics = map[string]topic{
 	"exchanges":   {usual, "market-data-collector", "/api/v1/exchanges", nil},
 	"books":       {usual, "market-data-collector", "/api/v1/orderbook/health", nil},
 	"quality":     {seldom, "market-data-collector", "/api/v1/quality", []string{"exchange", "market", "symbol"}},
+	"streams":     {seldom, "market-data-collector", "/api/v1/quality?channels=false", []string{"exchange", "market", "symbol"}},
 	"broker":      {usual, "message-broker-service", "/api/v1/status", []string{"name"}},
 	"scheduler":   {usual, "scheduler-service", "/api/v1/scheduler/status", nil},
 	"tasks":       {usual, "scheduler-service", "/api/v1/scheduler/tasks", []string{"task_id"}},
@@ -184,21 +185,21 @@ func (f *service) alertValues(ctx context.Context) (values, error) {
 }
 
 // actorLine is one actor of the live tree: what changes often is rounded, so that it
-// changes less often.
+// changes less often, and what is 0 or empty is left out, since there may be very many.
 type actorLine struct {
-	Order      int        `json:"order"` // in the tree: parents before children
+	Order      uint64     `json:"order"` // of starting: parents before children
 	Kind       string     `json:"kind"`
 	State      string     `json:"state"`
 	Supervisor bool       `json:"supervisor,omitempty"`
-	Rate       float64    `json:"rate"`
-	Depth      int        `json:"depth"`
-	Capacity   int        `json:"capacity"`
-	Wait       float64    `json:"wait_seconds"`
-	WaitP99    float64    `json:"wait_p99_seconds"`
+	Rate       float64    `json:"rate,omitempty"`
+	Depth      int        `json:"depth,omitempty"`
+	Capacity   int        `json:"capacity,omitempty"`
+	Wait       float64    `json:"wait_seconds,omitempty"`
+	WaitP99    float64    `json:"wait_p99_seconds,omitempty"`
 	Oldest     float64    `json:"oldest_seconds,omitempty"`
-	Busy       float64    `json:"busy_ratio"`
-	Restarts   uint64     `json:"restarts"`
-	Failures   uint64     `json:"failures"`
+	Busy       float64    `json:"busy_ratio,omitempty"`
+	Restarts   uint64     `json:"restarts,omitempty"`
+	Failures   uint64     `json:"failures,omitempty"`
 	Letters    uint64     `json:"dead_letters,omitempty"`
 	Dropped    uint64     `json:"dropped,omitempty"`
 	Budget     int        `json:"budget,omitempty"` // restarts that a supervisor may spend
@@ -211,9 +212,9 @@ type actorLine struct {
 }
 
 func actorValues(tree supervise.Snapshot) (values, error) {
-	v := values{}
+	v := make(values, len(tree.Actors))
 	for i := range tree.Actors {
-		text, err := json.Marshal(lineOf(i, &tree.Actors[i]))
+		text, err := json.Marshal(lineOf(&tree.Actors[i]))
 		if err != nil {
 			return nil, fmt.Errorf("encoding an actor: %w", err)
 		}
@@ -222,12 +223,12 @@ func actorValues(tree supervise.Snapshot) (values, error) {
 	return v, nil
 }
 
-func lineOf(order int, n *supervise.Node) actorLine {
+func lineOf(n *supervise.Node) actorLine {
 	l := actorLine{
-		Order: order, Kind: n.Kind, State: n.State.String(), Supervisor: n.Supervisor, Rate: rounded(n.Rate),
+		Order: n.Order, Kind: n.Kind, State: n.State.String(), Supervisor: n.Supervisor, Rate: rounded(n.Rate),
 		Depth: n.Mailbox.Depth, Capacity: n.Mailbox.Capacity, Dropped: n.Mailbox.Dropped, Oldest: rounded(n.Mailbox.OldestFor),
 		Wait: rounded(n.Mailbox.WaitMean), WaitP99: rounded(n.Mailbox.WaitP99), Busy: math.Round(n.BusyRatio*100) / 100,
-		Restarts: n.Restarts, Failures: n.Failures, Letters: n.DeadLetters, Started: n.StartedAt, Backoff: n.BackoffUntil, Note: n.Note,
+		Restarts: n.Restarts, Failures: n.Failures, Letters: n.DeadLetters, Started: n.StartedAt.Truncate(time.Millisecond), Backoff: n.BackoffUntil, Note: n.Note,
 	}
 	if n.Budget != nil {
 		l.Budget, l.Left = n.Budget.Restarts, &n.Budget.Left

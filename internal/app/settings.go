@@ -25,7 +25,7 @@ func (a *App) settingsInForce() facade.InForce {
 }
 
 // maxFetched bounds an answer of another service, in bytes.
-const maxFetched = 8 << 20
+const maxFetched = 64 << 20
 
 // fetch gets what a service answers to GET path.
 func (a *App) fetch(ctx context.Context, service, path string) (json.RawMessage, error) {
