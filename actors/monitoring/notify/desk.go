@@ -40,6 +40,9 @@ type order struct {
 	group       string
 	message     *message
 	entry       *entry
+	// known is when it was told of the group last, as far as this node knows; zero when
+	// it was not.
+	known time.Time
 	// deadline is when the next look at the group will see to it anyway.
 	deadline time.Time
 }
@@ -224,7 +227,11 @@ func (d *desk) order(g *group, to destination, now time.Time, muted muter) (orde
 		m = m.without()
 	}
 	g.open[to.id] = true
-	return order{destination: to.id, group: g.key, message: m, entry: e, deadline: g.next}, true
+	o := order{destination: to.id, group: g.key, message: m, entry: e, deadline: g.next}
+	if last != nil {
+		o.known = last.At
+	}
+	return o, true
 }
 
 // told notes what became of an order. The entry that is to be kept is returned; nil

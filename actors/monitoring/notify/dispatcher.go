@@ -96,7 +96,7 @@ func (d *dispatcher) Receive(c *supervise.Context) {
 		d.handle.pending.Add(-1)
 		d.accept(m.alerts)
 	case told:
-		d.told(m)
+		d.told(c, m)
 	case viewRequest:
 		c.Respond(d.view())
 	case saveAgain:
@@ -292,9 +292,15 @@ func Plain(value float64) float64 {
 	return value
 }
 
-func (d *dispatcher) told(m told) {
+func (d *dispatcher) told(c *supervise.Context, m told) {
 	if e := d.desk.told(m.order, m.err); e != nil && d.phase == phaseTelling {
 		d.keeper.put(entryKey(e.Destination, e.GroupKey), *e)
+	}
+	if errors.Is(m.err, errElsewhere) && d.phase == phaseTelling { // what this node knows is old
+		c.Log().Warn("another node has told meanwhile; reading what was told", zap.String("receiver", m.order.destination))
+		d.keeper.clear()
+		d.enter(phaseLoading)
+		d.read(c)
 	}
 }
 
@@ -329,12 +335,12 @@ func (d *dispatcher) proceed(c *supervise.Context) {
 func (d *dispatcher) tell(c *supervise.Context, now time.Time, in *inhibition) {
 	for _, o := range d.desk.look(now, func(ls alert.Labels) bool { return in.by(ls) != nil || d.handle.silences.mute(ls, now) }) {
 		if len(o.message.alerts) == 0 { // nothing but an end that is not to be told
-			d.told(told{order: o})
+			d.told(c, told{order: o})
 			continue
 		}
 		if err := d.handle.order(c, o); err != nil {
 			c.Log().Warn("notification refused", zap.String("receiver", o.destination), zap.Error(err))
-			d.told(told{o, err})
+			d.told(c, told{o, err})
 		}
 	}
 }

@@ -63,6 +63,7 @@ type Handle struct {
 	accepted   atomic.Int64 // Unix nanoseconds of the last batch
 	counts     atomic.Pointer[counts]
 	standing   atomic.Pointer[string] // of the dispatcher: waiting, loading, telling
+	blind      blindness
 }
 
 // counts are alerts by how they stand.

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 
 	"go.uber.org/zap"
 
+	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/supervise"
 )
 
@@ -100,8 +102,18 @@ func (h *Handle) saveOne(ctx context.Context, key string, value []byte, revision
 	if err != nil || !there && value == nil {
 		return 0, err
 	}
+	if strings.HasPrefix(key, logPrefix) && value != nil && older(value, old) {
+		return old.Revision, nil // of one who has told since
+	}
 	revision = old.Revision
 	return set()
+}
+
+// older says whether an entry of the log is older than the one that is there.
+func older(value []byte, there bucket.Document) bool {
+	at, err := toldAt(bucket.Document{Value: value})
+	theirs, bad := toldAt(there)
+	return err == nil && bad == nil && at.Before(theirs)
 }
 
 func (k *keeper) saved(c *supervise.Context, m saved) {

@@ -88,6 +88,9 @@ func (r *receiver) begin(c *supervise.Context) {
 func (h *Handle) attempt(ctx context.Context, t teller, kind string, o order) (tries int, err error) {
 	ctx, cancel := context.WithDeadlineCause(ctx, o.deadline.Add(h.options.Config.Attempt), errLate)
 	defer cancel()
+	if err := h.confirm(ctx, o); err != nil {
+		return 0, err
+	}
 	pause := h.options.Config.RetryFirst
 	for {
 		tries++
@@ -110,6 +113,10 @@ func (h *Handle) attempt(ctx context.Context, t teller, kind string, o order) (t
 }
 
 func (r *receiver) ended(c *supervise.Context, m called) {
+	if errors.Is(m.err, errElsewhere) {
+		r.answer(c, told{m.order, m.err})
+		return
+	}
 	r.handle.metrics.took(r.to.kind, m.took)
 	if m.err == nil {
 		r.handle.metrics.told(r.to.kind, outcomeSent)
