@@ -67,7 +67,11 @@ func (c *Coordinator) adopt(ctx context.Context, log *zap.Logger, p Plan) {
 		return
 	}
 	next := Share{Revision: p.Revision, Epoch: s.share.Epoch, Streams: p.of(c.o.Node)}
-	gained := 0
+	lost := p.interrupted(c.o.Node, s.share.Streams, s.plan)
+	if len(lost) > 0 {
+		c.surrender(ctx, log, s, lost, p.Revision)
+	}
+	gained := len(lost)
 	for id := range next.Streams {
 		if _, had := s.share.Streams[id]; !had {
 			gained++

@@ -147,6 +147,7 @@ func (c *Coordinator) improve(ctx context.Context, log *zap.Logger, s state, nod
 		return nil
 	}
 	p := Plan{Plan: next, Made: time.Now().UTC().Truncate(time.Millisecond), By: c.o.Node}
+	p.follow(s.plan)
 	value, err := encode(p)
 	if err != nil {
 		return err

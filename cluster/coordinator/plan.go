@@ -30,6 +30,10 @@ type Plan struct {
 	Made     time.Time
 	// By is the node that made it.
 	By string
+	// Number counts plans, and Since is the one by which the owner of a stream got it;
+	// 0 is none that was counted.
+	Number uint64
+	Since  map[string]uint64
 }
 
 // document is a plan as it is kept: JSON, compressed by gzip.
@@ -40,14 +44,22 @@ type document struct {
 	Nodes    []placement.Node    `json:"nodes"`
 	Streams  map[string][]string `json:"streams"` // by node
 	Unplaced []string            `json:"unplaced,omitempty"`
+	Number   uint64              `json:"number,omitempty"`
+	Since    map[uint64][]string `json:"since,omitempty"` // streams by the plan that gave them to their owner
 }
 
 func encode(p Plan) ([]byte, error) {
-	d := document{Version: planVersion, Made: p.Made, By: p.By, Nodes: p.Nodes, Streams: map[string][]string{}, Unplaced: p.Unplaced}
+	d := document{Version: planVersion, Made: p.Made, By: p.By, Nodes: p.Nodes, Streams: map[string][]string{}, Unplaced: p.Unplaced, Number: p.Number, Since: map[uint64][]string{}}
 	for id, node := range p.Owners {
 		d.Streams[node] = append(d.Streams[node], id)
 	}
 	for _, all := range d.Streams {
+		slices.Sort(all)
+	}
+	for id, number := range p.Since {
+		d.Since[number] = append(d.Since[number], id)
+	}
+	for _, all := range d.Since {
 		slices.Sort(all)
 	}
 	value, err := pack(d)
@@ -95,10 +107,15 @@ func decode(value []byte, revision uint64) (Plan, error) {
 	if d.Version != planVersion {
 		return Plan{}, fmt.Errorf("plan %d is of version %d, this program reads %d", revision, d.Version, planVersion)
 	}
-	p := Plan{Plan: placement.Plan{Nodes: d.Nodes, Owners: map[string]string{}, Unplaced: d.Unplaced}, Revision: revision, Made: d.Made, By: d.By}
+	p := Plan{Plan: placement.Plan{Nodes: d.Nodes, Owners: map[string]string{}, Unplaced: d.Unplaced}, Revision: revision, Made: d.Made, By: d.By, Number: d.Number, Since: map[string]uint64{}}
 	for node, all := range d.Streams {
 		for _, id := range all {
 			p.Owners[id] = node
+		}
+	}
+	for number, all := range d.Since {
+		for _, id := range all {
+			p.Since[id] = number
 		}
 	}
 	return p, nil
