@@ -79,6 +79,7 @@ cover: ## coverage of the tests, as coverage.html
 
 .PHONY: soak bench fuzz
 soak: export MARKETPRISM_KILL_ROUNDS = 50
+soak: export MARKETPRISM_PREVIOUS ?= $(shell git rev-list --max-count=1 --skip=20 HEAD 2>/dev/null)
 soak: ## the kill and fault suites, 50 rounds each, ten million archived trades, a million cron expressions
 	packages=$$(grep -rl --include='*_test.go' MARKETPRISM_KILL_ROUNDS . | xargs -r -n1 dirname | sort -u); \
 	if [[ -z $$packages ]]; then echo "no test reads MARKETPRISM_KILL_ROUNDS yet"; exit 1; fi; \
