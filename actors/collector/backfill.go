@@ -139,6 +139,7 @@ type backfill struct {
 	ending   BackfillState      // the final state that is about to be; "" before
 	finished time.Time          // when ending came about
 	changed  bool               // since its document was written
+	lost     bool               // another node has taken it over
 	revision uint64             // of that; 0 before
 	idle     int                // processes that ended over it without a step, the last ones
 }

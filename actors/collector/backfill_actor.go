@@ -47,6 +47,9 @@ type backfiller struct {
 	store   supervise.InFlight // loading, or keeping
 	tries   int                // of loading
 	failing bool               // operations cannot be kept
+	taking  supervise.InFlight // what other nodes have left
+	alive   []string           // when that was looked for last
+	looked  time.Time
 }
 
 // Receive handles one message.
@@ -67,6 +70,8 @@ func (f *backfiller) Receive(c *supervise.Context) {
 		f.loaded(m)
 	case backfillsKeep:
 		f.keep()
+	case backfillsTaken:
+		f.taken(m)
 	case backfillsSaved:
 		if (m.err != nil) != f.failing {
 			f.failing = m.err != nil
@@ -78,6 +83,7 @@ func (f *backfiller) Receive(c *supervise.Context) {
 	default:
 		return
 	}
+	f.left()
 	f.next()
 }
 
@@ -142,7 +148,7 @@ func (f *backfiller) next() {
 			// when it cannot.
 			_ = b.keep(ctx)
 			err := b.accept()
-			if err == nil {
+			if err == nil && !b.isLost() {
 				err = newPastRun(b).run(ctx)
 			}
 			b.keepEnd(ctx, err)
@@ -225,6 +231,10 @@ func (b *backfill) begin(cancel context.CancelFunc) bool {
 }
 
 func (f *backfiller) over(m backfillOver) {
+	if m.of.isLost() {
+		f.c.Log().Info("a backfill goes on at another node, which has taken it over", zap.String("backfill", m.of.read().ID))
+		return
+	}
 	m.of.note(func(s *BackfillStatus) {
 		if s.State != BackfillRunning {
 			return

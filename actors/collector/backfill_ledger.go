@@ -65,19 +65,40 @@ func (b *backfill) document() backfillDocument {
 	}
 }
 
+func documentOf(d documents.Document) (doc backfillDocument, err error) {
+	if err := json.Unmarshal(d.Value, &doc); err != nil {
+		return doc, err
+	}
+	if doc.Version != backfillVersion {
+		return doc, fmt.Errorf("its version is %d, this program knows %d", doc.Version, backfillVersion)
+	}
+	return doc, nil
+}
+
+// written is what is written of the operation; the lock is held.
+func (b *backfill) written() ([]byte, error) {
+	value, err := json.Marshal(b.document())
+	if err != nil {
+		return nil, fmt.Errorf("writing backfill %s: %w", b.status.ID, err)
+	}
+	return value, nil
+}
+
 // recalled is an operation that a process before has left; nil when another
 // node runs it.
 func (v *venue) recalled(d documents.Document) (*backfill, error) {
-	var doc backfillDocument
-	if err := json.Unmarshal(d.Value, &doc); err != nil {
+	doc, err := documentOf(d)
+	if err != nil {
 		return nil, err
-	}
-	if doc.Version != backfillVersion {
-		return nil, fmt.Errorf("its version is %d, this program knows %d", doc.Version, backfillVersion)
 	}
 	if doc.Node != "" && v.opts.Node != "" && doc.Node != v.opts.Node {
 		return nil, nil //nolint:nilnil // it is another node's
 	}
+	return v.restored(d, doc), nil
+}
+
+// restored is an operation as its document says.
+func (v *venue) restored(d documents.Document, doc backfillDocument) *backfill {
 	at := func(ns int64) time.Time {
 		if ns == 0 {
 			return time.Time{}
@@ -97,7 +118,7 @@ func (v *venue) recalled(d documents.Document) (*backfill, error) {
 	switch {
 	case b.status.State.Over():
 		close(b.over)
-		return b, nil
+		return b
 	case doc.State == BackfillRunning:
 		b.status.State = BackfillQueued
 		b.status.Resumed++
@@ -109,7 +130,7 @@ func (v *venue) recalled(d documents.Document) (*backfill, error) {
 		b.status.Problem = fmt.Sprintf("%d processes in a row ended over it", b.idle)
 		b.ends(BackfillFailed)
 	}
-	return b, nil
+	return b
 }
 
 // backfillPrefix begins the keys of a market's operations.
@@ -131,16 +152,20 @@ func (b *backfill) keep(ctx context.Context) error {
 	}
 	b.changed = false
 	id, revision := b.status.ID, b.revision
-	value, err := json.Marshal(b.document())
+	value, err := b.written()
 	b.mu.Unlock()
 	if err != nil {
-		return fmt.Errorf("writing backfill %s: %w", id, err)
+		return err
 	}
 	key := b.venue.backfillPrefix() + id
 	next, err := store.Put(ctx, key, value, revision)
-	if errors.Is(err, documents.ErrConflict) { // an answer of before was lost, or another has taken it up
+	if errors.Is(err, documents.ErrConflict) { // an answer of before was lost, or another node has taken it over
 		var now documents.Document
 		if now, _, err = store.Get(ctx, key); err == nil {
+			if doc, unread := documentOf(now); unread == nil && doc.Node != b.venue.opts.Node && now.Revision != 0 && b.venue.opts.Node != "" && doc.Node != "" {
+				b.lose()
+				return nil
+			}
 			next, err = store.Put(ctx, key, value, now.Revision)
 		}
 	}
@@ -210,10 +235,12 @@ func (v *venue) loadBackfills(ctx context.Context) (list []*backfill, unreadable
 			list = append(list, b)
 		}
 	}
-	slices.SortFunc(list, func(a, b *backfill) int {
-		return cmp.Or(a.status.Created.Compare(b.status.Created), cmp.Compare(a.status.ID, b.status.ID))
-	})
+	slices.SortFunc(list, byAge)
 	return list, unreadable, nil
+}
+
+func byAge(a, b *backfill) int {
+	return cmp.Or(a.status.Created.Compare(b.status.Created), cmp.Compare(a.status.ID, b.status.ID))
 }
 
 // recall puts what was loaded before what has come since.

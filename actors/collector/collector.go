@@ -69,6 +69,10 @@ type Options struct {
 	// Backfills keeps the operations that fetch the past over the end of the process; nil
 	// does not.
 	Backfills documents.Store
+	// Alive are the nodes that live and collect, by name, in order; known is false before
+	// anybody said who there is. What others have left to fetch is taken over. nil: there
+	// are none.
+	Alive func() (nodes []string, known bool)
 	// Store keeps run-time subscriptions; nil keeps them until the process ends.
 	Store Store
 	// Registerer exports the metrics; nil keeps them to ourselves.

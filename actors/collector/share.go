@@ -222,7 +222,9 @@ func (c *Collector) Runs() (all []Run) {
 		}
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b Run) int { return cmp.Or(cmp.Compare(a.Exchange, b.Exchange), cmp.Compare(a.Market, b.Market)) })
+	slices.SortFunc(all, func(a, b Run) int {
+		return cmp.Or(cmp.Compare(a.Exchange, b.Exchange), cmp.Compare(a.Market, b.Market))
+	})
 	return all
 }
 

@@ -102,6 +102,16 @@ func (a *App) collecting() coordinator.Members {
 	return m
 }
 
+// aliveCollectors are the names of those.
+func (a *App) aliveCollectors() (nodes []string, known bool) {
+	m := a.collecting()
+	for _, n := range m.Nodes {
+		nodes = append(nodes, n.ID)
+	}
+	slices.Sort(nodes)
+	return nodes, m.Known
+}
+
 // leave has other nodes take the streams of this one.
 func (a *App) leave(ctx context.Context) {
 	if a.placement == nil {

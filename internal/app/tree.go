@@ -211,7 +211,7 @@ func (a *App) makeCollector(ctx context.Context) error {
 		o.Reader, o.Applied = a.far, a.appliedFar
 	}
 	if a.members != nil {
-		o.Handoff, o.Node = handoff{a}, a.node
+		o.Handoff, o.Node, o.Alive = handoff{a}, a.node, a.aliveCollectors
 	}
 	if a.collector, err = collector.New(o); err != nil {
 		return err
