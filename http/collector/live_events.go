@@ -19,6 +19,10 @@ type eventStream struct {
 	head   []byte
 }
 
+// maxLast is the longest id that a client comes back with, in bytes: where it is at each
+// of a hundred nodes.
+const maxLast = 4096
+
 func (f *service) followEvents(w http.ResponseWriter, r *http.Request) error {
 	q := chassis.QueryOf(r)
 	last, wide := q.Text("last_event_id", ""), f.wide(r, q)
@@ -27,7 +31,7 @@ func (f *service) followEvents(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		last = id[:min(len(id), 64)]
+		last = id[:min(len(id), maxLast)]
 	}
 	conn := http.NewResponseController(w)
 	client, err := f.connect(live.Events, func() {
@@ -37,6 +41,9 @@ func (f *service) followEvents(w http.ResponseWriter, r *http.Request) error {
 	})
 	if err != nil {
 		return err
+	}
+	if r.Header.Get(headerPassed) != "" { // another node, for a client of its own
+		client.Marked()
 	}
 	follow := f.follow(r, client, wide)
 	defer follow.end()
@@ -106,8 +113,8 @@ func (s *eventStream) write() error {
 
 func (s *eventStream) put(m *live.Message) {
 	switch m.Type {
-	case live.Answer: // {"type":"subscribed",…} or {"type":"reset",…}
-		s.events.Put("", m.Word(), m.Data)
+	case live.Answer: // {"type":"subscribed",…}, "reset", "lost", "at"
+		s.events.Put(m.ID, m.Word(), m.Data)
 		return
 	case live.State:
 		s.head = m.AppendHead(s.head[:0])

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,11 +70,10 @@ func (w *follower) subscribe(a live.Asked) error {
 	}
 	ctx, cancel := context.WithCancel(w.ctx)
 	urls, _ := w.f.Others.Nodes()
-	parts := w.openAll(ctx, urls, body)
+	parts := w.openAll(ctx, urls, body, a.LastEventID)
 	for _, p := range parts {
 		a.Parts = append(a.Parts, p.Part)
 	}
-	a.LastEventID = "" // its events had none
 	name, err := w.client.Subscribe(a)
 	if err != nil {
 		cancel()
@@ -85,6 +85,9 @@ func (w *follower) subscribe(a live.Asked) error {
 	w.mu.Lock()
 	w.ends[name] = cancel
 	w.mu.Unlock()
+	if a.LastEventID != "" {
+		w.missing(name, a)
+	}
 	w.work.Go(func() {
 		defer cancel()
 		w.run(ctx, name, body, parts)
@@ -92,14 +95,28 @@ func (w *follower) subscribe(a live.Asked) error {
 	return nil
 }
 
+// missing tells the client of nodes that gave it something, and are not there.
+func (w *follower) missing(name string, a live.Asked) {
+	there := []string{w.f.Live.Name()}
+	for _, p := range a.Parts {
+		there = append(there, p.Process)
+	}
+	for _, process := range live.Processes(a.LastEventID) {
+		if !slices.Contains(there, process) {
+			w.client.Lacks(name, a.LastEventID, "a node that gave streams is gone: what it had after the id is not known", nil)
+			return
+		}
+	}
+}
+
 // openAll connects to all nodes at once; those that do not answer in time are left out.
-func (w *follower) openAll(ctx context.Context, urls map[string]string, body []byte) map[string]*part {
+func (w *follower) openAll(ctx context.Context, urls map[string]string, body []byte, last string) map[string]*part {
 	parts := map[string]*part{}
 	var mu sync.Mutex
 	var opening sync.WaitGroup
 	for node, url := range urls {
 		opening.Go(func() {
-			p, err := w.open(ctx, url, body)
+			p, err := w.open(ctx, url, body, last)
 			if err != nil {
 				return // it is tried again beside the subscription
 			}
@@ -178,7 +195,7 @@ func (w *follower) hear(ctx context.Context, name, node string, body []byte, p *
 				return
 			}
 			var err error
-			if p, err = w.open(ctx, url, body); err != nil {
+			if p, err = w.open(ctx, url, body, ""); err != nil {
 				if !pause(ctx, changed, wait) {
 					return
 				}
@@ -204,6 +221,8 @@ func (w *follower) hear(ctx context.Context, name, node string, body []byte, p *
 		case end.Code != live.CodeGoingAway: // else its streams were handed over before
 			log.Info("a node was lost that a client was given streams by", zap.String("node", node), zap.String("reason", end.Reason))
 			foreign.Lost("streams of " + node + " were lost: connect again")
+			return
+		case foreign.Gone(ctx) != nil:
 			return
 		}
 		_, changed := w.f.Others.Nodes()

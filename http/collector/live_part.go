@@ -34,19 +34,20 @@ var (
 	errNumber    = errors.New("a message of the node is missing")
 )
 
-// open connects to a node and waits for its answer to the subscription.
-func (w *follower) open(ctx context.Context, base string, body []byte) (*part, error) {
+// open connects to a node and waits for its answer to the subscription; last is where the
+// client was, "" begins anew.
+func (w *follower) open(ctx context.Context, base string, body []byte, last string) (*part, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &part{cancel: cancel, within: 3 * w.f.Live.Config().Heartbeat}
 	p.quiet = time.AfterFunc(openWithin, cancel)
-	if err := p.begin(ctx, w.f.Others, base, body); err != nil {
+	if err := p.begin(ctx, w.f.Others, base, body, last); err != nil {
 		p.close()
 		return nil, fmt.Errorf("following %s: %w", base, err)
 	}
 	return p, nil
 }
 
-func (p *part) begin(ctx context.Context, o Others, base string, body []byte) error {
+func (p *part) begin(ctx context.Context, o Others, base string, body []byte, last string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/api/v1/stream?scope="+scopeNode, bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -54,6 +55,9 @@ func (p *part) begin(ctx context.Context, o Others, base string, body []byte) er
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept-Encoding", "identity")
 	r.Header.Set(headerPassed, o.Name())
+	if last != "" {
+		r.Header.Set("Last-Event-ID", last)
+	}
 	chassis.Inject(ctx, r.Header.Set)
 	res, err := o.RoundTrip(r) //nolint:bodyclose // close does
 	if err != nil {
@@ -71,11 +75,12 @@ func (p *part) begin(ctx context.Context, o Others, base string, body []byte) er
 		Type    string   `json:"type"`
 		Streams int      `json:"streams"`
 		Waiting []string `json:"waiting"`
+		Process string   `json:"process"`
 	}
 	if err := json.Unmarshal(e.data, &answer); err != nil || answer.Type != "subscribed" {
 		return errors.Join(errNotEvents, err)
 	}
-	p.Streams, p.Waiting = answer.Streams, answer.Waiting
+	p.Streams, p.Waiting, p.Process = answer.Streams, answer.Waiting, answer.Process
 	return nil
 }
 
@@ -90,8 +95,8 @@ func (p *part) close() {
 
 // sent is an event of the node.
 type sent struct {
-	name string
-	data []byte // good until the next
+	name, id string
+	data     []byte // good until the next
 }
 
 // maxSent is the largest event, in bytes: a book of an exchange that gives all of it.
@@ -107,6 +112,8 @@ func (p *part) next() (e sent, err error) {
 		p.quiet.Reset(p.within)
 		field, value, _ := bytes.Cut(line, []byte(": "))
 		switch string(field) {
+		case "id":
+			e.id = string(value)
 		case "event":
 			e.name = string(value)
 		case "data":
@@ -144,7 +151,7 @@ func (p *part) hear(ctx context.Context, to *live.Foreign) live.End {
 		if err != nil {
 			return live.End{Code: live.CodeOverloaded, Reason: err.Error()}
 		}
-		m := live.Message{Type: live.Record}
+		m := live.Message{Type: live.Record, ID: e.id}
 		switch e.name {
 		case "":
 		case "state":
@@ -155,6 +162,11 @@ func (p *part) hear(ctx context.Context, to *live.Foreign) live.End {
 				return live.End{Code: live.CodeOverloaded, Reason: err.Error()}
 			}
 			return end
+		case "at", "lost":
+			if err := p.told(ctx, e, to); err != nil {
+				return live.End{Code: live.CodeOverloaded, Reason: err.Error()}
+			}
+			continue
 		default:
 			continue
 		}
@@ -168,6 +180,23 @@ func (p *part) hear(ctx context.Context, to *live.Foreign) live.End {
 		}
 		p.quiet.Reset(p.within)
 	}
+}
+
+// told passes on what the node says of where the client is, and of what it lacks.
+func (p *part) told(ctx context.Context, e sent, to *live.Foreign) error {
+	if e.name == "at" {
+		return to.At(ctx, e.id)
+	}
+	var lost struct {
+		Asked   string   `json:"last_event_id"`
+		Why     string   `json:"message"`
+		Streams []string `json:"begun_anew"`
+	}
+	if err := json.Unmarshal(e.data, &lost); err != nil {
+		return err
+	}
+	to.Lacks(lost.Asked, lost.Why, lost.Streams)
+	return nil
 }
 
 // unwrap takes the record or state out of {"type":…,"subscription":…,"n":…,"data":…},

@@ -187,6 +187,7 @@ func (s *stage) tick() {
 
 // heard is a message as clients read it.
 type heard struct {
+	BegunAnew    []string        `json:"begun_anew"`
 	Type         string          `json:"type"`
 	ID           json.RawMessage `json:"id"`
 	Code         any             `json:"code"`

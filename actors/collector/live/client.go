@@ -36,6 +36,7 @@ type item struct {
 
 	text     []byte
 	farewell *Subscription
+	mark     *mark
 }
 
 // Client is one connection. One goroutine takes, others may ask and answer.
@@ -60,6 +61,7 @@ type Client struct {
 	asks        []*join // that wait for their turn
 	outstanding int     // books that were asked for and not taken yet
 
+	marked                bool          // it is told where it is
 	abroad                bool          // other nodes give too; fixed before the first subscription
 	foreign, foreignBytes int           // of theirs, in the queue
 	emptied               chan struct{} // closed once the queue has been taken; nil: nobody waits
@@ -249,7 +251,9 @@ func (c *Client) ask(j *join) {
 
 // unask takes back a join that comes to nothing.
 func (c *Client) unask(j *join) {
-	j.sub.unjoined.Add(-1)
+	if j.sub.unjoined.Add(-1) == 0 && c.tracked() {
+		c.hub.queue.control(&event{what: marks, sub: j.sub})
+	}
 	c.mu.Lock()
 	if j.hasBook() {
 		c.outstanding--
@@ -420,6 +424,9 @@ func (c *Client) behindLocked(l *lane) {
 	// Numbers that were given out say that what is dropped here was given.
 	for n := range c.queue {
 		c.queue[n].id = 0
+		if m := c.queue[n].mark; m != nil {
+			m.known = false
+		}
 	}
 	c.queue = slices.DeleteFunc(c.queue, func(i item) bool {
 		if i.lane != l {

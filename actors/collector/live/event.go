@@ -16,11 +16,12 @@ const (
 	aRecord what = iota
 	aState
 	// The rest is for the relay: followers to begin, one to leave, one that came
-	// back, a stream that ended.
+	// back, a stream that ended, a subscription that is to be told where it is.
 	begins
 	leaves
 	comesBack
 	ends
+	marks
 )
 
 // event is something that the relay handles, in the order of a stream's actor.
@@ -39,7 +40,7 @@ type event struct {
 
 	said  *said // of another node; nil: this one's
 	begin *beginning
-	sub   *Subscription // leaves, comesBack
+	sub   *Subscription // leaves, comesBack, marks
 	back  *comeback
 }
 

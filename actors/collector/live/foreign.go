@@ -21,6 +21,7 @@ type Foreign struct {
 	client *Client
 	sub    *Subscription
 	lane   *lane
+	at     place // the reader's
 }
 
 // Part is what another node has answered to a filter.
@@ -28,6 +29,8 @@ type Part struct {
 	// Streams match there, Waiting are symbols that none does.
 	Streams int
 	Waiting []string
+	// Process is the node's name in ids of events; "" when it does not say.
+	Process string
 }
 
 // giver is who gives a subscription its book of a stream: nil is this node.
@@ -44,10 +47,14 @@ type said struct {
 	snapshot bool
 	ended    bool
 	received int64
+
+	sign   sign
+	placed bool   // id says where the client is
+	id     string // the node's, of the event
 }
 
 // Abroad makes the client one that other nodes give to as well, before its first
-// subscription. Its events have no ids: a number of this node says nothing of theirs.
+// subscription. The ids of its events say where it is at each of them.
 func (c *Client) Abroad() { c.abroad = true }
 
 // Foreign adds a node to a subscription; nil when that has ended.
@@ -58,18 +65,34 @@ func (c *Client) Foreign(subscription string) *Foreign {
 	if sub == nil {
 		return nil
 	}
-	return &Foreign{client: c, sub: sub, lane: &lane{sub: sub, policy: passed}}
+	f := &Foreign{client: c, sub: sub, lane: &lane{sub: sub, policy: passed}}
+	f.addLocked(&event{said: &said{by: f, sign: opens}}, 0)
+	return f
 }
 
-// Give gives the subscription a message of the node: of one, Type, Coalesced and Data
+// Give gives the subscription a message of the node: of one, Type, Coalesced, ID and Data
 // count. It waits while too much waits for the client. The error is an [*End], also when
 // the subscription has ended, or that of ctx.
 func (f *Foreign) Give(ctx context.Context, m Message) error {
-	e := &event{text: bytes.Clone(m.Data), said: &said{by: f}}
+	e := &event{text: bytes.Clone(m.Data), said: &said{by: f, placed: m.ID != "", id: m.ID}}
 	if m.Type == State {
 		e.what = aState
 	}
 	e.read()
+	return f.put(ctx, e, m.Coalesced)
+}
+
+// addLocked puts an event into the client's queue.
+func (f *Foreign) addLocked(e *event, lost int) {
+	c := f.client
+	c.foreign++
+	c.foreignBytes += e.size()
+	c.queue = append(c.queue, item{lane: f.lane, event: e, lost: lost})
+	c.signal()
+}
+
+// put is addLocked once there is room.
+func (f *Foreign) put(ctx context.Context, e *event, lost int) error {
 	c := f.client
 	limits := &c.hub.config
 	for {
@@ -83,10 +106,7 @@ func (f *Foreign) Give(ctx context.Context, m Message) error {
 			c.mu.Unlock()
 			return &End{CodeNormal, "unsubscribed"}
 		case c.foreign < limits.QueueRecords && (c.foreignBytes == 0 || c.foreignBytes+e.size() <= limits.QueueBytes):
-			c.foreign++
-			c.foreignBytes += e.size()
-			c.queue = append(c.queue, item{lane: f.lane, event: e, lost: m.Coalesced})
-			c.signal()
+			f.addLocked(e, lost)
 			c.mu.Unlock()
 			return nil
 		}

@@ -59,6 +59,8 @@ func (h *Hub) relay(e *event) {
 		h.comeBack(e.sub, e.back)
 	case ends:
 		h.endSource(s, e)
+	case marks:
+		h.mark(e.sub)
 	}
 }
 
@@ -67,6 +69,7 @@ func (h *Hub) begin(j *join, b *beginning) {
 	c := j.sub.client
 	if j.again != nil {
 		c.begin(j, []*lane{j.again}, b)
+		h.mark(j.sub)
 		return
 	}
 	if c.left(j.sub) {
@@ -75,11 +78,13 @@ func (h *Hub) begin(j *join, b *beginning) {
 		return
 	}
 	c.begin(j, h.follow(j.sub, j.source, j.kinds), b)
+	h.mark(j.sub)
 }
 
 // follow makes the lanes of a client in a stream that counts it already.
 func (h *Hub) follow(sub *Subscription, s *Source, all kinds) []*lane {
 	from := len(sub.lanes)
+	sub.followed++
 	if s.roster == nil {
 		s.roster = new(roster)
 	}
@@ -158,10 +163,14 @@ func (h *Hub) endSource(s *Source, e *event) {
 		for _, l := range s.lanes[k] {
 			if !told[l.sub] {
 				told[l.sub] = true
+				l.sub.followed--
 				l.sub.client.tell(l, e)
 			}
 		}
 		s.lanes[k] = nil
+	}
+	for sub := range told {
+		h.mark(sub)
 	}
 }
 

@@ -2,7 +2,6 @@ package live
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/marketprism/marketprism/internal/market"
 )
@@ -54,17 +53,14 @@ type comeback struct {
 // eventID is the id of an event for clients: this process's name and the number.
 func (h *Hub) eventID(n uint64) string { return h.name + "-" + strconv.FormatUint(n, 10) }
 
-// parseID reads an id that a client came back with.
-func (h *Hub) parseID(id string) (n uint64, ours bool) {
-	name, number, _ := strings.Cut(id, "-")
-	n, err := strconv.ParseUint(number, 10, 64)
-	return n, err == nil && name == h.name
-}
-
 // comeBack gives a client what it has missed, or begins it anew.
 func (h *Hub) comeBack(sub *Subscription, b *comeback) {
 	c := sub.client
 	if c.left(sub) {
+		return
+	}
+	if c.tracked() {
+		h.resume(sub, b)
 		return
 	}
 	if why := h.gap(sub, b); why != "" {
@@ -76,9 +72,15 @@ func (h *Hub) comeBack(sub *Subscription, b *comeback) {
 		}
 		return
 	}
+	h.replay(sub, b, b.joins)
+}
+
+// replay gives a client what it has missed of streams.
+func (h *Hub) replay(sub *Subscription, b *comeback, joins []*join) {
+	c := sub.client
 	h.metrics.replayed.Inc()
 	lanes := map[*Source][]*lane{}
-	for _, j := range b.joins {
+	for _, j := range joins {
 		j.source.take(j.kinds, 1)
 		lanes[j.source] = h.follow(sub, j.source, j.kinds)
 		c.joined(j)
@@ -94,6 +96,19 @@ func (h *Hub) comeBack(sub *Subscription, b *comeback) {
 
 // gap says why a replay would not be whole; "" when it is.
 func (h *Hub) gap(sub *Subscription, b *comeback) string {
+	if why := h.expired(b); why != "" {
+		return why
+	}
+	for _, j := range b.joins {
+		if why := h.unkept(sub, j, b.after); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// expired says why nothing that followed the id can be had; "" when it can.
+func (h *Hub) expired(b *comeback) string {
 	switch {
 	case !b.ours:
 		return "the id is of another process"
@@ -102,24 +117,23 @@ func (h *Hub) gap(sub *Subscription, b *comeback) string {
 	case b.after < h.ring.gone:
 		return "the id is too old: what followed it is not kept any more"
 	}
-	for _, j := range b.joins {
-		if j.source.ended() {
-			return j.source.instrument.ID().String() + " has ended"
-		}
-		if j.source.roster == nil {
-			return notKept(j.source)
-		}
-		why := ""
-		sub.match.kinds.each(func(k market.Kind) {
-			if kp := &j.source.keeps[k]; !kp.on || kp.since > b.after {
-				why = notKept(j.source)
-			}
-		})
-		if why != "" {
-			return why
-		}
-	}
 	return ""
+}
+
+// unkept says why what followed a number was not kept of a stream; "" when it was.
+func (h *Hub) unkept(sub *Subscription, j *join, after uint64) (why string) {
+	if j.source.ended() {
+		return j.source.instrument.ID().String() + " has ended"
+	}
+	if j.source.roster == nil {
+		return notKept(j.source)
+	}
+	sub.match.kinds.each(func(k market.Kind) {
+		if kp := &j.source.keeps[k]; !kp.on || kp.since > after {
+			why = notKept(j.source)
+		}
+	})
+	return why
 }
 
 func notKept(s *Source) string {

@@ -22,11 +22,15 @@ type Subscription struct {
 	closed bool
 	topics int // counted in the client's
 
-	lanes []*lane // the relay's
+	lanes    []*lane // the relay's, as
+	followed int     // streams that it follows
 
-	// The reader's: messages given, and who gives books of streams, where several nodes do.
+	// The reader's: messages given, and where several nodes give, who gives books of
+	// streams, and where the client is at this node and the others.
 	n      uint64
 	givers map[string]giver
+	own    place
+	abroad []*Foreign
 }
 
 func (sub *Subscription) join(s *Source) *join {
@@ -88,6 +92,9 @@ func (c *Client) Subscribe(a Asked) (name string, err error) {
 		h.queue.control(&event{what: comesBack, sub: sub, back: b})
 		return sub.name, nil
 	}
+	if len(joins) == 0 && c.tracked() {
+		h.queue.control(&event{what: marks, sub: sub})
+	}
 	for _, j := range joins {
 		c.want(j)
 	}
@@ -125,12 +132,21 @@ func (c *Client) admit(sub *Subscription, a Asked, streams []*Source) error {
 		Filter
 		Streams int      `json:"streams"`
 		Waiting []string `json:"waiting"`
-	}{"subscribed", a.Echo, sub.name, sub.match.asked, count, waiting})
+		Process string   `json:"process,omitempty"`
+	}{"subscribed", a.Echo, sub.name, sub.match.asked, count, waiting, c.process()})
 	if err != nil {
 		return refuse("invalid_field", "id", "cannot be repeated: %v", err)
 	}
 	c.replyLocked(item{text: text})
 	return nil
+}
+
+// process is what a node that passes on what it is given is told: whose ids it gets.
+func (c *Client) process() string {
+	if c.marked {
+		return c.hub.name
+	}
+	return ""
 }
 
 // Unsubscribe ends a subscription; the answer says how many messages it has had.

@@ -105,6 +105,8 @@ func (c *Client) messagesOf(items []item) []Message {
 		i := &items[n]
 		l := i.lane
 		switch {
+		case i.mark != nil:
+			c.markedAt(i.mark)
 		case l == nil:
 			text := i.text
 			if i.farewell != nil {
@@ -153,7 +155,7 @@ func (c *Client) endRun(l *lane) {
 
 func (c *Client) add(i *item, data []byte, coalesced int) {
 	sub, e := i.lane.sub, i.event
-	if c.abroad && !sub.passes(e) {
+	if c.abroad && !sub.moved(i) {
 		return
 	}
 	sub.n++
@@ -166,7 +168,10 @@ func (c *Client) add(i *item, data []byte, coalesced int) {
 	}
 	// While changes are held back to be put into one, a number would say that they
 	// were given.
-	if i.id != 0 && c.runs == 0 && c.consumer == Events && !c.abroad {
+	switch {
+	case c.abroad:
+		m.ID = c.where(sub)
+	case i.id != 0 && c.runs == 0 && c.consumer == Events:
 		m.ID = c.hub.eventID(i.id)
 	}
 	if coalesced > 0 {
