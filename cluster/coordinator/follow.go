@@ -67,17 +67,16 @@ func (c *Coordinator) adopt(ctx context.Context, log *zap.Logger, p Plan) {
 		return
 	}
 	next := Share{Revision: p.Revision, Epoch: s.share.Epoch, Streams: p.of(c.o.Node)}
-	lost := p.interrupted(c.o.Node, s.share.Streams, s.plan)
-	if len(lost) > 0 {
-		c.surrender(ctx, log, s, lost, p.Revision)
-	}
-	gained := len(lost)
+	gained := p.interrupted(c.o.Node, s.share.Streams, s.plan)
 	for id := range next.Streams {
 		if _, had := s.share.Streams[id]; !had {
-			gained++
+			gained[id] = struct{}{}
 		}
 	}
-	if gained > 0 || next.Epoch == 0 {
+	if len(gained) > 0 {
+		c.surrender(ctx, log, s, gained, p.Revision)
+	}
+	if len(gained) > 0 || next.Epoch == 0 {
 		var ok bool
 		if next.Epoch, ok = c.epoch(ctx, log); !ok {
 			return
@@ -94,7 +93,7 @@ func (c *Coordinator) adopt(ctx context.Context, log *zap.Logger, p Plan) {
 		log.Error("not every market has heard of the plan", zap.Error(err))
 	}
 	log.Info("plan", zap.Uint64("revision", p.Revision), zap.String("by", p.By), zap.Int("nodes", len(p.Nodes)),
-		zap.Int("streams", len(next.Streams)), zap.Int("gained", gained))
+		zap.Int("streams", len(next.Streams)), zap.Int("gained", len(gained)))
 }
 
 // epoch takes an ownership number; false when ctx has ended.

@@ -2,6 +2,8 @@ package coordinator
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"go.uber.org/zap"
 )
@@ -36,28 +38,28 @@ func (p Plan) interrupted(node string, had map[string]struct{}, earlier Plan) ma
 	return lost
 }
 
-// surrender ends what this node goes on to record although another had it in between:
-// that other one has it until it is asked, and who records already does not ask. After
-// it they begin like all others.
-func (c *Coordinator) surrender(ctx context.Context, log *zap.Logger, s state, lost map[string]struct{}, revision uint64) {
-	// There was a plan in between, whose revision was above that of the share.
+// surrender ends what this node still records of the streams that a plan gives to it
+// anew: it had them before, was not asked for them, and others may have them meanwhile.
+// Those go on until they are asked, and who records already does not ask. After it the
+// streams begin like all others.
+func (c *Coordinator) surrender(ctx context.Context, log *zap.Logger, s state, gained map[string]struct{}, revision uint64) {
+	if s.share.Revision == 0 {
+		return // it has not had any by a plan
+	}
+	// The share of a moment: what it asks to end is not refused, and the plan that
+	// follows has them begin.
 	without := Share{Revision: revision - 1, Epoch: s.share.Epoch, Streams: map[string]struct{}{}}
 	for id := range s.share.Streams {
-		if _, gone := lost[id]; !gone {
+		if _, anew := gained[id]; !anew {
 			without.Streams[id] = struct{}{}
 		}
 	}
-	ids := make([]string, 0, len(lost))
-	for id := range lost {
-		ids = append(ids, id)
-	}
-	log.Warn("another node has had streams of this one, which begin anew", zap.Int("streams", len(ids)))
 	if err := c.o.Collector.Take(without); err != nil {
-		log.Error("not every market has heard of what was lost", zap.Error(err))
+		log.Error("not every market has heard of what is to begin anew", zap.Error(err))
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.o.Config.LetGo)
 	defer cancel()
-	if _, _, err := c.o.Collector.Yield(ctx, ids, revision-1); err != nil {
-		log.Warn("it is not certain that streams have ended which another node has had", zap.Error(err))
+	if _, _, err := c.o.Collector.Yield(ctx, slices.Sorted(maps.Keys(gained)), revision-1); err != nil {
+		log.Warn("it is not certain that streams have ended which another node may have had", zap.Error(err))
 	}
 }

@@ -2,20 +2,22 @@ package coordinator_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 
 	"github.com/marketprism/marketprism/actors/bucket"
 )
 
-// muffled is a store whose changes are not heard for a while, and then only the last of
-// each key.
+// muffled is a store whose changes are not heard for a while, and then all in order, or
+// only the last of each key.
 type muffled struct {
 	bucket.Store
+	last bool
 
 	mu   sync.Mutex
 	deaf bool
-	held map[string]bucket.Change
+	held []bucket.Change
 	each func(bucket.Change)
 }
 
@@ -28,7 +30,10 @@ func (m *muffled) Watch(ctx context.Context, prefix string, each func(bucket.Cha
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if m.deaf {
-			m.held[c.Key] = c
+			if m.last {
+				m.held = slices.DeleteFunc(m.held, func(old bucket.Change) bool { return old.Key == c.Key })
+			}
+			m.held = append(m.held, c)
 			return
 		}
 		each(c)
@@ -38,7 +43,7 @@ func (m *muffled) Watch(ctx context.Context, prefix string, each func(bucket.Cha
 func (m *muffled) deafen() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.deaf, m.held = true, map[string]bucket.Change{}
+	m.deaf = true
 }
 
 // hear tells what was held back.
@@ -52,14 +57,19 @@ func (m *muffled) hear() {
 }
 
 // TestCutOffMeanwhile: a node is cut off, another takes its streams, and by the next
-// plan it has them again: the only one that it hears of. It begins them anew, and the
-// other one lets them go.
+// plan it has them again. It begins them anew, and the other one lets them go; also when
+// it hears of the last plan alone.
 func TestCutOffMeanwhile(t *testing.T) {
-	s := newSite(t)
+	for name, last := range map[string]bool{"both plans": false, "the last plan": true} {
+		t.Run(name, func(t *testing.T) { cutOffMeanwhile(newSite(t), last) })
+	}
+}
+
+func cutOffMeanwhile(s *site, last bool) {
 	a := s.start("a")
 	s.await("one node to have everything", s.spread(a))
 	plans := s.plans
-	ears := &muffled{Store: plans}
+	ears := &muffled{Store: plans, last: last}
 	s.plans = ears
 	b := s.start("b")
 	s.plans = plans
@@ -82,6 +92,6 @@ func TestCutOffMeanwhile(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b.share.Epoch <= epoch {
-		t.Errorf("it begins anew with epoch %d, as before", b.share.Epoch)
+		s.Errorf("it begins anew with epoch %d, as before", b.share.Epoch)
 	}
 }
