@@ -13,6 +13,7 @@ import { Banner, Bar, Help, pageWord, Rail } from './parts/shell'
 import { Toasts, toast } from './parts/toast'
 import { bind, pressed } from './state/keys'
 import { connect, want } from './state/live'
+import { lookAround } from './state/nodes'
 import { followed, page } from './state/route'
 import { tr } from './state/words'
 import { PageOf, topicsOf } from './pages'
@@ -45,4 +46,5 @@ function App() {
 document.addEventListener('click', followed)
 document.addEventListener('keydown', pressed)
 connect()
+lookAround()
 render(<App />, document.getElementById('app')!)

@@ -2,16 +2,19 @@ import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { Filter } from '../parts/choice'
 import { confirm } from '../parts/confirm'
-import { Drawer } from '../parts/drawer'
+import { Drawer, Drawers } from '../parts/drawer'
+import { RuleTest } from './rule_test'
 import { Icon } from '../parts/icon'
-import { Facts, Tabs } from '../parts/marks'
+import { Facts, Spark, Tabs } from '../parts/marks'
 import { Card, Empty, Shown } from '../parts/panel'
 import { Status } from '../parts/status'
 import { refused, toast } from '../parts/toast'
 import { absent, clock, count, day, exact, since, span } from '../state/format'
 import { send } from '../state/api'
-import { now } from '../state/live'
-import { useResource, type Resource } from '../state/resource'
+import { now } from '../state/moment'
+import { range } from '../state/promql'
+import { useAsked, useResource, type Resource } from '../state/resource'
+import { thresholdOf } from '../state/threshold'
 import { href, param, set } from '../state/route'
 import { plural, tr } from '../state/words'
 
@@ -24,13 +27,11 @@ interface Silence { id: string; state: string; matchers: { name: string; op: str
 const severity = (a: { severity?: string }) => a.severity === 'critical' ? <Status level="crit" word={tr('Critical', '严重')} /> : <Status level="warn" word={tr('Warning', '警告')} />
 
 export function Alerts({ banner }: { banner: ComponentChildren }) {
-	const alerts = useResource<Alerts>('monitoring/alerts?limit=100', 3000)
+	const alerts = useResource<Alerts>('monitoring/alerts?limit=300', 3000)
 	const rules = useResource<Rules>('monitoring/rules', 5000)
 	const silences = useResource<{ silences: Silence[] }>('monitoring/silences', 5000)
 	const tab = param('tab') || 'alerts'
 	const all = rules.data?.data.groups.flatMap(g => g.rules) ?? []
-	const sel = param('sel')
-	const rule = all.find(r => r.name === sel)
 	return (
 		<>
 			<main id="main" tabIndex={-1}>
@@ -38,24 +39,33 @@ export function Alerts({ banner }: { banner: ComponentChildren }) {
 				<div class="filters"><Tabs label={tr('View', '视图')} value={tab} of={[['alerts', tr('Alerts', '告警')], ['rules', tr('Rules', '规则')], ['silences', tr('Silences', '静默')]] as const} pick={v => set({ tab: v === 'alerts' ? undefined : v }, 'push')} />
 					{tab === 'rules' && <Filter hint={tr('Rule or expression', '规则或表达式')} />}
 					<span class="end nums"><span>{tr(`${alerts.data?.active_alerts.length ?? absent} firing`, `触发 ${alerts.data?.active_alerts.length ?? absent}`)}</span><span>{tr(`${count(all.length)} rules`, `规则 ${count(all.length)}`)}</span></span></div>
-				{tab === 'alerts' && <><Firing of={alerts} /><Pending of={rules} /><Resolved of={alerts} /></>}
+				{tab === 'alerts' && <><Firing of={alerts} rules={all} /><Pending of={rules} /><Resolved of={alerts} /></>}
 				{tab === 'rules' && <RuleList of={rules} q={param('q')} />}
 				{tab === 'silences' && <Silences of={silences} />}
 			</main>
-			{sel && <RuleDrawer name={sel} rule={rule} active={alerts.data?.active_alerts.filter(a => a.rule_id === sel) ?? []} past={alerts.data?.alert_history.filter(a => a.rule_id === sel) ?? []} />}
+			<Drawers>{(id, close) => <RuleDrawer name={id} close={close} rule={all.find(r => r.name === id)} active={alerts.data?.active_alerts.filter(a => a.rule_id === id) ?? []} past={alerts.data?.alert_history.filter(a => a.rule_id === id) ?? []} every={alerts.data?.active_alerts ?? []} />}</Drawers>
 		</>
 	)
 }
 
 const labelText = (l: Record<string, string>) => Object.entries(l).filter(([k]) => !['alertname', 'severity', '__name__'].includes(k)).map(([k, v]) => `${k}=${v}`).join(' ')
 
-function Firing({ of }: { of: Resource<Alerts> }) {
+/** An alert's value over the last half hour, against what it is held against. */
+function Value({ of: a, rule }: { of: Alert; rule: Rule | undefined }) {
+	const parts = rule && thresholdOf(rule.query)
+	const series = useAsked(parts ? `${parts.expr} ${a.fingerprint}` : '', s => range(parts!.expr, 1800, 60, s), 30_000)
+	const mine = series.data?.find(s => Object.entries(s.labels).every(([k, v]) => k === '__name__' || a.labels[k] === v)) ?? series.data?.[0]
+	const value = Number.isFinite(a.value) ? String(+a.value.toPrecision(4)) : absent
+	return <span class="row valued">{mine && mine.points.length > 1 && <Spark points={mine.points.map(p => p[1])} />}<span>{value}{parts && <span class="dim"> {parts.op} {parts.limit}</span>}</span></span>
+}
+
+function Firing({ of, rules }: { of: Resource<Alerts>; rules: Rule[] }) {
 	return (
 		<Card title={tr('Firing', '触发中')} hint={tr('what to do now', '现在要处理的')}>
 			<Shown of={of} what={tr('Alerts', '告警')}>{d => d.active_alerts.length === 0 ? <Empty title={tr('Nothing fires', '无触发告警')}>{tr('Every rule is evaluated every 5 s; the watchdog proves that they are.', '规则每 5 秒评估一次，由看门狗证明。')}</Empty>
 				: <div class="scroll" tabIndex={0} role="region" aria-label={tr('Firing', '触发中')}><table class="t"><thead><tr><th>{tr('Severity', '级别')}</th><th>{tr('Rule', '规则')}</th><th>{tr('What', '内容')}</th><th class="far">{tr('Labels', '标签')}</th><th class="num">{tr('Value', '值')}</th><th class="num">{tr('Since', '持续')}</th><th class="far">{tr('Told to', '通知')}</th></tr></thead>
 					<tbody>{d.active_alerts.map(a => (
-						<tr key={a.fingerprint} class="pick" onClick={() => set({ sel: a.rule_id }, 'push')}><td>{a.silenced_by?.length ? <Status level="off" word={tr('Silenced', '已静默')} /> : a.inhibited_by ? <Status level="off" word={tr('Inhibited', '被抑制')} /> : severity(a)}</td><td><a href={href('alerts', { sel: a.rule_id })}>{a.rule_id}</a></td><td class="fluid" title={a.description}>{a.rule_name}</td><td class="mono dim clip far">{labelText(a.labels)}</td><td class="num">{Number.isFinite(a.value) ? +a.value.toPrecision(4) : absent}</td><td class="num" title={exact(a.start_time)}>{span(Math.round(since(a.start_time, now.value)))}</td><td class="far">{a.receivers?.join(', ') || absent}</td></tr>
+						<tr key={a.fingerprint} class="pick" onClick={() => set({ sel: a.rule_id }, 'push')}><td>{a.silenced_by?.length ? <Status level="off" word={tr('Silenced', '已静默')} /> : a.inhibited_by ? <span title={tr(`by ${a.inhibited_by}`, `由 ${a.inhibited_by} 抑制`)}><Status level="off" word={tr(`Inhibited by ${a.inhibited_by}`, `被 ${a.inhibited_by} 抑制`)} /></span> : severity(a)}</td><td><a href={href('alerts', { sel: a.rule_id })}>{a.rule_id}</a></td><td class="fluid" title={a.description}>{a.rule_name}</td><td class="mono dim clip far">{labelText(a.labels)}</td><td class="num"><Value of={a} rule={rules.find(r => r.name === a.rule_id)} /></td><td class="num" title={exact(a.start_time)}>{span(Math.round(since(a.start_time, now.value)))}</td><td class="far">{a.receivers?.join(', ') || absent}</td></tr>
 					))}</tbody></table></div>}</Shown>
 		</Card>
 	)
@@ -109,37 +119,70 @@ function Silences({ of }: { of: Resource<{ silences: Silence[] }> }) {
 	)
 }
 
-function RuleDrawer({ name, rule, active, past }: { name: string; rule: Rule | undefined; active: Alert[]; past: Alert[] }) {
+function RuleDrawer({ name, rule, active, past, every, close }: { name: string; rule: Rule | undefined; active: Alert[]; past: Alert[]; every: Alert[]; close: () => void }) {
 	const runbook = rule?.annotations?.runbook_url ?? active[0]?.runbook_url
 	return (
-		<Drawer path={rule?.labels.service} title={name} status={rule && (rule.state === 'firing' && rule.labels.severity ? severity({ severity: rule.labels.severity }) : undefined)} close={() => set({ sel: undefined }, 'push')}>
+		<Drawer id={name} path={rule?.labels.service} title={name} status={rule && (rule.state === 'firing' && rule.labels.severity ? severity({ severity: rule.labels.severity }) : undefined)} close={close}>
 			{rule && <section><h3>{tr('What it says', '含义')}</h3><p>{rule.annotations?.summary}</p><p class="mid small">{rule.annotations?.description}</p>{runbook && <p class="small"><span class="dim">{tr('Runbook', '处置手册')}: </span><code>{runbook}</code></p>}</section>}
 			{active.length > 0 && <section><h3>{tr('Firing now', '当前触发')}<span>{count(active.length)}</span></h3><ul class="stack">{active.map(a => <li class="card pad"><div class="mono small">{labelText(a.labels) || absent}</div><Facts rows={[[tr('Since', '自'), <span title={exact(a.start_time)}>{clock(a.start_time)}</span>], [tr('Value', '值'), +a.value.toPrecision(6)]]} /></li>)}</ul></section>}
 			{rule && <section><h3>{tr('Expression', '表达式')}<span><a href={href('explore', { expr: rule.query })}>{tr('Explore', '查询')}</a></span></h3><pre class="text" tabIndex={0}>{rule.query}</pre>
 				<Facts rows={[[tr('For', '持续'), rule.duration ? span(rule.duration) : tr('at once', '立即')], [tr('Last evaluation', '上次评估'), clock(rule.lastEvaluation)], [tr('Took', '耗时'), span(rule.evaluationTime)], ...(rule.lastError ? [[tr('Error', '错误'), rule.lastError] as [string, string]] : [])]} /></section>}
+			{rule && <RuleTest expr={rule.query} duration={rule.duration ?? 0} />}
 			{past.length > 0 && <section><h3>{tr('History', '历史')}</h3><ul>{past.slice(0, 10).map(a => <li class="row small"><span class="nums">{day(a.start_time)}</span><span class="grow" /><span class="nums mid">{a.end_time ? span(Math.round((new Date(a.end_time).getTime() - new Date(a.start_time).getTime()) / 1000)) : ''}</span></li>)}</ul></section>}
-			<SilenceForm name={name} active={active} />
+			<SilenceForm name={name} active={every} />
 		</Drawer>
 	)
+}
+
+interface Matcher { name: string; op: string; value: string }
+
+const ops = ['=', '!=', '=~', '!~'] as const
+
+/** alertname="X", service=~"a|b": what all must match. A fault says where. */
+function matchersOf(text: string): Matcher[] | string {
+	const out: Matcher[] = []
+	for (const part of text.split(/,(?=\s*[a-zA-Z_]\w*\s*[=!])/)) {
+		const m = /^\s*([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*"?([^"]*)"?\s*$/.exec(part)
+		if (!m) return tr(`“${part.trim()}” is no matcher`, `“${part.trim()}” 不是匹配条件`)
+		out.push({ name: m[1]!, op: m[2] as (typeof ops)[number], value: m[3]! })
+	}
+	return out
+}
+
+function matches(a: Alert, list: Matcher[]): boolean {
+	return list.every(m => {
+		const has = m.name === 'alertname' ? a.rule_id : a.labels[m.name] ?? ''
+		if (m.op === '=') return has === m.value
+		if (m.op === '!=') return has !== m.value
+		try {
+			const like = new RegExp(`^(?:${m.value})$`).test(has)
+			return m.op === '=~' ? like : !like
+		} catch { return false }
+	})
 }
 
 function SilenceForm({ name, active }: { name: string; active: Alert[] }) {
 	const [hours, setHours] = useState('2')
 	const [comment, setComment] = useState('')
+	const [text, setText] = useState(`alertname="${name}"`)
+	const parsed = matchersOf(text)
+	const muted = typeof parsed === 'string' ? 0 : active.filter(a => matches(a, parsed)).length
 	const make = async (e: Event) => {
 		e.preventDefault()
+		if (typeof parsed === 'string') return
 		try {
-			await send('POST', 'monitoring/silences', { matchers: [{ name: 'alertname', op: '=', value: name }], duration_seconds: Number(hours) * 3600, comment, created_by: 'dashboard' })
+			await send('POST', 'monitoring/silences', { matchers: parsed, duration_seconds: Number(hours) * 3600, comment, created_by: 'dashboard' })
 			toast('ok', tr(`${name} is silenced`, `${name} 已静默`), tr(`for ${hours} h`, `${hours} 小时`))
 			setComment('')
 		} catch (err) { refused(tr('The silence was refused', '静默被拒绝'), err) }
 	}
 	return (
-		<section><h3>{tr('Silence', '静默')}<span>{tr(`mutes ${active.length} ${plural(active.length, 'alert', 'alerts')} now`, `当前将静默 ${active.length} 条`)}</span></h3>
+		<section><h3>{tr('Silence', '静默')}<span data-muted={muted}>{typeof parsed === 'string' ? <span class="c-crit">{parsed}</span> : tr(`mutes ${muted} of ${active.length} ${plural(active.length, 'alert', 'alerts')} that fire`, `当前触发 ${active.length} 条，将静默 ${muted} 条`)}</span></h3>
 			<form class="stack" onSubmit={make}>
-				<label class="small dim">{tr('For', '时长')}<select class="text" value={hours} onChange={e => setHours(e.currentTarget.value)}>{['0.5', '1', '2', '8', '24', '168'].map(h => <option value={h}>{span(Number(h) * 3600)}</option>)}</select></label>
+				<label class="small dim">{tr('Matches all of', '同时匹配')}<input class="text mono" required spellcheck={false} value={text} onInput={e => setText(e.currentTarget.value)} /></label>
+				<label class="small dim">{tr('For', '时长')}<select class="text" value={hours} onChange={e => setHours(e.currentTarget.value)}>{['0.5', '1', '2', '8', '24', '168'].map(h => <option value={h}>{tr(`${span(Number(h) * 3600)}, until ${day(Date.now() + Number(h) * 3_600_000)}`, `${span(Number(h) * 3600)}，至 ${day(Date.now() + Number(h) * 3_600_000)}`)}</option>)}</select></label>
 				<label class="small dim">{tr('Why (kept)', '原因（记录）')}<input class="text" required value={comment} onInput={e => setComment(e.currentTarget.value)} /></label>
-				<button class="btn" type="submit"><Icon name="bell-off" size={14} />{tr('Silence', '静默')}</button>
+				<button class="btn" type="submit" disabled={typeof parsed === 'string'}><Icon name="bell-off" size={14} />{tr('Silence', '静默')}</button>
 			</form></section>
 	)
 }

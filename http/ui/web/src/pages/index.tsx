@@ -10,7 +10,7 @@ export type PageView = ComponentType<{ banner: ComponentChildren }>
 
 /** What each page follows live, beside what every page does. */
 export const topicsOf: Record<Page, string[]> = {
-	overview: ['storage', 'system', 'events'], actors: ['actors', 'events'], streams: ['quality'], market: [], storage: ['storage'], broker: [], scheduler: [],
+	overview: ['storage', 'system', 'events'], actors: ['actors', 'events'], streams: ['streams'], market: [], storage: ['storage'], broker: [], scheduler: [],
 	cluster: [], alerts: [], explore: ['events'], logs: [], config: [],
 }
 

@@ -1,10 +1,14 @@
 import type { ComponentChildren } from 'preact'
+import { Choice } from '../parts/choice'
+import { HeatStrip } from '../parts/heat'
 import { Icon, type IconName } from '../parts/icon'
 import { Bullet, Spark } from '../parts/marks'
 import { Card, Empty, Shown } from '../parts/panel'
 import { Mark, serviceLevel, Status } from '../parts/status'
+import { Twin, TwinButton } from '../parts/twin'
 import { absent, bytes, clock, count, cutPercent, exact, minute, rate, since, span, spanParts } from '../state/format'
-import { entries, now, value } from '../state/live'
+import { entries, value } from '../state/live'
+import { now, ranges, rangeWord } from '../state/moment'
 import { only, useInstants, useRanges, type Series } from '../state/promql'
 import { limits, queries } from '../state/queries'
 import { useResource, type Resource } from '../state/resource'
@@ -22,10 +26,11 @@ interface System { cpu: { cores: number; usage_percent: number; load_1m: number 
 const day = 86400
 
 export function Overview({ banner }: { banner: ComponentChildren }) {
+	const seconds = ranges[rangeWord('1h')]!
 	const n = useInstants(queries('frames', 'records', 'records_today', 'exchange_lag_p99', 'exchange_lag_p50', 'publish_p99', 'publish_p50', 'store_p99', 'store_p50', 'acknowledge_p99', 'batches', 'rows_written',
-		'journal_bytes', 'journal_limit', 'parts', 'hot_bytes', 'reads', 'reads_p99', 'live_clients', 'sessions', 'exchange_lag_by_exchange', 'broker_messages', 'series', 'scheduler_runs', 'gateway_requests', 'http_p99_by_service', 'network_in'), 5000)
-	const past = useRanges(queries('records', 'exchange_lag_p99', 'store_p99', 'broker_messages', 'series', 'rows_written', 'scheduler_runs', 'gateway_requests', 'cpu', 'memory', 'disk', 'network_in', 'exchange_lag_by_exchange', 'records_by_exchange'), 3600, 60, 15_000)
-	const quality = useResource<Quality>('collector/quality', 5000)
+		'journal_bytes', 'journal_limit', 'parts', 'hot_bytes', 'reads', 'reads_p99', 'live_clients', 'sessions', 'exchange_lag_by_market', 'broker_messages', 'series', 'scheduler_runs', 'gateway_requests', 'http_p99_by_service', 'network_in'), 5000)
+	const past = useRanges(queries('records', 'exchange_lag_p99', 'store_p99', 'broker_messages', 'series', 'rows_written', 'scheduler_runs', 'gateway_requests', 'cpu', 'memory', 'disk', 'network_in', 'exchange_lag_by_market', 'records_by_market'), seconds, seconds / 60, 15_000)
+	const quality = useResource<Quality>('collector/quality?channels=false', 5000)
 	return (
 		<main id="main" tabIndex={-1}>
 			{banner}
@@ -34,7 +39,7 @@ export function Overview({ banner }: { banner: ComponentChildren }) {
 			<Way n={n} />
 			<Services n={n} past={past} />
 			<div class="grid2">
-				<div class="stack"><LagByExchange past={past} /><Machine n={n} past={past} /></div>
+				<div class="stack"><LagByMarket past={past} /><Machine n={n} past={past} /></div>
 				<div class="stack"><Alerts /><Happened /></div>
 			</div>
 		</main>
@@ -66,7 +71,7 @@ function Verdict({ quality }: { quality: Resource<Quality> }) {
 	if (critical.length > 0) return <Says level="crit" title={critical[0]!.description || critical[0]!.rule} text={tr(`${critical.length} critical ${plural(critical.length, 'alert fires', 'alerts fire')}`, `${critical.length} 条严重告警触发中`)}><a class="btn main" href={href('alerts')}>{tr('Open alerts', '查看告警')}</a></Says>
 	if (alerts.length > 0) return <Says level="warn" title={tr('All streams are live; something needs a look', '全部数据流实时；有事项需要关注')} text={alerts.slice(0, 3).map(a => a.description || a.rule).join(' ')}><a class="btn" href={href('alerts')}>{tr('Open alerts', '查看告警')}</a></Says>
 	if (!streams) return null
-	const open = streams.reduce((a, x) => a + x.gaps.length, 0)
+	const open = streams.reduce((a, x) => a + (x.sum?.open_gaps ?? 0), 0)
 	return (
 		<div class="verdict quiet"><Icon name="circle-check" cls="c-ok" /><div class="says"><b>{tr(`All ${count(streams.length)} streams are live`, `全部 ${count(streams.length)} 条数据流实时`)}</b>
 			<span class="mid">{open ? tr(`${open} ${plural(open, 'gap is', 'gaps are')} being filled.`, `正在回补 ${open} 处缺口。`) : tr('Complete and stored; nothing needs you.', '完整且已入库，无需处理。')}</span></div></div>
@@ -99,12 +104,12 @@ function Tiles({ n, past, quality }: { n: Of; past: Of; quality: Resource<Qualit
 	const p99 = sum(only(d.exchange_lag_p99), only(d.publish_p99), only(d.store_p99))
 	const p50 = sum(only(d.exchange_lag_p50), only(d.publish_p50), only(d.store_p50))
 	const [big, unit] = spanParts(p99)
-	const worst = [...(d.exchange_lag_by_exchange ?? [])].sort((a, b) => (b.points[0]?.[1] || 0) - (a.points[0]?.[1] || 0))[0]
+	const worst = [...(d.exchange_lag_by_market ?? [])].sort((a, b) => (b.points[0]?.[1] || 0) - (a.points[0]?.[1] || 0))[0]
 	const streams = quality.data?.streams ?? []
 	const covered = streams.filter(s => s.coverage_percent !== null)
 	const complete = covered.length ? covered.reduce((a, s) => a + s.coverage_percent!, 0) / covered.length : undefined
-	const gaps = streams.reduce((a, s) => a + s.channels.reduce((b, c) => b + c.gaps, 0), 0)
-	const open = streams.reduce((a, s) => a + s.channels.reduce((b, c) => b + c.open_gaps, 0), 0)
+	const gaps = streams.reduce((a, s) => a + (s.sum?.gaps ?? 0), 0)
+	const open = streams.reduce((a, s) => a + (s.sum?.open_gaps ?? 0), 0)
 	const below = covered.filter(s => s.coverage_percent! < 99.95).length
 	const [ackBig, ackUnit] = spanParts(only(d.store_p99))
 	const behind = value<{ behind_seconds: number }>('storage', 'shards/0')?.behind_seconds
@@ -112,7 +117,7 @@ function Tiles({ n, past, quality }: { n: Of; past: Of; quality: Resource<Qualit
 	return (
 		<div class="tiles">
 			<Tile title={tr('Complete today', '今日完整率')} aside={tr('target 99.95 %', '目标 99.95 %')} big={cutPercent(complete)} unit="%" foot={<>{below > 0 && <Icon name="triangle-alert" size={14} cls="c-warn" />} {tr(`${below} below target · ${open} gaps open, ${gaps} in all`, `${below} 条低于目标 · 未补缺口 ${open}，共 ${gaps}`)}</>} />
-			<Tile title={tr('Fresh: exchange to stored, p99', '新鲜度：交易所到落库 p99')} aside={tr('at most', '上界')} big={big} unit={unit} points={freshPast} foot={tr(`p50 ${span(p50)} · slowest ${worst?.labels.exchange ?? absent} ${span(worst?.points[0]?.[1])}`, `p50 ${span(p50)} · 最慢 ${worst?.labels.exchange ?? absent} ${span(worst?.points[0]?.[1])}`)} />
+			<Tile title={tr('Fresh: exchange to stored, p99', '新鲜度：交易所到落库 p99')} aside={tr('at most', '上界')} big={big} unit={unit} points={freshPast} foot={tr(`p50 ${span(p50)} · slowest ${worst ? marketOf(worst) : absent} ${span(worst?.points[0]?.[1])}`, `p50 ${span(p50)} · 最慢 ${worst ? marketOf(worst) : absent} ${span(worst?.points[0]?.[1])}`)} />
 			<Tile title={tr('Records in', '入站记录')} aside={tr(`${count(streams.length)} streams`, `${count(streams.length)} 条流`)} big={count(only(d.records))} unit="/s" points={line(past.data?.records)} foot={tr(`${count(only(d.records_today))} in the last hour`, `最近一小时 ${count(only(d.records_today))}`)} />
 			<Tile title={tr('Acknowledged, not yet queryable', '已确认，尚不可查')} aside={tr(`p99 · limit ${span(limits.visible)}`, `p99 · 上限 ${span(limits.visible)}`)} big={ackBig} unit={ackUnit} points={line(past.data?.store_p99)} foot={tr(`journal ${bytes(only(d.journal_bytes))} of ${bytes(only(d.journal_limit))} · reader ${span(behind)} behind`, `预写日志 ${bytes(only(d.journal_bytes))} / ${bytes(only(d.journal_limit))} · 读取落后 ${span(behind)}`)} />
 		</div>
@@ -124,9 +129,9 @@ function Way({ n }: { n: Of }) {
 	return (
 		<Card title={tr('The way of a tick', '一笔行情的路径')} hint={tr('rate and p99 lag of each step; the tick marks its limit', '每一步的速率与 p99 延迟；刻线为上限')} end={<a href={href('streams')}>{tr('Streams', '数据流')}</a>}>
 			<Shown of={n} what={tr('Metrics', '指标')}>{d => {
-				const worst = Math.max(...(d.exchange_lag_by_exchange ?? []).map(s => s.points[0]?.[1] ?? NaN).filter(Number.isFinite))
+				const worst = Math.max(...(d.exchange_lag_by_market ?? []).map(s => s.points[0]?.[1] ?? NaN).filter(Number.isFinite))
 				const stages: [IconName, string, string, string, string, number | undefined, number, string][] = [
-					['activity', tr('Exchanges', '交易所'), rate(only(d.frames)), tr('frames/s', '帧/秒'), tr('worst exchange', '最慢交易所'), Number.isFinite(worst) ? worst : undefined, limits.exchange, tr(`${count(only(d.sessions))} sessions`, `${count(only(d.sessions))} 个会话`)],
+					['activity', tr('Exchanges', '交易所'), rate(only(d.frames)), tr('frames/s', '帧/秒'), tr('worst market', '最慢市场'), Number.isFinite(worst) ? worst : undefined, limits.exchange, tr(`${count(only(d.sessions))} sessions`, `${count(only(d.sessions))} 个会话`)],
 					['list-tree', tr('Streams', '数据流'), rate(only(d.records)), tr('rec/s', '条/秒'), tr('publish', '发布'), only(d.publish_p99), limits.publish, tr('receive to publish', '接收到发布')],
 					['layers', tr('Journal', '预写日志'), rate(only(d.batches)), tr('batches/s', '批/秒'), tr('acknowledge', '确认'), only(d.acknowledge_p99), limits.acknowledge, tr(`${bytes(only(d.journal_bytes))} of ${bytes(only(d.journal_limit))}`, `${bytes(only(d.journal_bytes))} / ${bytes(only(d.journal_limit))}`)],
 					['flame', tr('Hot store', '热存储'), rate(only(d.rows_written)), tr('rows/s', '行/秒'), tr('visible', '可见'), only(d.store_p99), limits.visible, tr(`${count(only(d.parts))} parts · ${bytes(only(d.hot_bytes))}`, `${count(only(d.parts))} 分段 · ${bytes(only(d.hot_bytes))}`)],
@@ -174,34 +179,43 @@ function Services({ n, past }: { n: Of; past: Of }) {
 	)
 }
 
-function LagByExchange({ past }: { past: Of }) {
+/** Lag of each market over the range, a cell a minute or so: the worst first. */
+function LagByMarket({ past }: { past: Of }) {
+	const word = rangeWord('1h')
+	const step = ranges[word]! / 60
 	return (
-		<Card title={tr('Lag by exchange', '各交易所延迟')} hint={tr('exchange to us, p99 per minute', '交易所到本地，每分钟 p99')} end={<a href={href('streams')}>{tr('Open grid', '打开网格')}</a>}>
+		<Card title={tr('Lag by market', '各市场延迟')} hint={tr('exchange to us, p99 of each cell', '交易所到本地，每格 p99')} end={<><Choice name="range" label={tr('Last', '最近')} of={[['', '1 h'], ['15m', '15 min'], ['6h', '6 h'], ['24h', '24 h']]} /><TwinButton /><a href={href('streams')}>{tr('Open grid', '打开网格')}</a></>}>
 			<Shown of={past} what={tr('Metrics', '指标')}>{d => {
-				const rows = [...(d.exchange_lag_by_exchange ?? [])].sort((a, b) => (a.labels.exchange ?? '').localeCompare(b.labels.exchange ?? ''))
+				const rows = [...(d.exchange_lag_by_market ?? [])].filter(s => s.labels.market).sort((a, b) => marketOf(a).localeCompare(marketOf(b)))
 				if (rows.length === 0) return <Empty title={tr('No exchange has sent anything yet', '尚无交易所数据')} />
-				const end = Math.floor(now.value / 60_000) * 60
-				const times = Array.from({ length: 60 }, (_, i) => end - (59 - i) * 60)
-				const rates = Object.fromEntries((d.records_by_exchange ?? []).map(s => [s.labels.exchange, s.points.at(-1)?.[1]]))
+				const end = Math.floor(now.value / 1000 / step) * step
+				const times = Array.from({ length: 60 }, (_, i) => end - (59 - i) * step)
+				const rates = Object.fromEntries((d.records_by_market ?? []).map(s => [marketOf(s), s.points.at(-1)?.[1]]))
 				return (
+					<Twin label={tr('Lag by market', '各市场延迟')} head={[tr('Market', '市场'), ...[50, 40, 30, 20, 10, 0].map(i => '#' + minute((end - i * step) * 1000)), '#' + tr('rec/s', '条/秒')]}
+						rows={() => rows.map(s => { const at = new Map(s.points); return [marketOf(s), ...[50, 40, 30, 20, 10, 0].map(i => span(at.get(end - i * step))), count(rates[marketOf(s)])] })}>
 					<div class="pad lags">
-						<div class="lag head label"><span>{tr('Exchange', '交易所')}</span><span class="axis">{[0, 10, 20, 30, 40, 50].map(i => <span>{minute(times[i]! * 1000)}</span>)}</span><span class="num">p99</span><span class="num">{tr('rec/s', '条/秒')}</span></div>
-						{rows.map(s => {
+						<div class="lag head label"><span>{tr('Market', '市场')}</span><span class="axis">{[0, 10, 20, 30, 40, 50].map(i => <span>{minute(times[i]! * 1000)}</span>)}</span><span class="num">p99</span><span class="num">{tr('rec/s', '条/秒')}</span></div>
+						{rows.slice(0, 26).map(s => {
 							const at = new Map(s.points)
 							const last = s.points.at(-1)?.[1]
+							const over = last !== undefined && last > limits.exchange
 							return (
-								<div class="lag"><span class="clip">{s.labels.exchange}</span>
-									<div class="heat" role="img" aria-label={tr(`${s.labels.exchange}: lag now ${span(last)}`, `${s.labels.exchange}：当前延迟 ${span(last)}`)}>{times.map(t => { const v = at.get(t); return <i class={lagCell(v)} title={`${minute(t * 1000)} ${span(v)}`} /> })}</div>
-									<span class="num value">{span(last)}</span><span class="num dim">{count(rates[s.labels.exchange ?? ''])}</span></div>
+								<div class="lag"><a class="clip plain-link" href={href('streams', { market: `${s.labels.exchange} ${s.labels.market}` })}>{s.labels.exchange} <span class="dim">{s.labels.market}</span></a>
+									<HeatStrip label={tr(`Lag of ${marketOf(s)}; arrow keys tell each time`, `${marketOf(s)} 延迟；方向键逐格查看`)} cells={times.map(t => ({ at: t * 1000, tone: lagCell(at.get(t)), says: at.has(t) && !Number.isNaN(at.get(t)) ? span(at.get(t)) : tr('no data', '无数据') }))} />
+									<span class={'num value' + (over ? ' c-warn' : '')}>{over && <Icon name="triangle-alert" size={12} />} {span(last)}</span><span class="num dim">{count(rates[marketOf(s)])}</span></div>
 							)
 						})}
 						<LagLegend />
 					</div>
+					</Twin>
 				)
 			}}</Shown>
 		</Card>
 	)
 }
+
+const marketOf = (s: Series) => `${s.labels.exchange} ${s.labels.market}`
 
 function Machine({ n, past }: { n: Of; past: Of }) {
 	const cpu = value<System['cpu']>('system', 'cpu'), memory = value<System['memory']>('system', 'memory')

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { Drawer } from '../parts/drawer'
+import { Drawer, Drawers } from '../parts/drawer'
 import { Facts } from '../parts/marks'
 import { Card, Empty, Shown } from '../parts/panel'
 import { Status } from '../parts/status'
@@ -37,7 +37,7 @@ export function Traces({ banner, tabs }: { banner: ComponentChildren; tabs: Comp
 						: <Table rows={l.traces} columns={columns} id={t => t.trace_id} label={tr('Traces', '追踪')} height={640} selected={sel} pick={t => set({ sel: t.trace_id }, 'push')} />}</Shown>
 				</Card>
 			</main>
-			{sel && <TraceDrawer id={sel} />}
+			<Drawers>{(id, close) => <TraceDrawer id={id} close={close} />}</Drawers>
 		</>
 	)
 }
@@ -49,10 +49,10 @@ function depths(tree: Span[]): Map<string, number> {
 	return deep
 }
 
-function TraceDrawer({ id }: { id: string }) {
+function TraceDrawer({ id, close }: { id: string; close: () => void }) {
 	const trace = useResource<Trace>('monitoring/traces/' + id, 5000)
 	return (
-		<Drawer path={tr('Trace', '追踪')} title={trace.data?.name ?? id} close={() => set({ sel: undefined }, 'push')}>
+		<Drawer id={id} path={tr('Trace', '追踪')} title={trace.data?.name ?? id} close={close}>
 			<Shown of={trace} what={tr('This trace', '该追踪')}>{t => {
 				const deep = depths(t.tree)
 				const begin = new Date(t.start_time).getTime()

@@ -1,21 +1,25 @@
 import { signal } from '@preact/signals'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
-import { get } from '../state/api'
-import { bind } from '../state/keys'
+import { get, send } from '../state/api'
+import { bind, copyLink } from '../state/keys'
+import { toggle } from '../state/moment'
+import { theme } from '../state/prefs'
 import { href, pages } from '../state/route'
+import { toggleTwin } from '../state/twin'
 import { tr } from '../state/words'
+import { confirm } from './confirm'
 import { Icon, type IconName } from './icon'
 import { pageIcon, pageWord } from './shell'
 
 export const paletteOpen = signal(false)
 
-interface Place { icon: IconName; word: string; kind: string; url: string }
+interface Place { icon: IconName; word: string; kind: string; url: string; run?: () => void }
 
 /** Everything that can be jumped to: pages, streams, actors. */
 async function places(): Promise<Place[]> {
 	const found: Place[] = []
 	const [streams, tree] = await Promise.allSettled([
-		get<{ streams: { exchange: string; market: string; symbol: string }[] }>('collector/quality'),
+		get<{ streams: { exchange: string; market: string; symbol: string }[] }>('collector/quality?channels=false'),
 		get<{ actors: { id: string }[] }>('monitoring/actors/tree'),
 	])
 	if (streams.status === 'fulfilled') {
@@ -28,8 +32,27 @@ async function places(): Promise<Place[]> {
 	}
 	if (tree.status === 'fulfilled')
 		for (const a of tree.value.actors) found.push({ icon: 'list-tree', word: a.id.replace(/^root\//, ''), kind: 'Actor', url: href('actors', { sel: a.id }) })
+	// Acts come last: whoever types for a place finds the place first.
+	if (streams.status === 'fulfilled')
+		for (const s of streams.value.streams) found.push(act('refresh-cw', tr(`Resync book of ${s.exchange} · ${s.market} · ${s.symbol}…`, `重新同步 ${s.exchange} · ${s.market} · ${s.symbol} 订单簿…`), () => confirm({
+			title: tr(`Fetch a new snapshot of ${s.symbol}?`, `重新获取 ${s.symbol} 快照？`), says: tr('The book is not live until the snapshot has come, usually less than 2 s. Trades are not touched.', '快照到达前（通常不到 2 秒）订单簿不是实时状态。成交不受影响。'), act: tr('Resync the book', '重新同步订单簿'),
+			go: async () => { await send('POST', `collector/orderbook/${s.exchange}/${encodeURIComponent(s.symbol)}/refresh?market=${s.market}`); return `${s.exchange} · ${s.market} · ${s.symbol}` },
+		})))
+	if (tree.status === 'fulfilled')
+		for (const a of tree.value.actors) if (a.id.includes('/')) found.push({ ...act('rotate-cw', tr(`Restart ${a.id.replace(/^root\//, '')}…`, `重启 ${a.id.replace(/^root\//, '')}…`), () => confirm({
+			title: tr(`Restart ${a.id}?`, `重启 ${a.id}？`), says: tr('It stops and starts again, with everything below it. What waits in mailboxes is kept; streams fetch new snapshots.', '它及其下级将停止并重新启动。邮箱中的消息会保留；数据流会重新获取快照。'), act: tr('Restart', '重启'), reason: true,
+			go: async reason => { await send('POST', `monitoring/actors/${encodeURIComponent(a.id)}/restart`, reason ? { reason } : {}); return a.id },
+		})), url: href('actors', { sel: a.id }) })
 	return found
 }
+
+const act = (icon: IconName, word: string, run: () => void): Place => ({ icon, word, kind: tr('Act', '操作'), url: '', run })
+
+/** What can be done anywhere. */
+const acts = (): Place[] => [
+	act('pause', tr('Freeze the page, or go on', '冻结页面 / 继续'), toggle), act('table', tr('Show charts as tables, or back', '图表与表格切换'), toggleTwin),
+	act('moon', tr('Dark or light', '深色 / 浅色'), () => { theme.value = theme.value === 'dark' ? 'light' : 'dark' }), act('link', tr('Copy a link to what is shown', '复制当前视图链接'), copyLink),
+]
 
 export function Palette({ open }: { open: (url: string) => void }) {
 	const box = useRef<HTMLDialogElement>(null)
@@ -49,11 +72,11 @@ export function Palette({ open }: { open: (url: string) => void }) {
 	const found = useMemo(() => {
 		const words = text.toLowerCase().split(/\s+/).filter(Boolean)
 		const own: Place[] = pages.map(p => ({ icon: pageIcon[p], word: pageWord(p), kind: tr('Page', '页面'), url: href(p) }))
-		return [...own, ...all].filter(p => words.every(w => (p.word + ' ' + p.kind + ' ' + p.url).toLowerCase().includes(w))).slice(0, 60)
+		return [...own, ...acts(), ...all].filter(p => words.every(w => (p.word + ' ' + p.kind + ' ' + p.url).toLowerCase().includes(w))).slice(0, 60)
 	}, [text, all, paletteOpen.value])
 	if (!paletteOpen.value) return null
 	const close = () => { box.current?.close(); paletteOpen.value = false }
-	const pick = (p: Place | undefined) => { if (p) { close(); open(p.url) } }
+	const pick = (p: Place | undefined) => { if (!p) return; close(); if (p.run) { if (p.url) open(p.url); p.run() } else open(p.url) }
 	const key = (e: KeyboardEvent) => {
 		if (e.key === 'ArrowDown') setAt(Math.min(found.length - 1, at + 1))
 		else if (e.key === 'ArrowUp') setAt(Math.max(0, at - 1))

@@ -1,14 +1,17 @@
 import type { ComponentChildren } from 'preact'
 import { span } from '../state/format'
 import { now } from '../state/live'
+import { past } from '../state/moment'
 import type { Resource } from '../state/resource'
 import { tr } from '../state/words'
 import { Icon } from './icon'
 
-export function Card({ title, hint, end, children, cls }: { title?: ComponentChildren; hint?: ComponentChildren; end?: ComponentChildren; children: ComponentChildren; cls?: string }) {
+/** A card; what it shows has no history where undated says so. */
+export function Card({ title, hint, end, children, cls, undated }: { title?: ComponentChildren; hint?: ComponentChildren; end?: ComponentChildren; children: ComponentChildren; cls?: string; undated?: boolean }) {
 	return (
 		<section class={'card ' + (cls ?? '')}>
 			{title !== undefined && <header><h2>{title}</h2>{hint !== undefined && <span class="hint">{hint}</span>}{end !== undefined && <span class="end">{end}</span>}</header>}
+			{undated && past.value && <div class="veil-line"><Icon name="timer-off" size={14} /> {tr('This has no history: it is as the page found it when it was opened.', '此处没有历史：显示的是打开页面时的情况。')}</div>}
 			{children}
 		</section>
 	)

@@ -4,7 +4,9 @@ import { span } from '../state/format'
 import { bind, keyOf } from '../state/keys'
 import { Refusal, send } from '../state/api'
 import { anonymous, leave, login } from '../state/login'
-import { entries, freeze, frozen, heard, now, retryAt, standing, tryNow, value } from '../state/live'
+import { entries, frozen, heard, now, retryAt, standing, tryNow, value } from '../state/live'
+import { freeze, past, step } from '../state/moment'
+import { others } from '../state/nodes'
 import { density, language, letterKeys, rising, theme, timeZone } from '../state/prefs'
 import { href, page, pages, type Page } from '../state/route'
 import { tr } from '../state/words'
@@ -12,7 +14,7 @@ import { Icon, type IconName } from './icon'
 import { offered } from '../pages'
 import { paletteOpen } from './palette'
 import { toast } from './toast'
-import { clock } from '../state/format'
+import { clock, day } from '../state/format'
 
 export const pageIcon: Record<Page, IconName> = {
 	overview: 'layout-dashboard', actors: 'list-tree', streams: 'activity', market: 'chart-candlestick', storage: 'database', broker: 'mails',
@@ -86,7 +88,7 @@ export function Rail() {
 }
 
 function Pill() {
-	if (frozen.value) return <button class="pill stale btn" onClick={() => freeze(false)}><Icon name="pause" size={14} /><b>{tr('Frozen', '已冻结')}</b> {clock(frozen.value)}</button>
+	if (frozen.value) return <button class="pill stale btn" onClick={() => freeze(0)}><Icon name="pause" size={14} /><b>{tr('Frozen', '已冻结')}</b> {clock(frozen.value)}</button>
 	const age = heard.value ? (now.value - heard.value) / 1000 : 0
 	switch (standing()) {
 		case 'starting': return <span class="pill dim"><Icon name="circle-dashed" size={14} />{tr('Connecting', '连接中')}</span>
@@ -124,7 +126,13 @@ export function Bar() {
 /** What the page must say of itself before anything else. */
 export function Banner() {
 	if (frozen.value) {
-		return <div class="verdict stale"><Icon name="pause" size={20} cls="c-stale" /><div class="says"><b>{tr(`Frozen at ${clock(frozen.value)}`, `冻结于 ${clock(frozen.value)}`)}</b><span class="mid">{tr('Nothing here changes until you go on.', '继续之前，页面内容不会变化。')}</span></div><button class="btn" onClick={() => freeze(false)}>{tr('Go on', '继续')} <kbd>.</kbd></button></div>
+		const at = past.value ? day(frozen.value, true) : clock(frozen.value)
+		return (
+			<div class="verdict stale" data-frozen={frozen.value}><Icon name="history" size={20} cls="c-stale" />
+				<div class="says"><b>{past.value ? tr(`As it was at ${at}`, `${at} 时的情况`) : tr(`Frozen at ${at}`, `冻结于 ${at}`)}</b><span class="mid">{past.value ? tr('Measurements, events, the market and logs are of that moment. What has no history says so.', '指标、事件、行情与日志均为该时刻；无历史的面板会注明。') : tr('Nothing here changes until you go on.', '继续之前，页面内容不会变化。')}</span></div>
+				<button class="btn plain" aria-label={tr('Earlier', '更早')} title={tr('Earlier ([)', '更早（[）')} onClick={() => step(-1)}><Icon name="chevron-right" cls="turned" /></button><button class="btn plain" aria-label={tr('Later', '更晚')} title={tr('Later (])', '更晚（]）')} onClick={() => step(1)}><Icon name="chevron-right" /></button>
+				<button class="btn" onClick={() => freeze(0)}>{tr('Go on', '继续')} <kbd>.</kbd></button></div>
+		)
 	}
 	if (standing() !== 'old' || anonymous.value) return null
 	const wait = Math.max(0, Math.ceil((retryAt.value - now.value) / 1000))
@@ -132,7 +140,7 @@ export function Banner() {
 	return (
 		<div class="verdict stale" role="alert"><Icon name="timer-off" size={20} cls="c-stale" />
 			<div class="says"><b>{age}</b><span class="mid">{tr(`The connection to ${location.host} broke; the platform may be fine. Trying again in ${wait} s.`, `与 ${location.host} 的连接中断，平台本身可能正常。${wait} 秒后重试。`)}</span></div>
-			<button class="btn" onClick={tryNow}>{tr('Try now', '立即重试')}</button></div>
+			<button class="btn" onClick={tryNow}>{tr('Try now', '立即重试')}</button>{others.value.slice(0, 2).map(n => <a class="btn" href={n.url + location.pathname + location.search}>{tr(`Use ${n.id}`, `使用 ${n.id}`)}</a>)}</div>
 	)
 }
 
@@ -146,7 +154,7 @@ export function Help() {
 	const close = () => { box.current?.close(); helpShown.value = false }
 	const keys: [string, string][] = [
 		['⌘K', tr('Jump to anything', '跳转到任意位置')], ['/', tr('Filter', '过滤')], ['j k', tr('Next and previous row', '下一行、上一行')], ['Enter', tr('Open', '打开')], ['Esc', tr('Close', '关闭')],
-		['← →', tr('Fold and unfold', '折叠与展开')], ['n N', tr('Next and previous that is unhealthy', '下一个、上一个异常项')], ['.', tr('Freeze the page, and go on', '冻结页面 / 继续')], ['y', tr('Copy a link to what is shown', '复制当前视图链接')],
+		['← →', tr('Fold and unfold', '折叠与展开')], ['n N', tr('Next and previous that is unhealthy', '下一个、上一个异常项')], ['.', tr('Freeze the page, and go on', '冻结页面 / 继续')], ['[ ]', tr('Earlier and later, frozen', '更早、更晚（冻结）')], ['v', tr('Charts as tables, and back', '图表与表格切换')], ['r', tr('Restart what is selected…', '重启所选…')], ['y', tr('Copy a link to what is shown', '复制当前视图链接')],
 		...pages.map((p): [string, string] => [keyOf(p), pageWord(p)]),
 	]
 	const choice = <T extends string>(label: string, s: { value: T }, of: [T, string][]) => <label>{label}<select class="text" value={s.value} onChange={e => { s.value = e.currentTarget.value as T }}>{of.map(([v, word]) => <option value={v}>{word}</option>)}</select></label>

@@ -9,8 +9,10 @@ export const levelIcon: Record<Level, IconName> = {
 
 const order: Level[] = ['ok', 'off', 'unknown', 'work', 'stale', 'warn', 'crit']
 
-export const worse = (a: Level, b: Level): Level => (order.indexOf(a) >= order.indexOf(b) ? a : b)
-export const rank = (l: Level): number => order.indexOf(l)
+const ranks = Object.fromEntries(order.map((l, i) => [l, i])) as Record<Level, number>
+
+export const worse = (a: Level, b: Level): Level => (ranks[a] >= ranks[b] ? a : b)
+export const rank = (l: Level): number => ranks[l]
 
 /** Colour, icon and word, always all three. */
 export function Status({ level, word }: { level: Level; word: string }) {
@@ -34,6 +36,7 @@ export function bookLevel(state: string | undefined): [Level, string] {
 	switch (state) {
 		case 'live': return ['ok', tr('Live', '实时')]
 		case 'syncing': return ['work', tr('Syncing', '同步中')]
+		case 'stored': return ['stale', tr('As stored', '历史')]
 		case 'stale': return ['crit', tr('Stale', '陈旧')]
 		case undefined: case '': case 'none': return ['off', tr('None', '无')]
 	}

@@ -63,16 +63,16 @@ export async function follow(path: string, signal: AbortSignal, on: (h: Happenin
 	const r = await ask(path, { headers: { Accept: 'text/event-stream', ...poll }, signal, cache: 'no-store' })
 	if (!r.body) throw new Refusal(r.status, 'no events', '')
 	const reader = r.body.pipeThrough(new TextDecoderStream()).getReader()
-	let rest = ''
+	let rest: string[] = [] // of a line, which may be of megabytes and come in hundreds of pieces
 	let event = '', id = '', data: string[] = []
 	for (;;) {
 		const { done, value } = await reader.read()
 		if (done) throw new Refusal(0, 'the events ended', '')
-		rest += value
-		let end: number
-		while ((end = rest.indexOf('\n')) >= 0) {
-			const line = rest.slice(0, end).replace(/\r$/, '')
-			rest = rest.slice(end + 1)
+		let begin = 0
+		for (let end: number; (end = value.indexOf('\n', begin)) >= 0; begin = end + 1) {
+			rest.push(value.slice(begin, end))
+			const line = rest.join('').replace(/\r$/, '')
+			rest = []
 			if (line === '') {
 				if (data.length) on({ event: event || 'message', id, data: data.join('\n') })
 				event = ''
@@ -86,5 +86,6 @@ export async function follow(path: string, signal: AbortSignal, on: (h: Happenin
 			else if (name === 'id') id = text
 			else if (name === 'data') data.push(text)
 		}
+		if (begin < value.length) rest.push(value.slice(begin))
 	}
 }

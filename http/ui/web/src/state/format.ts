@@ -113,11 +113,11 @@ export function minute(t: Moment): string {
 }
 
 /** 22 Nov 14:31 */
-export function day(t: Moment | null | undefined): string {
+export function day(t: Moment | null | undefined, seconds = false): string {
 	if (t === null || t === undefined || t === '') return absent
 	const d = instant(t)
 	if (Number.isNaN(d.getTime()) || d.getTime() <= 0) return absent
-	return shape(zone, { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit' }).format(d).replace(',', '')
+	return shape(zone, { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit', ...(seconds ? { second: '2-digit' } : {}) }).format(d).replace(',', '')
 }
 
 /** The exact time, for titles. */

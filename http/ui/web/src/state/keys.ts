@@ -1,6 +1,7 @@
 import { letterKeys } from './prefs'
-import { freeze, frozen } from './live'
+import { step, toggle } from './moment'
 import { go, pages, type Page } from './route'
+import { toggleTwin } from './twin'
 
 /** Keys of the whole page. A page adds its own with `bind`. */
 const letters: Record<string, Page> = { o: 'overview', a: 'actors', s: 'streams', m: 'market', t: 'storage', b: 'broker', h: 'scheduler', c: 'cluster', l: 'alerts', e: 'explore', j: 'logs', f: 'config' }
@@ -19,6 +20,9 @@ export function bind(key: string, act: () => void): () => void {
 		else bound.delete(key)
 	}
 }
+
+/** Copies the link to what is shown. */
+export function copyLink() { void navigator.clipboard?.writeText(location.href).then(() => bound.get('copied')?.()) }
 
 let leading = 0
 
@@ -46,8 +50,10 @@ export function pressed(e: KeyboardEvent) {
 		}
 	}
 	if (e.key === 'g') { leading = e.timeStamp; return }
-	if (e.key === '.') { freeze(!frozen.value); return }
-	if (e.key === 'y') { void navigator.clipboard?.writeText(location.href).then(() => bound.get('copied')?.()); return }
+	if (e.key === '.') { toggle(); return }
+	if (e.key === '[' || e.key === ']') { step(e.key === '[' ? -1 : 1); return }
+	if (e.key === 'v') { toggleTwin(); return }
+	if (e.key === 'y') { copyLink(); return }
 	if (e.key === '/') {
 		const field = document.querySelector<HTMLInputElement>('[data-filter]')
 		if (field) { e.preventDefault(); field.focus() }

@@ -7,6 +7,7 @@ import { anonymous } from './login'
 type Topic = Map<string, unknown>
 
 const topics = new Map<string, Topic>()
+const versions = new Map<string, number>()
 /** Raised once for each batch that was applied: whoever shows a topic reads it. */
 export const revision = signal(0)
 /** Why a topic says nothing, by topic. */
@@ -44,6 +45,12 @@ export function whole<T>(topic: string): T | undefined {
 	return t && t.size ? (Object.fromEntries(t) as T) : undefined
 }
 
+/** A number that is another whenever something else was said of a topic. */
+export function version(topic: string): number {
+	revision.value
+	return versions.get(topic) ?? 0
+}
+
 /** A topic's entries; it is not to be kept. */
 export function entries(topic: string): Topic {
 	revision.value
@@ -60,7 +67,7 @@ function batch(apply: () => void) {
 	waiting.push(apply)
 	if (waiting.length > 1) return
 	requestAnimationFrame(() => {
-		if (frozen.value) return // kept for when the page thaws
+		if (frozen.value && topics.size) return // kept for when the page thaws
 		flush()
 	})
 }
@@ -72,8 +79,18 @@ function flush() {
 	if (all.length) revision.value++
 }
 
+const another = (name: string) => versions.set(name, (versions.get(name) ?? 0) + 1)
+
 function snapshot(s: Snapshot) {
-	for (const [name, v] of Object.entries(s.topics)) topics.set(name, new Map(Object.entries(v)))
+	for (const name of topics.keys()) {
+		if (s.topics[name]) continue
+		topics.delete(name) // no longer followed: what it said grows old
+		another(name)
+	}
+	for (const [name, v] of Object.entries(s.topics)) {
+		topics.set(name, new Map(Object.entries(v)))
+		another(name)
+	}
 	faults.value = s.errors
 }
 
@@ -82,8 +99,12 @@ function difference(d: Diff) {
 		let t = topics.get(name)
 		if (!t) topics.set(name, (t = new Map()))
 		for (const [k, x] of Object.entries(v)) t.set(k, x)
+		another(name)
 	}
-	for (const [name, keys] of Object.entries(d.del)) for (const k of keys) topics.get(name)?.delete(k)
+	for (const [name, keys] of Object.entries(d.del)) {
+		for (const k of keys) topics.get(name)?.delete(k)
+		another(name)
+	}
 	faults.value = d.errors
 }
 
@@ -140,9 +161,10 @@ function stop() {
 /** Tries at once. */
 export function tryNow() { failures = 0; start() }
 
-export function freeze(on: boolean) {
-	frozen.value = on ? Date.now() : 0
-	if (!on) start() // a snapshot brings everything that was missed
+/** Freezes the page at a time, in ms, or thaws it. */
+export function freeze(at: number) {
+	frozen.value = at
+	if (!at && running) start() // a snapshot brings everything that was missed
 }
 
 let hiddenTimer = 0

@@ -28,8 +28,11 @@ export function useResource<T>(path: string, every = 5000): Resource<T> {
 export function useAsked<T>(key: string, ask: (signal: AbortSignal) => Promise<T>, every = 5000): Resource<T> {
 	const [state, change] = useState<Omit<Resource<T>, 'retry'>>({ data: undefined, at: 0, error: undefined, status: 0, next: 0, asked: Date.now() })
 	const poke = useRef(() => {})
+	const at = frozen.value
 	const latest = useRef(ask)
 	latest.current = ask
+	const known = useRef('')
+	const shown = useRef('')
 	useEffect(() => {
 		if (key === '') {
 			change({ data: undefined, at: 0, error: undefined, status: 0, next: 0, asked: 0 })
@@ -40,7 +43,8 @@ export function useAsked<T>(key: string, ask: (signal: AbortSignal) => Promise<T
 		let failures = 0
 		const round = async () => {
 			clearTimeout(timer)
-			if (document.hidden || frozen.peek() || anonymous.peek()) {
+			if (frozen.peek() && known.current === key + frozen.peek()) return // as of that moment, once
+			if (document.hidden || anonymous.peek()) {
 				timer = setTimeout(round, 1000)
 				return
 			}
@@ -48,6 +52,7 @@ export function useAsked<T>(key: string, ask: (signal: AbortSignal) => Promise<T
 				const data = await latest.current(life.signal)
 				if (life.signal.aborted) return
 				failures = 0
+				known.current = key + frozen.peek()
 				change({ data, at: Date.now(), error: undefined, status: 200, next: 0, asked: 0 })
 				if (every > 0) timer = setTimeout(round, every)
 			} catch (e) {
@@ -58,10 +63,14 @@ export function useAsked<T>(key: string, ask: (signal: AbortSignal) => Promise<T
 				timer = setTimeout(round, refused && e.status === 404 ? 30_000 : wait)
 			}
 		}
-		change({ data: undefined, at: 0, error: undefined, status: 0, next: 0, asked: Date.now() })
+		// Frozen as it is: what is shown stays.
+		if (at && shown.current === key && Math.abs(Date.now() - at) < 5000) known.current = key + at
+		else if (!at && shown.current === key) { /* it goes on: what is shown is replaced when the answer comes */ }
+		else change({ data: undefined, at: 0, error: undefined, status: 0, next: 0, asked: Date.now() })
+		shown.current = key
 		poke.current = () => { failures = 0; void round() }
 		void round()
 		return () => { life.abort(); clearTimeout(timer) }
-	}, [key, every])
+	}, [key, every, at])
 	return { ...state, retry: () => poke.current() }
 }

@@ -22,6 +22,7 @@ type Params = Record<string, string | undefined>
 
 export function href(to: Page, params: Params = {}): string {
 	const q = new URLSearchParams()
+	if (param('at')) q.set('at', param('at')) // a frozen moment is looked at from all sides
 	for (const [k, v] of Object.entries(params)) if (v) q.set(k, v)
 	const query = q.toString()
 	return (to === 'overview' ? '/' : '/' + to) + (query ? '?' + query : '')

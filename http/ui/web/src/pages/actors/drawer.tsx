@@ -1,3 +1,4 @@
+import { useEffect } from 'preact/hooks'
 import { get, send } from '../../state/api'
 import { confirm } from '../../parts/confirm'
 import { Drawer } from '../../parts/drawer'
@@ -6,12 +7,14 @@ import { Facts, Pips } from '../../parts/marks'
 import { Shown } from '../../parts/panel'
 import { Status } from '../../parts/status'
 import { absent, clock, count, day, exact, rate, since, span } from '../../state/format'
-import { now } from '../../state/live'
+import { now } from '../../state/moment'
+import { bind } from '../../state/keys'
 import { useAsked, useResource } from '../../state/resource'
 import { href } from '../../state/route'
 import { plural, tr } from '../../state/words'
 import type { ActorEvent, Failure } from './event_line'
 import { Lifeline, livesOf } from './lifeline'
+import { Trace } from './trace'
 import type { Row } from './tree'
 
 interface Message { message: string; handled_total: number; handle_mean_seconds: number; handle_p99_seconds?: number; handle_max_seconds: number }
@@ -31,7 +34,7 @@ export function ActorDrawer({ id, row, all, close }: { id: string; row: Row | un
 	const supervisor = chain[1]
 	const children = all.filter(r => r.parent === id)
 	return (
-		<Drawer path={id.split('/').slice(0, -1).join(' / ')} title={row?.name ?? id.split('/').at(-1)!} status={row && <Status level={row.level} word={row.word} />} close={close} acts={<Acts id={id} row={row} below={row?.below ?? 0} allowed={node.data?.operations_allowed} />}>
+		<Drawer id={id} path={id.split('/').slice(0, -1).join(' / ')} title={row?.name ?? id.split('/').at(-1)!} status={row && <Status level={row.level} word={row.word} />} close={close} acts={<Acts id={id} row={row} below={row?.below ?? 0} allowed={node.data?.operations_allowed} />}>
 			<Shown of={node} what={tr('This actor', '该 Actor')}>{n => (
 				<>
 					<div class="cells">
@@ -48,6 +51,7 @@ export function ActorDrawer({ id, row, all, close }: { id: string; row: Row | un
 						<div class="card scroll" tabIndex={0} role="region" aria-label={tr('By message', '按消息类型')}><table class="t"><thead><tr><th>{tr('Type', '类型')}</th><th class="num">{tr('Count', '次数')}</th><th class="num">{tr('mean', '平均')}</th><th class="num">p99</th></tr></thead>
 							<tbody>{[...n.messages].sort((a, b) => b.handled_total - a.handled_total).map(m => <tr><td class="mono fluid" title={m.message}>{m.message}</td><td class="num">{count(m.handled_total)}</td><td class="num">{m.handle_mean_seconds ? span(m.handle_mean_seconds) : absent}</td><td class="num">{span(m.handle_p99_seconds || m.handle_max_seconds || undefined)}</td></tr>)}</tbody></table></div></section>}
 					{(events.data?.length ?? 0) > 0 && <LivesTable events={events.data!} />}
+					<Trace id={id} />
 					<Waits node={n} />
 					<section><h3>{tr('Facts', '信息')}</h3><Facts rows={[
 						[tr('Kind', '类型'), n.kind], [tr('Restarted', '重启策略'), n.restart], ...(n.strategy ? [[tr('Strategy', '监督策略'), n.strategy] as [string, string]] : []), [tr('When full', '邮箱满时'), n.mailbox.overflow.replace('_', ' ')],
@@ -74,9 +78,10 @@ function Acts({ id, row, below, allowed }: { id: string; row: Row | undefined; b
 	})
 	const setting = 'monitoring-service.monitoring.actors.allow_operations'
 	const refused = allowed === false ? tr(`Not allowed: ${setting}, or your role`, `未允许：${setting}，或您的角色`) : undefined
+	useEffect(() => row && !refused ? bind('r', () => act('restart')) : undefined, [id, !row, refused])
 	return (
 		<>
-			<button class="btn" disabled={!row || !!refused} title={refused} onClick={() => act('restart')}><Icon name="rotate-cw" size={14} />{tr('Restart…', '重启…')}</button>
+			<button class="btn" disabled={!row || !!refused} title={refused ?? tr('Restart… (r)', '重启…（r）')} onClick={() => act('restart')}><Icon name="rotate-cw" size={14} />{tr('Restart…', '重启…')}</button>
 			<button class="btn risk" disabled={!row || !!refused} title={refused} onClick={() => act('stop')}><Icon name="square" size={14} />{tr('Stop…', '停止…')}</button>
 		</>
 	)

@@ -8,52 +8,51 @@ import { levelIcon, Mark, rank, type Level } from '../../parts/status'
 import { Table, type Column } from '../../parts/table'
 import { count, exact, percent, rate, since, span } from '../../state/format'
 import { bind } from '../../state/keys'
-import { entries, faults, heard, now, revision } from '../../state/live'
-import { density } from '../../state/prefs'
+import { entries, faults, heard, version } from '../../state/live'
+import { now } from '../../state/moment'
+import { density, language } from '../../state/prefs'
 import type { Resource } from '../../state/resource'
 import { param, set } from '../../state/route'
 import { tr } from '../../state/words'
+import { Drawers } from '../../parts/drawer'
+import { useColumns } from '../../parts/columns'
 import { ActorDrawer } from './drawer'
+import { tellRecoveries } from './recovered'
+import type { ActorEvent } from './event_line'
 import { Lanes } from './lanes'
-import { rowsOf, waitLimit, type Line, type Row } from './tree'
+import { Forest, waitLimit, type Line, type Row } from './tree'
 
-/** The last minute of rates, one a second, for the actors that are in sight. */
-const pasts = new Map<string, number[]>()
-let noted = 0
-
-function note(lines: Map<string, Line>) {
-	if (Date.now() - noted < 950) return
-	noted = Date.now()
-	for (const [id, l] of lines) {
-		let p = pasts.get(id)
-		if (!p) pasts.set(id, (p = []))
-		p.push(l.rate)
-		if (p.length > 60) p.shift()
-	}
-	for (const id of pasts.keys()) if (!lines.has(id)) pasts.delete(id)
-}
+const forest = new Forest()
 
 const states: [string, (l: Level) => boolean][] = [['bad', l => l === 'crit' || l === 'warn' || l === 'work'], ['crit', l => l === 'crit'], ['warn', l => l === 'warn'], ['work', l => l === 'work']]
 
-function matches(r: Row, q: string, branch: string, state: string): boolean {
-	if (branch && r.id !== 'root' && r.id !== branch && !r.id.startsWith(branch + '/')) return false
+/** The rows that a filter lets through; all of them, as they are, where there is none. */
+function matching(all: Row[], q: string, branch: string, state: string): Row[] {
 	const test = states.find(s => s[0] === state)?.[1]
-	if (test && !test(r.level)) return false
-	return q.toLowerCase().split(/\s+/).every(w => (r.id + ' ' + r.kind + ' ' + r.word + ' ' + (r.note ?? '')).toLowerCase().includes(w))
+	const words = q.toLowerCase().split(/\s+/).filter(Boolean)
+	if (!branch && !test && words.length === 0) return all
+	return all.filter(r => {
+		if (branch && r.id !== 'root' && r.id !== branch && !r.id.startsWith(branch + '/')) return false
+		if (test && !test(r.level)) return false
+		if (words.length === 0) return true
+		const text = (r.id + ' ' + r.kind + ' ' + r.word + ' ' + (r.note ?? '')).toLowerCase()
+		return words.every(w => text.includes(w))
+	})
 }
 
 export function Actors({ banner }: { banner: ComponentChildren }) {
 	const lines = entries('actors') as Map<string, Line>
-	useEffect(() => { note(lines) }, [revision.value])
 	const second = Math.floor(now.value / 1000)
-	const all = useMemo(() => rowsOf(lines, now.value), [revision.value, second])
+	const all = useMemo(() => forest.take(lines, now.value, language.value), [version('actors'), second, language.value])
 	const selected = param('sel')
 	const pick = (id: string) => set({ sel: id === selected ? undefined : id }, 'push')
 	const q = param('q'), branch = param('branch'), state = param('state')
 	const filtered = q !== '' || state !== ''
-	const shown = useMemo(() => all.filter(r => matches(r, q, branch, state)), [all, q, branch, state])
-	const chosen = all.find(r => r.id === selected)
-	const bad = all.filter(r => rank(r.level) >= rank('work'))
+	const shown = useMemo(() => matching(all, q, branch, state), [all, q, branch, state])
+	useEffect(() => { tellRecoveries([...entries('events').values()] as ActorEvent[]) }, [version('events')])
+	const tableView = param('view') === 'table'
+	const [shownColumns, tools] = useColumns('actors', columns(), shown)
+	const bad = useMemo(() => all.filter(r => rank(r.level) >= rank('work')), [all])
 	useEffect(() => {
 		const step = (d: number) => () => {
 			if (bad.length === 0) return
@@ -63,7 +62,7 @@ export function Actors({ banner }: { banner: ComponentChildren }) {
 		const off = [bind('n', step(1)), bind('N', step(-1))]
 		return () => off.forEach(f => f())
 	}, [bad.map(r => r.id).join(), selected])
-	const branches = all.filter(r => r.depthIn === 1)
+	const branches = useMemo(() => all.filter(r => r.depthIn === 1), [all])
 	const source: Resource<true> = { data: all.length ? true : undefined, at: heard.value, error: faults.value.actors, status: 0, next: 0, asked: heard.value || Date.now(), retry: () => {} }
 	return (
 		<>
@@ -77,13 +76,13 @@ export function Actors({ banner }: { banner: ComponentChildren }) {
 					<span class="end nums">{bad.length > 0 && <span class="c-warn">{tr(`${bad.length} to look at`, `${bad.length} 项需关注`)}</span>}<span>{tr(`${count(all.length)} alive`, `${count(all.length)} 个存活`)}</span></span>
 				</div>
 				<Lanes branches={branches.map(b => b.name)} />
-				<Card>
+				<Card undated {...(tableView ? { title: tr('Actors', 'Actor 列表'), end: tools } : {})}>
 					<Shown of={source} what={tr('The tree', 'Actor 树')}>{() => shown.length === 0 ? <Empty title={tr('No actor is like that', '没有匹配的 Actor')}><button class="btn linkish" onClick={() => set({ q: undefined, state: undefined, branch: undefined })}>{tr('Clear the filter', '清除过滤')}</button></Empty>
-						: param('view') === 'table' ? <Table rows={shown} columns={columns()} id={r => r.id} label={tr('Actors', 'Actor 列表')} first="-wait" pick={r => pick(r.id)} selected={selected} height={720} />
+						: tableView ? <Table rows={shown} columns={shownColumns} id={r => r.id} label={tr('Actors', 'Actor 列表')} first="-wait" pick={r => pick(r.id)} selected={selected} height={720} />
 						: <Tree rows={shown} flat={filtered} selected={selected} pick={pick} />}</Shown>
 				</Card>
 			</main>
-			{selected && <ActorDrawer key={selected} id={selected} row={chosen} all={all} close={() => set({ sel: undefined }, 'push')} />}
+			<Drawers>{(id, close) => <ActorDrawer id={id} row={forest.get(id)} all={all} close={close} />}</Drawers>
 		</>
 	)
 }
@@ -108,19 +107,21 @@ function Tree({ rows, flat, selected, pick }: { rows: Row[]; flat: boolean; sele
 	const box = useRef<HTMLDivElement>(null)
 	const tall = density.value === 'compact' ? 26 : 34
 	const height = 780
-	/** Deep parts are folded at first, except where something is wrong or selected. */
-	const folded = (r: Row) => r.children > 0 && (folds[r.id] ?? (!selected.startsWith(r.id + '/') && (r.depthIn >= 2 && r.below > 12 || r.below > 400)))
-	const visible: Row[] = []
-	if (flat) visible.push(...rows)
-	else {
-		let hidden = ''
+	const unfolded = param('unfold') === 'all'
+	/** Deep parts are folded at first, except where something is wrong or selected; the URL or the key * unfolds all. */
+	const folded = (r: Row) => r.children > 0 && (folds[r.id] ?? (!unfolded && !selected.startsWith(r.id + '/') && (r.depthIn >= 2 && r.below > 12 || r.below > 400)))
+	const visible = useMemo(() => {
+		if (flat) return rows
+		const out: Row[] = []
+		let hidden = Infinity // deeper than this is folded away
 		for (const r of rows) {
-			if (hidden && r.id.startsWith(hidden)) continue
-			hidden = ''
-			visible.push(r)
-			if (folded(r)) hidden = r.id + '/'
+			if (r.depthIn > hidden) continue
+			hidden = Infinity
+			out.push(r)
+			if (folded(r)) hidden = r.depthIn
 		}
-	}
+		return out
+	}, [rows, flat, folds, selected, unfolded])
 	const from = Math.max(0, Math.floor(top / tall) - 10)
 	const until = Math.min(visible.length, Math.ceil((top + height) / tall) + 10)
 	const at = visible.findIndex(r => r.id === focus)
@@ -141,6 +142,7 @@ function Tree({ rows, flat, selected, pick }: { rows: Row[]; flat: boolean; sele
 			case 'ArrowRight': if (r && folded(r)) fold(false); break
 			case 'ArrowLeft': if (r && r.children && !folded(r)) fold(true); else if (r) setFocus(r.parent); break
 			case 'Enter': if (r) pick(r.id); break
+			case '*': setFolds({}); set({ unfold: unfolded ? undefined : 'all' }); break
 			default: return
 		}
 		e.preventDefault()
@@ -164,7 +166,7 @@ function Tree({ rows, flat, selected, pick }: { rows: Row[]; flat: boolean; sele
 							<b class="clip">{flat ? r.id.replace(/^root\//, '') : r.name}</b>
 							<span class="dim clip fact">{r.level !== 'ok' ? r.word : r.note || (r.children ? r.below : '')}</span>
 						</span>
-						<span role="gridcell" class="wide"><Spark points={pasts.get(r.id) ?? []} /></span>
+						<span role="gridcell" class="wide"><Spark points={forest.past(r.id)} /></span>
 						<span role="gridcell" class="num">{rate(r.rate)}</span>
 						<span role="gridcell" class="num dim">{count(r.depth)}</span>
 						<span role="gridcell" class={'num' + (late ? ' c-warn' : '')}><i class={'mini' + (late ? ' over' : '')}><i style={{ width: Math.min(100, (r.wait_p99_seconds / waitLimit) * 75) + '%' }} /></i>{r.wait_p99_seconds ? span(r.wait_p99_seconds) : '–'}</span>

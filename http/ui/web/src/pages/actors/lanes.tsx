@@ -1,13 +1,16 @@
 import { useMemo } from 'preact/hooks'
 import { Icon, type IconName } from '../../parts/icon'
 import { Card } from '../../parts/panel'
-import { minute, clock } from '../../state/format'
-import { entries, now, revision } from '../../state/live'
+import { clock, minute, span } from '../../state/format'
+import { entries, version } from '../../state/live'
+import { now } from '../../state/moment'
+import { ranges, rangeWord } from '../../state/moment'
+import { Choice } from '../../parts/choice'
+import { Twin, TwinButton } from '../../parts/twin'
 import { set } from '../../state/route'
 import { plural, tr } from '../../state/words'
 import { shortName, type ActorEvent } from './event_line'
 
-const window = 900_000
 
 interface Shape { icon: IconName; cls: string; word: () => string }
 
@@ -20,15 +23,18 @@ const shapes: Record<string, Shape> = {
 
 /** What happened in each branch in the last 15 minutes. */
 export function Lanes({ branches }: { branches: string[] }) {
+	const word = rangeWord('15m')
+	const window = ranges[word]! * 1000
 	const begin = now.value - window
-	const events = useMemo(() => ([...entries('events').values()] as ActorEvent[]).filter(e => e.event in shapes || e.event === 'backoff'), [revision.value])
-	const recent = events.filter(e => new Date(e.time).getTime() >= begin)
+	const events = useMemo(() => ([...entries('events').values()] as ActorEvent[]).filter(e => e.event in shapes || e.event === 'backoff'), [version('events')])
+	const recent = events.filter(e => new Date(e.time).getTime() >= begin && new Date(e.time).getTime() <= now.value)
 	const number = (kind: string) => recent.filter(e => e.event === kind).length
 	const failures = number('failed'), restarts = number('restarted'), up = number('escalated')
 	const x = (t: string | number) => ((new Date(t).getTime() - begin) / window) * 100
 	return (
-		<Card title={tr('Supervision, last 15 min', '监督，最近 15 分钟')} hint={tr(`${failures} ${plural(failures, 'failure', 'failures')} · ${restarts} ${plural(restarts, 'restart', 'restarts')} · ${up} ${plural(up, 'escalation', 'escalations')}`, `失败 ${failures} · 重启 ${restarts} · 上报 ${up}`)}
-			end={<span class="legend wide">{Object.values(shapes).slice(0, 3).map(s => <span class="row"><Icon name={s.icon} size={12} cls={s.cls} />{s.word()}</span>)}<span><i class="seg backoff" />{tr('backoff', '退避')}</span></span>}>
+		<Card title={tr('Supervision', '监督')} hint={tr(`${failures} ${plural(failures, 'failure', 'failures')} · ${restarts} ${plural(restarts, 'restart', 'restarts')} · ${up} ${plural(up, 'escalation', 'escalations')}`, `失败 ${failures} · 重启 ${restarts} · 上报 ${up}`)}
+			end={<><span class="legend wide">{Object.values(shapes).slice(0, 3).map(s => <span class="row"><Icon name={s.icon} size={12} cls={s.cls} />{s.word()}</span>)}<span><i class="seg backoff" />{tr('backoff', '退避')}</span></span><Choice name="range" label={tr('Last', '最近')} of={[['', '15 min'], ['5m', '5 min'], ['1h', '1 h'], ['6h', '6 h']]} /><TwinButton /></>}>
+			<Twin label={tr('What happened in each branch', '各分支事件')} head={[tr('Time', '时间'), tr('Actor', 'Actor'), tr('What', '事件'), '#' + tr('Delay', '延迟')]} rows={() => recent.toReversed().map(e => [clock(e.time, true), shortName(e.id), shapes[e.event]?.word() ?? tr('backoff', '退避'), e.delay_seconds ? span(e.delay_seconds) : ''])}>
 			<div class="pad lanes">
 				{branches.map(b => {
 					const mine = recent.filter(e => e.id === 'root/' + b || e.id.startsWith('root/' + b + '/'))
@@ -48,8 +54,9 @@ export function Lanes({ branches }: { branches: string[] }) {
 						</>
 					)
 				})}
-				<span /><div class="row label ticks">{[0, 3, 6, 9, 12].map(m => <span class="nums">{minute(begin + m * 60_000)}</span>)}<span class="nums">{minute(now.value)}</span></div><span />
+				<span /><div class="row label ticks">{[0, 1, 2, 3, 4].map(m => <span class="nums">{minute(begin + (m * window) / 5)}</span>)}<span class="nums">{minute(now.value)}</span></div><span />
 			</div>
+			</Twin>
 		</Card>
 	)
 }

@@ -1,5 +1,5 @@
 import { clock, span } from '../../state/format'
-import { now } from '../../state/live'
+import { now } from '../../state/moment'
 import { tr } from '../../state/words'
 import type { ActorEvent } from './event_line'
 

@@ -4,15 +4,18 @@ import { Icon } from '../../parts/icon'
 import { Tabs } from '../../parts/marks'
 import { Card, Empty, Shown } from '../../parts/panel'
 import { Table } from '../../parts/table'
-import { toast } from '../../parts/toast'
 import { absent, clock, count } from '../../state/format'
 import { entries } from '../../state/live'
 import { theme } from '../../state/prefs'
 import { range, type Series } from '../../state/promql'
+import { now, past } from '../../state/moment'
 import { useAsked, useResource } from '../../state/resource'
 import { param, set } from '../../state/route'
 import { plural, tr } from '../../state/words'
 import type { ActorEvent } from '../actors/event_line'
+import type { Quality } from '../streams/quality'
+import { twin } from '../../state/twin'
+import { AlertFrom } from './alert'
 import type { Plot } from './plot'
 
 const ranges: Record<string, [number, number]> = { '15m': [900, 5], '1h': [3600, 15], '6h': [21_600, 60], '24h': [86_400, 300] }
@@ -29,12 +32,18 @@ export function Explore({ banner }: { banner: ComponentChildren }) {
 		<main id="main" tabIndex={-1}>
 			{banner}
 			<div class="filters"><Tabs label={tr('Range', '时间范围')} value={span} of={Object.keys(ranges).map(r => [r, r] as const)} pick={v => set({ range: v === '1h' ? undefined : v })} />
-				<Tabs label={tr('View', '视图')} value={param('view') === 'table' ? 'table' : 'graph'} of={[['graph', tr('Graph', '图')], ['table', tr('Table', '表')]] as const} pick={v => set({ view: v === 'graph' ? undefined : v })} />
+				<Tabs label={tr('View', '视图')} value={param('view') === 'table' || twin() ? 'table' : 'graph'} of={[['graph', tr('Graph', '图')], ['table', tr('Table', '表')]] as const} pick={v => set({ view: v === 'graph' ? undefined : v, twin: undefined })} />
 				<span class="end dim">{tr(`${count(names.data?.data.length)} metrics`, `${count(names.data?.data.length)} 个指标`)}</span></div>
 			{shown.map((e, i) => <One key={i} expr={e || first} span={span} names={names.data?.data ?? []} change={v => put(shown.map((x, j) => (j === i ? v : x || first)))} drop={shown.length > 1 ? () => put(shown.filter((_, j) => j !== i)) : undefined} />)}
 			{shown.length < most && <div><button class="btn" onClick={() => put([...shown.map(x => x || first), 'up'])}><Icon name="plus" size={14} />{tr('Another query', '再加一个查询')}</button></div>}
 		</main>
 	)
+}
+
+/** When gaps of any stream began today, in Unix seconds. */
+function useGaps(): number[] {
+	const q = useResource<Quality>('collector/quality', 30_000)
+	return useMemo(() => (q.data?.streams ?? []).flatMap(s => s.gaps).filter(g => g.from_time).map(g => Date.parse(g.from_time!) / 1000), [q.at])
 }
 
 const label = (s: Series) => {
@@ -51,16 +60,18 @@ function One({ expr, span, names, change, drop }: { expr: string; span: string; 
 	const box = useRef<HTMLDivElement>(null)
 	const chart = useRef<Plot | null>(null)
 	const marks = useMemo(() => ([...entries('events').values()] as ActorEvent[]).filter(e => e.event === 'restarted').map(e => new Date(e.time).getTime() / 1000), [found.at])
+	const holes = useGaps()
 	const [fault, setFault] = useState('')
-	const table = param('view') === 'table'
+	const table = param('view') === 'table' || twin()
 	useEffect(() => {
 		let mine = true
 		const series = found.data
+		const end = (until || (past.peek() ? now.peek() : found.at)) / 1000
 		if (!series?.length || table) return
 		import('./plot').then(m => {
 			if (!mine || !box.current) return
 			chart.current?.remove()
-			chart.current = m.plot(box.current, (until || found.at) / 1000 - seconds, (until || found.at) / 1000, series.slice(0, 24), series.map(label), marks, (_, to) => set({ until: String(Math.round(to * 1000)) }))
+			chart.current = m.plot(box.current, end - seconds, end, series.slice(0, 24), series.map(label), marks, holes, (_, to) => set({ until: String(Math.round(to * 1000)) }))
 		}, e => setFault(String(e)))
 		return () => { mine = false }
 	}, [found.at, table, theme.value])
@@ -72,19 +83,17 @@ function One({ expr, span, names, change, drop }: { expr: string; span: string; 
 	const word = /[a-zA-Z_:][\w:]*$/.exec(text)?.[0] ?? ''
 	const list = 'metrics-' + useMemo(() => Math.random().toString(36).slice(2), [])
 	const completions = word.length > 1 && !names.includes(word) ? names.filter(n => n.includes(word)).slice(0, 40) : []
-	const alert = async () => {
-		const yaml = `- alert: NewAlert\n  expr: ${JSON.stringify(expr)}\n  for: 5m\n  labels:\n    severity: warning\n  annotations:\n    summary: \n`
-		try { await navigator.clipboard.writeText(yaml); toast('ok', tr('Rule copied as YAML', '规则 YAML 已复制')) } catch { toast('crit', tr('The browser does not allow copying', '浏览器不允许复制')) }
-	}
+	const [alerting, alert] = useState(false)
 	return (
 		<Card>
 			<form class="pad row wrap" onSubmit={e => { e.preventDefault(); change(text) }}>
 				<label class="field grow mono"><span class="sr">PromQL</span><Icon name="chart-line" size={14} cls="dim" /><input data-filter list={list} spellcheck={false} value={text} onInput={e => setText(e.currentTarget.value)} /></label>
 				<datalist id={list}>{completions.map(n => <option value={text.slice(0, text.length - word.length) + n} />)}</datalist>
-				<button class="btn main" type="submit">{tr('Ask', '查询')}</button><button class="btn" type="button" onClick={alert}>{tr('Alert from this', '生成告警')}</button>
+				<button class="btn main" type="submit">{tr('Ask', '查询')}</button><button class="btn" type="button" aria-expanded={alerting} onClick={() => alert(!alerting)}>{tr('Alert from this', '生成告警')}</button>
 				{until > 0 && <button class="btn" type="button" onClick={() => set({ until: undefined })}>{tr(`until ${clock(until)}`, `截至 ${clock(until)}`)} ×</button>}
 				{drop && <button class="btn plain" type="button" aria-label={tr('Remove this query', '移除此查询')} onClick={drop}><Icon name="x" size={14} /></button>}
 			</form>
+			{alerting && <AlertFrom expr={expr} />}
 			<div ref={box} class="plot" hidden={table || !found.data?.length} role="img" aria-label={tr(`Graph of ${expr}`, `${expr} 的曲线`)} />
 			<Shown of={found} what="PromQL">{series => series.length === 0 ? <Empty title={tr('No series', '没有序列')}>{tr('The expression is valid and matches nothing in this range.', '表达式有效，但此范围内没有匹配。')}</Empty> : (
 				<>

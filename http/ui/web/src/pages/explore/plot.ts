@@ -7,8 +7,8 @@ const value = (name: string) => getComputedStyle(document.documentElement).getPr
 
 export interface Plot { remove: () => void; resize: (w: number) => void }
 
-/** Lines over time, one cursor for all plots of the page; marks are vertical. */
-export function plot(box: HTMLElement, from: number, to: number, series: Series[], names: string[], marks: number[], zoom: (from: number, to: number) => void): Plot {
+/** Lines over time, one cursor for all plots of the page; marks (restarts) and gaps are vertical. */
+export function plot(box: HTMLElement, from: number, to: number, series: Series[], names: string[], marks: number[], gaps: number[], zoom: (from: number, to: number) => void): Plot {
 	const times = [...new Set(series.flatMap(s => s.points.map(p => p[0])))].sort((a, b) => a - b)
 	const at = new Map(times.map((t, i) => [t, i]))
 	const data: (number | null)[][] = series.map(s => {
@@ -26,9 +26,9 @@ export function plot(box: HTMLElement, from: number, to: number, series: Series[
 			setSelect: [u => { if (u.select.width > 4) zoom(u.posToVal(u.select.left, 'x'), u.posToVal(u.select.left + u.select.width, 'x')) }],
 			draw: [u => {
 				u.ctx.save()
-				u.ctx.strokeStyle = value('--heat-crit')
-				u.ctx.setLineDash([3, 3])
-				for (const m of marks) {
+				for (const [colour, dash, at] of [['--work', [3, 3], marks], ['--heat-crit', [1, 3], gaps]] as [string, number[], number[]][]) for (const m of at) {
+					u.ctx.strokeStyle = value(colour)
+					u.ctx.setLineDash(dash)
 					const x = Math.round(u.valToPos(m, 'x', true))
 					if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue
 					u.ctx.beginPath()

@@ -1,8 +1,9 @@
+import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { Icon } from '../../parts/icon'
 import { Card, Shown } from '../../parts/panel'
 import { bookLevel } from '../../parts/status'
-import { absent, price } from '../../state/format'
+import { absent, price, span } from '../../state/format'
 import type { Resource } from '../../state/resource'
 import { tr } from '../../state/words'
 
@@ -34,7 +35,7 @@ function rungs(levels: Level[], step: number, digits: number, bid: boolean, most
 	return out
 }
 
-export function Ladder({ of, symbol }: { of: Resource<Book>; symbol: string }) {
+export function Ladder({ of, symbol, title }: { of: Resource<Book>; symbol: string; title?: ComponentChildren }) {
 	const [factor, setFactor] = useState(1)
 	const rows = 16
 	const [base, quote] = symbol.split('-')
@@ -44,7 +45,7 @@ export function Ladder({ of, symbol }: { of: Resource<Book>; symbol: string }) {
 	const shownDigits = step ? Math.max(0, digits - Math.round(Math.log10(factor))) : digits
 	const amountDigits = Math.min(5, Math.max(2, ...(of.data?.asks.slice(0, 20) ?? []).map(l => places(l.amount))))
 	return (
-		<Card title={tr('Book', '订单簿')} hint={of.data && tr(`${of.data.bid_levels + of.data.ask_levels} levels`, `${of.data.bid_levels + of.data.ask_levels} 档`)} end={<label class="choice"><span>{tr('Step', '步长')}</span><select value={String(factor)} onChange={e => setFactor(Number(e.currentTarget.value))}>{[1, 10, 100, 1000].map(f => <option value={String(f)}>{(tick * f).toFixed(Math.max(0, digits - Math.round(Math.log10(f))))}</option>)}</select><Icon name="chevron-down" size={14} /></label>}>
+		<Card title={title ?? tr('Book', '订单簿')} hint={of.data && tr(`${of.data.bid_levels + of.data.ask_levels} levels`, `${of.data.bid_levels + of.data.ask_levels} 档`)} end={<label class="choice"><span>{tr('Step', '步长')}</span><select value={String(factor)} onChange={e => setFactor(Number(e.currentTarget.value))}>{[1, 10, 100, 1000].map(f => <option value={String(f)}>{(tick * f).toFixed(Math.max(0, digits - Math.round(Math.log10(f))))}</option>)}</select><Icon name="chevron-down" size={14} /></label>}>
 			<Shown of={of} what={tr('The book', '订单簿')}>{b => {
 				const asks = rungs(b.asks, step, shownDigits, false, rows), bids = rungs(b.bids, step, shownDigits, true, rows)
 				const most = Math.max(asks.at(-1)?.sum ?? 0, bids.at(-1)?.sum ?? 0, 1e-12)
@@ -53,16 +54,23 @@ export function Ladder({ of, symbol }: { of: Resource<Book>; symbol: string }) {
 				const spread = ask - bid
 				const [level, word] = bookLevel(b.state)
 				return (
-					<div class={'rungs' + (b.state === 'live' ? '' : ' notlive')} data-bid={b.bids[0]?.price} data-ask={b.asks[0]?.price} data-seq={b.sequence}>
+					<div class={'rungs' + (b.state === 'live' || b.state === 'stored' ? '' : ' notlive')} data-state={b.state} data-bid={b.bids[0]?.price} data-ask={b.asks[0]?.price} data-seq={b.sequence}>
 						<div class="rung label"><span>{tr('Price', '价格')} {quote}</span><span class="num">{base}</span><span class="num">{tr('Sum', '累计')}</span></div>
 						{asks.toReversed().map(r => line(r, 'down'))}
-						<div class="spread"><b class="nums">{Number.isFinite(ask) && Number.isFinite(bid) ? price(((ask + bid) / 2).toFixed(digits)) : absent}</b>{b.state !== 'live' && <span class={'c-' + level}>{tr(`not live: ${word}`, `非实时：${word}`)}</span>}<span class="small mid nums">{Number.isFinite(spread) ? tr(`spread ${spread.toFixed(digits)} · ${((spread / bid) * 1e4).toFixed(2)} bp`, `价差 ${spread.toFixed(digits)} · ${((spread / bid) * 1e4).toFixed(2)} bp`) : ''}</span></div>
+						<div class="spread"><b class="nums">{Number.isFinite(ask) && Number.isFinite(bid) ? price(((ask + bid) / 2).toFixed(digits)) : absent}</b>{b.state === 'stored' ? <span class="c-stale small">{tr(`stored ${span(b.age)} before`, `此前 ${span(b.age)} 入库`)}</span> : b.state !== 'live' && <span class={'c-' + level}>{tr(`not live: ${word}`, `非实时：${word}`)}</span>}<span class="small mid nums">{Number.isFinite(spread) ? tr(`spread ${spread.toFixed(digits)} · ${((spread / bid) * 1e4).toFixed(2)} bp`, `价差 ${spread.toFixed(digits)} · ${((spread / bid) * 1e4).toFixed(2)} bp`) : ''}</span></div>
 						{bids.map(r => line(r, 'up'))}
 					</div>
 				)
 			}}</Shown>
 		</Card>
 	)
+}
+
+/** The same as rows: what stands up to each price. */
+export function depthRows(b: Book): ComponentChildren[][] {
+	const mid = (Number(b.asks[0]?.price) + Number(b.bids[0]?.price)) / 2, reach = mid * 0.001
+	const side = (levels: Level[], word: string) => { let sum = 0; return levels.filter(l => Math.abs(Number(l.price) - mid) <= reach).map(l => [word, price(l.price), (sum += Number(l.amount)).toFixed(4)]) }
+	return [...side(b.asks, tr('ask', '卖')).toReversed(), ...side(b.bids, tr('bid', '买'))]
 }
 
 /** What can be bought and sold within ten basis points of the middle. */

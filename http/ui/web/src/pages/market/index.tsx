@@ -5,14 +5,19 @@ import { Tabs } from '../../parts/marks'
 import { Card, Empty, Shown } from '../../parts/panel'
 import { bookLevel, Status } from '../../parts/status'
 import { follow, get } from '../../state/api'
-import { absent, clock, count, digits as cut, exact, places, price, rate, span } from '../../state/format'
-import { frozen, now } from '../../state/live'
+import { twin } from '../../state/twin'
+import { absent, clock, count, day, digits as cut, exact, places, price, rate, span } from '../../state/format'
+import { frozen } from '../../state/live'
+import { vast } from '../../state/media'
+import { now, past, replayed } from '../../state/moment'
 import { rising, theme } from '../../state/prefs'
 import { useAsked, useResource, type Resource } from '../../state/resource'
 import { href, param, set } from '../../state/route'
 import { tr } from '../../state/words'
 import type { OneQuality, Quality } from '../streams/quality'
-import { Ladder, Depth, type Book } from './book'
+import { Ladder, Depth, depthRows, type Book } from './book'
+import { bookOf, storedTrades, until } from './replay'
+import { Twin, TwinButton } from '../../parts/twin'
 import type { Bar, CandleChart } from './charts'
 
 interface Trade { id: string; price: string; amount: string; side: string; exchange_time_ns: number; receive_time_ns: number }
@@ -20,7 +25,7 @@ interface Ticker { last?: string; open?: string; high?: string; low?: string; vo
 interface Candle { open_time_ns: number; open: string; high: string; low: string; close: string; volume: string }
 
 export function Market({ banner }: { banner: ComponentChildren }) {
-	const quality = useResource<Quality>('collector/quality', 10_000)
+	const quality = useResource<Quality>('collector/quality?channels=false', 10_000)
 	const streams = quality.data?.streams ?? []
 	const first = streams.find(s => s.symbol === 'BTC-USDT') ?? streams[0]
 	const exchange = param('exchange') || first?.exchange || '', market = param('market') || first?.market || '', symbol = param('symbol') || first?.symbol || ''
@@ -37,7 +42,7 @@ export function Market({ banner }: { banner: ComponentChildren }) {
 const at = (exchange: string, symbol: string) => `${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`
 
 async function newest<T>(kind: string, exchange: string, market: string, symbol: string, signal: AbortSignal): Promise<T | undefined> {
-	const a = await get<{ data: T[] }>(`storage/query/${kind}/${at(exchange, symbol)}?market=${market}&limit=1&order=desc&decimals=string`, signal)
+	const a = await get<{ data: T[] }>(`storage/query/${kind}/${at(exchange, symbol)}?market=${market}&limit=1&order=desc&decimals=string${until()}`, signal)
 	return a.data[0]
 }
 
@@ -45,7 +50,7 @@ interface Facts { ticker?: Ticker; mark?: { price: string }; index?: { price: st
 
 function Instrument({ exchange, market, symbol, streams }: { exchange: string; market: string; symbol: string; streams: Quality['streams'] }) {
 	const where = at(exchange, symbol)
-	const book = useResource<Book>(`collector/orderbook/${where}?market=${market}&depth=400&decimals=string`, 500)
+	const book = useAsked<Book>(`book ${exchange} ${market} ${symbol}`, s => bookOf(exchange, market, symbol, 400, s), 500)
 	const derivative = market !== 'spot'
 	const facts = useAsked<Facts>(`facts ${exchange} ${market} ${symbol}`, async s => {
 		const [ticker, mark, index, funding, interest] = await Promise.allSettled([
@@ -55,7 +60,7 @@ function Instrument({ exchange, market, symbol, streams }: { exchange: string; m
 		return { ticker: value<Ticker>(ticker), mark: value(mark), index: value(index), funding: value(funding), interest: value(interest) }
 	}, 3000)
 	const tape = useTape(exchange, market, symbol)
-	const quality = useResource<OneQuality>(`collector/quality/${where}?market=${market}`, 15_000)
+	const quality = useResource<OneQuality>(`collector/quality/${where}?market=${market}${past.value ? '&day=' + new Date(now.value).toISOString().slice(0, 10) : ''}`, 15_000)
 	const markets = [...new Set(streams.map(s => s.exchange + ' ' + s.market))].sort()
 	const symbols = streams.filter(s => s.exchange === exchange && s.market === market).map(s => s.symbol).sort()
 	const last = tape.trades[0]
@@ -84,8 +89,8 @@ function Instrument({ exchange, market, symbol, streams }: { exchange: string; m
 			</section>
 			<div class="market">
 				<div class="stack"><Candles exchange={exchange} market={market} symbol={symbol} quality={quality.data} />
-					<div class="uneven"><Elsewhere exchange={exchange} market={market} symbol={symbol} streams={streams} own={book.data} /><Card title={tr('Depth', '深度')} hint="± 10 bp"><Shown of={book} what={tr('The book', '订单簿')}>{b => <Depth book={b} />}</Shown></Card></div></div>
-				<Ladder of={book} symbol={symbol} />
+					<div class="uneven"><Elsewhere exchange={exchange} market={market} symbol={symbol} streams={streams} own={book.data} /><Card title={tr('Depth', '深度')} hint="± 10 bp" end={<TwinButton />}><Shown of={book} what={tr('The book', '订单簿')}>{b => <Twin label={tr('Depth', '深度')} head={[tr('Side', '方向'), '#' + tr('Price', '价格'), '#' + tr('Sum', '累计')]} rows={() => depthRows(b)}><Depth book={b} /></Twin>}</Shown></Card></div></div>
+				<div class="books"><Ladder of={book} symbol={symbol} />{vast.value && <Others exchange={exchange} market={market} symbol={symbol} streams={streams} />}</div>
 				<Tape tape={tape} symbol={symbol} />
 			</div>
 		</>
@@ -111,6 +116,7 @@ function useTape(exchange: string, market: string, symbol: string): TapeState {
 		}
 		const run = async () => {
 			try {
+				if (past.peek()) { setTape({ trades: await storedTrades<Trade>(exchange, market, symbol, life.signal), fault: '', rate: 0 }); return }
 				const first = await get<{ trades: Trade[] }>(`collector/trades/${at(exchange, symbol)}?market=${market}&limit=60&decimals=string`, life.signal)
 				setTape({ trades: first.trades, fault: '', rate: 0 })
 				await follow(`collector/stream?kinds=trade&exchanges=${exchange}&markets=${market}&symbols=${encodeURIComponent(symbol)}`, life.signal, h => {
@@ -129,7 +135,7 @@ function useTape(exchange: string, market: string, symbol: string): TapeState {
 		}
 		void run()
 		return () => { life.abort(); clearTimeout(timer); cancelAnimationFrame(frame) }
-	}, [exchange, market, symbol])
+	}, [exchange, market, symbol, replayed.value && past.value ? replayed.value : 0])
 	return tape
 }
 
@@ -151,7 +157,7 @@ const seconds: Record<string, number> = { '1m': 60, '5m': 300, '15m': 900, '1h':
 
 function Candles({ exchange, market, symbol, quality }: { exchange: string; market: string; symbol: string; quality: OneQuality | undefined }) {
 	const interval = (intervals as readonly string[]).includes(param('interval')) ? param('interval') : '1m'
-	const candles: Resource<{ data: Candle[] }> = useResource(`storage/candles/${at(exchange, symbol)}?market=${market}&interval=${interval}&limit=300&decimals=string`, 2000)
+	const candles: Resource<{ data: Candle[] }> = useResource(`storage/candles/${at(exchange, symbol)}?market=${market}&interval=${interval}&limit=300&decimals=string${until()}`, 2000)
 	const box = useRef<HTMLDivElement>(null)
 	const chart = useRef<CandleChart | null>(null)
 	const [over, setOver] = useState<Bar | undefined>()
@@ -180,13 +186,28 @@ function Candles({ exchange, market, symbol, quality }: { exchange: string; mark
 	const wide = bars.length > 1 ? (chart.current?.x(bars[1]!.time) ?? 0) - (chart.current?.x(bars[0]!.time) ?? 0) : 0
 	const strip = moved >= 0 && chart.current && wide > 0 ? bars.map(b => ({ x: chart.current!.x(b.time), tone: toneOf(b.time, seconds[interval]!, quality) })).filter(s => s.x !== undefined && s.x > -wide && s.x < width) : []
 	return (
-		<Card title={tr('Candles', 'K 线')} end={<><span class="nums mid far ohlc" data-close={shown?.close}>O <b>{n(shown?.open)}</b> H <b>{n(shown?.high)}</b> L <b>{n(shown?.low)}</b> C <b class={shown && shown.close >= shown.open ? 'c-up' : 'c-down'}>{n(shown?.close)}</b></span><Tabs label={tr('Interval', '周期')} value={interval} of={intervals.map(i => [i, i] as const)} pick={v => set({ interval: v === '1m' ? undefined : v })} /></>}>
-			<div class="chart" role="img" aria-label={tr(`Candles of ${symbol}, ${interval}; the last closed at ${n(bars.at(-1)?.close)}`, `${symbol} ${interval} K 线，最新 ${n(bars.at(-1)?.close)}`)}><div ref={box} class="canvas" /></div>
+		<Card title={tr('Candles', 'K 线')} end={<><span class="nums mid far ohlc" data-close={shown?.close}>O <b>{n(shown?.open)}</b> H <b>{n(shown?.high)}</b> L <b>{n(shown?.low)}</b> C <b class={shown && shown.close >= shown.open ? 'c-up' : 'c-down'}>{n(shown?.close)}</b></span><Tabs label={tr('Interval', '周期')} value={interval} of={intervals.map(i => [i, i] as const)} pick={v => set({ interval: v === '1m' ? undefined : v })} /><TwinButton /></>}>
+			{twin() && <Twin label={tr('Candles', 'K 线')} head={[tr('Time', '时间'), '#O', '#H', '#L', '#C', '#' + tr('Volume', '成交量'), tr('Proof', '证明')]} rows={() => bars.toReversed().map(b => [day(b.time * 1000), n(b.open), n(b.high), n(b.low), n(b.close), count(b.volume), proofWord(toneOf(b.time, seconds[interval]!, quality))])}>{null}</Twin>}
+			<div class="chart" hidden={twin()} role="img" aria-label={tr(`Candles of ${symbol}, ${interval}; the last closed at ${n(bars.at(-1)?.close)}`, `${symbol} ${interval} K 线，最新 ${n(bars.at(-1)?.close)}`)}><div ref={box} class="canvas" /></div>
 			{(candles.data === undefined || fault || bars.length === 0) && <div class="overlay">{fault ? <Empty title={tr('The chart could not be fetched', '图表加载失败')}>{fault}</Empty> : <Shown of={candles} what={tr('Storage', '存储')}>{() => bars.length === 0 ? <Empty title={tr('No trades are stored yet', '尚无入库成交')} /> : null}</Shown>}</div>}
-			<div class="proof" role="img" aria-label={tr('Proof of the candles above', '上方 K 线的完整性')}>{strip.map(s => <i class={'seg ' + s.tone} style={{ left: s.x! - wide / 2 + 'px', width: wide + 0.5 + 'px' }} />)}</div>
+			<div class="proof" hidden={twin()} role="img" aria-label={tr('Proof of the candles above', '上方 K 线的完整性')}>{strip.map(s => <i class={'seg ' + s.tone} style={{ left: s.x! - wide / 2 + 'px', width: wide + 0.5 + 'px' }} />)}</div>
 			<div class="pad row small wrap"><span class="legend grow"><span>{tr('Proof of each candle:', '每根 K 线的完整性：')}</span><span><i class="seg" />{tr('complete', '完整')}</span><span><i class="seg healed" />{tr('backfilled', '已回补')}</span><span><i class="seg gap" />{tr('gap', '缺口')}</span><span><i class="seg none" />{tr('not observed', '未观测')}</span></span><a href="https://www.tradingview.com/" target="_blank" rel="noopener noreferrer">Charts by TradingView <Icon name="external-link" size={12} /></a></div>
 		</Card>
 	)
+}
+
+const proofWord = (tone: string) => tone === 'gap' ? tr('gap', '缺口') : tone === 'healed' ? tr('backfilled', '已回补') : tone === 'none' ? tr('not observed', '未观测') : tr('complete', '完整')
+
+/** Books of the same asset elsewhere, beside the one that is looked at: the widest screens have room for four. */
+function Others({ exchange, market, symbol, streams }: { exchange: string; market: string; symbol: string; streams: Quality['streams'] }) {
+	const asset = symbol.split('-')[0]
+	const others = streams.filter(s => s.symbol.split('-')[0] === asset && !(s.exchange === exchange && s.market === market && s.symbol === symbol)).sort((a, b) => Number(b.market === market) - Number(a.market === market)).slice(0, 3)
+	return <>{others.map(o => <Other key={o.exchange + o.market + o.symbol} exchange={o.exchange} market={o.market} symbol={o.symbol} />)}</>
+}
+
+function Other({ exchange, market, symbol }: { exchange: string; market: string; symbol: string }) {
+	const book = useAsked<Book>(`book ${exchange} ${market} ${symbol}`, s => bookOf(exchange, market, symbol, 100, s), 1000)
+	return <Ladder of={book} symbol={symbol} title={<a class="plain-link" href={href('market', { exchange, market, symbol })}>{exchange} <span class="dim">{market}</span> {symbol}</a>} />
 }
 
 /** What is proven of a candle's time: the worst of what the ledger says of trades then. */
@@ -207,7 +228,7 @@ function Elsewhere({ exchange, market, symbol, streams, own }: { exchange: strin
 	const asset = symbol.split('-')[0]
 	const others = streams.filter(s => s.symbol.split('-')[0] === asset).slice(0, 8)
 	const key = others.map(o => o.exchange + o.market + o.symbol).join()
-	const books = useAsked<{ exchange: string; market: string; symbol: string; book?: Book }[]>(key, s => Promise.all(others.map(async o => ({ exchange: o.exchange, market: o.market, symbol: o.symbol, book: await get<Book>(`collector/orderbook/${at(o.exchange, o.symbol)}?market=${o.market}&depth=1&decimals=string`, s).catch(() => undefined) }))), 2000)
+	const books = useAsked<{ exchange: string; market: string; symbol: string; book?: Book }[]>('elsewhere ' + key, s => Promise.all(others.map(async o => ({ exchange: o.exchange, market: o.market, symbol: o.symbol, book: await bookOf(o.exchange, o.market, o.symbol, 1, s).catch(() => undefined) }))), 2000)
 	const mid = (b: Book | undefined) => b?.bids[0] && b.asks[0] ? (Number(b.bids[0].price) + Number(b.asks[0].price)) / 2 : undefined
 	const mine = mid(own)
 	return (

@@ -1,16 +1,19 @@
 import { confirm } from '../../parts/confirm'
 import { Icon } from '../../parts/icon'
+import { HeatStrip } from '../../parts/heat'
 import { Facts, Spark } from '../../parts/marks'
 import { Card, Empty, Shown } from '../../parts/panel'
 import { bookLevel, Status } from '../../parts/status'
 import { send } from '../../state/api'
 import { absent, clock, count, cutPercent, exact, minute, rate, span } from '../../state/format'
 import { entries } from '../../state/live'
+import { now } from '../../state/moment'
 import { only, useInstants, useRanges } from '../../state/promql'
 import { query } from '../../state/queries'
 import { useResource } from '../../state/resource'
 import { href, set } from '../../state/route'
 import { tr } from '../../state/words'
+import { StreamActs } from './acts'
 import type { Bucket, OneQuality } from './quality'
 import type { Row } from './index'
 
@@ -26,11 +29,11 @@ export function Dock({ stream: s }: { stream: Row }) {
 	})
 	return (
 		<Card title={`${s.exchange} · ${s.market} · ${s.symbol}`} hint={<Status level={s.level} word={s.word} />} end={<>
-			<button class="btn" onClick={resync}><Icon name="refresh-cw" size={14} />{tr('Resync book…', '重新同步…')}</button><a class="btn" href={href('actors', { sel: actor })}><Icon name="list-tree" size={14} />Actor</a>
+			<StreamActs stream={s} open={s.open} /><button class="btn" onClick={resync}><Icon name="refresh-cw" size={14} />{tr('Resync book…', '重新同步…')}</button><a class="btn" href={href('actors', { sel: actor })}><Icon name="list-tree" size={14} />Actor</a>
 			<a class="btn" href={href('market', { exchange: s.exchange, market: s.market, symbol: s.symbol })}><Icon name="chart-candlestick" size={14} />{tr('Market', '行情')}</a>
 			<button class="btn plain" aria-label={tr('Close', '关闭')} onClick={() => set({ sel: undefined }, 'push')}><Icon name="x" /></button></>}>
 			<div class="dock">
-				<Way exchange={s.exchange} />
+				<Way exchange={s.exchange} market={s.market} />
 				<div class="pad grow"><h3 class="row sub"><b class="grow">{tr('Gap ledger today', '今日缺口账本')}</b></h3>
 					<Shown of={one} what={tr('The ledger', '账本')}>{q => <>
 						<Coverage buckets={q.buckets ?? []} />
@@ -41,7 +44,7 @@ export function Dock({ stream: s }: { stream: Row }) {
 					</>}</Shown></div>
 				<div class="pad"><h3 class="row sub"><b class="grow">{tr('Book and channels', '订单簿与通道')}</b></h3>
 					<Shown of={book} what={tr('The book', '订单簿')}>{b => { const [level, word] = bookLevel(b.state); return <Facts rows={[[tr('Book', '订单簿'), <Status level={level} word={word} />], [tr('Levels', '档位'), `${b.bid_levels} / ${b.ask_levels}`], [tr('Sequence', '序号'), String(b.sequence)], [tr('Age', '年龄'), span(b.age)], [tr('Resyncs', '重同步'), count(s.resyncs)], [tr('Verified', '已验证'), cutPercent(s.verified_percent) + ' %']]} /> }}</Shown>
-					<table class="t tight"><tbody>{s.channels.map(c => <tr><td>{c.kind}</td><td class="dim">{c.proof}</td><td class="num">{count(c.records)}</td></tr>)}</tbody></table></div>
+					<table class="t tight"><tbody>{one.data?.channels.map(c => <tr><td>{c.kind}</td><td class="dim">{c.proof}</td><td class="num">{count(c.records)}</td></tr>)}</tbody></table></div>
 			</div>
 		</Card>
 	)
@@ -49,19 +52,19 @@ export function Dock({ stream: s }: { stream: Row }) {
 
 const steps = ['p50', 'p90', 'p99'] as const
 
-function Way({ exchange }: { exchange: string }) {
+function Way({ exchange, market }: { exchange: string; market: string }) {
 	const asked: Record<string, string> = {}
 	for (const p of steps) {
-		asked['lag' + p] = query(`lag_of_exchange_${p}`, { exchange })
-		asked['publish' + p] = query(`publish_of_exchange_${p}`, { exchange })
+		asked['lag' + p] = query(`lag_of_market_${p}`, { exchange, market })
+		asked['publish' + p] = query(`publish_of_market_${p}`, { exchange, market })
 		asked['store' + p] = query(`store_${p}`)
 	}
 	asked.offset = query('clock_offset')
 	asked.left = query('rate_limit_left')
 	const n = useInstants(asked, 5000)
-	const past = useRanges({ lag: query('lag_of_exchange_p99', { exchange }) }, 900, 15, 15_000)
+	const past = useRanges({ lag: query('lag_of_market_p99', { exchange, market }) }, 900, 15, 15_000)
 	return (
-		<div class="pad"><h3 class="row sub"><b class="grow">{tr('Where the time goes', '时间花在哪里')}</b><span class="dim small">{tr(`${exchange}, last 2 min`, `${exchange}，最近 2 分钟`)}</span></h3>
+		<div class="pad"><h3 class="row sub"><b class="grow">{tr('Where the time goes', '时间花在哪里')}</b><span class="dim small">{tr(`${exchange} ${market}, last 2 min`, `${exchange} ${market}，最近 2 分钟`)}</span></h3>
 			<Shown of={n} what={tr('Metrics', '指标')}>{d => {
 				const rows = steps.map(p => [p, only(d['lag' + p]), only(d['publish' + p]), only(d['store' + p])] as const)
 				const most = Math.max(...rows.map(r => (r[1] ?? 0) + (r[2] ?? 0) + (r[3] ?? 0)), 1e-6)
@@ -69,7 +72,7 @@ function Way({ exchange }: { exchange: string }) {
 				return <>
 					{rows.map(([p, a, b, c]) => <div class="row split"><span class="dim">{p}</span><div class="grow stackbar" role="img" aria-label={tr(`${p}: exchange to us ${span(a)}, publish ${span(b)}, store ${span(c)}`, `${p}：到本地 ${span(a)}，发布 ${span(b)}，入库 ${span(c)}`)}>{[a, b, c].map((v, i) => <i class={'lag' + (i + 1)} style={{ width: ((v ?? 0) / most) * 100 + '%' }} />)}</div><span class="num">{a === undefined ? absent : span((a ?? 0) + (b ?? 0) + (c ?? 0))}</span></div>)}
 					<div class="legend"><span><i class="lag1" />{tr('exchange to us', '交易所到本地')} {span(rows[2]![1])}</span><span><i class="lag2" />{tr('publish', '发布')} {span(rows[2]![2])}</span><span><i class="lag3" />{tr('store', '入库')} {span(rows[2]![3])}</span></div>
-					<Facts rows={[[tr('Clock offset to exchange', '与交易所时钟偏差'), span(d.offset?.find(x => x.labels.exchange === exchange)?.points[0]?.[1])], [tr('Rate limit left', '剩余限额'), rate((d.left?.find(x => x.labels.exchange === exchange)?.points[0]?.[1] ?? NaN) * 100) + ' %']]} />
+					<Facts rows={[[tr('Clock offset to exchange', '与交易所时钟偏差'), span(d.offset?.find(x => x.labels.exchange === exchange && x.labels.market === market)?.points[0]?.[1])], [tr('Rate limit left', '剩余限额'), rate((d.left?.find(x => x.labels.exchange === exchange && x.labels.market === market)?.points[0]?.[1] ?? NaN) * 100) + ' %']]} />
 					{points.length > 1 && <div><Spark points={points.map(x => x[1])} width={260} height={44} /><div class="row label"><span>{minute(points[0]![0] * 1000)}</span><span class="grow" style={{ textAlign: 'center' }}>{tr('lag p99', '延迟 p99')}</span><span>{minute(points.at(-1)![0] * 1000)}</span></div></div>}
 				</>
 			}}</Shown></div>
@@ -78,9 +81,12 @@ function Way({ exchange }: { exchange: string }) {
 
 /** The day in quarters of an hour: live, with a gap, not observed, not yet. */
 function Coverage({ buckets }: { buckets: Bucket[] }) {
-	const today = new Date().toISOString().slice(0, 10)
+	const today = new Date(now.value).toISOString().slice(0, 10)
 	const mine = buckets.filter(b => b.start.startsWith(today))
 	if (mine.length === 0) return null
 	const cell = (b: Bucket) => b.coverage_percent === null ? 'hn' : b.coverage_percent >= 99.999 ? 'h2' : b.coverage_percent > 99 ? 'hw' : 'hc'
-	return <div><div class="heat day" role="img" aria-label={tr('Coverage of today in quarters of an hour', '今日覆盖率（每刻钟）')}>{Array.from({ length: 96 }, (_, i) => { const b = mine[i]; return <i class={b ? cell(b) : 'hn'} title={b ? `${minute(b.start)} ${cutPercent(b.coverage_percent)} %` : ''} /> })}</div><div class="row label ticks"><span>00</span><span>06</span><span>12</span><span>18</span><span>24 UTC</span></div></div>
+	const begin = Date.parse(today + 'T00:00:00Z')
+	const by = new Map(mine.map(b => [Date.parse(b.start), b]))
+	const cells = Array.from({ length: 96 }, (_, i) => { const at = begin + i * 900_000, b = by.get(at); return { at, tone: b ? cell(b) : at > now.value ? 'hf' : 'hn', says: b && b.coverage_percent !== null ? cutPercent(b.coverage_percent) + ' %' : at > now.value ? tr('not yet', '未到') : tr('not observed', '未观测') } })
+	return <div><HeatStrip cls="day" cells={cells} label={tr('Coverage of today in quarters of an hour; arrow keys tell each', '今日覆盖率（每刻钟）；方向键逐格查看')} /><div class="row label ticks"><span>00</span><span>06</span><span>12</span><span>18</span><span>24 UTC</span></div></div>
 }

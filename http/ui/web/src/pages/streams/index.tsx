@@ -5,27 +5,35 @@ import { Icon } from '../../parts/icon'
 import { Tabs } from '../../parts/marks'
 import { Card, Empty, Shown } from '../../parts/panel'
 import { Mark, Status, type Level } from '../../parts/status'
-import { Copy, Table, type Column } from '../../parts/table'
+import { Table, type Column } from '../../parts/table'
 import { absent, count, cutPercent, rate, since, span } from '../../state/format'
-import { entries, faults, heard, now, revision } from '../../state/live'
-import { useInstants } from '../../state/promql'
+import { entries, faults, heard, version } from '../../state/live'
+import { now } from '../../state/moment'
+import { only, useInstants } from '../../state/promql'
 import { queries } from '../../state/queries'
 import type { Resource } from '../../state/resource'
 import { param, set } from '../../state/route'
 import { tr } from '../../state/words'
+import { Subscribe } from './acts'
+import { dayOf, DayStrip, useDay, type Day } from './day'
+import { lagCell } from '../lag'
+import { useColumns } from '../../parts/columns'
 import { Dock } from './dock'
 import { filter } from './filter'
 import type { Stream } from './quality'
 
-export interface Row extends Stream { id: string; rate: number | undefined; age: number | undefined; gaps_total: number; open: number; level: Level; word: string }
+export interface Row extends Stream { id: string; rate: number | undefined; lag: number | undefined; publish: number | undefined; store: number | undefined; age: number | undefined; gaps_total: number; open: number; level: Level; word: string }
 
 /** How old the newest record of a stream is, in seconds. */
 function ageOf(newest: number, asOf: number): number | undefined { return newest ? since(newest, Math.max(asOf, newest)) : undefined }
 
+const newest = new WeakMap<Stream, number>()
+
+/** When a stream's newest record came, in ms; read once of what was said once. */
 function newestOf(s: Stream): number {
-	let newest = 0
-	for (const c of s.channels) if (c.last_received) newest = Math.max(newest, Date.parse(c.last_received))
-	return newest
+	let at = newest.get(s)
+	if (at === undefined) newest.set(s, (at = s.sum?.last_received ? Date.parse(s.sum.last_received) : 0))
+	return at
 }
 
 function levelOf(s: Stream, age: number | undefined, open: number): [Level, string] {
@@ -41,45 +49,50 @@ function levelOf(s: Stream, age: number | undefined, open: number): [Level, stri
 const order: Record<Level, number> = { crit: 0, stale: 1, warn: 2, work: 3, unknown: 4, off: 5, ok: 6 }
 
 export function Streams({ banner }: { banner: ComponentChildren }) {
-	const rates = useInstants(queries('records_by_stream'), 5000)
+	const rates = useInstants(queries('records_by_stream', 'exchange_lag_by_market', 'publish_by_market_p99', 'store_p99'), 5000)
+	const days = useDay()
 	const slow = Math.floor(now.value / 1000)
 	const rows = useMemo(() => {
 		const by = new Map((rates.data?.records_by_stream ?? []).map(s => [`${s.labels.exchange}/${s.labels.market}/${s.labels.symbol}`, s.points[0]?.[1]]))
+		const byMarket = (name: 'exchange_lag_by_market' | 'publish_by_market_p99') => new Map((rates.data?.[name] ?? []).map(s => [`${s.labels.exchange}/${s.labels.market}`, s.points[0]?.[1]]))
+		const lags = byMarket('exchange_lag_by_market'), publishes = byMarket('publish_by_market_p99'), store = only(rates.data?.store_p99)
 		const list: Row[] = []
-		const found = [...entries('quality')].filter(([key]) => key.startsWith('streams/')).map(([key, v]) => ({ key, s: v as Stream, newest: newestOf(v as Stream) }))
+		const found = [...entries('streams')].filter(([key]) => key.startsWith('streams/')).map(([key, v]) => ({ key, s: v as Stream, newest: newestOf(v as Stream) }))
 		// The answer is some seconds old itself: ages are as of its newest record, unless nothing comes any more.
 		const last = found.reduce((a, f) => Math.max(a, f.newest), 0)
 		const asOf = now.value - last > 6000 ? now.value : last
 		for (const { key, s, newest } of found) {
 			const id = key.slice('streams/'.length)
 			const age = ageOf(newest, asOf)
-			const open = s.channels.reduce((n, c) => n + c.open_gaps, 0)
+			const open = s.sum?.open_gaps ?? 0
 			const [level, word] = levelOf(s, age, open)
-			list.push({ ...s, id, rate: by.get(id), age, gaps_total: s.channels.reduce((n, c) => n + c.gaps, 0), open, level, word })
+			const m = s.exchange + '/' + s.market
+			list.push({ ...s, id, rate: by.get(id), lag: known(lags.get(m)), publish: known(publishes.get(m)), store, age, gaps_total: s.sum?.gaps ?? 0, open, level, word })
 		}
 		return list
-	}, [revision.value, rates.at, slow])
+	}, [version('streams'), rates.at, slow])
 	const q = param('q'), market = param('market')
-	const shown = useMemo(() => rows.filter(r => (!market || r.exchange + ' ' + r.market === market) && filter(q, r)), [rows, q, market])
+	const shown = useMemo(() => !market && !q ? rows : rows.filter(r => (!market || r.exchange + ' ' + r.market === market) && filter(q, r)), [rows, q, market])
+	const [shownColumns, tools] = useColumns('streams', columns(), shown)
 	const markets = [...new Set(rows.map(r => r.exchange + ' ' + r.market))].sort()
 	const sel = param('sel')
 	const chosen = rows.find(r => r.id === sel)
 	const number = (l: Level) => rows.filter(r => r.level === l).length
-	const source: Resource<true> = { data: rows.length ? true : undefined, at: heard.value, error: faults.value.quality, status: 0, next: 0, asked: heard.value || Date.now(), retry: () => {} }
+	const source: Resource<true> = { data: rows.length ? true : undefined, at: heard.value, error: faults.value.streams, status: 0, next: 0, asked: heard.value || Date.now(), retry: () => {} }
 	return (
 		<main id="main" tabIndex={-1}>
 			{banner}
 			<div class="filters">
-				<Filter hint={tr('okx BTC* gaps>0 age>5', 'okx BTC* gaps>0 age>5')} width={230} />
+				<Filter hint={tr('okx BTC* gaps>0 lag>500ms', 'okx BTC* gaps>0 lag>500ms')} width={230} />
 				<Tabs label={tr('View', '视图')} value={param('view') === 'table' ? 'table' : 'grid'} of={[['grid', tr('Grid', '网格')], ['table', tr('Table', '表')]] as const} pick={v => set({ view: v === 'grid' ? undefined : v }, 'push')} />
 				<Choice name="market" label={tr('Market', '市场')} of={[['', tr('All', '全部')], ...markets.map(m => [m, m] as const)]} />
-				<Choice name="cell" label={tr('Cell shows', '单元格')} of={[['', tr('Rate', '速率')], ['age', tr('Age', '年龄')], ['gaps', tr('Gaps', '缺口')], ['resyncs', tr('Resyncs', '重同步')]]} />
+				<Choice name="cell" label={tr('Cell shows', '单元格')} of={[['', tr('Rate', '速率')], ['lag', tr('Lag p99', '延迟 p99')], ['age', tr('Age', '年龄')], ['gaps', tr('Gaps', '缺口')], ['resyncs', tr('Resyncs', '重同步')]]} />
 				<span class="end nums"><span><Mark level="ok" word={tr('live', '实时')} /> <b>{number('ok')}</b> {tr('live', '实时')}</span>{number('work') > 0 && <span><Mark level="work" word={tr('syncing', '同步中')} /> <b>{number('work')}</b> {tr('syncing', '同步中')}</span>}{number('warn') > 0 && <span><Mark level="warn" word={tr('late', '延迟')} /> <b>{number('warn')}</b> {tr('late', '延迟')}</span>}{number('crit') > 0 && <span><Mark level="crit" word={tr('silent', '静默')} /> <b>{number('crit')}</b> {tr('silent', '静默')}</span>}</span>
 			</div>
-			<Card title={tr('Streams', '数据流')} hint={tr('worst first', '最差优先')} end={<Copy rows={shown} columns={columns()} />}>
+			<Card title={tr('Streams', '数据流')} hint={tr('worst first', '最差优先')} end={<><Subscribe markets={markets} />{tools}</>} undated>
 				<Shown of={source} what={tr('The collector', '采集服务')}>{() => shown.length === 0 ? <Empty title={tr('No stream is like that', '没有匹配的数据流')}><button class="btn linkish" onClick={() => set({ q: undefined, market: undefined })}>{tr('Clear the filter', '清除过滤')}</button></Empty>
-					: param('view') === 'table' ? <Table rows={shown} columns={columns()} id={r => r.id} label={tr('Streams', '数据流')} first="state" pick={r => set({ sel: r.id === sel ? undefined : r.id }, 'push')} selected={sel} height={560} />
-					: <Grid rows={shown} sel={sel} />}</Shown>
+					: param('view') === 'table' ? <Table rows={shown} columns={shownColumns} id={r => r.id} label={tr('Streams', '数据流')} first="state" pick={r => set({ sel: r.id === sel ? undefined : r.id }, 'push')} selected={sel} height={560} />
+					: <Grid rows={shown} sel={sel} day={days.data} />}</Shown>
 			</Card>
 			{chosen ? <Dock key={sel} stream={chosen} /> : sel && rows.length > 0 ? <Card title={sel}><Empty title={tr('This stream is not collected', '未采集此数据流')} /></Card> : null}
 		</main>
@@ -90,6 +103,9 @@ const columns = (): Column<Row>[] => [
 	{ key: 'state', title: tr('State', '状态'), cell: r => <Status level={r.level} word={r.word} />, value: r => order[r.level] },
 	{ key: 'stream', title: tr('Stream', '数据流'), fluid: true, cell: r => <>{r.exchange} <span class="dim">{r.market}</span> {r.symbol}</>, value: r => r.id },
 	{ key: 'rate', title: tr('rec/s', '条/秒'), num: true, cell: r => rate(r.rate), value: r => r.rate },
+	{ key: 'lag', title: tr('To us, p99', '到本地 p99'), num: true, cell: r => <span title={tr('of its market', '所属市场')}>{span(r.lag)}</span>, value: r => r.lag },
+	{ key: 'publish', title: tr('Publish', '发布'), num: true, far: true, cell: r => span(r.publish), value: r => r.publish },
+	{ key: 'store', title: tr('Store', '入库'), num: true, far: true, cell: r => span(r.store), value: r => r.store },
 	{ key: 'age', title: tr('Age', '年龄'), num: true, cell: r => span(r.age), value: r => r.age },
 	{ key: 'gaps', title: tr('Gaps', '缺口'), num: true, cell: r => <span class={r.open ? 'c-warn' : r.gaps_total ? '' : 'dim'}>{count(r.gaps_total)}</span>, value: r => r.gaps_total },
 	{ key: 'resyncs', title: tr('Resyncs', '重同步'), num: true, far: true, cell: r => count(r.resyncs), value: r => r.resyncs },
@@ -100,6 +116,7 @@ const columns = (): Column<Row>[] => [
 /** What a cell says, and how deep its colour is. */
 function cellOf(r: Row, shows: string): [string, number] {
 	switch (shows) {
+		case 'lag': return [r.lag === undefined ? absent : span(r.lag), r.lag === undefined ? 0 : Number(/^h([0-3])$/.exec(lagCell(r.lag))?.[1] ?? 3)]
 		case 'age': return [r.age === undefined ? absent : span(r.age < 1 ? Math.round(r.age * 10) / 10 || 0.1 : Math.round(r.age)), r.age === undefined ? 0 : r.age < 1 ? 1 : r.age < 5 ? 2 : 3]
 		case 'gaps': return [count(r.gaps_total), r.gaps_total ? 2 : 0]
 		case 'resyncs': return [count(r.resyncs), r.resyncs ? 2 : 0]
@@ -107,9 +124,11 @@ function cellOf(r: Row, shows: string): [string, number] {
 	return [rate(r.rate), r.rate === undefined ? 0 : Math.min(3, Math.log10(1 + r.rate))]
 }
 
-const mostColumns = 13
+const known = (v: number | undefined) => v !== undefined && Number.isFinite(v) ? v : undefined
 
-function Grid({ rows, sel }: { rows: Row[]; sel: string }) {
+const mostColumns = 10
+
+function Grid({ rows, sel, day }: { rows: Row[]; sel: string; day: Day | undefined }) {
 	const shows = param('cell')
 	const bySymbol = new Map<string, number>()
 	for (const r of rows) bySymbol.set(r.symbol, (bySymbol.get(r.symbol) ?? 0) + 1)
@@ -119,7 +138,7 @@ function Grid({ rows, sel }: { rows: Row[]; sel: string }) {
 	const hidden = bySymbol.size - symbols.length
 	return (
 		<div class="scroll" tabIndex={0} role="region" aria-label={tr('Streams by market and symbol', '按市场与品种的数据流')}>
-			<table class="t cells-grid"><thead><tr><th>{tr('Market', '市场')}</th>{symbols.map(s => <th class="num">{s}</th>)}<th class="num">{tr('rec/s', '条/秒')}</th><th class="num">{tr('Gaps', '缺口')}</th><th class="num">{tr('Live %', '实时 %')}</th></tr></thead>
+			<table class="t cells-grid"><thead><tr><th>{tr('Market', '市场')}</th>{symbols.map(s => <th class="num">{s}</th>)}<th class="num">{tr('rec/s', '条/秒')}</th><th class="num">{tr('Gaps', '缺口')}</th><th class="far daycell"><span class="row label ticks"><span>00</span><span>06</span><span>12</span><span>18</span><span>24 UTC</span></span></th><th class="num">{tr('Live %', '实时 %')}</th></tr></thead>
 				<tbody>{markets.map(m => {
 					const by = new Map(m.list.map(r => [r.symbol, r]))
 					const covered = m.list.filter(r => r.coverage_percent !== null)
@@ -134,9 +153,10 @@ function Grid({ rows, sel }: { rows: Row[]; sel: string }) {
 								const tone = r.level === 'crit' ? 'crit' : r.level === 'warn' ? 'warn' : r.level === 'work' ? 'work' : 'h' + Math.round(depth)
 								return <td class="cell"><button class={'heatcell ' + tone} aria-pressed={r.id === sel} aria-label={`${r.exchange} ${r.market} ${r.symbol}: ${r.word}, ${text}`} onClick={() => set({ sel: r.id === sel ? undefined : r.id }, 'push')}>{r.level !== 'ok' && <Icon name={r.level === 'crit' ? 'octagon-x' : r.level === 'warn' ? 'triangle-alert' : 'refresh-cw'} size={12} />}<span class="nums">{text}</span></button></td>
 							})}
-							<td class="num">{rate(m.list.reduce<number | undefined>((n, r) => r.rate === undefined ? n : (n ?? 0) + r.rate, undefined))}</td><td class="num">{count(m.list.reduce((n, r) => n + r.gaps_total, 0))}</td><td class={'num' + (live !== null && live < 99.95 ? ' c-crit' : '')}>{cutPercent(live)}</td></tr>
+							<td class="num">{rate(m.list.reduce<number | undefined>((n, r) => r.rate === undefined ? n : (n ?? 0) + r.rate, undefined))}</td><td class="num" title={tr('open, of all', '未补 / 全部')}>{count(m.list.reduce((n, r) => n + r.open, 0))}<span class="dim"> / {count(m.list.reduce((n, r) => n + r.gaps_total, 0))}</span></td><td class="far daycell"><DayStrip day={dayOf(day, exchange!, market!)} label={`${exchange} ${market}`} silent={m.level === 'crit'} /></td><td class={'num' + (live !== null && live < 99.95 ? ' c-crit' : '')}>{cutPercent(live)}</td></tr>
 					)
 				})}</tbody></table>
+			<div class="legend pad"><span class="grow" /><span>{tr('Day:', '当日：')}</span><span><i class="h2" />{tr('live', '实时')}</span><span><i class="hb" />{tr('healed by backfill', '已回补')}</span><span><i class="hc" />{tr('gap', '缺口')}</span><span><i class="hs" />{tr('silent now', '当前静默')}</span><span><i class="hn" />{tr('not observed', '未观测')}</span><span><i class="hf" />{tr('not yet', '未到')}</span></div>
 			{hidden > 0 && <p class="pad small dim">{tr(`${hidden} more symbols are in the table.`, `另有 ${hidden} 个品种，见表格视图。`)}</p>}
 		</div>
 	)

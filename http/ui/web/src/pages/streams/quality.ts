@@ -4,7 +4,11 @@ export interface Gap { channel: string; from_seq: number | null; to_seq: number 
 
 export interface Channel { kind: string; proof: string; records: number; verified_records: number; gaps: number; open_gaps: number; healed_gaps: number; duplicates: number; resyncs: number; checksums_wrong: number; first_seq: number | null; last_seq: number | null; last_time: string | null; last_received: string | null }
 
-export interface Stream { exchange: string; market: string; symbol: string; coverage_percent: number | null; verified_percent: number | null; from: string; live: boolean; book_state: string; resyncs: number; channels: Channel[]; gaps: Gap[]; source: string; source_reason?: string }
+/** What all channels of a stream have together. */
+export interface Sum { records: number; gaps: number; open_gaps: number; last_received: string | null }
+
+/** A list of streams has their sums, one stream its channels. */
+export interface Stream { exchange: string; market: string; symbol: string; coverage_percent: number | null; verified_percent: number | null; from: string; live: boolean; book_state: string; resyncs: number; channels: Channel[]; sum?: Sum; gaps: Gap[]; source: string; source_reason?: string }
 
 export interface Quality { streams: Stream[]; count: number }
 

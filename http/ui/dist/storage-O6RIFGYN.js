@@ -1,1 +1,0 @@
-import{a,b}from"/assets/chunk-LENBPOMU.js";import"/assets/chunk-7QQY2E35.js";import"/assets/chunk-QKHLLJX3.js";import"/assets/chunk-B3EORUOD.js";import"/assets/chunk-RMZLNIE6.js";import"/assets/chunk-WRUWXKZD.js";import"/assets/chunk-NFEH72DZ.js";import"/assets/chunk-S2JQYIIU.js";import"/assets/chunk-BML5F5UN.js";export{a as Storage,b as runWord};

@@ -1,0 +1,11 @@
+import { signal, type ReadonlySignal } from '@preact/signals'
+
+function media(query: string): ReadonlySignal<boolean> {
+	const list = matchMedia(query)
+	const s = signal(list.matches)
+	list.addEventListener('change', e => { s.value = e.matches })
+	return s
+}
+
+/** Room for two drawers, and for four books. */
+export const vast = media('(min-width: 2200px)')

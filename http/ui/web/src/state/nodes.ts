@@ -1,0 +1,27 @@
+import { signal } from '@preact/signals'
+import { get } from './api'
+import { heard } from './live'
+
+/** Where else this page is served: by the nodes of the cluster, as they were while one answered. */
+
+interface View { self: string; nodes: { id: string; state: string; services: { service: string; url: string }[] }[] }
+
+export const others = signal<{ id: string; url: string }[]>([])
+
+async function look() {
+	if (document.hidden || !heard.peek() || Date.now() - heard.peek() > 5000) return
+	try {
+		const v = await get<View>('cluster?owners=false')
+		const own = v.nodes.find(n => n.id === v.self)?.services.find(s => new URL(s.url).port === location.port)?.service ?? 'monitoring-service'
+		others.value = v.nodes.filter(n => n.id !== v.self && n.state !== 'unreachable').flatMap(n => {
+			const at = n.services.find(s => s.service === own)
+			return at ? [{ id: n.id, url: at.url }] : []
+		})
+	} catch { /* what was known stays: it is for when nobody answers */ }
+}
+
+/** Keeps looking for as long as the page lives. */
+export function lookAround() {
+	setTimeout(look, 5000)
+	setInterval(look, 60_000)
+}
