@@ -190,7 +190,8 @@ func (d *directory) sighting(e *api.ServiceEntry) sighting {
 		ID: e.Service.ID, Service: e.Service.Service, Node: e.Service.Meta[nodeMeta], Host: host, Port: e.Service.Port, Meta: e.Service.Meta,
 	}}
 	status := e.Checks.AggregatedStatus()
-	s.passing = status == api.HealthPassing || status == api.HealthWarning
+	s.warned = status == api.HealthWarning
+	s.passing = s.warned || status == api.HealthPassing
 	return s
 }
 

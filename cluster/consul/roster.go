@@ -22,6 +22,9 @@ type Member struct {
 type sighting struct {
 	Member
 	passing bool
+	// warned: it says itself that it cannot do everything. It is listed for as long as
+	// it can be reached.
+	warned bool
 }
 
 // trust is what our own heartbeats say of Consul.
@@ -51,6 +54,7 @@ type standing struct {
 	Member
 	// suspected is since when it is not well; zero when it is.
 	suspected time.Time
+	warned    bool
 	// unlisted is since when it is not listed; zero when it is.
 	unlisted time.Time
 }
@@ -72,9 +76,9 @@ func (r *roster) see(now time.Time, listed []sighting) {
 			s = &standing{}
 			r.known[l.ID] = s
 		}
-		s.Member, s.unlisted = l.Member, time.Time{}
+		s.Member, s.unlisted, s.warned = l.Member, time.Time{}, l.warned
 		switch {
-		case l.passing:
+		case l.passing && !l.warned:
 			s.suspected = time.Time{}
 		case s.suspected.IsZero():
 			s.suspected = now
@@ -84,7 +88,7 @@ func (r *roster) see(now time.Time, listed []sighting) {
 		if seen[id] || !s.unlisted.IsZero() {
 			continue
 		}
-		s.unlisted = now
+		s.unlisted, s.warned = now, false
 		if s.suspected.IsZero() {
 			s.suspected = now
 		}
@@ -109,7 +113,7 @@ func (r *roster) judge(now time.Time, t trust, closed map[string]bool) (gone []M
 			continue
 		}
 		left := !s.unlisted.IsZero() && t.knewAt(s.unlisted)
-		ill := now.Sub(s.suspected) > r.grace && !t.steady.IsZero() && t.accepted.Sub(t.steady) > r.grace
+		ill := !s.warned && now.Sub(s.suspected) > r.grace && !t.steady.IsZero() && t.accepted.Sub(t.steady) > r.grace
 		if closed[id] || left || ill {
 			gone = append(gone, s.Member)
 			delete(r.known, id)

@@ -22,13 +22,14 @@ func ids(members []Member) (all []string) {
 // known makes a roster that knows us and two others, all well, at second 0.
 func known() *roster {
 	r := newRoster("us", 10*time.Second)
-	r.see(at(0), []sighting{{member("us"), true}, {member("a"), true}, {member("b"), true}})
+	r.see(at(0), []sighting{{member("us"), true, false}, {member("a"), true, false}, {member("b"), true, false}})
 	return r
 }
 
 func TestRoster(t *testing.T) {
-	well := func(id string) sighting { return sighting{member(id), true} }
-	ill := func(id string) sighting { return sighting{member(id), false} }
+	well := func(id string) sighting { return sighting{member(id), true, false} }
+	ill := func(id string) sighting { return sighting{member(id), false, false} }
+	warned := func(id string) sighting { return sighting{member(id), true, true} }
 	steady := trust{steady: at(-100), accepted: at(1000)}
 	for _, c := range []struct {
 		name   string
@@ -43,6 +44,8 @@ func TestRoster(t *testing.T) {
 		{"one is ill and its port is closed", []sighting{well("us"), ill("a"), well("b")}, steady, 2, []string{"a"}, []string{"b", "us"}},
 		{"one is ill for longer than the grace", []sighting{well("us"), ill("a"), well("b")}, steady, 12, nil, []string{"b", "us"}},
 		{"all are ill while Consul does not take our heartbeats", []sighting{ill("us"), ill("a"), ill("b")}, trust{}, 60, nil, []string{"a", "b", "us"}},
+		{"one warns for long and its port answers", []sighting{well("us"), warned("a"), well("b")}, steady, 100, nil, []string{"a", "b", "us"}},
+		{"one warns and its port is closed", []sighting{well("us"), warned("a"), well("b")}, steady, 2, []string{"a"}, []string{"b", "us"}},
 		{"one left, Consul knew us before and after", []sighting{well("us"), well("b")}, trust{at(-100), at(1.5)}, 2, nil, []string{"b", "us"}},
 		{"one is not listed, no heartbeat was taken since", []sighting{well("us"), well("b")}, trust{at(-100), at(0.5)}, 2, nil, []string{"a", "b", "us"}},
 		{"Consul is empty and has been told of us since", []sighting{well("us")}, trust{at(1.2), at(2)}, 3, nil, []string{"a", "b", "us"}},
@@ -75,14 +78,14 @@ func TestRosterAgain(t *testing.T) {
 	}
 	moved := member("a")
 	moved.Port = 9090
-	r.see(at(5), []sighting{{moved, true}, {member("us"), true}})
+	r.see(at(5), []sighting{{moved, true, false}, {member("us"), true, false}})
 	if got := ids(r.suspects()); !slices.Equal(got, []string{"b"}) {
 		t.Errorf("suspects %v", got)
 	}
 	if m := r.members()[0]; m.Port != 9090 {
 		t.Errorf("%+v: not where it is now", m)
 	}
-	r.see(at(6), []sighting{{moved, false}})
+	r.see(at(6), []sighting{{moved, false, false}})
 	if gone := r.judge(at(12), trust{at(-100), at(5.5)}, nil); len(gone) != 1 || gone[0].ID != "b" {
 		t.Errorf("gone %v", ids(gone))
 	}
@@ -94,11 +97,11 @@ func TestRosterAgain(t *testing.T) {
 // TestRosterNew: a member that has never been well is none yet.
 func TestRosterNew(t *testing.T) {
 	r := newRoster("us", time.Second)
-	r.see(at(0), []sighting{{member("a"), false}})
+	r.see(at(0), []sighting{{member("a"), false, false}})
 	if got := r.members(); len(got) != 0 {
 		t.Errorf("members %v", got)
 	}
-	r.see(at(1), []sighting{{member("a"), true}})
+	r.see(at(1), []sighting{{member("a"), true, false}})
 	if got := ids(r.members()); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("members %v", got)
 	}

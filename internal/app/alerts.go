@@ -15,7 +15,8 @@ const notifyLease = "notifier"
 func (a *App) makeNotify(store bucket.Store) error {
 	var lease notify.Lease = notify.Alone{}
 	if a.members != nil {
-		lease = resigning{a.members.NewLease(notifyLease, nodeService, a.log), &a.resigned, func() bool { return a.spread(cluster.Monitoring) }}
+		others := func() bool { return a.spread(cluster.Monitoring) }
+		lease = resigning{resigning{a.members.NewLease(notifyLease, nodeService, a.log), &a.resigned, others}, &a.fitness.turn, others}
 	}
 	var err error
 	a.notify, err = notify.New(notify.Options{

@@ -115,6 +115,7 @@ type App struct {
 	access    *access.Desk // nil where the gateway's service does not run
 	auth      *entrance.Auth
 	resigned  resignation // it is being emptied
+	fitness   fitness
 
 	monitoring *monitoring.Handle // nil where its service does not run
 	prometheus *monitoring.Prometheus

@@ -45,7 +45,8 @@ func (a *App) joinCluster(ctx context.Context) error {
 	// It is probed where the first of its services listens.
 	err = a.members.Announce(ctx, a.system, consul.Announcement{
 		Service: nodeService, Host: a.advertised(), Port: ports(a.cfg)[a.services[0]],
-		Meta: a.announced(map[string]string{"version": a.options.Version, servicesMeta: strings.Join(a.services, " "), sinceMeta: a.created.UTC().Format(time.RFC3339)}),
+		Meta:   a.announced(map[string]string{"version": a.options.Version, servicesMeta: strings.Join(a.services, " "), sinceMeta: a.created.UTC().Format(time.RFC3339)}),
+		Health: a.fitness.status,
 	})
 	if err != nil {
 		return err
@@ -88,6 +89,9 @@ func (a *App) announce(ctx context.Context) error {
 					if err := a.incomplete(); err != nil {
 						return consul.Critical, err.Error()
 					}
+				}
+				if name == cluster.Collector {
+					return a.fitness.status()
 				}
 				return consul.Passing, "ready"
 			},
@@ -134,7 +138,8 @@ func (a *App) instances(ctx context.Context, service string) ([]cluster.Instance
 // broker that they share.
 func (a *App) schedulerLease(documents ledger.Documents, term time.Duration) scheduler.Lease {
 	if a.members != nil {
-		return resigning{a.members.NewLease("scheduler", nodeService, a.log), &a.resigned, func() bool { return a.spread(cluster.Scheduler) }}
+		others := func() bool { return a.spread(cluster.Scheduler) }
+		return resigning{resigning{a.members.NewLease("scheduler", nodeService, a.log), &a.resigned, others}, &a.fitness.idle, others}
 	}
 	return scheduler.NewSharedLease(documents, a.node, term)
 }

@@ -58,6 +58,9 @@ func (a *App) watchLife(ctx context.Context) error {
 		a.tellFailures(failures)
 	})
 	a.watchers.Go(func() { a.tellHealth(context.WithoutCancel(ctx)) })
+	if a.members != nil {
+		a.watchers.Go(a.watchFitness)
+	}
 	if a.store != nil {
 		a.watchers.Go(a.tellArchives)
 	}

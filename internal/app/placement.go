@@ -49,7 +49,7 @@ func (a *App) makePlacement(epoch int64) error {
 	var err error
 	a.placement, err = coordinator.New(coordinator.Options{
 		Config: a.cfg.Cluster.Placement, Node: a.node, Cluster: a.cfg.Cluster.Consul.Name, Collector: placed{a.collector},
-		Plans: a.openPlans(), Lease: a.members.NewLease(placementLease, nodeService, a.log), Members: a.collectors, Alive: a.collecting,
+		Plans: a.openPlans(), Lease: resigning{a.members.NewLease(placementLease, nodeService, a.log), &a.fitness.idle, func() bool { return a.spread(cluster.Collector) }}, Members: a.collectors, Alive: a.collecting,
 		Epoch: func(ctx context.Context) (int64, error) {
 			j, err := a.opener.Journal(ctx)
 			if err != nil {
