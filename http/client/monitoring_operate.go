@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 )
 
 // Actors is the supervision tree of a node; "" is the one that answers.
@@ -32,6 +33,11 @@ func (m *Monitoring) ActorNodes(ctx context.Context, trees bool) ([]NodeActors, 
 // Actor is one actor, with its messages by type.
 func (m *Monitoring) Actor(ctx context.Context, id string) (a Actor, err error) {
 	return a, m.c.call(ctx, get(MonitoringService, join("/api/v1/actors", id), nil), &a)
+}
+
+// ActorAt is one actor of a node, with its messages by type; "" is the node that answers.
+func (m *Monitoring) ActorAt(ctx context.Context, node, id string) (a Actor, err error) {
+	return a, m.c.call(ctx, get(MonitoringService, join("/api/v1/actors", id), atNode(node)), &a)
 }
 
 // ActorEvents lists what happened to actors behind an event's number, oldest first; actor
@@ -84,6 +90,14 @@ func because(path, reason string) (*request, error) {
 	return order(MonitoringService, http.MethodPost, path, map[string]string{"reason": reason})
 }
 
+// The states of a [Node].
+const (
+	Up          = "up"
+	Draining    = "draining"    // it still has streams
+	Drained     = "drained"     // it has none, and gets none
+	Unreachable = "unreachable" // announced, and its collector does not answer
+)
+
 const clusterPath = "/api/v1/cluster"
 
 // Cluster tells who is in the cluster and who has what; owners lists every stream with its
@@ -125,5 +139,29 @@ func (m *Monitoring) ResyncStream(ctx context.Context, stream, reason string) (d
 	if err != nil {
 		return done, err
 	}
+	return done, m.c.call(ctx, r, &done)
+}
+
+// MoveStream has a node collect a stream, exchange/market/symbol, for so long; 0 is until
+// it is unpinned. It answers at once: [Monitoring.Cluster] tells how far it is.
+func (m *Monitoring) MoveStream(ctx context.Context, stream, node string, keep time.Duration, reason string) (MovedTo, error) {
+	body := map[string]string{"node": node, "reason": reason}
+	if keep > 0 {
+		body["for"] = keep.String()
+	}
+	return m.move(ctx, stream, "move", body)
+}
+
+// UnpinStream lets a stream be placed as any other.
+func (m *Monitoring) UnpinStream(ctx context.Context, stream, reason string) (MovedTo, error) {
+	return m.move(ctx, stream, "unpin", map[string]string{"reason": reason})
+}
+
+func (m *Monitoring) move(ctx context.Context, stream, word string, body any) (done MovedTo, err error) {
+	r, err := order(MonitoringService, http.MethodPost, join(clusterPath+"/streams", stream, word), body)
+	if err != nil {
+		return done, err
+	}
+	r.harmless = true
 	return done, m.c.call(ctx, r, &done)
 }

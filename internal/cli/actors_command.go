@@ -1,12 +1,9 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -14,16 +11,25 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/http/client"
 	"github.com/marketprism/marketprism/internal/cli/top"
 )
 
 // actorsOptions are what the commands below actors share.
-type actorsOptions struct{ serviceOptions }
+type actorsOptions struct {
+	serviceOptions
+	node string // whose actors; "" is the one that answers
+}
+
+// flags adds the flags that they share.
+func (o *actorsOptions) flags(c *cobra.Command) {
+	o.serviceOptions.flags(c)
+	c.Flags().StringVar(&o.node, "node", "", "of which node of the cluster; without it, the one that answers")
+}
 
 func newActorsOptions() *actorsOptions {
-	return &actorsOptions{serviceOptions{service: cluster.Monitoring}}
+	return &actorsOptions{serviceOptions: serviceOptions{service: cluster.Monitoring}}
 }
 
 func newActors(s streams) *cobra.Command {
@@ -36,26 +42,6 @@ func newActors(s streams) *cobra.Command {
 	return c
 }
 
-// get reads an answer of the monitoring-service.
-func (o *actorsOptions) get(ctx context.Context, base, path string, into any) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
-	if err != nil {
-		return usage("--at: %w", err)
-	}
-	res, err := do(r)
-	if err != nil {
-		return fmt.Errorf("asking the monitoring-service (does it run?): %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return refused(base, res)
-	}
-	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
-		return fmt.Errorf("reading the answer of %s: %w", base, err)
-	}
-	return nil
-}
-
 func newActorsTree(s streams) *cobra.Command {
 	o := newActorsOptions()
 	c := &cobra.Command{
@@ -63,16 +49,16 @@ func newActorsTree(s streams) *cobra.Command {
 		Short: "print every actor, or those at and below one",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			base, err := o.find(c.Context(), s)
+			ask, err := o.client(c.Context(), s)
 			if err != nil {
 				return err
 			}
-			var tree supervise.Snapshot
-			if err := o.get(c.Context(), base, "/api/v1/actors/tree", &tree); err != nil {
-				return err
+			tree, err := ask.Monitoring.Actors(c.Context(), o.node)
+			if err != nil {
+				return o.judged(err)
 			}
 			if len(args) > 0 {
-				tree.Actors = slices.DeleteFunc(tree.Actors, func(n supervise.Node) bool {
+				tree.Actors = slices.DeleteFunc(tree.Actors, func(n client.Actor) bool {
 					return n.ID != args[0] && !strings.HasPrefix(n.ID, args[0]+"/")
 				})
 				if len(tree.Actors) == 0 {
@@ -90,7 +76,7 @@ func newActorsTree(s streams) *cobra.Command {
 }
 
 // printTree prints parents before children, one line each.
-func printTree(w io.Writer, actors []supervise.Node) error {
+func printTree(w io.Writer, actors []client.Actor) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ACTOR\tSTATE\tMSG/S\tDEPTH\tWAIT P99\tBUSY\tRESTARTS\tBUDGET\tNOTE")
 	above := 0
@@ -105,15 +91,15 @@ func printTree(w io.Writer, actors []supervise.Node) error {
 			budget = fmt.Sprintf("%d/%d", n.Budget.Left, n.Budget.Restarts)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%.3g\t%d\t%s\t%.0f%%\t%d\t%s\t%s\n",
-			name, n.State, n.Rate, n.Mailbox.Depth, brief(n.Mailbox.WaitP99), 100*n.BusyRatio, n.Restarts, budget, remark(n))
+			name, n.State, n.Rate, n.Mailbox.Depth, brief(n.Mailbox.WaitP99Seconds), 100*n.BusyRatio, n.RestartsTotal, budget, remark(n))
 	}
 	return t.Flush()
 }
 
 // remark is what is to be known of an actor beyond its figures.
-func remark(n *supervise.Node) string {
+func remark(n *client.Actor) string {
 	switch {
-	case n.BackoffUntil != nil && n.LastFailure != nil:
+	case !n.BackoffUntil.IsZero() && n.LastFailure != nil:
 		return "restarts at " + n.BackoffUntil.UTC().Format("15:04:05.000") + ": " + oneLine(n.LastFailure.Reason)
 	case n.Note != "":
 		return oneLine(n.Note)
@@ -147,13 +133,13 @@ func newActorsInspect(s streams) *cobra.Command {
 		Short: "print everything about one actor: mailbox, messages by type, last failure with its stack",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			base, err := o.find(c.Context(), s)
+			ask, err := o.client(c.Context(), s)
 			if err != nil {
 				return err
 			}
-			var n supervise.Node
-			if err := o.get(c.Context(), base, "/api/v1/actors/"+url.PathEscape(args[0]), &n); err != nil {
-				return err
+			n, err := ask.Monitoring.ActorAt(c.Context(), o.node, args[0])
+			if err != nil {
+				return o.judged(err)
 			}
 			if o.form == "json" {
 				return json.NewEncoder(s.out).Encode(n)
@@ -165,14 +151,14 @@ func newActorsInspect(s streams) *cobra.Command {
 	return c
 }
 
-func printActor(w io.Writer, n *supervise.Node) error {
+func printActor(w io.Writer, n *client.Actor) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "actor\t%s\nkind\t%s\nstate\t%s since %s, life %d\n", n.ID, n.Kind, n.State, n.StartedAt.UTC().Format(time.RFC3339), n.Incarnation)
 	m := n.Mailbox
-	fmt.Fprintf(t, "mailbox\t%d of %d (at most %d), %s when full, %d dropped\n", m.Depth, m.Capacity, m.MaxDepth, m.Overflow, m.Dropped)
-	fmt.Fprintf(t, "wait\tmean %s, p99 %s, longest %s\n", brief(m.WaitMean), brief(m.WaitP99), brief(m.WaitMax))
-	fmt.Fprintf(t, "work\t%d messages, %.3g/s, busy %.0f %%, %d goroutines\n", n.Handled, n.Rate, 100*n.BusyRatio, n.Goroutines)
-	fmt.Fprintf(t, "luck\t%d failures, %d restarts, %d dead letters; %s\n", n.Failures, n.Restarts, n.DeadLetters, n.Restart)
+	fmt.Fprintf(t, "mailbox\t%d of %d (at most %d), %s when full, %d dropped\n", m.Depth, m.Capacity, m.MaxDepth, m.Overflow, m.DroppedTotal)
+	fmt.Fprintf(t, "wait\tmean %s, p99 %s, longest %s\n", brief(m.WaitMeanSeconds), brief(m.WaitP99Seconds), brief(m.WaitMaxSeconds))
+	fmt.Fprintf(t, "work\t%d messages, %.3g/s, busy %.0f %%, %d goroutines\n", n.HandledTotal, n.Rate, 100*n.BusyRatio, n.Goroutines)
+	fmt.Fprintf(t, "luck\t%d failures, %d restarts, %d dead letters; %s\n", n.FailuresTotal, n.RestartsTotal, n.DeadLettersTotal, n.Restart)
 	if n.Budget != nil {
 		fmt.Fprintf(t, "budget\t%d of %d restarts left; %s\n", n.Budget.Left, n.Budget.Restarts, n.Strategy)
 	}
@@ -185,7 +171,7 @@ func printActor(w io.Writer, n *supervise.Node) error {
 	if len(n.Messages) > 0 {
 		fmt.Fprintln(t, "\nMESSAGE\tHANDLED\tMEAN\tP99\tLONGEST")
 		for _, k := range n.Messages {
-			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\n", k.Message, k.Handled, brief(k.HandleMean), brief(k.HandleP99), brief(k.HandleMax))
+			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\n", k.Message, k.HandledTotal, brief(k.HandleMeanSeconds), brief(k.HandleP99Seconds), brief(k.HandleMaxSeconds))
 		}
 		if err := t.Flush(); err != nil {
 			return err

@@ -22,15 +22,24 @@ type follower struct {
 	mu    sync.Mutex
 	heard map[string][]int64 // numbers of trades by stream
 	ended string             // the event that the node ended it with
+	last  string             // id of the last event that had one
+	lost  []string           // events that say so
 }
 
-func (c *nodes) follow(i int) *follower {
+func (c *nodes) follow(i int) *follower { return c.resume(i, nil) }
+
+// resume follows at another node from where a follower was, which has ended.
+func (c *nodes) resume(i int, was *follower) *follower {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(c.t.Context())
 	f := &follower{c: c, cancel: cancel, done: make(chan struct{}), heard: map[string][]int64{}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.all[i].URL(harness.Collector, "/api/v1/stream?kinds=trade"), nil)
 	if err != nil {
 		c.t.Fatal(err)
+	}
+	if was != nil {
+		r.Header.Set("Last-Event-ID", was.last)
+		f.heard, f.last = was.heard, was.last
 	}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
@@ -54,7 +63,7 @@ func (f *follower) stop() {
 }
 
 func (f *follower) hear(lines *bufio.Reader) {
-	event := ""
+	event, id := "", ""
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
@@ -62,20 +71,28 @@ func (f *follower) hear(lines *bufio.Reader) {
 		}
 		field, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(": "))
 		switch string(field) {
+		case "id":
+			id = string(value)
 		case "event":
 			event = string(value)
 		case "data":
-			f.take(event, value)
-			event = ""
+			f.take(event, id, value)
+			event, id = "", ""
 		}
 	}
 }
 
-func (f *follower) take(event string, text []byte) {
+func (f *follower) take(event, id string, text []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if event == "end" {
+	switch event {
+	case "end":
 		f.ended = string(text)
+	case "lost":
+		f.lost = append(f.lost, string(text))
+	}
+	if id != "" {
+		f.last = id
 	}
 	if event != "" {
 		return
