@@ -20,6 +20,12 @@ type Config struct {
 	MaintainInterval time.Duration `yaml:"maintain_interval" doc:"Time between two runs of maintenance: checking, merging and removing files."`
 	// VisibleTimeout is how long a write waits until queries see it.
 	VisibleTimeout time.Duration `yaml:"visible_timeout" doc:"How long a write waits until queries see it, before it is answered with visible false."`
+	// Takeover is after how much silence of the node that brings a shard into a store that
+	// several share another does.
+	Takeover time.Duration `yaml:"takeover" doc:"After how much silence of the node that brings a shard of the journal into a shared QuestDB another one does."`
+	// RetireAfter is how long a reader of the journal must have said nothing before it
+	// can be retired.
+	RetireAfter time.Duration `yaml:"retire_after" doc:"How long another reader of the journal must have said nothing before it can be retired."`
 	// MaxLeases bounds the queries whose rows are open.
 	MaxLeases int `yaml:"max_leases" doc:"Most queries whose rows are open at once; more are refused."`
 	// MaxRequests bounds the other questions under way, MaxWrites the writes.
@@ -35,6 +41,8 @@ func DefaultConfig() Config {
 		StopTimeout:      time.Minute,
 		MaintainInterval: 15 * time.Second,
 		VisibleTimeout:   2 * time.Second,
+		Takeover:         6 * time.Second,
+		RetireAfter:      10 * time.Minute,
 		MaxLeases:        256,
 		MaxRequests:      256,
 		MaxWrites:        1024,
@@ -59,6 +67,8 @@ func (c Config) Validate() error {
 	between("stop_timeout", c.StopTimeout, 100*time.Millisecond, time.Hour)
 	between("maintain_interval", c.MaintainInterval, 10*time.Millisecond, time.Hour)
 	between("visible_timeout", c.VisibleTimeout, 0, time.Minute)
+	between("takeover", c.Takeover, time.Second, 5*time.Minute)
+	between("retire_after", c.RetireAfter, 0, 24*time.Hour)
 	count("max_leases", c.MaxLeases)
 	count("max_requests", c.MaxRequests)
 	count("max_writes", c.MaxWrites)

@@ -27,6 +27,10 @@
 //	                         ▼
 //	                      faulted ── restarted by hand ──▶ opening
 //
+// Where others keep full copies (Options.Peers), opening includes copying what the journal
+// has forgotten. Where others bring the journal into the same store (Options.Share), it
+// includes standing by until it is this process's turn; who loses the turn opens again.
+//
 // Reading begins behind the store's saved position; messages that the engine has
 // applied already, as after a crash of the reader alone, are read over. Both
 // together make every batch count once.

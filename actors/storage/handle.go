@@ -44,6 +44,16 @@ type Options struct {
 	Policy PolicyConfig
 	// Recorder takes the writes of clients, into shard 0; nil refuses them.
 	Recorder persistence.Recorder
+	// Peers are other stores of the journal, to copy from what it has forgotten; nil:
+	// there are none. With them the Engine is a persistence.Copying.
+	Peers Peers
+	// Share says that other processes bring the journal into the same store, which is a
+	// persistence.Shared then: each shard by one of them at a time. Nil: this one alone.
+	Share *Share
+	// Archives says whether this node has what is due archived by itself; nil is always.
+	Archives func() bool
+	// Owner is the node that uses a reader's name, as far as that is known; nil knows none.
+	Owner func(reader string) (node string, known bool)
 	// Registerer of the metrics; nil keeps them unexported.
 	Registerer prometheus.Registerer
 }
@@ -82,6 +92,10 @@ func New(o Options) (*Handle, error) {
 		return nil, errors.New("storage without an engine")
 	case o.Journal == nil:
 		return nil, errors.New("storage without a journal")
+	case o.Peers != nil && copyingOf(o.Engine) == nil:
+		return nil, errors.New("storage that copies from others with an engine that cannot")
+	case o.Share != nil && sharedOf(o.Engine) == nil:
+		return nil, errors.New("storage that shares an engine that cannot be shared")
 	case o.Shards < 1 || o.Shards > journal.MaxShards:
 		return nil, fmt.Errorf("storage of %d shards, allowed 1 to %d", o.Shards, journal.MaxShards)
 	}
@@ -264,6 +278,9 @@ func (h *Handle) CaughtUp(ctx context.Context, shard int) error {
 	if err != nil {
 		return err
 	}
+	if why := h.shards[shard].lacking(); why != nil {
+		return why
+	}
 	// An empty journal may be one that was purged and made anew.
 	if st.Messages == 0 {
 		return h.shards[shard].faulted()
@@ -271,19 +288,22 @@ func (h *Handle) CaughtUp(ctx context.Context, shard int) error {
 	return h.reached(ctx, shard, st.Last)
 }
 
-// Reached waits until queries see everything of a shard of the journal with that id
-// up to seq, and returns up to where they do. Errors: ErrNoShard, ErrNeverReached
+// Reached waits until queries see everything of a shard of the journal with that id, or
+// with none of the one that the store reads, up to seq, and returns up to where they do.
+// Errors: ErrNoShard, ErrNeverReached
 // (with the reader's fault, or journal.ErrOtherJournal), ctx's error.
 func (h *Handle) Reached(ctx context.Context, journalID string, shard int, seq uint64) (applied uint64, err error) {
 	if shard < 0 || shard >= len(h.shards) {
 		return 0, fmt.Errorf("%w: %d of %d", ErrNoShard, shard, len(h.shards))
 	}
-	j, err := h.options.Journal(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if j.ID() != journalID {
-		return 0, fmt.Errorf("%w: %w: asked about %s, this is %s", ErrNeverReached, journal.ErrOtherJournal, journalID, j.ID())
+	if journalID != "" {
+		j, err := h.options.Journal(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if j.ID() != journalID {
+			return 0, fmt.Errorf("%w: %w: asked about %s, this is %s", ErrNeverReached, journal.ErrOtherJournal, journalID, j.ID())
+		}
 	}
 	err = h.reached(ctx, shard, seq)
 	if isFault(err) {
@@ -295,6 +315,9 @@ func (h *Handle) Reached(ctx context.Context, journalID string, shard int, seq u
 func (h *Handle) reached(ctx context.Context, shard int, seq uint64) error {
 	p := h.shards[shard]
 	for {
+		if turn := p.standby(); turn != "" {
+			return h.reachedElsewhere(ctx, p, shard, seq)
+		}
 		if err := p.faulted(); err != nil {
 			return err
 		}

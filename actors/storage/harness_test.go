@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -23,6 +24,7 @@ import (
 	"github.com/marketprism/marketprism/persistence"
 	"github.com/marketprism/marketprism/persistence/embedded"
 	wal "github.com/marketprism/marketprism/persistence/journal"
+	"github.com/marketprism/marketprism/persistence/part"
 )
 
 func testContext(t testing.TB) context.Context {
@@ -41,6 +43,11 @@ type settings struct {
 	// wrap puts something between the branch and the engine.
 	wrap     func(e persistence.Engine) persistence.Engine
 	recorder persistence.Recorder // instead of the real one
+	reader   string               // its name; "" is "test"
+	beside   *node                // whose broker it uses; nil: its own
+	peers    storage.Peers
+	owner    func(reader string) (string, bool)
+	names    *part.Names // of the engine; nil: its own
 }
 
 func defaults(t testing.TB) *settings {
@@ -76,7 +83,9 @@ func start(t testing.TB, s *settings) *node {
 	t.Helper()
 	n := &node{TB: t}
 	var err error
-	if n.broker, err = broker.New(s.broker, broker.Options{}); err != nil {
+	if s.beside != nil {
+		n.broker = s.beside.broker
+	} else if n.broker, err = broker.New(s.broker, broker.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	opener := journal.NewOpener(func(ctx context.Context) (*nats.Conn, error) {
@@ -91,7 +100,7 @@ func start(t testing.TB, s *settings) *node {
 	if s.recorder != nil {
 		n.rec = s.recorder
 	}
-	if n.engine, err = embedded.Open(s.engineDir, s.engine, embedded.Surroundings{}); err != nil {
+	if n.engine, err = embedded.Open(s.engineDir, s.engine, embedded.Surroundings{Names: s.names}); err != nil {
 		t.Fatal(err)
 	}
 	engine := persistence.Engine(n.engine)
@@ -100,7 +109,7 @@ func start(t testing.TB, s *settings) *node {
 	}
 	n.h, err = storage.New(storage.Options{
 		Config: s.storage, Engine: engine, Journal: opener.Journal, Shards: s.journal.Shards,
-		Dir: s.engineDir, ReaderID: "test", FullCopy: true, Recorder: n.rec, Registerer: prometheus.NewRegistry(),
+		Dir: s.engineDir, ReaderID: cmp.Or(s.reader, "test"), FullCopy: true, Peers: s.peers, Owner: s.owner, Recorder: n.rec, Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +119,11 @@ func start(t testing.TB, s *settings) *node {
 	}
 	n.close = opener.Close
 	t.Cleanup(n.stop)
-	if err := n.sys.Start(testContext(t), n.broker.Spec(), recorders.Spec(), n.h.Spec()); err != nil {
+	specs := []supervise.Spec{n.broker.Spec(), recorders.Spec(), n.h.Spec()}
+	if s.beside != nil {
+		specs = specs[1:]
+	}
+	if err := n.sys.Start(testContext(t), specs...); err != nil {
 		t.Fatal(err)
 	}
 	return n

@@ -145,11 +145,15 @@ func (l *lifecycle) tend(c *supervise.Context) {
 func (l *lifecycle) schedule(c *supervise.Context) {
 	p := l.h.Policy()
 	c.After(p.interval(), scheduleDue{})
-	if p.Lifecycle.Archive {
+	if l.h.shards[0].standby() != "" { // who brings the journal into the store looks after it
+		return
+	}
+	archives := l.h.options.Archives == nil || l.h.options.Archives()
+	if p.Lifecycle.Archive && archives {
 		l.ask(c, work{job: JobArchive, age: p.archiveAfter(), scheduled: true})
 	}
 	l.ask(c, work{job: JobRetention, scheduled: true})
-	if l.h.options.Tiers.ColdStats().Problem == "" {
+	if archives && l.h.options.Tiers.ColdStats().Problem == "" {
 		l.ask(c, work{job: JobUpkeep, scheduled: true})
 	}
 }

@@ -25,9 +25,11 @@ type metrics struct {
 	archived                 *prometheus.CounterVec
 	forgotten, deleted       prometheus.Counter
 	joined, swept            prometheus.Counter
+	copies                   *prometheus.CounterVec
+	copied, copiedBytes      prometheus.Counter
 
 	appliedSeq, publishedSeq, positionSeq, registeredSeq catalogue.Reading
-	behind, faults, leases                               catalogue.Reading
+	behind, faults, leases, incomplete                   catalogue.Reading
 	lag, coldUp, coldFiles, coldBytes, coldRows          catalogue.Reading
 	coldDamaged                                          catalogue.Reading
 }
@@ -62,8 +64,12 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 		registeredSeq:    catalogue.NewReading(catalogue.ReaderRegistered),
 		faults:           catalogue.NewReading(catalogue.ReaderFaulted),
 		leases:           catalogue.NewReading(catalogue.StorageLeases),
+		incomplete:       catalogue.NewReading(catalogue.StorageIncomplete),
+		copies:           catalogue.NewCounterVec(catalogue.StorageCopies),
+		copied:           catalogue.NewCounter(catalogue.StorageCopiedFiles),
+		copiedBytes:      catalogue.NewCounter(catalogue.StorageCopiedBytes),
 	}
-	if err := catalogue.Register(reg, m.messages, m.records, m.waits, m.publishFailures, m.delay, m.requests, m.writes, m.operations, m.operationSeconds, m.archived, m.forgotten, m.deleted, m.joined, m.swept, m); err != nil {
+	if err := catalogue.Register(reg, m.messages, m.records, m.waits, m.publishFailures, m.delay, m.requests, m.writes, m.operations, m.operationSeconds, m.archived, m.forgotten, m.deleted, m.joined, m.swept, m.copies, m.copied, m.copiedBytes, m); err != nil {
 		return nil, err
 	}
 	for _, job := range []Job{JobArchive, JobCleanup, JobRetention, JobUpkeep} { // from 0 on, so that a first failure is a rise
@@ -75,13 +81,16 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 	for shard := range h.options.Shards {
 		m.waits.WithLabelValues(journal.StreamName(shard))
 		m.publishFailures.WithLabelValues(journal.StreamName(shard))
+		for _, outcome := range []string{"ok", "error"} {
+			m.copies.WithLabelValues(journal.StreamName(shard), outcome)
+		}
 	}
 	return m, nil
 }
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	catalogue.Describe(ch, m.appliedSeq, m.publishedSeq, m.behind, m.positionSeq, m.registeredSeq, m.faults, m.leases, m.lag, m.coldUp, m.coldFiles, m.coldBytes, m.coldRows, m.coldDamaged)
+	catalogue.Describe(ch, m.appliedSeq, m.publishedSeq, m.behind, m.positionSeq, m.registeredSeq, m.faults, m.leases, m.incomplete, m.lag, m.coldUp, m.coldFiles, m.coldBytes, m.coldRows, m.coldDamaged)
 }
 
 // Collect implements prometheus.Collector.
@@ -98,6 +107,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 			stuck = 1
 		}
 		m.faults.Send(ch, stuck, name)
+		lacks := 0.0
+		if p.lacking() != nil {
+			lacks = 1
+		}
+		m.incomplete.Send(ch, lacks, name)
 	}
 	m.leases.Send(ch, float64(len(m.handle.leases)))
 	if m.handle.options.Tiers == nil {
@@ -115,6 +129,15 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		m.coldBytes.Send(ch, float64(t.Bytes), t.Table)
 		m.coldRows.Send(ch, float64(t.Rows), t.Table)
 	}
+}
+
+// copyEnded counts an attempt to copy a shard's parts from another node.
+func (m *metrics) copyEnded(shard int, err error) {
+	outcome := "ok"
+	if err != nil {
+		outcome = "error"
+	}
+	m.copies.WithLabelValues(journal.StreamName(shard), outcome).Inc()
 }
 
 // operation counts one that is over.

@@ -46,6 +46,7 @@ type pipeline struct {
 	pumpErr error // why the pump ended; set before filled is closed
 
 	publisher *publisher
+	share     share                // nil: the store is this process's alone
 	position  persistence.Position // behind what was applied last; the applier's
 }
 
@@ -79,14 +80,15 @@ func (l *pipeline) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer l.finish()
+	defer l.yield()
 	reading, err := l.open(ctx)
 	if err != nil {
 		return err
 	}
-	ends := make(chan struct{}, 2)
+	ends := make(chan struct{}, 3)
 	defer func() { // the others end with ctx; when the incarnation ends, it waits for them
 		cancel()
-		for range 2 {
+		for range 3 {
 			select {
 			case <-ends:
 			case <-l.c.Ctx().Done():
@@ -100,6 +102,10 @@ func (l *pipeline) run(ctx context.Context) error {
 	l.c.Go(func(context.Context) {
 		defer func() { ends <- struct{}{} }()
 		l.publisher.run(ctx)
+	})
+	l.c.Go(func(context.Context) {
+		defer func() { ends <- struct{}{} }()
+		l.beat(ctx)
 	})
 	l.c.After(0, begun{})
 	return l.apply(ctx)
@@ -121,26 +127,38 @@ func (l *pipeline) open(run context.Context) (*journal.Reader, error) {
 	default:
 	}
 	l.engine.Rewind(l.shard)
-	from := l.engine.Position(l.shard)
-	if from.JournalID == "" { // nothing was ever published
-		if from, err = j.Start(ctx, l.shard); err != nil {
-			return nil, err
-		}
+	if l.h.options.Share != nil {
+		return l.openShared(ctx, run, j)
 	}
-	if from.JournalID != j.ID() {
+	from := l.engine.Position(l.shard)
+	if from.JournalID != "" && from.JournalID != j.ID() {
 		return nil, &fault{fmt.Errorf("%w: the store was filled from %s, this is %s", journal.ErrOtherJournal, from.JournalID, j.ID())}
 	}
 	registry, err := j.Registry(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if from, err = l.complete(ctx, j, registry, from); err != nil {
+		return nil, err
+	}
+	if from.JournalID == "" { // nothing was ever published
+		if from, err = j.Start(ctx, l.shard); err != nil {
+			return nil, err
+		}
+	}
 	o := l.h.options
 	registration, err := registry.Register(ctx, o.ReaderID, o.FullCopy, l.shard, from.Seq)
 	if err != nil {
 		return nil, err
 	}
+	return l.read(run, j, registry, registration, from)
+}
+
+// read makes a reader that begins at from.
+func (l *pipeline) read(run context.Context, j *journal.Journal, registry *journal.Registry, registration registration, from persistence.Position) (*journal.Reader, error) {
 	l.p.set(func(p *progress) { p.registered = from.Seq })
 	l.publisher = newPublisher(l, registry, registration, j.Config())
+	var err error
 	var reading *journal.Reader
 	reading, err = j.NewReader(from, journal.ReaderOptions{
 		OnRetry: func(err error) { l.p.set(func(p *progress) { p.retry, p.retryAt = err, time.Now() }) },

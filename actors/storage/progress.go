@@ -43,8 +43,12 @@ type progress struct {
 	waiting     bool
 	registered  uint64
 	last        Read
-	cut         uint64 // bytes that the broker cut off the journal when it started
-	adopting    bool   // an adoption uses the engine in the reader's place
+	cut         uint64   // bytes that the broker cut off the journal when it started
+	adopting    bool     // an adoption uses the engine in the reader's place
+	copying     *copying // what is copied from a peer; nil: nothing has to be
+
+	turn  string // the node whose turn it is, of a store that several share; "" while it is this one's
+	share share  // nil unless it is
 
 	reader atomic.Pointer[ref]
 	tables [market.NumKinds]*table // nil for kinds that are never stored
@@ -126,6 +130,9 @@ func (p *progress) health() (failures, warnings []error) {
 	wrap := func(what string, err error) error { return fmt.Errorf("shard %d: %s: %w", p.shard, what, err) }
 	if p.fault != nil {
 		failures = append(failures, wrap("reading has stopped", p.fault))
+	}
+	if c := p.copying; c != nil {
+		failures = append(failures, wrap("incomplete", c.trouble()))
 	}
 	if p.cut > 0 {
 		failures = append(failures, fmt.Errorf("shard %d: the end of the journal was unreadable when the broker started, and %d bytes of it were cut off: "+

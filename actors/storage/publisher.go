@@ -12,12 +12,19 @@ import (
 	"github.com/marketprism/marketprism/persistence/journal"
 )
 
+// registration is how the journal is told up to where the store is durable.
+type registration interface {
+	Advance(ctx context.Context, position uint64) error
+	Flush(ctx context.Context, position uint64) error
+	Position() uint64
+}
+
 // publisher makes durable what the applier has sealed, tells the journal how far
 // that is, and purges it.
 type publisher struct {
 	l            *pipeline
 	registry     *journal.Registry
-	registration *journal.Registration
+	registration registration
 	cfg          journal.Config
 
 	poked      chan struct{}   // something may be sealed
@@ -27,7 +34,7 @@ type publisher struct {
 	purged     time.Time
 }
 
-func newPublisher(l *pipeline, registry *journal.Registry, registration *journal.Registration, cfg journal.Config) *publisher {
+func newPublisher(l *pipeline, registry *journal.Registry, registration registration, cfg journal.Config) *publisher {
 	return &publisher{
 		l: l, registry: registry, registration: registration, cfg: cfg,
 		poked: make(chan struct{}, 1), final: make(chan chan error), progressed: make(chan struct{}, 1), failed: make(chan error, 1),
@@ -173,7 +180,7 @@ func (u *publisher) isFinal(ctx context.Context, err error) bool {
 	case errors.Is(err, persistence.ErrRewind):
 		signalError(u.l.p.rewind, err)
 	case errors.Is(err, journal.ErrReaderTaken):
-		signalError(u.failed, &fault{err})
+		signalError(u.failed, u.l.final(err))
 	default:
 		return false
 	}
@@ -190,7 +197,7 @@ func (u *publisher) register(ctx context.Context, tell func(ctx context.Context,
 		at := u.registration.Position()
 		u.l.p.set(func(p *progress) { p.registered = at })
 	case errors.Is(err, journal.ErrUnregistered), errors.Is(err, journal.ErrReaderTaken):
-		signalError(u.failed, &fault{err})
+		signalError(u.failed, u.l.final(err))
 	case ctx.Err() == nil:
 		u.l.c.Log().Warn("the journal does not take the reader's position", zap.Error(err))
 	}

@@ -18,6 +18,9 @@ type (
 	begun  struct{}            // it reads
 	over   struct{ err error } // it reads no more; nil: drained
 	resume struct{}            // it is to read again
+	// incomplete: it copies before it reads, which may take long.
+	incomplete struct{}
+	standing   struct{} // it waits until it is its turn
 )
 
 // reader is one incarnation of the actor reader/<shard>.
@@ -66,6 +69,8 @@ func (r *reader) Receive(c *supervise.Context) {
 		if !r.draining && r.pipeline == nil && r.p.faulted() == nil {
 			r.begin(c)
 		}
+	case incomplete, standing:
+		c.Ready()
 	case over:
 		r.over(c, m.err)
 	}
@@ -108,7 +113,10 @@ func (r *reader) startWriters(c *supervise.Context) {
 func (r *reader) over(c *supervise.Context, err error) {
 	r.pipeline = nil
 	switch {
-	case isFault(err):
+	case !r.draining && r.h.curable(err): // what is lacking is copied when reading begins again
+		c.Log().Warn("the journal has forgotten what the store lacks, or is about to", zap.Error(err))
+		c.After(jitter(firstPause), resume{})
+	case isFault(err) && !r.h.curable(err):
 		r.p.fail(err, c.Incarnation())
 		panic(err)
 	case r.draining:

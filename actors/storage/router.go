@@ -213,14 +213,14 @@ func external(b *market.Batch) error {
 
 // visible waits until queries see a journal message.
 func (h *Handle) visible(ctx context.Context, shard int, seq uint64) bool {
-	if h.options.Engine.Applied(shard) >= seq {
-		return true
-	}
 	if shard >= len(h.shards) || h.shards[shard].faulted() != nil {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.options.Config.VisibleTimeout)
 	defer cancel()
+	if h.shards[shard].standby() != "" {
+		return h.reached(ctx, shard, seq) == nil
+	}
 	return h.options.Engine.WaitApplied(ctx, shard, seq) == nil
 }
 

@@ -92,6 +92,9 @@ func (h *Handle) standing(ctx context.Context, j *journal.Journal, k int) (s Sha
 	pos = h.options.Engine.Position(k)
 	s = ShardStanding{Shard: k, Position: pos.Seq, Applied: h.options.Engine.Applied(k)}
 	st, why := j.Compare(ctx, pos, s.Applied)
+	if h.shards[k].standby() != "" && errors.Is(why, journal.ErrPurged) { // another has read on
+		why = nil
+	}
 	if why != nil && !journal.IsForeign(why) && !errors.Is(why, journal.ErrPurged) {
 		return s, pos, nil, fmt.Errorf("asking for shard %d of the journal: %w", k, why)
 	}
@@ -124,6 +127,9 @@ func (h *Handle) Verify(ctx context.Context, j *journal.Journal, shard int) erro
 	pos := h.options.Engine.Position(shard)
 	// What is applied may be ahead of a question that was sent before.
 	_, err := j.Compare(ctx, pos, pos.Seq)
+	if h.shards[shard].standby() != "" && errors.Is(err, journal.ErrPurged) { // another has read on
+		return nil
+	}
 	if err == nil || !journal.IsForeign(err) {
 		if fault := h.shards[shard].faulted(); journal.IsForeign(fault) {
 			err = fault

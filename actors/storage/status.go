@@ -69,10 +69,16 @@ func (h *Handle) archiving() Archiving {
 // ShardStatus is how far one shard is.
 type ShardStatus struct {
 	Shard int `json:"shard"`
-	// State is opening, reading, draining, faulted or stopped.
+	// State is opening, copying, standby, reading, draining, faulted or stopped.
 	State string `json:"state"`
 	// Fault is why reading has stopped.
 	Fault string `json:"fault,omitempty"`
+	// Turn is the node that brings the shard into a store that several share, where it is
+	// another.
+	Turn string `json:"turn_of,omitempty"`
+	// Copying is how far what the journal has forgotten is copied from another node; nil
+	// when nothing has to be.
+	Copying *CopyStatus `json:"copying,omitempty"`
 	// Applied is the journal sequence up to which queries see everything, Position
 	// the one up to which it is durable, Registered the one that the journal knows
 	// of and may be purged to.
@@ -158,6 +164,7 @@ func (h *Handle) shardStatus(p *progress) ShardStatus {
 	if sealed, ok := engine.Sealed(p.shard); ok {
 		s.Behind = max(0, time.Since(sealed.Began).Seconds())
 	}
+	s.Copying = p.copyStatus()
 	s.Writers = []WriterStatus{}
 	for _, t := range p.tables {
 		if t == nil {
@@ -172,6 +179,12 @@ func (h *Handle) shardStatus(p *progress) ShardStatus {
 	s.State, s.Registered, s.Last, s.Published, s.Waiting = p.state.String(), p.registered, p.last, p.publishedAt, p.waiting
 	if p.fault != nil {
 		s.Fault = p.fault.Error()
+	}
+	switch s.Turn = p.turn; {
+	case s.Copying != nil:
+		s.State = "copying"
+	case s.Turn != "":
+		s.State = "standby"
 	}
 	return s
 }

@@ -82,7 +82,10 @@ func (w *writer) begin(c *supervise.Context) {
 	w.t.set(func(t *table) { t.writing = true })
 	w.op.Start(c, func(ctx context.Context) any {
 		began := time.Now()
-		err := engine.Write(ctx, shard, kind)
+		err := w.p.held()
+		if err == nil {
+			err = engine.Write(ctx, shard, kind)
+		}
 		return wrote{took: time.Since(began), err: err}
 	})
 }
@@ -105,6 +108,9 @@ func (w *writer) ended(c *supervise.Context, m wrote) {
 		c.Note("")
 		signal(w.p.written)
 	case errors.Is(m.err, persistence.ErrClosed), c.Ctx().Err() != nil:
+	case errors.Is(m.err, journal.ErrReaderTaken): // the reader finds out too, and forgets what was sealed
+		c.Note(m.err.Error())
+		w.t.set(func(t *table) { t.err = nil })
 	case errors.Is(m.err, persistence.ErrRewind):
 		c.Note(m.err.Error())
 		w.t.set(func(t *table) { t.err = nil }) // the reader says it

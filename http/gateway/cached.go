@@ -33,7 +33,7 @@ func (f *service) fromCache(w http.ResponseWriter, r *http.Request, p *passage) 
 		return false, nil
 	}
 	ttl, ok := c.For(p.Service, p.Path)
-	if !ok || r.Header.Get("Range") != "" || r.Header.Get("Upgrade") != "" || noStore(r.Header) {
+	if !ok || r.Header.Get("Range") != "" || r.Header.Get("Upgrade") != "" || r.Header.Get("X-Journal-Position") != "" || noStore(r.Header) {
 		return false, nil
 	}
 	key := cache.Key{

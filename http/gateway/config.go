@@ -84,10 +84,10 @@ var (
 	corsMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 	corsHeaders = []string{
 		"Accept", "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID", "Prefer",
-		"X-API-Key", "X-Request-Id", "traceparent", "tracestate",
+		"X-API-Key", "X-Journal-Position", "X-Request-Id", "traceparent", "tracestate",
 	}
 	corsExposed = []string{
-		"ETag", "Retry-After", "X-Request-Id", "X-Gateway-Service", "X-Gateway-Timestamp", "X-Journal-Position",
+		"ETag", "Retry-After", "X-Request-Id", "X-Gateway-Service", "X-Gateway-Timestamp", "X-Journal-Position", "X-Incomplete",
 		"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
 	}
 )

@@ -66,6 +66,7 @@ func (f *service) journalRoutes() []chassis.Route {
 			Params: []chassis.Param{
 				{Name: "position", Required: true, Doc: "shard:sequence, as " + headerPosition + " gives it.", Example: "0:1234"},
 				{Name: "journal", Required: true, Doc: "Id of the journal that the position is of."},
+				{Name: "stored", Type: false, Default: false, Doc: "Wait until it is in the store itself, where other nodes that share it see it too, and not only in this node's memory."},
 				{Name: "wait", Default: "2s", Doc: "How long to wait, at most 30s."},
 			},
 			Responses: []chassis.Response{{Body: appliedAnswer{}}, {Status: http.StatusConflict, Doc: "the store reads another journal, or cannot read on"}},
@@ -130,6 +131,7 @@ func (f *service) applied(w http.ResponseWriter, r *http.Request) error {
 	if id == "" {
 		q.Refuse("journal", "is needed")
 	}
+	stored := q.Bool("stored", false)
 	wait := defaultWait
 	if q.Has("wait") {
 		var err error
@@ -142,14 +144,24 @@ func (f *service) applied(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
-	at, err := f.Branch.Reached(ctx, id, shard, seq)
+	at, err := seq, error(nil)
+	if stored {
+		err = f.Branch.Stored(ctx, id, shard, seq)
+	} else {
+		at, err = f.Branch.Reached(ctx, id, shard, seq)
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, branch.ErrNoShard):
 		return chassis.NotFound("%s", err.Error()).WithCode("unknown_shard")
 	case errors.Is(err, branch.ErrNeverReached):
 		return chassis.Conflict("%s", err.Error()).WithCode("journal_fault")
+	case errors.Is(err, branch.ErrStandby):
+		return chassis.Conflict("%s", err.Error()).WithCode("standby")
 	case ctx.Err() != nil:
+		if stored { // what is applied alone was not asked for
+			at = 0
+		}
 	default:
 		return unasked(err)
 	}

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,9 @@ type memory struct {
 	outcome    error         // of operations
 	hold       chan struct{} // when set, operations last until it is closed
 	suspended  suspended     // nil: no server
+	incomplete error
+	copies     map[string][]byte
+	readers    []branch.JournalReader
 	asked      []asking
 	ops        map[string]branch.Operation
 
@@ -263,9 +267,61 @@ func (m *memory) Standing(context.Context) (branch.Standing, error) { return m.s
 
 func (m *memory) Adopt(context.Context) ([]branch.Adoption, error) { return m.adopted, m.notAdopted }
 
+// Incomplete is the problem that the test has set.
+func (m *memory) Incomplete() error { return m.incomplete }
+
+func (m *memory) Offer(context.Context) (persistence.Offer, error) {
+	if m.copies == nil {
+		return persistence.Offer{}, persistence.ErrNoCopy
+	}
+	o := persistence.Offer{Reader: "embedded-a", Positions: []persistence.Position{{JournalID: "j", Seq: 7}}}
+	for name, content := range m.copies {
+		o.Files = append(o.Files, persistence.CopyFile{Tier: persistence.CopyHot, Table: "trades", Name: name, Bytes: int64(len(content))})
+	}
+	return o, nil
+}
+
+// content is a file in memory.
+type content struct{ *bytes.Reader }
+
+func (content) Close() error { return nil }
+
+func (m *memory) OpenCopy(_ context.Context, _, name string) (persistence.CopyContent, int64, error) {
+	text, ok := m.copies[name]
+	if !ok {
+		return nil, 0, persistence.ErrNoCopy
+	}
+	return content{bytes.NewReader(text)}, int64(len(text)), nil
+}
+
+func (m *memory) Readers(context.Context) ([]branch.JournalReader, error) { return m.readers, nil }
+
+func (m *memory) Retire(_ context.Context, reader string) ([]branch.JournalReader, error) {
+	for i, r := range m.readers {
+		switch {
+		case r.Reader != reader:
+		case r.Own:
+			return nil, fmt.Errorf("%w: it is this node's", branch.ErrReaderInUse)
+		case len(m.readers) == 2:
+			return nil, branch.ErrLastCopy
+		default:
+			m.readers = slices.Delete(m.readers, i, i+1)
+			return []branch.JournalReader{r}, nil
+		}
+	}
+	return nil, branch.ErrNoReader
+}
+
+func (m *memory) Stored(ctx context.Context, id string, shard int, seq uint64) error {
+	_, err := m.Reached(ctx, id, shard, seq)
+	return err
+}
+
 func (m *memory) Reached(ctx context.Context, id string, shard int, seq uint64) (uint64, error) {
 	switch {
-	case id != "j":
+	case seq == 99:
+		return 7, fmt.Errorf("%w: it is stuck", branch.ErrNeverReached)
+	case id != "j" && id != "":
 		return 0, fmt.Errorf("%w: %s", branch.ErrNeverReached, id)
 	case shard > 0:
 		return 0, fmt.Errorf("%w: %d", branch.ErrNoShard, shard)

@@ -55,6 +55,16 @@ type (
 		Standing(ctx context.Context) (branch.Standing, error)
 		Adopt(ctx context.Context) ([]branch.Adoption, error)
 		Reached(ctx context.Context, journalID string, shard int, seq uint64) (applied uint64, err error)
+		Stored(ctx context.Context, journalID string, shard int, seq uint64) error
+	}
+	// Replica gives copies of what is stored to other nodes, and knows who reads the
+	// journal.
+	Replica interface {
+		Incomplete() error
+		Offer(ctx context.Context) (persistence.Offer, error)
+		OpenCopy(ctx context.Context, tier, name string) (content persistence.CopyContent, size int64, err error)
+		Readers(ctx context.Context) ([]branch.JournalReader, error)
+		Retire(ctx context.Context, reader string) ([]branch.JournalReader, error)
 	}
 	// Branch is all of them.
 	Branch interface {
@@ -64,6 +74,7 @@ type (
 		Archiver
 		Joint
 		Resumer
+		Replica
 	}
 	// Recorders say how the ways into the journal are; *journal.Handle does.
 	Recorders interface {
@@ -95,6 +106,8 @@ type service struct {
 	writes  atomic.Uint64
 
 	archives, cleanups atomic.Uint64
+
+	giving chan struct{} // a place for each piece of a file that is given to another node
 }
 
 // base is the path that all routes of the service begin with.
@@ -119,13 +132,16 @@ func Register(s *chassis.Server, o Options) error {
 	if o.Patience <= 0 {
 		o.Patience = patience
 	}
-	f := &service{Options: o, batches: sync.Pool{New: func() any { return new(market.Batch) }}}
+	f := &service{Options: o, batches: sync.Pool{New: func() any { return new(market.Batch) }}, giving: make(chan struct{}, maxGiving)}
 	f.addChecks(s.Health())
 	var routes []chassis.Route
-	for _, group := range [][]chassis.Route{f.tradeRoutes(), f.tickerRoutes(), f.orderbookRoutes(), f.queryRoutes(), f.candleRoutes(), f.inspectRoutes(), f.streamRoutes(), f.journalRoutes(), f.tallyRoutes(), f.coldRoutes(), f.lifecycleRoutes(), f.resumeRoutes()} {
+	for _, group := range [][]chassis.Route{f.tradeRoutes(), f.tickerRoutes(), f.orderbookRoutes(), f.queryRoutes(), f.candleRoutes(), f.inspectRoutes(), f.streamRoutes(), f.journalRoutes(), f.tallyRoutes(), f.coldRoutes(), f.lifecycleRoutes(), f.resumeRoutes(), f.readerRoutes(), f.copyRoutes()} {
 		routes = append(routes, group...)
 	}
 	for i := range routes {
+		if r := &routes[i]; r.Method == http.MethodGet && r.Tag != tagAdmin {
+			f.positioned(r)
+		}
 		routes[i].Handler = answered(routes[i].Handler)
 	}
 	return s.Handle(facade.Answered(routes)...)

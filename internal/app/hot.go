@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"strings"
@@ -44,14 +45,19 @@ func (a *App) copyName() string {
 	if a.members == nil && !nats.Clustered() && (nats.Mode == broker.Embedded || a.cfg.Node.ID == "") {
 		return config.EngineEmbedded
 	}
+	return copyNameOf(a.node)
+}
+
+// copyNameOf is what a node of several calls its copy.
+func copyNameOf(node string) string {
 	plain := strings.Map(func(r rune) rune {
 		if r == '-' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
 			return r
 		}
 		return '_'
-	}, a.node)
-	if plain != a.node || len(plain) > maxNodeName { // two nodes are never one reader
-		plain = fmt.Sprintf("%s-%08x", plain[:min(len(plain), maxNodeName)], crc32.ChecksumIEEE([]byte(a.node)))
+	}, node)
+	if plain != node || len(plain) > maxNodeName { // two nodes are never one reader
+		plain = fmt.Sprintf("%s-%08x", plain[:min(len(plain), maxNodeName)], crc32.ChecksumIEEE([]byte(node)))
 	}
 	return config.EngineEmbedded + "-" + plain
 }
@@ -59,9 +65,17 @@ func (a *App) copyName() string {
 // maxNodeName leaves room in the 64 characters of a reader's name.
 const maxNodeName = 40
 
+// errColdOfItsOwn: what one node has moved out of the shared QuestDB, the others could
+// not read.
+var errColdOfItsOwn = errors.New("data-storage-service.engine is questdb, which the nodes of a cluster share, and data-storage-service.storage.cold_storage is this node's own disk: " +
+	"what this node archives the others could not read. Name a bucket that all nodes share, data-storage-service.storage.cold_storage.s3, or take the embedded engine")
+
 // openQuestDB opens the store of a QuestDB server, which may be away. Its positions
 // are the broker's to keep, so the journal must answer.
 func (a *App) openQuestDB(ctx context.Context, names *part.Names, late func() *cold.Tier) (hotStore, error) {
+	if a.members != nil && !a.cfg.Storage.Storage.Cold.S3.Used() {
+		return hotStore{}, errColdOfItsOwn
+	}
 	j, err := a.reading.Journal(ctx)
 	if err != nil {
 		return hotStore{}, fmt.Errorf("opening the hot store: %w", err)

@@ -42,7 +42,8 @@ func (a *App) makeStorage(ctx context.Context) error {
 	a.store, err = storage.New(storage.Options{
 		Config: a.cfg.Storage.Actors, Engine: a.engine, Tiers: a.engine, Policy: a.cfg.Storage.Storage.Policy(),
 		Journal: a.reading.Journal, Writing: a.opener.Journal, Shards: a.cfg.Storage.Journal.Shards,
-		Dir: a.cfg.Node.DataDir, ReaderID: opened.reader, FullCopy: opened.full, Recorder: a.recorders.Recorder(0), Registerer: a.registry,
+		Dir: a.cfg.Node.DataDir, ReaderID: opened.reader, FullCopy: opened.full, Peers: a.storagePeers(opened.full), Owner: a.ownerOf,
+		Share: a.sharedStore(opened.full), Archives: a.archivist(opened.full), Recorder: a.recorders.Recorder(0), Registerer: a.registry,
 	})
 	return err
 }

@@ -15,6 +15,10 @@ const (
 	ReaderFaulted         Name = "mp_reader_faulted"
 	StorageRequest        Name = "mp_storage_request_seconds"
 	StorageLeases         Name = "mp_storage_leases"
+	StorageIncomplete     Name = "mp_storage_incomplete"
+	StorageCopies         Name = "mp_storage_copies_total"
+	StorageCopiedFiles    Name = "mp_storage_copied_files_total"
+	StorageCopiedBytes    Name = "mp_storage_copied_bytes_total"
 
 	StorageOperations       Name = "mp_storage_operations_total"
 	StorageOperationSeconds Name = "mp_storage_operation_seconds"
@@ -71,6 +75,10 @@ func readers() Area {
 			gauge(ReaderFaulted, Flag, "1 when a reader has stopped because it cannot read on.", stream),
 			histogram(StorageRequest, Seconds, Task, "Time to answer a request, rows of a query not included.", message, outcome),
 			gauge(StorageLeases, Number, "Queries whose rows are open."),
+			gauge(StorageIncomplete, Flag, "1 while the store lacks what the journal has forgotten: it is copied from another node, or cannot be.", stream),
+			counter(StorageCopies, Number, "Attempts to copy from another node what the journal has forgotten.", stream, outcome),
+			counter(StorageCopiedFiles, Number, "Files that were copied from other nodes."),
+			counter(StorageCopiedBytes, Bytes, "Bytes that were copied from other nodes."),
 		},
 	}
 }

@@ -33,6 +33,15 @@
 // left the manifest is unlinked when no query reads it and ten minutes have
 // passed. Files that no manifest lists are removed when the store is opened.
 //
+// # Copying
+//
+// Another store that keeps the same journal can take parts from this one (CopyOffer,
+// OpenCopy), instead of what the journal has forgotten (LacksCopy, TakeCopy). Copied
+// parts are linked under names of this store, proven by their footers and checksums, and
+// listed together with the position that they reach to in one record: before that record
+// they are nobody's, and the next start removes them. They may reach back behind the
+// position before; rows that two parts have are one by their keys.
+//
 // # Failure
 //
 //   - Disk full or an I/O error while publishing: Publish returns a

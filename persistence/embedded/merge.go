@@ -25,9 +25,13 @@ func (e *Engine) writeMerged(ctx context.Context, group []*stored) (*part.Meta, 
 		}
 		readers = append(readers, &rangeReader{part: p, scan: f.NewScan(nil, part.InOrder, false)})
 	}
+	from := first.FirstSeq
+	for _, p := range group { // one that was copied may reach back into those before it
+		from = min(from, p.meta.FirstSeq)
+	}
 	meta := part.Meta{
-		Kind: first.Kind, File: e.fileName(first.Kind, first.Shard, first.FirstSeq, last.LastSeq), JournalID: last.JournalID,
-		Shard: first.Shard, FirstSeq: first.FirstSeq, LastSeq: last.LastSeq, Created: first.Created,
+		Kind: first.Kind, File: e.fileName(first.Kind, first.Shard, from, last.LastSeq), JournalID: last.JournalID,
+		Shard: first.Shard, FirstSeq: from, LastSeq: last.LastSeq, Created: first.Created,
 	}
 	made, err := part.Create(e.disk, e.dir, e.schemas[first.Kind], e.names, meta, func(w *part.Writer) error {
 		for {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 	"go.uber.org/zap"
@@ -83,9 +84,11 @@ func (e *Engine) prove(name string) (*part.Meta, error) {
 	if err != nil {
 		return nil, &persistence.CorruptError{Path: path, Reason: err.Error()}
 	}
-	if m.File != name || m.Kind.Table() != filepath.Dir(name) {
+	// The last number is the store's own: a part that was copied has got another one.
+	if unnumbered(m.File) != unnumbered(name) || m.Kind.Table() != filepath.Dir(name) {
 		return nil, &persistence.CorruptError{Path: path, Reason: "its footer is that of " + m.File}
 	}
+	m.File = name
 	sum := xxhash.New()
 	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, info.Size())); err != nil {
 		return nil, &persistence.IOError{Op: "read part", Path: path, Err: err}
@@ -93,6 +96,10 @@ func (e *Engine) prove(name string) (*part.Meta, error) {
 	m.Bytes, m.Checksum = info.Size(), sum.Sum64()
 	return &m, e.whole(&m)
 }
+
+// unnumbered is the name of a part without what only tells it from others of its store:
+// table, shard and journal range.
+func unnumbered(file string) string { return file[:strings.LastIndexByte(file, '-')+1] }
 
 // whole reads a part, and compares it with its description.
 func (e *Engine) whole(m *part.Meta) error {

@@ -74,6 +74,8 @@ var (
 	ErrUnregistered = errors.New("journal reader unregistered")
 	// ErrReaderTaken: another process registered under the same reader id.
 	ErrReaderTaken = errors.New("journal reader id taken")
+	// ErrReaderMoved: a reader that was to be retired has just said where it is.
+	ErrReaderMoved = errors.New("journal reader is alive")
 )
 
 // Fault says where a journal cannot be read on. It wraps one of the journal

@@ -36,6 +36,10 @@ type registered struct {
 	FullCopy bool `json:"full_copy"`
 	// Session is random, one for each Register: it tells one process from another.
 	Session string `json:"session"`
+	// Node is whose turn it is, of a reader that several nodes share.
+	Node string `json:"node,omitempty"`
+
+	moved time.Time // when it was written, by the broker's clock
 }
 
 // Registered is one reader of one shard, as the registry knows it.
@@ -46,6 +50,10 @@ type Registered struct {
 	Position uint64 `json:"position"`
 	// FullCopy says that the reader keeps a full copy of its own.
 	FullCopy bool `json:"full_copy"`
+	// Node is whose turn it is, of a reader that several nodes share.
+	Node string `json:"node,omitempty"`
+	// Moved is when it said so, by the broker's clock.
+	Moved time.Time `json:"moved"`
 
 	revision uint64
 }
@@ -182,7 +190,18 @@ func (g *Registry) get(ctx context.Context, key string) (*registered, uint64, er
 	if err := json.Unmarshal(e.Value(), &v); err != nil {
 		return nil, 0, fmt.Errorf("registration %s: %w", key, err)
 	}
+	v.moved = e.Created()
 	return &v, e.Revision(), nil
+}
+
+// Retire removes a reader that will not read on, unless it has said something since it
+// was listed. What it has not stored may then be purged. Error: ErrReaderMoved.
+func (g *Registry) Retire(ctx context.Context, r Registered) error {
+	err := g.remove(ctx, strconv.Itoa(r.Shard)+"."+r.Reader, r.revision)
+	if isConflict(err) {
+		return fmt.Errorf("%w: %s, of shard %d", ErrReaderMoved, r.Reader, r.Shard)
+	}
+	return err
 }
 
 // remove deletes a key if it still has this revision; a conflict means that its
@@ -220,7 +239,7 @@ func (g *Registry) Readers(ctx context.Context, shard int) ([]Registered, error)
 			continue // removed
 		}
 		_, id, _ := strings.Cut(key, ".")
-		all = append(all, Registered{Reader: id, Shard: shard, Position: v.Position, FullCopy: v.FullCopy, revision: revision})
+		all = append(all, Registered{Reader: id, Shard: shard, Position: v.Position, FullCopy: v.FullCopy, Node: v.Node, Moved: v.moved, revision: revision})
 	}
 	slices.SortFunc(all, func(a, b Registered) int {
 		return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.Reader, b.Reader))

@@ -149,6 +149,35 @@ func (d Disk) Move(from, to string) error {
 	})
 }
 
+// Adopt gives a file that is complete a second name, durably: another link to it, or
+// where there can be none a copy. The first name stays.
+func (d Disk) Adopt(from, to string) error {
+	err := d.do(StepRename, to, func() error {
+		if err := makeDir(filepath.Dir(to)); err != nil {
+			return err
+		}
+		return os.Link(from, to)
+	})
+	var link *os.LinkError
+	if errors.As(err, &link) && !errors.Is(err, os.ErrExist) && !errors.Is(err, os.ErrNotExist) {
+		err = d.duplicate(from, to)
+	}
+	if err != nil {
+		return err
+	}
+	return d.syncDir(filepath.Dir(to))
+}
+
+// duplicate copies a file, durably except for its name.
+func (d Disk) duplicate(from, to string) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return &persistence.IOError{Op: string(StepWrite), Path: from, Err: err}
+	}
+	defer func() { _ = source.Close() }() // only read from
+	return d.writeFile(to, func(w io.Writer) error { _, err := io.Copy(w, source); return err })
+}
+
 // Create publishes one file below dir: written under a temporary name, synced,
 // opened again and verified, renamed, the directory synced. write gets the
 // writer. When it returns without error the file survives a crash; it counts only

@@ -131,6 +131,7 @@ func (p *progress) note(position persistence.Position, at time.Time, trail time.
 var (
 	_ persistence.Engine  = (*Engine)(nil)
 	_ persistence.Resumer = (*Engine)(nil)
+	_ persistence.Shared  = (*Engine)(nil)
 )
 
 // Open makes an engine, loads its positions, and makes the tables that the server

@@ -201,6 +201,39 @@ func (e *Engine) Rewind(shard int) {
 	e.metrics.Queue.Sub(float64(e.memory.Reset(p.saved)))
 }
 
+// Begin implements [persistence.Shared]. What another process has sent since is on the
+// server; what this one had applied, and not sent, is in the journal.
+func (e *Engine) Begin(ctx context.Context, shard int) error {
+	if err := e.gate.Enter(); err != nil {
+		return err
+	}
+	defer e.gate.Leave()
+	p, err := e.shard(shard)
+	if err != nil {
+		return err
+	}
+	p.settle.Lock()
+	defer p.settle.Unlock()
+	saved, err := e.with.Positions.Load(ctx, shard)
+	if err != nil {
+		return fmt.Errorf("questdb: loading the position of shard %d: %w", shard, err)
+	}
+	saved.Shard = shard
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p.saved, p.lost, p.sent = saved, false, nil
+	e.metrics.Queue.Sub(float64(e.memory.Reset(saved)))
+	if saved.Seq > 0 {
+		e.arrived(placeWord(saved.JournalID, shard), saved.Seq)
+	}
+	for _, w := range e.writers {
+		if w != nil {
+			w.forgetShard(shard)
+		}
+	}
+	return nil
+}
+
 // Maintain implements [persistence.Engine]: it makes the tables if they are still
 // missing, looks for suspended ones, resumes them, notes when rows arrived, and saves
 // the positions that are due.

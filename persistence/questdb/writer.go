@@ -87,6 +87,17 @@ func (w *writer) forgetAll(ctx context.Context) {
 	w.drop(ctx)
 }
 
+// forgetShard forgets what the server has taken of a shard's tables: they are gone.
+func (w *writer) forgetShard(shard int) {
+	w.takenMu.Lock()
+	defer w.takenMu.Unlock()
+	for t := range w.taken {
+		if t.Shard == shard {
+			delete(w.taken, t)
+		}
+	}
+}
+
 // deliver returns when the server has taken every row of a sealed table, or somebody
 // else has.
 func (w *writer) deliver(ctx context.Context, t *memtable.Table) error {

@@ -227,3 +227,36 @@ func (r *Reader) Reached(ctx context.Context, journalID string, shard int, seq u
 		}
 	}
 }
+
+// Stored asks every service to wait until a shard of the journal of that id is stored up
+// to seq, as long as ctx lasts: the one that brings the shard into a store that they share
+// does, and the others say no. It returns why none did.
+func (r *Reader) Stored(ctx context.Context, journalID string, shard int, seq uint64) error {
+	addresses, err := r.find(ctx)
+	if err != nil {
+		return fmt.Errorf("finding the storage services: %w", err)
+	}
+	errs := []error{ErrNowhere}
+	for _, address := range addresses {
+		wait := reachedWait
+		if until, ok := ctx.Deadline(); ok {
+			wait = min(wait, max(0, time.Until(until)))
+		}
+		res, err := r.at(ctx, address, "applied", url.Values{
+			"journal": {journalID}, "position": {strconv.Itoa(shard) + ":" + strconv.FormatUint(seq, 10)}, "wait": {wait.String()}, "stored": {"true"},
+		})
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		var answer struct {
+			Reached bool `json:"reached"`
+		}
+		err = errors.Join(json.NewDecoder(io.LimitReader(res.Body, maxDocument)).Decode(&answer), res.Body.Close())
+		if err == nil && answer.Reached {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

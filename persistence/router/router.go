@@ -59,6 +59,7 @@ type Engine struct {
 var (
 	_ persistence.Tiers   = (*Engine)(nil)
 	_ persistence.Resumer = (*Engine)(nil)
+	_ persistence.Shared  = (*Engine)(nil)
 )
 
 // New joins an engine that has a journal's shards with a cold store. Both are the
@@ -123,6 +124,14 @@ func (e *Engine) Resume(ctx context.Context, kind market.Kind) (reason string, e
 		return r.Resume(ctx, kind)
 	}
 	return "", persistence.ErrNoServer
+}
+
+// Begin implements [persistence.Shared], where the hot engine does.
+func (e *Engine) Begin(ctx context.Context, shard int) error {
+	if s, ok := e.Engine.(persistence.Shared); ok {
+		return s.Begin(ctx, shard)
+	}
+	return persistence.ErrNoServer
 }
 
 // Archive implements [persistence.Tiers].
