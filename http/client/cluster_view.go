@@ -1,40 +1,39 @@
 package client
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Cluster is who is in the cluster, and who has what.
 type Cluster struct {
-	Journal   json.RawMessage `json:"journal,omitempty"` // how the journal is replicated, where it is
-	Leases    []Lease         `json:"leases"`
-	Moves     []Move          `json:"moves"` // what plans changed last, newest first
-	Nodes     []Node          `json:"nodes"`
-	Placement Placement       `json:"placement"`
-	Problems  []string        `json:"problems"` // what could not be found out
-	Provider  string          `json:"provider"` // who knows the nodes; static: there is this one alone: static, consul
-	Self      string          `json:"self"`     // the node that answers
-	Timestamp time.Time       `json:"timestamp"`
+	Journal   *Replication `json:"journal,omitempty"` // how the journal is replicated; absent while nobody says
+	Leases    []Lease      `json:"leases"`
+	Moves     []Move       `json:"moves"` // what plans changed last, newest first
+	Nodes     []Node       `json:"nodes"`
+	Placement Placement    `json:"placement"`
+	Problems  []string     `json:"problems"` // what could not be found out
+	Provider  string       `json:"provider"` // who knows the nodes; static: there is this one alone: static, consul
+	Self      string       `json:"self"`     // the node that answers
+	Timestamp time.Time    `json:"timestamp"`
 }
 
 // Node is one node of the cluster.
 type Node struct {
-	Address   string     `json:"address"`
-	Consul    *Link      `json:"consul,omitempty"` // whether it reaches Consul, as it sees that
-	Drain     *Drain     `json:"drain,omitempty"`  // the order to empty it
-	Epoch     int64      `json:"epoch"`            // ownership number of what it took over last
-	ID        string     `json:"id"`
-	Planned   int64      `json:"planned"` // streams that the plan gives to it
-	Problem   string     `json:"problem,omitempty"`
-	Recording int64      `json:"recording"` // streams that it records
-	Revision  int64      `json:"revision"`  // of the plan that it follows
-	Services  []Place    `json:"services"`
-	Since     *time.Time `json:"since"` // when its process began; null when it does not say
-	State     string     `json:"state"` // up, draining, drained, unreachable
-	Version   string     `json:"version"`
-	Waiting   int64      `json:"waiting"` // streams that it is taking over
-	Weight    float64    `json:"weight"`  // its share of the streams, relative to others'; 0 without a collector
+	Address       string     `json:"address"`
+	Consul        *Link      `json:"consul,omitempty"` // whether it reaches Consul, as it sees that
+	Drain         *Drain     `json:"drain,omitempty"`  // the order to empty it
+	Epoch         int64      `json:"epoch"`            // ownership number of what it took over last
+	ID            string     `json:"id"`
+	Markets       []string   `json:"markets"` // exchange/market of those that it collects, and is given streams of; null when it does not say
+	Planned       int64      `json:"planned"` // streams that the plan gives to it
+	Problem       string     `json:"problem,omitempty"`
+	PublicAddress string     `json:"public_address,omitempty"` // where its connections to exchanges come from, when others share that
+	Recording     int64      `json:"recording"`                // streams that it records
+	Revision      int64      `json:"revision"`                 // of the plan that it follows
+	Services      []Place    `json:"services"`
+	Since         *time.Time `json:"since"` // when its process began; null when it does not say
+	State         string     `json:"state"` // up, draining, drained, unreachable
+	Version       string     `json:"version"`
+	Waiting       int64      `json:"waiting"` // streams that it is taking over
+	Weight        float64    `json:"weight"`  // its share of the streams, relative to others'; 0 without a collector
 }
 
 // Drain is an order to empty a node.
@@ -63,9 +62,10 @@ type Placement struct {
 	By       string     `json:"by"`
 	Made     *time.Time `json:"made"`
 	Owners   []Owner    `json:"owners,omitempty"`
+	Pins     []Pin      `json:"pins"`     // streams that operators have put somewhere
 	Revision int64      `json:"revision"` // 0: there is no plan
 	Streams  int64      `json:"streams"`
-	Unplaced []string   `json:"unplaced"` // that no node's limits have room for
+	Unplaced []string   `json:"unplaced"` // that no node can have, or has room for
 }
 
 // Owner is the node that a stream is at by the plan.
@@ -76,6 +76,17 @@ type Owner struct {
 	Stream string `json:"stream"` // exchange/market/symbol
 }
 
+// Pin is a stream that an operator has put somewhere.
+type Pin struct {
+	By     string     `json:"by,omitempty"`
+	Held   bool       `json:"held"` // the plan has the stream there; else the node is away, drains, cannot, or has no room
+	Node   string     `json:"node"`
+	Reason string     `json:"reason,omitempty"`
+	Since  time.Time  `json:"since"`
+	Stream string     `json:"stream"` // exchange/market/symbol
+	Until  *time.Time `json:"until"`  // when it ends by itself; null: when it is taken back
+}
+
 // Move is a stream that a plan gave to another node.
 type Move struct {
 	At       time.Time `json:"at"`
@@ -83,6 +94,17 @@ type Move struct {
 	Revision int64     `json:"revision"`
 	Stream   string    `json:"stream"`
 	To       string    `json:"to"`
+}
+
+// MovedTo is what came of an order about where a stream is to be.
+type MovedTo struct {
+	Action    string     `json:"action"` // move, unpin
+	Message   string     `json:"message"`
+	Node      string     `json:"node"` // where it is to be; empty for unpin
+	Stream    string     `json:"stream"`
+	Success   bool       `json:"success"`
+	Timestamp time.Time  `json:"timestamp"`
+	Until     *time.Time `json:"until"`
 }
 
 // Place is where a node answers for a service.
@@ -120,4 +142,33 @@ type Resynced struct {
 	Stream    string    `json:"stream"`
 	Success   bool      `json:"success"`
 	Timestamp time.Time `json:"timestamp"`
+}
+
+// Replication is how the journal is replicated.
+type Replication struct {
+	Quorum   bool              `json:"quorum"`   // every shard has a leader and a majority of its copies, so that it can be written
+	Replicas int64             `json:"replicas"` // copies of each shard; 1: it is on one node alone
+	Shards   []ReplicatedShard `json:"shards"`
+}
+
+// ReplicatedShard is one shard of the journal with its copies.
+type ReplicatedShard struct {
+	Bytes    int64  `json:"bytes"`
+	Copies   []Copy `json:"copies"` // the leader's first
+	First    int64  `json:"first"`  // position of the oldest message
+	Last     int64  `json:"last"`   // position of the newest message
+	Leader   string `json:"leader"` // the node that decides on it; empty when there is none
+	Messages int64  `json:"messages"`
+	Quorum   bool   `json:"quorum"` // there is a leader, and with it a majority of the copies is there
+	Shard    int64  `json:"shard"`
+}
+
+// Copy is one copy of a shard.
+type Copy struct {
+	Current      bool    `json:"current"`       // it has what the leader has, or nearly
+	HeardSeconds float64 `json:"heard_seconds"` // how long ago the leader heard of it; 0 for the leader
+	Lag          int64   `json:"lag"`           // operations that it is behind
+	Leader       bool    `json:"leader"`
+	Node         string  `json:"node"`
+	There        bool    `json:"there"` // the leader has heard of it
 }

@@ -26,7 +26,11 @@ type HealthCheck struct {
 
 // Health asks a service for its health. One that is unhealthy is no error.
 func (c *Client) Health(ctx context.Context, service string) (h HealthReport, err error) {
-	r := get(service, "/api/v1/health", nil)
+	path := "/health" // tells everybody, and how it is whoever asks
+	if _, direct := c.services[service]; !direct {
+		path = "/api/v1/health"
+	}
+	r := get(service, path, nil)
 	r.wanted = []int{http.StatusServiceUnavailable}
 	return h, c.call(ctx, r, &h)
 }

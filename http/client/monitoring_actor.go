@@ -28,7 +28,7 @@ type Actor struct {
 	Incarnation       int64            `json:"incarnation"`
 	Kind              string           `json:"kind,omitempty"`
 	LastFailure       *Failure         `json:"last_failure,omitempty"`
-	Mailbox           *Mailbox         `json:"mailbox,omitempty"`
+	Mailbox           Mailbox          `json:"mailbox"`
 	Messages          []HandledMessage `json:"messages,omitempty"`
 	Name              string           `json:"name,omitempty"`
 	Note              string           `json:"note,omitempty"`
@@ -98,7 +98,7 @@ type ActorEvent struct {
 	Failure      *Failure  `json:"failure,omitempty"`
 	ID           string    `json:"id,omitempty"`
 	Kind         string    `json:"kind,omitempty"`
-	Left         int64     `json:"left"`
+	Left         *int64    `json:"left,omitempty"` // of the parent's budget, after a failure
 	Parent       string    `json:"parent,omitempty"`
 	Seq          int64     `json:"seq"`
 	Time         time.Time `json:"time,omitzero"`

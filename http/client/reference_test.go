@@ -264,6 +264,7 @@ func everyCall(c *Client) map[string]calls {
 			"Actors":         func(ctx context.Context) error { return just(mon.Actors(ctx, "n")) },
 			"ActorNodes":     func(ctx context.Context) error { return just(mon.ActorNodes(ctx, true)) },
 			"Actor":          func(ctx context.Context) error { return just(mon.Actor(ctx, "root/a")) },
+			"ActorAt":        func(ctx context.Context) error { return just(mon.ActorAt(ctx, "n", "root/a")) },
 			"ActorEvents":    func(ctx context.Context) error { return just(mon.ActorEvents(ctx, "root/a", 5)) },
 			"RestartActor":   func(ctx context.Context) error { return just(mon.RestartActor(ctx, "root/a", "n", "why")) },
 			"StopActor":      func(ctx context.Context) error { return just(mon.StopActor(ctx, "root/a", "n", "why")) },
@@ -273,6 +274,8 @@ func everyCall(c *Client) map[string]calls {
 			"Drain":          func(ctx context.Context) error { return just(mon.Drain(ctx, "n/1", "why")) },
 			"Undrain":        func(ctx context.Context) error { return just(mon.Undrain(ctx, "n/1", "why")) },
 			"StreamStanding": func(ctx context.Context) error { return just(mon.StreamStanding(ctx, "a/b/c")) },
+			"MoveStream":     func(ctx context.Context) error { return just(mon.MoveStream(ctx, "a/b/c", "n", time.Hour, "why")) },
+			"UnpinStream":    func(ctx context.Context) error { return just(mon.UnpinStream(ctx, "a/b/c", "why")) },
 			"ResyncStream":   func(ctx context.Context) error { return just(mon.ResyncStream(ctx, "a/b/c", "why")) },
 		},
 		BrokerService: {
@@ -440,7 +443,7 @@ func (r *reference) members(takes string, text []byte) error {
 	if err := json.Unmarshal(text, &sent); err != nil {
 		return fmt.Errorf("the body: %w", err)
 	}
-	for name := range sent {
+	for name := range sent { // the operation names its own body
 		if _, ok := r.bodies[takes][name]; !ok {
 			return fmt.Errorf("%s has no member %s", takes, name)
 		}

@@ -119,6 +119,18 @@ func (s *Storage) Journal(ctx context.Context) (JournalStanding, error) {
 	return answer.Data, err
 }
 
+// The verdicts on a shard that [Storage.AdoptJournal] joins again.
+const (
+	JournalOther      = "other_journal" // it is another journal than the store was filled from
+	JournalRolledBack = "rolled_back"   // it is an older copy
+	JournalForked     = "forked"        // it is an older copy that has gone on by itself
+)
+
+// Adoptable reports whether [Storage.AdoptJournal] joins them again.
+func (s *ShardStanding) Adoptable() bool {
+	return s.Verdict == JournalOther || s.Verdict == JournalRolledBack || s.Verdict == JournalForked
+}
+
 // AdoptJournal joins a foreign or older journal to the store. What was acknowledged and is
 // in neither is given up, and marked in the gap ledger. message says what came of it.
 func (s *Storage) AdoptJournal(ctx context.Context) (shards []Adoption, message string, err error) {

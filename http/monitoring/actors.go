@@ -43,7 +43,7 @@ func (f *service) actorRoutes() []chassis.Route {
 		{
 			Method: http.MethodGet, Path: base + "actors/{id}", ID: "actor", Tag: tagActors,
 			Summary:   "One actor, with its messages by type",
-			Params:    []chassis.Param{{Name: "id", In: "path", Doc: "As in the tree, its slashes escaped.", Example: "root/collector"}},
+			Params:    append([]chassis.Param{{Name: "id", In: "path", Doc: "As in the tree, its slashes escaped.", Example: "root/collector"}}, f.nodeParam()...),
 			Responses: []chassis.Response{{Body: actorAnswer{}}}, Handler: f.actor,
 		},
 		{

@@ -1,16 +1,14 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
 	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/http/client"
 )
 
 // accessOptions are those of commands that ask the gateway.
@@ -22,47 +20,49 @@ func newAccessOptions() *accessOptions {
 
 const accessTimeout = 30 * time.Second
 
-// call asks the gateway, and reads the JSON that is answered.
-func (o *accessOptions) call(ctx context.Context, s streams, method, path string, body, into any) error {
+// askGateway asks the gateway for something, within a time.
+func askGateway[T any](ctx context.Context, o *accessOptions, s streams, what func(context.Context, *client.Gateway) (T, error)) (answer T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, accessTimeout)
 	defer cancel()
-	base, err := o.find(ctx, s)
+	c, err := o.client(ctx, s)
 	if err != nil {
-		return err
+		return answer, err
 	}
-	var content io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("encoding the request: %w", err)
-		}
-		content = bytes.NewReader(text)
+	answer, err = what(ctx, c.Gateway)
+	if err = o.judged(err); client.StatusOf(err) == http.StatusForbidden {
+		err = fmt.Errorf("%w; give an administrator's API key in %s or %s", err, keyVariable, keyFileVariable)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, base+authPath+path, content)
+	return answer, err
+}
+
+// clientAt asks one service at its address, with what the command shows of itself. A
+// command is told at once what is wrong: nothing is asked for twice.
+func clientAt(ctx context.Context, service, base string) (*client.Client, error) {
+	cfg := client.Config{Services: map[string]string{service: base}, Attempts: 1}
+	if k, ok := ctx.Value(callerKey{}).(*caller); ok {
+		cfg.HTTP = k
+	}
+	c, err := client.New(cfg)
 	if err != nil {
-		return usage("--at: %w", err)
+		return nil, usage("%w", err)
 	}
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
+	return c, nil
+}
+
+// refused makes wrong usage of an answer that says what is wrong with the request.
+func refused(err error) error {
+	status := client.StatusOf(err)
+	if status/100 == 4 && status != http.StatusTooManyRequests {
+		return &exitError{ExitUsage, err}
 	}
-	res, err := do(r)
+	return err
+}
+
+// judged is refused, and says of a service that does not answer that it may not run.
+func (o *serviceOptions) judged(err error) error {
 	var said *exitError
-	switch {
-	case errors.As(err, &said): // by the gateway
-		return err
-	case err != nil:
-		return fmt.Errorf("asking the gateway (does it run?): %w", err)
+	if err == nil || client.StatusOf(err) != 0 || errors.As(err, &said) {
+		return refused(err)
 	}
-	defer res.Body.Close() // it is read as far as it counts
-	switch res.StatusCode {
-	case http.StatusOK:
-	case http.StatusForbidden:
-		return fmt.Errorf("%w; give an administrator's API key in %s or %s", refused(base, res), keyVariable, keyFileVariable)
-	default:
-		return refused(base, res)
-	}
-	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
-		return fmt.Errorf("reading the answer of %s: %w", base, err)
-	}
-	return nil
+	return fmt.Errorf("asking the %s (does it run?): %w", o.service, err)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/marketprism/marketprism/http/client"
 	"github.com/marketprism/marketprism/internal/app"
 )
 
@@ -124,7 +125,7 @@ func TestUsersAndKeys(t *testing.T) {
 	logsIn := func(password string) bool {
 		t.Helper()
 		_, url, _ := app.Running(data, "api-gateway-service")
-		res, err := http.Post(url+authPath+"login", "application/json", strings.NewReader(`{"username":"alice","password":"`+password+`"}`))
+		res, err := http.Post(url+"/api/v1/auth/login", "application/json", strings.NewReader(`{"username":"alice","password":"`+password+`"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +145,7 @@ func TestUsersAndKeys(t *testing.T) {
 	}
 	c.ok("", "user", "enable", "alice")
 	c.ok("", "user", "role", "alice", "operator")
-	var users []userRow
+	var users []client.User
 	if err := json.Unmarshal([]byte(c.ok("", "user", "list", "-o", "json")), &users); err != nil || len(users) != 2 || users[1].Name != "alice" || users[1].Role != "operator" || users[1].Disabled {
 		t.Errorf("users: %+v, %v", users, err)
 	}
@@ -168,8 +169,8 @@ func (c *commands) keys(data string) {
 	if out := c.ok("", "apikey", "list"); !strings.Contains(out, id) || !strings.Contains(out, "data-storage-service:reader,monitoring-service:operator") || strings.Contains(out, key) {
 		t.Errorf("keys:\n%s", out)
 	}
-	var keys []keyRow
-	if err := json.Unmarshal([]byte(c.ok("", "apikey", "list", "-o", "json")), &keys); err != nil || len(keys) != 1 || keys[0].Owner != "user:admin" || keys[0].Expires == nil {
+	var keys []client.APIKey
+	if err := json.Unmarshal([]byte(c.ok("", "apikey", "list", "-o", "json")), &keys); err != nil || len(keys) != 1 || keys[0].Owner != "user:admin" || keys[0].ExpiresAt == nil {
 		t.Errorf("keys: %+v, %v", keys, err)
 	}
 	admin := strings.TrimSpace(c.ok("", "apikey", "create", "boss", "--role", "admin"))

@@ -1,28 +1,18 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-)
 
-type keyRow struct {
-	ID      string     `json:"id"`
-	Name    string     `json:"name"`
-	Role    string     `json:"role"`
-	Scopes  []string   `json:"scopes"`
-	Owner   string     `json:"owner"`
-	Created time.Time  `json:"created_at"`
-	Expires *time.Time `json:"expires_at"`
-	Used    *time.Time `json:"last_used_at"`
-	Key     string     `json:"key,omitempty"`
-}
+	"github.com/marketprism/marketprism/http/client"
+)
 
 func newAPIKey(s streams) *cobra.Command {
 	c := &cobra.Command{
@@ -33,7 +23,7 @@ user does. A key is shown once, when it is created.`,
 		Args: cobra.NoArgs,
 	}
 	revoke := userCommand(s, "revoke ID", "end a key", func(o *accessOptions, c *cobra.Command, id string) error {
-		return o.done(c, s, "apikeys/"+url.PathEscape(id))
+		return o.done(c, s, func(ctx context.Context, g *client.Gateway) (client.Done, error) { return g.RevokeAPIKey(ctx, id) })
 	})
 	c.AddCommand(newAPIKeyCreate(s), newAPIKeyList(s), revoke)
 	return c
@@ -45,16 +35,17 @@ func newAPIKeyCreate(s streams) *cobra.Command {
 		if expires < 0 {
 			return usage("--expires %v: must not be negative", expires)
 		}
-		body := map[string]any{"name": name, "role": role, "scopes": scopes, "expires_in_seconds": int64(expires / time.Second)}
-		var k keyRow
-		if err := o.call(c.Context(), s, http.MethodPost, "apikeys", body, &k); err != nil {
+		k, err := askGateway(c.Context(), o, s, func(ctx context.Context, g *client.Gateway) (client.CreatedKey, error) {
+			return g.CreateAPIKey(ctx, client.NewAPIKey{Name: name, Role: role, Scopes: scopes, ExpiresInSeconds: int64(expires / time.Second)})
+		})
+		if err != nil {
 			return err
 		}
 		if o.form == "json" {
 			return json.NewEncoder(s.out).Encode(k)
 		}
 		fmt.Fprintf(s.err, "marketprism: key %s of role %s; it is shown this once:\n", k.ID, k.Role)
-		_, err := fmt.Fprintln(s.out, k.Key)
+		_, err = fmt.Fprintln(s.out, k.Key)
 		return err
 	})
 	c.Flags().StringVar(&role, "role", role, "reader, writer, operator or admin")
@@ -68,29 +59,31 @@ func newAPIKeyList(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "list the keys that there are", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var all struct {
-				Keys []keyRow `json:"apikeys"`
-			}
-			if err := o.call(c.Context(), s, http.MethodGet, "apikeys", nil, &all); err != nil {
+			keys, err := askGateway(c.Context(), o, s, func(ctx context.Context, g *client.Gateway) ([]client.APIKey, error) { return g.APIKeys(ctx) })
+			if err != nil {
 				return err
 			}
 			if o.form == "json" {
-				return json.NewEncoder(s.out).Encode(all.Keys)
+				return json.NewEncoder(s.out).Encode(keys)
 			}
-			t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(t, "ID\tNAME\tROLE\tSCOPES\tOWNER\tEXPIRES\tLAST USED")
-			for _, k := range all.Keys {
-				scopes := strings.Join(k.Scopes, ",")
-				if scopes == "" {
-					scopes = "*"
-				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.Role, scopes, k.Owner, shown(k.Expires), shown(k.Used))
-			}
-			return t.Flush()
+			return printKeys(s.out, keys)
 		},
 	}
 	o.flags(c)
 	return c
+}
+
+func printKeys(w io.Writer, keys []client.APIKey) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tNAME\tROLE\tSCOPES\tOWNER\tEXPIRES\tLAST USED")
+	for _, k := range keys {
+		scopes := strings.Join(k.Scopes, ",")
+		if scopes == "" {
+			scopes = "*"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.Role, scopes, k.Owner, shown(k.ExpiresAt), shown(k.LastUsedAt))
+	}
+	return t.Flush()
 }
 
 // shown is a time, or never.

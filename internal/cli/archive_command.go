@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/marketprism/marketprism/actors/storage"
+	"github.com/marketprism/marketprism/http/client"
 	"github.com/marketprism/marketprism/internal/market"
 )
 
@@ -56,8 +55,8 @@ from there.`,
 	return c
 }
 
-// hours reads --before as an age in hours.
-func (o *archiveOptions) hours(now time.Time) (float64, error) {
+// age reads --before as an age.
+func (o *archiveOptions) age(now time.Time) (time.Duration, error) {
 	if o.before == "" {
 		return 0, usage("--before: want an age, a date or a time")
 	}
@@ -65,11 +64,11 @@ func (o *archiveOptions) hours(now time.Time) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return now.Sub(*t).Hours(), nil
+	return now.Sub(*t), nil
 }
 
 func (o *archiveOptions) run(ctx context.Context, s streams) error {
-	age, err := o.hours(time.Now())
+	age, err := o.age(time.Now())
 	if err != nil {
 		return err
 	}
@@ -78,79 +77,48 @@ func (o *archiveOptions) run(ctx context.Context, s streams) error {
 			return usage("--kinds %q: no such kind is stored", k)
 		}
 	}
-	url, err := o.find(ctx, s)
+	ask, err := o.client(ctx, s)
 	if err != nil {
 		return err
 	}
-	request := map[string]any{"data_type": "all", "cutoff_hours": age}
-	if len(o.kinds) > 0 {
-		request["data_type"] = strings.Join(o.kinds, ",")
-	}
-	body, err := json.Marshal(request)
+	begun, err := ask.Storage.Archive(ctx, age, o.kinds...)
 	if err != nil {
 		return err
 	}
-	begun, joined, err := beginArchive(ctx, url, body)
-	if err != nil {
-		return err
-	}
-	if joined {
+	if begun.Joined {
 		fmt.Fprintln(s.err, "an archive that includes it is under way; following that one")
 	}
 	if o.detach {
-		fmt.Fprintln(s.out, begun.ID)
+		fmt.Fprintln(s.out, begun.OperationID)
 		return nil
 	}
-	return o.follow(ctx, s, url, begun)
-}
-
-// beginArchive asks for an archive and does not wait for it.
-func beginArchive(ctx context.Context, url string, body []byte) (o storage.Operation, joined bool, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/v1/storage/cold/archive", strings.NewReader(string(body)))
-	if err != nil {
-		return o, false, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Prefer", "respond-async")
-	var answer struct {
-		ID     string            `json:"operation_id"`
-		Joined bool              `json:"joined"`
-		Data   storage.Operation `json:"data"`
-	}
-	if err := send(req, &answer, http.StatusAccepted, http.StatusOK); err != nil {
-		return o, false, err
-	}
-	answer.Data.ID = answer.ID // of one that was over at once
-	return answer.Data, answer.Joined, nil
+	return o.follow(ctx, s, ask, begun.Operation)
 }
 
 // follow shows how an operation goes until it is over.
-func (o *archiveOptions) follow(ctx context.Context, s streams, url string, op storage.Operation) error {
+func (o *archiveOptions) follow(ctx context.Context, s streams, ask *client.Client, op client.Operation) error {
 	show := newProgressLine(s.err)
 	ticker := time.NewTicker(pollArchive)
 	defer ticker.Stop()
-	misses := 0
+	id, misses := op.OperationID, 0
 	for {
-		var answer struct {
-			Data storage.Operation `json:"data"`
-		}
-		err := call(ctx, http.MethodGet, url+"/api/v1/storage/operations/"+op.ID, nil, &answer)
+		now, err := ask.Storage.Operation(ctx, id)
 		switch {
 		case ctx.Err() != nil:
 			show.end()
-			fmt.Fprintf(s.err, "the archive goes on without this command; GET %s/api/v1/storage/operations/%s tells how it is\n", url, op.ID)
+			fmt.Fprintf(s.err, "the archive goes on without this command; GET /api/v1/storage/operations/%s tells how it is\n", id)
 			return &exitError{ExitFailed, errors.New("ended before the archive was")}
 		case err != nil:
 			// A service that restarts is asked again for a while.
 			if misses++; misses*int(pollArchive) > int(restartPatience) {
 				show.end()
-				return fmt.Errorf("asking about operation %s: %w; run archive again, and it goes on from there", op.ID, err)
+				return fmt.Errorf("asking about operation %s: %w; run archive again, and it goes on from there", id, err)
 			}
-		case answer.Data.State == storage.OperationInterrupted && misses*int(pollArchive) < int(restartPatience):
+		case now.State == client.OperationInterrupted && misses*int(pollArchive) < int(restartPatience):
 			// It stops, and takes the operation up again when it has started.
 			misses++
 		default:
-			misses, op = 0, answer.Data
+			misses, op = 0, now
 			show.update(op)
 		}
 		if op.Over() && misses == 0 {
@@ -165,7 +133,7 @@ func (o *archiveOptions) follow(ctx context.Context, s streams, url string, op s
 }
 
 // report says what came of it.
-func (o *archiveOptions) report(s streams, op storage.Operation) error {
+func (o *archiveOptions) report(s streams, op client.Operation) error {
 	if o.form == "json" {
 		if err := json.NewEncoder(s.out).Encode(op); err != nil {
 			return err
@@ -182,7 +150,7 @@ func (o *archiveOptions) report(s streams, op storage.Operation) error {
 			fmt.Fprintf(s.out, "  %-20s %d\n", table, op.ByTable[table])
 		}
 	}
-	if op.State != storage.OperationSucceeded {
+	if op.State != client.OperationSucceeded {
 		return &exitError{ExitFailed, fmt.Errorf("the archive is not complete (%s): %s; run archive again, and it goes on from there", op.State, op.Problem)}
 	}
 	return nil
@@ -226,7 +194,7 @@ func isTerminal(w io.Writer) bool {
 // sayEvery is the time between two lines.
 const sayEvery = 5 * time.Second
 
-func (p *progressLine) update(op storage.Operation) { p.draw(share(op), progressText(op, time.Now())) }
+func (p *progressLine) update(op client.Operation) { p.draw(share(op), progressText(op, time.Now())) }
 
 // draw shows how much is done, 0 to 1, and what there is to say.
 func (p *progressLine) draw(done float64, text string) {
@@ -248,14 +216,14 @@ func (p *progressLine) end() {
 }
 
 // share is how much is done, 0 to 1.
-func share(op storage.Operation) float64 {
+func share(op client.Operation) float64 {
 	switch {
-	case op.Over() && op.State == storage.OperationSucceeded:
+	case op.Over() && op.State == client.OperationSucceeded:
 		return 1
-	case op.Total == 0:
+	case op.RowsTotal == 0:
 		return 0
 	}
-	return min(1, float64(op.Rows)/float64(op.Total))
+	return min(1, float64(op.Rows)/float64(op.RowsTotal))
 }
 
 func bar(done float64, width int) string {
@@ -264,11 +232,11 @@ func bar(done float64, width int) string {
 }
 
 // progressText says state, rows, speed and how long it will take.
-func progressText(op storage.Operation, now time.Time) string {
-	if op.State == storage.OperationQueued {
+func progressText(op client.Operation, now time.Time) string {
+	if op.State == client.OperationQueued {
 		return "waiting for another operation"
 	}
-	text := fmt.Sprintf("%3.0f%%  %d of %d rows, %d files, %s", 100*share(op), op.Rows, op.Total, op.Files, size(op.Bytes))
+	text := fmt.Sprintf("%3.0f%%  %d of %d rows, %d files, %s", 100*share(op), op.Rows, op.RowsTotal, op.Files, size(op.Bytes))
 	if op.Over() || op.Started.IsZero() {
 		return text
 	}
@@ -277,6 +245,6 @@ func progressText(op storage.Operation, now time.Time) string {
 		return text
 	}
 	rate := float64(op.Rows) / took
-	left := time.Duration(float64(max(0, op.Total-op.Rows)) / rate * float64(time.Second))
+	left := time.Duration(float64(max(0, op.RowsTotal-op.Rows)) / rate * float64(time.Second))
 	return fmt.Sprintf("%s, %.0f rows/s, %v left", text, rate, left.Round(time.Second))
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/marketprism/marketprism/actors/storage"
+	"github.com/marketprism/marketprism/http/client"
 )
 
 // TestArchiveIsLeft: the command that is ended leaves the archive running, and says so.
@@ -78,27 +79,27 @@ func TestArchiveBefore(t *testing.T) {
 	for text, want := range map[string]float64{
 		"24h": 24, "30m": 0.5, "0s": 0, "7d": 168, "1.5d": 36, "2026-03-01": 36, "2026-03-02T11:00:00Z": 1, "2026-03-02 10:30:00": 1.5, "2026-03-02T12:00:00+01:00": 1,
 	} {
-		if got, err := (&archiveOptions{before: text}).hours(now); err != nil || got != want {
-			t.Errorf("%s: %v hours, %v; want %v", text, got, err, want)
+		if got, err := (&archiveOptions{before: text}).age(now); err != nil || got.Hours() != want {
+			t.Errorf("%s: %v, %v; want %v hours", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "x", "-1h", "2026-03-03", "d", "1dd", "-3d", "1e9d"} {
-		if got, err := (&archiveOptions{before: text}).hours(now); err == nil {
-			t.Errorf("%q is %v hours", text, got)
+		if got, err := (&archiveOptions{before: text}).age(now); err == nil {
+			t.Errorf("%q is %v", text, got)
 		}
 	}
 }
 
 func TestProgressText(t *testing.T) {
 	now := time.Now()
-	op := storage.Operation{State: storage.OperationRunning, Rows: 250, Total: 1000, Files: 2, Bytes: 2_500_000, Started: now.Add(-5 * time.Second)}
+	op := client.Operation{State: client.OperationRunning, Rows: 250, RowsTotal: 1000, Files: 2, Bytes: 2_500_000, Started: now.Add(-5 * time.Second)}
 	if got, want := progressText(op, now), " 25%  250 of 1000 rows, 2 files, 2.5 MB, 50 rows/s, 15s left"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got := bar(share(op), 8); got != "[##------]" {
 		t.Errorf("%q", got)
 	}
-	op.State = storage.OperationSucceeded
+	op.State = client.OperationSucceeded
 	if got := bar(share(op), 4); got != "[####]" {
 		t.Errorf("%q", got)
 	}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/connectors/all"
+	"github.com/marketprism/marketprism/http/client"
 	"github.com/marketprism/marketprism/internal/cli/normalize"
 	"github.com/marketprism/marketprism/internal/market"
 )
@@ -31,7 +31,7 @@ type importTotals struct {
 // importer sends the records of a capture to a collector.
 type importer struct {
 	ctx    context.Context
-	url    string
+	at     *client.Collector
 	form   market.JSON
 	lines  []byte
 	totals *importTotals
@@ -40,10 +40,10 @@ type importer struct {
 
 // importCaptures makes records of captures, as the live collector does, and has the
 // collector store them.
-func (o *backfillOptions) importCaptures(ctx context.Context, s streams, base string) error {
+func (o *backfillOptions) importCaptures(ctx context.Context, s streams, at *client.Collector) error {
 	totals := &importTotals{Captures: o.captures}
 	for _, path := range o.captures {
-		if err := o.importCapture(ctx, s, base, path, totals); err != nil {
+		if err := o.importCapture(ctx, s, at, path, totals); err != nil {
 			if ctx.Err() != nil {
 				fmt.Fprintln(s.err, "ended; the same command goes over it again, and stores nothing twice")
 			}
@@ -57,7 +57,7 @@ func (o *backfillOptions) importCaptures(ctx context.Context, s streams, base st
 	return err
 }
 
-func (o *backfillOptions) importCapture(ctx context.Context, s streams, base, path string, totals *importTotals) error {
+func (o *backfillOptions) importCapture(ctx context.Context, s streams, at *client.Collector, path string, totals *importTotals) error {
 	open, done, err := openCapture(s, path)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (o *backfillOptions) importCapture(ctx context.Context, s streams, base, pa
 	far := &distance{}
 	show, begun := newProgressLine(s.err), time.Now()
 	defer show.end()
-	i := &importer{ctx: ctx, url: base + "/api/v1/backfills", totals: totals}
+	i := &importer{ctx: ctx, at: at, totals: totals}
 	i.show = func() {
 		text := fmt.Sprintf("%3.0f%%  %s, %d records", 100*far.share(), captureName(path), totals.Records)
 		if done, took := far.share(), time.Since(begun); done > 0 && took > time.Second {
@@ -111,17 +111,7 @@ func (i *importer) send() error {
 		return nil
 	}
 	for begun := time.Now(); ; {
-		var answer struct {
-			Records int64 `json:"records"`
-			Known   int64 `json:"known"`
-		}
-		req, err := http.NewRequestWithContext(i.ctx, http.MethodPost, i.url, bytes.NewReader(i.lines))
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Content-Type", "application/x-ndjson")
-		err = send(req, &answer, http.StatusOK)
-		var refused *statusError
+		answer, err := i.at.Import(i.ctx, i.lines)
 		switch {
 		case err == nil:
 			i.totals.Records += answer.Records
@@ -129,7 +119,7 @@ func (i *importer) send() error {
 			i.lines = i.lines[:0]
 			i.show()
 			return nil
-		case !errors.As(err, &refused) || refused.status != http.StatusServiceUnavailable || time.Since(begun) > awaitStart:
+		case client.StatusOf(err) != http.StatusServiceUnavailable || time.Since(begun) > awaitStart:
 			return fmt.Errorf("sending records to the collector: %w", err)
 		}
 		if err := wait(i.ctx, pollBackfill); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/config"
 	"github.com/marketprism/marketprism/connectors/all"
+	"github.com/marketprism/marketprism/http/client"
 	"github.com/marketprism/marketprism/internal/app"
 	"github.com/marketprism/marketprism/internal/market"
 )
@@ -73,17 +74,9 @@ func (t target) String() string {
 	return strings.Join(slices.DeleteFunc([]string{t.Exchange, t.Market, t.Symbol}, func(s string) bool { return s == "" }), " ")
 }
 
-// backfillBody is the request for each of them.
-type backfillBody struct {
-	Gaps  bool       `json:"gaps,omitempty"`
-	Kinds []string   `json:"kinds,omitempty"`
-	From  *time.Time `json:"from,omitempty"`
-	To    *time.Time `json:"to,omitempty"`
-}
-
 // body checks the flags before anything is asked or started.
-func (o *backfillOptions) body(now time.Time) (b backfillBody, err error) {
-	b = backfillBody{Gaps: o.gaps, Kinds: o.kinds}
+func (o *backfillOptions) body(now time.Time) (b client.BackfillRequest, err error) {
+	b = client.BackfillRequest{Gaps: o.gaps, Kinds: o.kinds}
 	switch {
 	case o.form != "table" && o.form != "json":
 		return b, usage("-o %q: want table or json", o.form)
@@ -101,14 +94,22 @@ func (o *backfillOptions) body(now time.Time) (b backfillBody, err error) {
 	if err := o.named(); err != nil {
 		return b, err
 	}
-	if b.From, err = pastTime("--from", o.from, now); err != nil {
+	from, err := pastTime("--from", o.from, now)
+	if err != nil {
 		return b, err
 	}
-	if b.To, err = pastTime("--to", o.to, now); err != nil {
+	to, err := pastTime("--to", o.to, now)
+	if err != nil {
 		return b, err
 	}
-	if b.From != nil && b.To != nil && !b.From.Before(*b.To) {
+	if from != nil && to != nil && !from.Before(*to) {
 		return b, usage("--from %s: it is not before --to", o.from)
+	}
+	if from != nil {
+		b.From = *from
+	}
+	if to != nil {
+		b.To = *to
 	}
 	return b, nil
 }
@@ -166,26 +167,32 @@ func (o *backfillOptions) run(ctx context.Context, s streams) error {
 }
 
 // work has a collector do it.
-func (o *backfillOptions) work(ctx context.Context, s streams, base string, body backfillBody, configured []target) error {
-	if len(o.captures) > 0 {
-		return o.importCaptures(ctx, s, base)
+func (o *backfillOptions) work(ctx context.Context, s streams, base string, body client.BackfillRequest, configured []target) error {
+	c, err := clientAt(ctx, cluster.Collector, base)
+	if err != nil {
+		return err
 	}
-	return o.follow(ctx, s, base, body, configured)
+	if len(o.captures) > 0 {
+		return o.importCaptures(ctx, s, c.Collector)
+	}
+	return o.follow(ctx, s, c.Collector, body, configured)
 }
 
 // isCollector reports whether a collector answers at an address.
 func isCollector(ctx context.Context, url string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	var status struct {
-		Service string `json:"service"`
+	c, err := clientAt(ctx, cluster.Collector, url)
+	if err != nil {
+		return false
 	}
-	return call(ctx, "GET", url+"/api/v1/status", nil, &status) == nil && status.Service == cluster.Collector
+	status, err := c.Collector.Status(ctx)
+	return err == nil && status.Service == cluster.Collector
 }
 
 // alone runs what is needed of the program on a data directory that nobody uses, with
 // nothing collected live, and follows the work there.
-func (o *backfillOptions) alone(ctx context.Context, s streams, cfg *config.Config, body backfillBody) error {
+func (o *backfillOptions) alone(ctx context.Context, s streams, cfg *config.Config, body client.BackfillRequest) error {
 	fmt.Fprintf(s.err, "no collector runs on %s: working on it alone\n", cfg.Node.DataDir)
 	configured := o.quieten(cfg)
 	if cfg.Log.Level == "info" {
@@ -234,7 +241,7 @@ func plain(exchange, word string, symbols []string) (out []target) {
 
 // targets are the streams that are meant: those named, else those that the collector
 // collects, or would by its configuration.
-func (o *backfillOptions) targets(ctx context.Context, url string, configured []target) ([]target, error) {
+func (o *backfillOptions) targets(ctx context.Context, at *client.Collector, configured []target) ([]target, error) {
 	var all []target
 	for _, symbol := range o.symbols {
 		all = append(all, target{o.exchange, o.market, symbol})
@@ -242,15 +249,16 @@ func (o *backfillOptions) targets(ctx context.Context, url string, configured []
 	if len(all) > 0 {
 		return all, nil
 	}
-	var have struct {
-		Streams []target `json:"streams"`
-	}
 	if configured == nil {
-		if err := call(ctx, "GET", url+"/api/v1/quality", nil, &have); err != nil {
+		have, _, err := at.AllQuality(ctx, client.Span{})
+		if err != nil {
 			return nil, fmt.Errorf("asking what is collected: %w", err)
 		}
+		for _, q := range have {
+			configured = append(configured, target{q.Exchange, q.Market, q.Symbol})
+		}
 	}
-	for _, t := range append(have.Streams, configured...) {
+	for _, t := range configured {
 		if (o.exchange == "" || t.Exchange == o.exchange) && (o.market == "" || t.Market == o.market) {
 			all = append(all, t)
 		}

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/marketprism/marketprism/http/client"
 )
 
 // TestBackfillUsage: what is wrong is said before anything is asked or started.
@@ -123,7 +125,7 @@ func TestBackfillEnded(t *testing.T) {
 }
 
 func TestBackfillText(t *testing.T) {
-	ops := []*backfillOperation{{State: "succeeded", Records: 100, Calls: 1}, {Exchange: "okx", Symbol: "BTC-USDT", Doing: "candle 1m", State: "running", Progress: .5, Records: 20, Calls: 2}}
+	ops := []*client.Backfill{{State: "succeeded", Records: 100, Calls: 1}, {Exchange: "okx", Symbol: "BTC-USDT", Doing: "candle 1m", State: "running", Progress: .5, Records: 20, Calls: 2}}
 	if got, want := backfillText(ops, 1, 30*time.Second), " 75%  okx BTC-USDT candle 1m, 120 records in 3 calls, 10s left"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

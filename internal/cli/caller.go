@@ -17,13 +17,13 @@ import (
 
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/config"
+	"github.com/marketprism/marketprism/http/client"
 	"github.com/marketprism/marketprism/internal/app"
 )
 
 const (
 	keyVariable     = "MARKETPRISM_API_KEY"
 	keyFileVariable = "MARKETPRISM_API_KEY_FILE"
-	authPath        = "/api/v1/auth/"
 	apiPath         = "/api/v1/"
 )
 
@@ -75,16 +75,8 @@ func newCaller(c *cobra.Command, s streams, secure secureOptions) *caller {
 	return k
 }
 
-// do sends a request of a command. An answer of 401 is an error.
-func do(r *http.Request) (*http.Response, error) {
-	k, ok := r.Context().Value(callerKey{}).(*caller)
-	if !ok {
-		return http.DefaultClient.Do(r)
-	}
-	return k.do(r)
-}
-
-func (k *caller) do(r *http.Request) (*http.Response, error) {
+// Do sends a request of a command. It implements [client.Doer].
+func (k *caller) Do(r *http.Request) (*http.Response, error) {
 	base := r.URL.Scheme + "://" + r.URL.Host
 	k.mu.Lock()
 	p, known := k.through[base]
@@ -94,8 +86,12 @@ func (k *caller) do(r *http.Request) (*http.Response, error) {
 		if err != nil || res.StatusCode != http.StatusUnauthorized {
 			return res, err
 		}
-		if p, err = k.passage(r.Context(), base, res); err != nil {
+		var found bool
+		if p, found, err = k.passage(r.Context(), base, res); err != nil {
 			return nil, err
+		}
+		if !found {
+			return res, nil
 		}
 		k.mu.Lock()
 		k.through[base] = p
@@ -103,62 +99,53 @@ func (k *caller) do(r *http.Request) (*http.Response, error) {
 	}
 	res, err := k.send(r, p)
 	if err != nil || res.StatusCode != http.StatusUnauthorized || !k.forget() {
-		return k.judged(p, res, err)
+		return res, err
 	}
 	if err := res.Body.Close(); err != nil {
 		return nil, err
 	}
-	res, err = k.send(r, p) // the login of before has ended
-	return k.judged(p, res, err)
+	return k.send(r, p) // the login of before has ended
 }
 
-func (k *caller) judged(p passage, res *http.Response, err error) (*http.Response, error) {
-	if err != nil || res.StatusCode != http.StatusUnauthorized {
-		return res, err
-	}
-	defer res.Body.Close() // it is read as far as it counts
-	return nil, refused(p.gateway, res)
-}
+// maxRefusal is how much of an answer that says no is read.
+const maxRefusal = 64 << 10
 
-// passage finds out how to ask again whoever has answered 401.
-func (k *caller) passage(ctx context.Context, base string, res *http.Response) (passage, error) {
+// passage finds out how to ask again whoever has answered 401; false when that would not
+// help, and the answer is to be read.
+func (k *caller) passage(ctx context.Context, base string, res *http.Response) (p passage, found bool, err error) {
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
 	if err = errors.Join(err, res.Body.Close()); err != nil {
-		return passage{}, fmt.Errorf("reading the answer of %s: %w", base, err)
+		return p, false, fmt.Errorf("reading the answer of %s: %w", base, err)
 	}
+	res.Body = io.NopCloser(bytes.NewReader(text))
 	var problem struct{ Code string }
 	if json.Unmarshal(text, &problem) != nil {
 		problem.Code = ""
 	}
 	switch problem.Code {
 	case showWhoYouAre:
-		return passage{gateway: base}, nil
+		return passage{gateway: base}, true, nil
 	case askTheGateway, showYourNode:
 		service, err := k.serviceAt(ctx, base)
 		if err != nil {
-			return passage{}, err
+			return p, false, err
 		}
 		gateway, err := k.gateway(ctx)
-		return passage{gateway, service}, err
+		return passage{gateway, service}, err == nil, err
 	}
-	res.Body = io.NopCloser(bytes.NewReader(text))
-	return passage{}, refused(base, res)
+	return p, false, nil
 }
 
 // serviceAt is the name of the service at an address, as its /health says to everybody.
 func (k *caller) serviceAt(ctx context.Context, base string) (string, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/health", nil)
+	const any = "service" // it has any of the names
+	c, err := client.New(client.Config{Services: map[string]string{any: base}, HTTP: k.client, Attempts: 1})
 	if err != nil {
-		return "", fmt.Errorf("asking %s which service it is: %w", base, err)
+		return "", err
 	}
-	res, err := k.client.Do(r)
-	if err != nil {
-		return "", fmt.Errorf("asking which service it is: %w", err)
-	}
-	defer res.Body.Close() // it is read as far as it counts
-	var health struct{ Service string }
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxRefusal)).Decode(&health); err != nil || health.Service == "" {
-		return "", fmt.Errorf("%s does not say which service it is", base)
+	health, err := c.Health(ctx, any)
+	if err != nil || health.Service == "" {
+		return "", errors.Join(fmt.Errorf("%s does not say which service it is", base), err)
 	}
 	return health.Service, nil
 }
@@ -267,30 +254,18 @@ func (k *caller) login(ctx context.Context, gateway, file string) (string, error
 	if err != nil {
 		return "", fmt.Errorf("reading the first login: %w", err)
 	}
-	body, err := json.Marshal(first)
+	c, err := client.New(client.Config{Gateways: []string{gateway}, HTTP: k.client, Attempts: 1})
 	if err != nil {
-		return "", fmt.Errorf("encoding the first login: %w", err)
+		return "", err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, gateway+authPath+"login", bytes.NewReader(body))
-	if err != nil {
+	login, err := c.Gateway.Login(ctx, first.Username, first.Password)
+	switch {
+	case client.StatusOf(err) != 0:
+		return "", fmt.Errorf("logging in with %s, whose password may have been changed: give an API key in %s: %w", file, keyVariable, refused(err))
+	case err != nil:
 		return "", fmt.Errorf("logging in: %w", err)
 	}
-	r.Header.Set("Content-Type", "application/json")
-	res, err := k.client.Do(r)
-	if err != nil {
-		return "", fmt.Errorf("logging in: %w", err)
-	}
-	defer res.Body.Close() // it is read as far as it counts
-	if res.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("logging in with %s, whose password may have been changed: give an API key in %s: %w", file, keyVariable, refused(gateway, res))
-	}
-	var token struct {
-		Access string `json:"access_token"`
-	}
-	if err := json.NewDecoder(res.Body).Decode(&token); err != nil {
-		return "", fmt.Errorf("reading the answer to a login: %w", err)
-	}
-	return token.Access, nil
+	return login.AccessToken, nil
 }
 
 // keyOf is the API key in the environment, or in the file that it names.

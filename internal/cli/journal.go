@@ -1,21 +1,18 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/http/client"
 	"github.com/marketprism/marketprism/internal/app"
 )
 
@@ -69,6 +66,15 @@ func (o *storageAt) find(ctx context.Context, s streams) (string, error) {
 	return found[0].URL(), nil
 }
 
+// client asks the service.
+func (o *storageAt) client(ctx context.Context, s streams) (*client.Client, error) {
+	base, err := o.find(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return clientAt(ctx, cluster.Storage, base)
+}
+
 func newJournalStatus(s streams) *cobra.Command {
 	var o storageAt
 	c := &cobra.Command{
@@ -76,34 +82,32 @@ func newJournalStatus(s streams) *cobra.Command {
 		Long: `status says, for each shard, up to which position the store has the journal, and
 what the journal holds. The exit code is 1 when they do not belong together.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			url, err := o.find(c.Context(), s)
+			ask, err := o.client(c.Context(), s)
 			if err != nil {
 				return err
 			}
-			var answer struct {
-				Data storage.Standing `json:"data"`
-			}
-			if err := call(c.Context(), http.MethodGet, url+"/api/v1/storage/journal", nil, &answer); err != nil {
+			standing, err := ask.Storage.Journal(c.Context())
+			if err != nil {
 				return err
 			}
-			return printStanding(s.out, &answer.Data, o.form)
+			return printStanding(s.out, &standing, o.form)
 		},
 	}
 	o.flags(c)
 	return c
 }
 
-func printStanding(w io.Writer, st *storage.Standing, form string) error {
+func printStanding(w io.Writer, st *client.JournalStanding, form string) error {
 	if form == "json" {
 		if err := json.NewEncoder(w).Encode(st); err != nil {
 			return err
 		}
 	} else {
-		fmt.Fprintf(w, "journal %s, store filled from %s\n", st.JournalID, orNone(st.StoreID))
+		fmt.Fprintf(w, "journal %s, store filled from %s\n", st.JournalID, orNone(st.StoreJournalID))
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "SHARD\tVERDICT\tSTORE HAS\tJOURNAL HOLDS\tDETAIL")
 		for _, k := range st.Shards {
-			fmt.Fprintf(t, "%d\t%s\t%d\t%d to %d\t%s\n", k.Shard, k.Verdict, k.Position, k.First, k.Last, k.Detail)
+			fmt.Fprintf(t, "%d\t%s\t%d\t%d to %d\t%s\n", k.Shard, k.Verdict, k.Position, k.JournalFirst, k.JournalLast, k.Detail)
 		}
 		if err := t.Flush(); err != nil {
 			return err
@@ -142,24 +146,21 @@ repeated, also after it was interrupted; where nothing is wrong it does nothing.
 			if !accept {
 				return usage("adopt gives up what is in neither journal nor store; look at `marketprism journal status`, then say --accept-loss")
 			}
-			url, err := o.find(c.Context(), s)
+			ask, err := o.client(c.Context(), s)
 			if err != nil {
 				return err
 			}
-			var answer struct {
-				Message string             `json:"message"`
-				Shards  []storage.Adoption `json:"shards"`
-			}
-			if err := call(c.Context(), http.MethodPost, url+"/api/v1/storage/journal/adopt", []byte(`{"accept_loss":true}`), &answer); err != nil {
+			shards, message, err := ask.Storage.AdoptJournal(c.Context())
+			if err != nil {
 				return err
 			}
 			if o.form == "json" {
-				return json.NewEncoder(s.out).Encode(answer.Shards)
+				return json.NewEncoder(s.out).Encode(shards)
 			}
-			for i := range answer.Shards {
-				printAdoption(s.out, &answer.Shards[i])
+			for i := range shards {
+				printAdoption(s.out, &shards[i])
 			}
-			fmt.Fprintln(s.out, answer.Message)
+			fmt.Fprintln(s.out, message)
 			return nil
 		},
 	}
@@ -168,69 +169,19 @@ repeated, also after it was interrupted; where nothing is wrong it does nothing.
 	return c
 }
 
-func printAdoption(w io.Writer, a *storage.Adoption) {
-	if a.Joined == 0 {
+func printAdoption(w io.Writer, a *client.Adoption) {
+	if a.JoinedAt == 0 {
 		fmt.Fprintf(w, "shard %d: %s, left alone\n", a.Shard, a.Verdict)
 		return
 	}
 	fmt.Fprintf(w, "shard %d: was %s\n", a.Shard, a.Verdict)
-	fmt.Fprintf(w, "  the store has everything up to position %d of the journal that it was filled from;\n", a.LostAfter)
+	fmt.Fprintf(w, "  the store has everything up to position %d of the journal that it was filled from;\n", a.LostAfterPosition)
 	fmt.Fprintf(w, "  what was acknowledged behind it is lost, but for %d records in %d batches that were in this one\n", a.RecoveredRecords, a.RecoveredBatches)
 	if a.DamagedBatches > 0 {
 		fmt.Fprintf(w, "  %d batches could not be read\n", a.DamagedBatches)
 	}
-	if a.From != nil && a.To != nil {
-		fmt.Fprintf(w, "  lost, if anything, between %s and %s: %d gaps marked\n", a.From.Format(time.RFC3339Nano), a.To.Format(time.RFC3339Nano), a.MarkedGaps)
+	if !a.LostFrom.IsZero() && !a.LostTo.IsZero() {
+		fmt.Fprintf(w, "  lost, if anything, between %s and %s: %d gaps marked\n", a.LostFrom.Format(time.RFC3339Nano), a.LostTo.Format(time.RFC3339Nano), a.MarkedGaps)
 	}
-	fmt.Fprintf(w, "  they go on together behind position %d\n", a.Joined)
-}
-
-// call asks a service for a document; a problem becomes an error that says it.
-func call(ctx context.Context, method, url string, body []byte, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	return send(req, into, http.StatusOK)
-}
-
-// statusError is an answer of another status than those wanted.
-type statusError struct {
-	url    string
-	status int
-	detail string // what the service says of it
-}
-
-func (e *statusError) Error() string {
-	return fmt.Sprintf("%s answered %d: %s", e.url, e.status, e.detail)
-}
-
-// send does a request; an answer of another status than those wanted is an error.
-func send(req *http.Request, into any, wanted ...int) error {
-	url := req.URL.String()
-	res, err := do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close() // it is read to its end
-	text, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", url, err)
-	}
-	if !slices.Contains(wanted, res.StatusCode) {
-		var p struct {
-			Detail string `json:"detail"`
-		}
-		if json.Unmarshal(text, &p) != nil || p.Detail == "" {
-			p.Detail = http.StatusText(res.StatusCode)
-		}
-		return &statusError{url, res.StatusCode, p.Detail}
-	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("reading %s: %w", url, err)
-	}
-	return nil
+	fmt.Fprintf(w, "  they go on together behind position %d\n", a.JoinedAt)
 }

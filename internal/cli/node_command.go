@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"net/http"
-	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -29,14 +27,11 @@ node that joins in its place. A node that runs is not removed: stop it first.
 A node that comes back under its name, even with an empty disk, need not be
 removed: it gets what it lacks from the others.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			at, err := o.find(c.Context(), s)
+			ask, err := o.client(c.Context(), s)
 			if err != nil {
 				return err
 			}
-			var answer struct {
-				Success bool `json:"success"`
-			}
-			if err := call(c.Context(), http.MethodDelete, at+"/api/v1/broker/nodes/"+url.PathEscape(args[0]), nil, &answer); err != nil {
+			if err := ask.Broker.RemoveNode(c.Context(), args[0]); err != nil {
 				return err
 			}
 			if o.form == "json" {

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/marketprism/marketprism/cluster"
-	facade "github.com/marketprism/marketprism/http/cluster"
+	"github.com/marketprism/marketprism/http/client"
 )
 
 // clusterNodes are the commands about the nodes of a cluster.
@@ -30,19 +28,12 @@ func newNodeOptions() *nodeOptions {
 	return &nodeOptions{serviceOptions{service: cluster.Monitoring}}
 }
 
-const clusterPath = "/api/v1/cluster"
-
-func (o *nodeOptions) view(ctx context.Context, base, query string) (v facade.View, err error) {
-	err = call(ctx, http.MethodGet, base+clusterPath+query, nil, &v)
-	return v, err
-}
-
 func newNodeList(s streams) *cobra.Command {
 	o := newNodeOptions()
 	c := &cobra.Command{
 		Use: "list", Short: "list the nodes of the cluster", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			v, err := o.look(c.Context(), s, "?owners=false")
+			v, err := o.look(c.Context(), s, false)
 			if err != nil {
 				return err
 			}
@@ -57,24 +48,24 @@ func newNodeList(s streams) *cobra.Command {
 	return c
 }
 
-// look finds the service and asks it.
-func (o *nodeOptions) look(ctx context.Context, s streams, query string) (v facade.View, err error) {
-	base, err := o.find(ctx, s)
+// look finds the service and asks it; owners are the streams with their nodes.
+func (o *nodeOptions) look(ctx context.Context, s streams, owners bool) (v client.Cluster, err error) {
+	c, err := o.client(ctx, s)
 	if err != nil {
 		return v, err
 	}
-	return o.view(ctx, base, query)
+	return c.Monitoring.Cluster(ctx, owners)
 }
 
 // complain says what could not be found out.
-func complain(w io.Writer, v *facade.View) {
+func complain(w io.Writer, v *client.Cluster) {
 	for _, p := range v.Problems {
 		fmt.Fprintln(w, "not known:", p)
 	}
 }
 
 // printNodes prints one line a node.
-func printNodes(w io.Writer, nodes []facade.Node, now time.Time) error {
+func printNodes(w io.Writer, nodes []client.Node, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NODE\tSTATE\tADDRESS\tSTREAMS\tPLANNED\tWAITING\tWEIGHT\tUP\tVERSION\tSERVICES\tNOTE")
 	for i := range nodes {
@@ -94,7 +85,7 @@ func printNodes(w io.Writer, nodes []facade.Node, now time.Time) error {
 }
 
 // noteOf is what is to be known of a node beyond its figures.
-func noteOf(n *facade.Node) string {
+func noteOf(n *client.Node) string {
 	switch {
 	case n.Problem != "":
 		return n.Problem
@@ -111,15 +102,15 @@ func newNodeStatus(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use: "status [NODE]", Short: "tell how the cluster stands, or what one node has", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			v, err := o.look(c.Context(), s, "")
+			v, err := o.look(c.Context(), s, true)
 			if err != nil {
 				return err
 			}
 			if len(args) > 0 {
-				v.Nodes = slices.DeleteFunc(v.Nodes, func(n facade.Node) bool { return n.ID != args[0] })
-				v.Placement.Owners = slices.DeleteFunc(v.Placement.Owners, func(w facade.Owner) bool { return w.Node != args[0] })
-				v.Moves = slices.DeleteFunc(v.Moves, func(m facade.Move) bool { return m.From != args[0] && m.To != args[0] })
-				v.Leases = slices.DeleteFunc(v.Leases, func(l facade.Lease) bool { return l.Holder != args[0] })
+				v.Nodes = slices.DeleteFunc(v.Nodes, func(n client.Node) bool { return n.ID != args[0] })
+				v.Placement.Owners = slices.DeleteFunc(v.Placement.Owners, func(w client.Owner) bool { return w.Node != args[0] })
+				v.Moves = slices.DeleteFunc(v.Moves, func(m client.Move) bool { return m.From != args[0] && m.To != args[0] })
+				v.Leases = slices.DeleteFunc(v.Leases, func(l client.Lease) bool { return l.Holder != args[0] })
 				if len(v.Nodes) == 0 {
 					return &exitError{ExitFailed, fmt.Errorf("no node %q; `marketprism node list` prints those there are", args[0])}
 				}
@@ -139,7 +130,7 @@ func newNodeStatus(s streams) *cobra.Command {
 const shownMoves = 10
 
 // printCluster prints everything, and the streams when they are one node's.
-func printCluster(w io.Writer, v *facade.View, streams bool) error {
+func printCluster(w io.Writer, v *client.Cluster, streams bool) error {
 	now := time.Now()
 	if err := printNodes(w, v.Nodes, now); err != nil {
 		return err
@@ -202,11 +193,11 @@ running and gets nothing, also after a restart, until ` + "`node undrain`" + `.`
 		Example: `  marketprism node drain node-2 --reason "new disk"
   marketprism node undrain node-2`,
 		RunE: func(c *cobra.Command, args []string) error {
-			base, err := o.find(c.Context(), s)
+			ask, err := o.client(c.Context(), s)
 			if err != nil {
 				return err
 			}
-			if err := order(c.Context(), base, args[0], "drain", reason); err != nil {
+			if _, err := ask.Monitoring.Drain(c.Context(), args[0], reason); err != nil {
 				return err
 			}
 			if detach {
@@ -215,7 +206,7 @@ running and gets nothing, also after a restart, until ` + "`node undrain`" + `.`
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), within)
 			defer cancel()
-			return o.awaitEmpty(ctx, s, base, args[0])
+			return o.awaitEmpty(ctx, s, ask, args[0])
 		},
 	}
 	o.flags(c)
@@ -225,42 +216,30 @@ running and gets nothing, also after a restart, until ` + "`node undrain`" + `.`
 	return c
 }
 
-// order gives an order about a node.
-func order(ctx context.Context, base, node, action, reason string) error {
-	var answer struct {
-		Success bool `json:"success"`
-	}
-	body, err := json.Marshal(map[string]string{"reason": reason})
-	if err != nil {
-		return err
-	}
-	return call(ctx, http.MethodPost, base+clusterPath+"/nodes/"+url.PathEscape(node)+"/"+action, body, &answer)
-}
-
 // holds reports whether a node has a lease that another one could have.
-func holds(v *facade.View, node string) bool {
+func holds(v *client.Cluster, node string) bool {
 	jobs := map[string]string{"placement": cluster.Collector, "scheduler": cluster.Scheduler}
-	return slices.ContainsFunc(v.Leases, func(l facade.Lease) bool {
-		return l.Holder == node && slices.ContainsFunc(v.Nodes, func(n facade.Node) bool {
-			return n.ID != node && n.Drain == nil && slices.ContainsFunc(n.Services, func(p facade.Place) bool { return p.Service == jobs[l.Job] })
+	return slices.ContainsFunc(v.Leases, func(l client.Lease) bool {
+		return l.Holder == node && slices.ContainsFunc(v.Nodes, func(n client.Node) bool {
+			return n.ID != node && n.Drain == nil && slices.ContainsFunc(n.Services, func(p client.Place) bool { return p.Service == jobs[l.Job] })
 		})
 	})
 }
 
 // awaitEmpty waits until a node has nothing, and tells how far it is.
-func (o *nodeOptions) awaitEmpty(ctx context.Context, s streams, base, node string) error {
+func (o *nodeOptions) awaitEmpty(ctx context.Context, s streams, ask *client.Client, node string) error {
 	look := time.NewTicker(pollDrain)
 	defer look.Stop()
-	last := -1
+	last := int64(-1)
 	for {
-		v, err := o.view(ctx, base, "?owners=false")
+		v, err := ask.Monitoring.Cluster(ctx, false)
 		if err == nil {
-			i := slices.IndexFunc(v.Nodes, func(n facade.Node) bool { return n.ID == node })
+			i := slices.IndexFunc(v.Nodes, func(n client.Node) bool { return n.ID == node })
 			if i < 0 {
 				return &exitError{ExitFailed, fmt.Errorf("%s is there no more", node)}
 			}
 			n := &v.Nodes[i]
-			if n.State == facade.Drained && n.Waiting == 0 && !holds(&v, node) {
+			if n.State == client.Drained && n.Waiting == 0 && !holds(&v, node) {
 				_, err := fmt.Fprintf(s.out, "%s is empty\n", node)
 				return err
 			}
@@ -282,11 +261,11 @@ func newNodeUndrain(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use: "undrain NODE", Short: "give a node streams again", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			base, err := o.find(c.Context(), s)
+			ask, err := o.client(c.Context(), s)
 			if err != nil {
 				return err
 			}
-			if err := order(c.Context(), base, args[0], "undrain", ""); err != nil {
+			if _, err := ask.Monitoring.Undrain(c.Context(), args[0], ""); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(s.out, "%s is used again\n", args[0])

@@ -2,30 +2,22 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	facade "github.com/marketprism/marketprism/http/cluster"
+	"github.com/marketprism/marketprism/http/client"
 )
-
-// streamPath is where orders about a stream are given.
-func streamPath(stream, action string) string {
-	return clusterPath + "/streams/" + url.PathEscape(stream) + "/" + action
-}
 
 func newNodeMove(s streams) *cobra.Command {
 	o := newNodeOptions()
-	var reason, keep string
-	var within time.Duration
+	var reason string
+	var keep, within time.Duration
 	var detach bool
 	c := &cobra.Command{
 		Use: "move STREAM NODE", Short: "have a node collect a stream", Args: cobra.ExactArgs(2),
@@ -36,18 +28,12 @@ room, the stream is placed as any other.`,
 		Example: `  marketprism node move binance/spot/BTC-USDT node-2 --for 2h --reason "closer"
   marketprism node unpin binance/spot/BTC-USDT`,
 		RunE: func(c *cobra.Command, args []string) error {
-			base, err := o.find(c.Context(), s)
+			ask, err := o.client(c.Context(), s)
 			if err != nil {
 				return err
 			}
-			body, err := json.Marshal(map[string]string{"node": args[1], "for": keep, "reason": reason})
+			answer, err := ask.Monitoring.MoveStream(c.Context(), args[0], args[1], keep, reason)
 			if err != nil {
-				return err
-			}
-			var answer struct {
-				Message string `json:"message"`
-			}
-			if err := call(c.Context(), http.MethodPost, base+streamPath(args[0], "move"), body, &answer); err != nil {
 				return err
 			}
 			if detach {
@@ -56,24 +42,24 @@ room, the stream is placed as any other.`,
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), within)
 			defer cancel()
-			return o.awaitMoved(ctx, s, base, args[0], args[1])
+			return awaitMoved(ctx, s, ask, args[0], args[1])
 		},
 	}
 	o.flags(c)
 	c.Flags().StringVar(&reason, "reason", "", "why, for the audit log and whoever looks")
-	c.Flags().StringVar(&keep, "for", "", "for how long it is to stay there, such as 2h; without it, until unpin")
+	c.Flags().DurationVar(&keep, "for", 0, "for how long it is to stay there, such as 2h; without it, until unpin")
 	c.Flags().DurationVar(&within, "timeout", time.Minute, "how long to wait; the order stays")
 	c.Flags().BoolVar(&detach, "detach", false, "do not wait")
 	return c
 }
 
 // awaitMoved waits until a node has a stream.
-func (o *nodeOptions) awaitMoved(ctx context.Context, s streams, base, stream, node string) error {
+func awaitMoved(ctx context.Context, s streams, ask *client.Client, stream, node string) error {
 	look := time.NewTicker(pollDrain)
 	defer look.Stop()
 	for {
-		v, err := o.view(ctx, base, "")
-		if err == nil && slices.ContainsFunc(v.Placement.Owners, func(w facade.Owner) bool {
+		v, err := ask.Monitoring.Cluster(ctx, true)
+		if err == nil && slices.ContainsFunc(v.Placement.Owners, func(w client.Owner) bool {
 			return w.Stream == stream && w.Node == node && w.State == "settled"
 		}) {
 			_, err := fmt.Fprintf(s.out, "%s is at %s\n", stream, node)
@@ -92,14 +78,12 @@ func newNodeUnpin(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use: "unpin STREAM", Short: "let a stream be placed as any other", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			base, err := o.find(c.Context(), s)
+			ask, err := o.client(c.Context(), s)
 			if err != nil {
 				return err
 			}
-			var answer struct {
-				Message string `json:"message"`
-			}
-			if err := call(c.Context(), http.MethodPost, base+streamPath(args[0], "unpin"), []byte("{}"), &answer); err != nil {
+			answer, err := ask.Monitoring.UnpinStream(c.Context(), args[0], "")
+			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(s.out, answer.Message)
@@ -111,7 +95,7 @@ func newNodeUnpin(s streams) *cobra.Command {
 }
 
 // printPins prints the streams that are to be somewhere.
-func printPins(w io.Writer, pins []facade.Pin, now time.Time) {
+func printPins(w io.Writer, pins []client.Pin, now time.Time) {
 	if len(pins) > 0 {
 		fmt.Fprintln(w, "\nPINNED\tTO\tTHERE\tENDS\tBY\tREASON")
 	}
@@ -129,7 +113,7 @@ func printPins(w io.Writer, pins []facade.Pin, now time.Time) {
 
 // printJournal prints one line about the journal, and one for each shard that lacks
 // something.
-func printJournal(w io.Writer, j *facade.Journal) {
+func printJournal(w io.Writer, j *client.Replication) {
 	if j == nil {
 		return
 	}
@@ -159,7 +143,7 @@ func printJournal(w io.Writer, j *facade.Journal) {
 		for _, c := range s.Copies {
 			switch {
 			case !c.There:
-				fmt.Fprintf(w, "  shard %d: %s is away, for %v\n", s.Shard, c.Node, time.Duration(c.Active*1e9).Round(time.Second))
+				fmt.Fprintf(w, "  shard %d: %s is away, for %v\n", s.Shard, c.Node, time.Duration(c.HeardSeconds*1e9).Round(time.Second))
 			case !c.Current || c.Lag > 0:
 				fmt.Fprintf(w, "  shard %d: %s is %d operations behind\n", s.Shard, c.Node, c.Lag)
 			}

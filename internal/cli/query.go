@@ -21,6 +21,7 @@ type queryOptions struct {
 	kind             market.Kind
 	exchange, symbol string
 	from, to         string
+	earliest, latest time.Time // the same
 	limit            int
 	newest           bool
 	format           string
@@ -171,15 +172,14 @@ func (o *queryOptions) read(args []string, now time.Time) error {
 	if o.limit < 0 {
 		return usage("--limit %d: it is below zero", o.limit)
 	}
-	from, err := moment("from", &o.from, now)
-	if err != nil {
+	var err error
+	if o.earliest, err = moment("from", &o.from, now); err != nil {
 		return err
 	}
-	to, err := moment("to", &o.to, now)
-	if err != nil {
+	if o.latest, err = moment("to", &o.to, now); err != nil {
 		return err
 	}
-	if !from.IsZero() && !to.IsZero() && to.Before(from) {
+	if !o.earliest.IsZero() && !o.latest.IsZero() && o.latest.Before(o.earliest) {
 		return usage("--to %s is before --from %s", o.to, o.from)
 	}
 	return nil

@@ -2,19 +2,14 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 	"syscall"
-)
 
-// maxRefusal is how much of an answer that says no is read.
-const maxRefusal = 64 << 10
+	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/http/client"
+)
 
 // ask prints what the running service answers, and returns the cursor behind it.
 func (o *queryOptions) ask(ctx context.Context, s streams, w *output) (next string, err error) {
@@ -22,81 +17,31 @@ func (o *queryOptions) ask(ctx context.Context, s streams, w *output) (next stri
 	if err != nil {
 		return "", err
 	}
-	at := base + "/api/v1/storage/query/" + url.PathEscape(o.kind.String()) + "/" + url.PathEscape(o.exchange) + "/" + url.PathEscape(o.symbol) + "?" + o.values().Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	c, err := clientAt(ctx, cluster.Storage, base)
 	if err != nil {
-		return "", usage("--url %q: %w", o.url, err)
-	}
-	res, err := do(req)
-	if err != nil {
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			return "", fmt.Errorf("nobody answers at %s: start the node, or read its data directory with --data DIR", base)
-		}
 		return "", err
 	}
-	defer res.Body.Close() // it is read as far as it counts
-	if res.StatusCode != http.StatusOK {
-		return "", refused(base, res)
-	}
-	printed, err := io.Copy(w, res.Body)
+	answer, err := c.Storage.Query(ctx, o.question(), o.format)
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "", fmt.Errorf("the answer of %s was cut off after %d bytes: it is not complete, and its log says why (request %s)", base, printed, res.Header.Get("X-Request-Id"))
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "", fmt.Errorf("nobody answers at %s: start the node, or read its data directory with --data DIR", base)
 	case err != nil:
-		return "", fmt.Errorf("reading the answer of %s: %w", base, err)
+		return "", refused(err)
 	}
-	if n := res.Trailer.Get("X-Files-Missing"); n != "" {
-		fmt.Fprintf(s.err, "marketprism: %s damaged files were set aside: what they held of this is not printed; see %s/health\n", n, base)
+	_, err = io.Copy(w, answer)
+	if err = errors.Join(err, answer.Close()); err != nil {
+		return "", err
 	}
-	return res.Trailer.Get("X-Next-Cursor"), nil
+	if n := answer.FilesMissing(); n > 0 {
+		fmt.Fprintf(s.err, "marketprism: %d damaged files were set aside: what they held of this is not printed; see %s/health\n", n, base)
+	}
+	return answer.Next(), nil
 }
 
-// values are the parameters of the request.
-func (o *queryOptions) values() url.Values {
-	v := url.Values{"format": {o.format}}
-	for name, text := range map[string]string{
-		"from": o.from, "to": o.to, "market": o.market, "origin": o.origin, "tier": o.tier, "cursor": o.cursor, "fields": strings.Join(o.fields, ","),
-	} {
-		if text != "" {
-			v.Set(name, text)
-		}
+// question is what is asked for.
+func (o *queryOptions) question() client.Query {
+	return client.Query{
+		Kind: o.kind.String(), Exchange: o.exchange, Symbol: o.symbol, Market: o.market, From: o.earliest, To: o.latest, Limit: o.limit,
+		Newest: o.newest, Fields: o.fields, Origin: o.origin, Tier: o.tier, Exact: o.exact, Cursor: o.cursor,
 	}
-	if o.limit > 0 {
-		v.Set("limit", strconv.Itoa(o.limit))
-	}
-	if o.newest {
-		v.Set("order", "desc")
-	}
-	if o.exact {
-		v.Set("exact", "true")
-	}
-	return v
-}
-
-// refused makes an error of an answer that says no. What is wrong with the request is
-// wrong usage.
-func refused(base string, res *http.Response) error {
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
-	var p struct {
-		Detail string `json:"detail"`
-		Errors []struct {
-			Pointer string `json:"pointer"`
-			Message string `json:"message"`
-		} `json:"errors"`
-	}
-	if err != nil || json.Unmarshal(body, &p) != nil || p.Detail == "" {
-		p.Detail = http.StatusText(res.StatusCode)
-	}
-	said := p.Detail
-	for _, e := range p.Errors {
-		said += fmt.Sprintf("; %s %s", strings.TrimPrefix(e.Pointer, "/"), e.Message)
-	}
-	failure := fmt.Errorf("%s answered %d: %s", base, res.StatusCode, said)
-	if res.StatusCode/100 == 4 && res.StatusCode != http.StatusTooManyRequests {
-		return &exitError{ExitUsage, failure}
-	}
-	if after := res.Header.Get("Retry-After"); after != "" {
-		return fmt.Errorf("%w; try again in %s s", failure, after)
-	}
-	return failure
 }

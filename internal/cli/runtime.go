@@ -2,37 +2,18 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/config"
 	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/http/client"
 	"github.com/marketprism/marketprism/internal/app"
 	"github.com/marketprism/marketprism/internal/market"
 )
-
-// marketChanges is what a running collector was told to change of one market, in
-// order; later ones win.
-type marketChanges struct {
-	Exchange string `json:"exchange"`
-	Market   string `json:"market"`
-	// Loaded is false while the collector does not know yet what was changed before.
-	Loaded  bool           `json:"loaded"`
-	Changes []symbolChange `json:"changes"`
-}
-
-type symbolChange struct {
-	Action    string   `json:"action"` // subscribe or unsubscribe
-	Symbol    string   `json:"symbol"` // or a pattern
-	DataTypes []string `json:"data_types"`
-}
 
 // changedAtRunTime asks the running collector what it was told to change, and puts
 // that over the settings. The error says where nobody answered.
@@ -50,7 +31,7 @@ func changedAtRunTime(ctx context.Context, cfg *config.Config) ([]config.RunTime
 		var out []config.RunTimeList
 		for _, m := range found {
 			if len(m.Changes) > 0 {
-				out = append(out, m.over(cfg.Exchanges[m.Exchange].Markets[m.Market], cluster.Collector+" at "+p.URL))
+				out = append(out, over(&m, cfg.Exchanges[m.Exchange].Markets[m.Market], cluster.Collector+" at "+p.URL))
 			}
 		}
 		return out, nil
@@ -58,38 +39,34 @@ func changedAtRunTime(ctx context.Context, cfg *config.Config) ([]config.RunTime
 	return nil, errors.Join(errs...)
 }
 
-func subscriptionsAt(ctx context.Context, url string) ([]marketChanges, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+func subscriptionsAt(ctx context.Context, url string) ([]client.MarketChanges, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/v1/subscriptions", nil)
+	c, err := clientAt(ctx, cluster.Collector, url)
 	if err != nil {
 		return nil, err
 	}
-	res, err := do(req)
-	if err != nil {
+	markets, answered, err := c.Collector.Changes(ctx)
+	switch {
+	case err != nil && client.StatusOf(err) == 0:
 		return nil, fmt.Errorf("no collector answers: %w", err)
+	case err != nil:
+		return nil, err
+	case answered != cluster.Collector:
+		return nil, fmt.Errorf("what answers at %s is not a collector that lists its subscriptions", url)
 	}
-	defer res.Body.Close()
-	var body struct {
-		Service string          `json:"service"`
-		Markets []marketChanges `json:"markets"`
-	}
-	err = json.NewDecoder(io.LimitReader(res.Body, 16<<20)).Decode(&body)
-	if err != nil || res.StatusCode != http.StatusOK || body.Service != cluster.Collector {
-		return nil, fmt.Errorf("what answers at %s is not a collector that lists its subscriptions: %s", url, res.Status)
-	}
-	for _, m := range body.Markets {
+	for _, m := range markets {
 		if !m.Loaded {
 			return nil, fmt.Errorf("%s does not know yet what was changed of %s %s", url, m.Exchange, m.Market)
 		}
 	}
-	return body.Markets, nil
+	return markets, nil
 }
 
 // over puts the changes over the configured symbols of the market: added ones follow,
 // and those go of which no data type is left. A symbol that is configured by a pattern
 // stays; the notes tell what it lost.
-func (m *marketChanges) over(cfg connectors.MarketConfig, by string) config.RunTimeList {
+func over(m *client.MarketChanges, cfg connectors.MarketConfig, by string) config.RunTimeList {
 	out := config.RunTimeList{Path: "exchanges." + m.Exchange + ".markets." + m.Market + ".symbols", By: by, Items: []string{}}
 	kinds, _ := cfg.Kinds() // they were checked when the configuration was loaded
 	var all []wantedSymbol
@@ -128,7 +105,7 @@ type wantedSymbol struct {
 	types map[string]bool
 }
 
-func (e *wantedSymbol) change(c symbolChange) {
+func (e *wantedSymbol) change(c client.SymbolChange) {
 	for _, k := range c.DataTypes {
 		if c.Action == "subscribe" {
 			e.types[k] = true

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/marketprism/marketprism/connectors"
+	"github.com/marketprism/marketprism/http/client"
 )
 
 // The symbols that run-time changes make of the configured ones.
@@ -14,21 +15,21 @@ func TestChangesOverTheConfiguration(t *testing.T) {
 	add, remove := "subscribe", "unsubscribe"
 	for _, tc := range []struct {
 		name    string
-		changes []symbolChange
+		changes []client.SymbolChange
 		want    []string
 	}{
 		{"nothing", nil, cfg.Symbols},
-		{"one more", []symbolChange{{add, "SOL-USDT", both[:1]}}, []string{"btcusdt", "ETH-USDT", "*-EUR", "SOL-USDT"}},
-		{"one less", []symbolChange{{remove, "BTC-USDT", both}}, []string{"ETH-USDT", "*-EUR"}},
-		{"less of one", []symbolChange{{remove, "BTC-USDT", both[:1]}}, cfg.Symbols},
-		{"less of it twice", []symbolChange{{remove, "BTC-USDT", both[:1]}, {remove, "BTC-USDT", both[1:]}}, []string{"ETH-USDT", "*-EUR"}},
-		{"gone and back", []symbolChange{{remove, "ETH-USDT", both}, {add, "ETH-USDT", both[:1]}}, cfg.Symbols},
-		{"of a pattern", []symbolChange{{remove, "BTC-EUR", both}}, cfg.Symbols},
-		{"by a pattern", []symbolChange{{remove, "*-EUR", both}}, []string{"btcusdt", "ETH-USDT"}},
-		{"the same again", []symbolChange{{add, "BTC-USDT", both}}, cfg.Symbols},
+		{"one more", []client.SymbolChange{{Action: add, Symbol: "SOL-USDT", DataTypes: both[:1]}}, []string{"btcusdt", "ETH-USDT", "*-EUR", "SOL-USDT"}},
+		{"one less", []client.SymbolChange{{Action: remove, Symbol: "BTC-USDT", DataTypes: both}}, []string{"ETH-USDT", "*-EUR"}},
+		{"less of one", []client.SymbolChange{{Action: remove, Symbol: "BTC-USDT", DataTypes: both[:1]}}, cfg.Symbols},
+		{"less of it twice", []client.SymbolChange{{Action: remove, Symbol: "BTC-USDT", DataTypes: both[:1]}, {Action: remove, Symbol: "BTC-USDT", DataTypes: both[1:]}}, []string{"ETH-USDT", "*-EUR"}},
+		{"gone and back", []client.SymbolChange{{Action: remove, Symbol: "ETH-USDT", DataTypes: both}, {Action: add, Symbol: "ETH-USDT", DataTypes: both[:1]}}, cfg.Symbols},
+		{"of a pattern", []client.SymbolChange{{Action: remove, Symbol: "BTC-EUR", DataTypes: both}}, cfg.Symbols},
+		{"by a pattern", []client.SymbolChange{{Action: remove, Symbol: "*-EUR", DataTypes: both}}, []string{"btcusdt", "ETH-USDT"}},
+		{"the same again", []client.SymbolChange{{Action: add, Symbol: "BTC-USDT", DataTypes: both}}, cfg.Symbols},
 	} {
-		m := marketChanges{Exchange: "binance", Market: "spot", Changes: tc.changes}
-		got := m.over(cfg, "x")
+		m := client.MarketChanges{Exchange: "binance", Market: "spot", Changes: tc.changes}
+		got := over(&m, cfg, "x")
 		if !slices.Equal(got.Items, tc.want) || len(got.Notes) != len(tc.changes) || got.Path != "exchanges.binance.markets.spot.symbols" {
 			t.Errorf("%s: %+v, want %v", tc.name, got, tc.want)
 		}

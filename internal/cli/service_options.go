@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/marketprism/marketprism/config"
+	"github.com/marketprism/marketprism/http/client"
 	"github.com/marketprism/marketprism/internal/app"
 )
 
@@ -38,6 +39,15 @@ func (o *serviceOptions) find(ctx context.Context, s streams) (string, error) {
 		return "", err
 	}
 	return placeOf(ctx, &loaded.Config, o.service)
+}
+
+// client asks the service.
+func (o *serviceOptions) client(ctx context.Context, s streams) (*client.Client, error) {
+	base, err := o.find(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return clientAt(ctx, o.service, base)
 }
 
 // placeOf is the base address of a service, by what runs here and by configuration.

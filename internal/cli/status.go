@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -79,7 +79,7 @@ func askReady(ctx context.Context, dataDir string) (rows []serviceStatus, well b
 			continue
 		}
 		row := serviceStatus{Service: name, Status: "ready", PID: pid, URL: url}
-		if err := takesRequests(ctx, url); err != nil {
+		if err := takesRequests(ctx, name, url); err != nil {
 			row.Status, row.Detail, well = "not ready", err.Error(), false
 		}
 		rows = append(rows, row)
@@ -88,23 +88,18 @@ func askReady(ctx context.Context, dataDir string) (rows []serviceStatus, well b
 }
 
 // takesRequests is nil when a service says that it is ready.
-func takesRequests(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+func takesRequests(ctx context.Context, name, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
+	c, err := clientAt(ctx, name, url)
 	if err != nil {
 		return err
 	}
-	res, err := do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s/readyz: %s", url, res.Status)
-	}
-	return nil
+	return c.Ready(ctx, name)
 }
+
+// askWithin bounds the wait for a word of a service.
+const askWithin = 3 * time.Second
 
 func ask(ctx context.Context, registry cluster.Registry, dataDir string) (rows []serviceStatus, well bool) {
 	well = true
@@ -138,35 +133,24 @@ func places(ctx context.Context, registry cluster.Registry, dataDir string) (row
 }
 
 func (r *serviceStatus) fetch(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL+"/health", nil)
+	c, err := clientAt(ctx, r.Service, r.URL)
 	if err != nil {
 		return err
 	}
-	res, err := do(req)
+	health, err := c.Health(ctx, r.Service)
 	if err != nil {
 		return err
-	}
-	defer res.Body.Close()
-	var health struct {
-		Status string  `json:"status"`
-		Uptime float64 `json:"uptime_seconds"`
-		Checks map[string]struct {
-			Status string `json:"status"`
-			Error  string `json:"error"`
-		} `json:"checks"`
-	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&health); err != nil {
-		return fmt.Errorf("reading %s/health: %w", r.URL, err)
 	}
 	r.Status, r.Uptime = health.Status, health.Uptime
 	var causes []string
-	for name, c := range health.Checks {
-		if c.Status != "pass" {
-			causes = append(causes, strings.TrimSuffix(name+": "+c.Error, ": "))
+	for name, check := range health.Checks {
+		if check.Status != "pass" {
+			causes = append(causes, strings.TrimSuffix(name+": "+check.Error, ": "))
 		}
 	}
+	slices.Sort(causes)
 	r.Detail = strings.Join(causes, "; ")
 	return nil
 }

@@ -3,19 +3,15 @@ package cli
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/http/client"
 	"github.com/marketprism/marketprism/internal/app"
-	"github.com/marketprism/marketprism/internal/cli/sse"
 	"github.com/marketprism/marketprism/internal/market"
 )
 
@@ -37,8 +33,8 @@ record a line, in the one JSON form. Of a book the first record is the whole boo
 (is_snapshot), and what follows are its changes; "book" means them. Symbols are taken
 in any spelling, or as patterns; without one, all are meant.
 
-When the connection is lost it connects again; what was missed meanwhile is not
-printed, and a line on the standard error says so. query prints what is stored.`,
+When the connection is lost it connects again, and goes on where it was; where that
+cannot be, a line on the standard error says so. query prints what is stored.`,
 		Example: `  marketprism tail trade BTC-USDT
   marketprism tail book,trade BTC-USDT --exchange binance --market spot
   marketprism tail trades '*-USDT' --count 100 | wc -l`,
@@ -119,123 +115,44 @@ func (o *tailOptions) find(ctx context.Context, s streams) (string, error) {
 	return found[0].URL(), nil
 }
 
-// reconnectAfter is the pause before a lost connection is made again, reconnectTries
-// how often in a row.
-const (
-	reconnectAfter = time.Second
-	reconnectTries = 30
-)
-
-// errEnough: as many records were printed as were wanted.
-var errEnough = errors.New("enough")
+// reconnectTries is how often in a row a lost connection is made again.
+const reconnectTries = 30
 
 // follow prints until it has enough, or is ended.
 func (o *tailOptions) follow(ctx context.Context, s streams, base string) error {
-	t := &tail{out: bufio.NewWriterSize(s.out, 64<<10), left: o.count, limited: o.count > 0}
-	at := base + "/api/v1/stream?" + o.values().Encode()
-	for failures := 0; ; {
-		began := t.printed
-		err := t.connect(ctx, at)
-		var no *exitError
-		switch {
-		case errors.Is(err, errEnough), ctx.Err() != nil:
-			return t.out.Flush()
-		case errors.As(err, &no), t.connections == 0, t.failed != nil:
-			return err
-		case t.printed > began:
-			failures = 0
-		}
-		if failures++; failures > reconnectTries {
-			return fmt.Errorf("following %s: %w", base, err)
-		}
-		fmt.Fprintf(s.err, "marketprism: the stream of %s ended (%v); connecting again, what comes meanwhile is not printed\n", base, err)
-		pause := time.NewTimer(reconnectAfter)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return t.out.Flush()
-		}
-	}
-}
-
-func (o *tailOptions) values() url.Values {
-	v := url.Values{"kinds": {strings.Join(o.kinds, ",")}}
-	for name, list := range map[string][]string{"symbols": o.symbols, "exchanges": o.exchanges, "markets": o.markets} {
-		if len(list) > 0 {
-			v.Set(name, strings.Join(list, ","))
-		}
-	}
-	return v
-}
-
-// tail prints what a stream of server-sent events has.
-type tail struct {
-	out         *bufio.Writer
-	connections int
-	printed     int
-	left        int
-	limited     bool
-	failed      error // of printing
-}
-
-// connect prints one connection's records; it returns why that has ended.
-func (t *tail) connect(ctx context.Context, at string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
-	if err != nil {
-		return usage("--url: %w", err)
-	}
-	req.Header.Set("Accept", "text/event-stream")
-	res, err := do(req)
+	c, err := clientAt(ctx, cluster.Collector, base)
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close() // it is left where it is
-	if res.StatusCode != http.StatusOK {
-		return refused(req.URL.Scheme+"://"+req.URL.Host, res)
+	out := bufio.NewWriterSize(s.out, 64<<10)
+	what := client.Live{Kinds: o.kinds, Exchanges: o.exchanges, Markets: o.markets, Symbols: o.symbols}
+	what.Tries, what.Lost = reconnectTries, func(err error) {
+		fmt.Fprintf(s.err, "marketprism: the stream of %s ended (%v); connecting again\n", base, err)
 	}
-	t.connections++
-	for stream := sse.NewReader(res.Body); ; {
-		event, data, err := stream.Next(nil)
-		if err != nil {
-			return err
+	printed := 0
+	for m, err := range c.Collector.Follow(ctx, what) {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return out.Flush()
+		case err != nil:
+			return errors.Join(refused(err), out.Flush())
+		case m.Type == client.LiveReset:
+			fmt.Fprintf(s.err, "marketprism: what came meanwhile is not printed (%s); query prints what is stored\n", m.Reason)
+			continue
+		case m.Type == client.LiveRecord:
+			if _, err := out.Write(append(m.Data, '\n')); err != nil {
+				return fmt.Errorf("printing: %w", err)
+			}
+			printed++
 		}
-		if err := t.take(event, data); err != nil {
-			return err
+		if printed == o.count && o.count > 0 {
+			break
 		}
-		if stream.Waiting() { // nothing more has come: what there is, is shown
-			if t.failed = t.out.Flush(); t.failed != nil {
-				return t.failed
+		if m.Waiting { // what there is, is shown
+			if err := out.Flush(); err != nil {
+				return fmt.Errorf("printing: %w", err)
 			}
 		}
 	}
-}
-
-// take prints a record. Other messages say how the stream is.
-func (t *tail) take(event string, text []byte) error {
-	var m struct {
-		Type   string          `json:"type"`
-		Data   json.RawMessage `json:"data"`
-		Reason string          `json:"reason"`
-	}
-	if event != "" && event != "end" {
-		return nil
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return fmt.Errorf("reading a message: %w", err)
-	}
-	if m.Type == "end" {
-		return fmt.Errorf("the collector ended it: %s", m.Reason)
-	}
-	if m.Type != "record" {
-		return nil
-	}
-	if _, t.failed = t.out.Write(append(m.Data, '\n')); t.failed != nil {
-		return fmt.Errorf("printing: %w", t.failed)
-	}
-	t.printed++
-	if t.left--; t.limited && t.left == 0 {
-		return errEnough
-	}
-	return nil
+	return out.Flush()
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -76,7 +75,11 @@ func (o *topOptions) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	feed := &top.Feed{Base: base, Do: do, Refused: func(r *http.Response) error { return refused(base, r) }}
+	c, err := clientAt(ctx, o.service, base)
+	if err != nil {
+		return err
+	}
+	feed := &top.Feed{Service: c.Monitoring}
 	if isTerminal(s.out) && o.rounds == 0 && o.form == "table" {
 		return o.draw(ctx, s, feed, top.NewScreen(base, o.view, sort))
 	}
@@ -96,7 +99,7 @@ func (o *topOptions) draw(ctx context.Context, s streams, feed *top.Feed, screen
 	_, err := program.Run()
 	cancel()
 	if first := <-failed; first != nil {
-		return first
+		return o.judged(first)
 	}
 	if errors.Is(err, tea.ErrProgramKilled) || errors.Is(err, context.Canceled) {
 		return nil // Ctrl-C from outside
@@ -135,5 +138,5 @@ func (o *topOptions) print(ctx context.Context, s streams, feed *top.Feed, sort 
 			cancel()
 		}
 	})
-	return errors.Join(err, failed)
+	return errors.Join(o.judged(err), failed)
 }

@@ -2,11 +2,10 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -14,15 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-)
 
-type userRow struct {
-	Name     string    `json:"name"`
-	Role     string    `json:"role"`
-	Disabled bool      `json:"disabled"`
-	Created  time.Time `json:"created_at"`
-	Changed  time.Time `json:"password_changed_at"`
-}
+	"github.com/marketprism/marketprism/http/client"
+)
 
 func newUser(s streams) *cobra.Command {
 	c := &cobra.Command{
@@ -41,7 +34,9 @@ terminal, or as one line from standard input; never from the command line.`,
 		if err != nil {
 			return err
 		}
-		return o.showUser(c, s, http.MethodPost, "users", map[string]any{"name": name, "password": password, "role": role})
+		return o.showUser(c, s, func(ctx context.Context, g *client.Gateway) (client.User, error) {
+			return g.AddUser(ctx, client.NewUser{Name: name, Password: password, Role: role})
+		})
 	})
 	add.Flags().StringVar(&role, "role", role, "reader, writer, operator or admin")
 	passwd := userCommand(s, "passwd NAME", "set a user's password, and end the user's logins", func(o *accessOptions, c *cobra.Command, name string) error {
@@ -49,17 +44,19 @@ terminal, or as one line from standard input; never from the command line.`,
 		if err != nil {
 			return err
 		}
-		return o.changeUser(c, s, name, map[string]any{"password": password})
+		return o.changeUser(c, s, name, client.UserChange{Password: &password})
 	})
-	change := func(use, short string, body map[string]any) *cobra.Command {
-		return userCommand(s, use, short, func(o *accessOptions, c *cobra.Command, name string) error { return o.changeUser(c, s, name, body) })
+	disable := func(use, short string, disabled bool) *cobra.Command {
+		return userCommand(s, use, short, func(o *accessOptions, c *cobra.Command, name string) error {
+			return o.changeUser(c, s, name, client.UserChange{Disabled: &disabled})
+		})
 	}
 	remove := userCommand(s, "remove NAME", "remove a user, and end the user's logins", func(o *accessOptions, c *cobra.Command, name string) error {
-		return o.done(c, s, "users/"+url.PathEscape(name))
+		return o.done(c, s, func(ctx context.Context, g *client.Gateway) (client.Done, error) { return g.RemoveUser(ctx, name) })
 	})
 	c.AddCommand(add, passwd, newUserList(s), newUserRole(s),
-		change("disable NAME", "refuse a user at once, live tokens included", map[string]any{"disabled": true}),
-		change("enable NAME", "let a disabled user log in again", map[string]any{"disabled": false}), remove)
+		disable("disable NAME", "refuse a user at once, live tokens included", true),
+		disable("enable NAME", "let a disabled user log in again", false), remove)
 	return c
 }
 
@@ -75,7 +72,7 @@ func newUserRole(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use: "role NAME ROLE", Short: "give a user another role: reader, writer, operator or admin", Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			return o.changeUser(c, s, args[0], map[string]any{"role": args[1]})
+			return o.changeUser(c, s, args[0], client.UserChange{Role: args[1]})
 		},
 	}
 	o.flags(c)
@@ -87,48 +84,44 @@ func newUserList(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "list users", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var all struct {
-				Users []userRow `json:"users"`
-			}
-			if err := o.call(c.Context(), s, http.MethodGet, "users", nil, &all); err != nil {
+			users, err := askGateway(c.Context(), o, s, func(ctx context.Context, g *client.Gateway) ([]client.User, error) { return g.Users(ctx) })
+			if err != nil {
 				return err
 			}
-			return printUsers(s.out, o.form, all.Users)
+			return printUsers(s.out, o.form, users)
 		},
 	}
 	o.flags(c)
 	return c
 }
 
-func (o *accessOptions) changeUser(c *cobra.Command, s streams, name string, body map[string]any) error {
-	return o.showUser(c, s, http.MethodPatch, "users/"+url.PathEscape(name), body)
+func (o *accessOptions) changeUser(c *cobra.Command, s streams, name string, to client.UserChange) error {
+	return o.showUser(c, s, func(ctx context.Context, g *client.Gateway) (client.User, error) { return g.ChangeUser(ctx, name, to) })
 }
 
-func (o *accessOptions) showUser(c *cobra.Command, s streams, method, path string, body map[string]any) error {
-	var u userRow
-	if err := o.call(c.Context(), s, method, path, body, &u); err != nil {
+// showUser makes or changes a user, and prints what the user is then.
+func (o *accessOptions) showUser(c *cobra.Command, s streams, what func(context.Context, *client.Gateway) (client.User, error)) error {
+	u, err := askGateway(c.Context(), o, s, what)
+	if err != nil {
 		return err
 	}
-	return printUsers(s.out, o.form, []userRow{u})
+	return printUsers(s.out, o.form, []client.User{u})
 }
 
 // done removes something, and prints what is said of it.
-func (o *accessOptions) done(c *cobra.Command, s streams, path string) error {
-	var answer struct {
-		Success bool   `json:"success"`
-		Message string `json:"message"`
-	}
-	if err := o.call(c.Context(), s, http.MethodDelete, path, nil, &answer); err != nil {
+func (o *accessOptions) done(c *cobra.Command, s streams, what func(context.Context, *client.Gateway) (client.Done, error)) error {
+	answer, err := askGateway(c.Context(), o, s, what)
+	if err != nil {
 		return err
 	}
 	if o.form == "json" {
 		return json.NewEncoder(s.out).Encode(answer)
 	}
-	_, err := fmt.Fprintln(s.out, answer.Message)
+	_, err = fmt.Fprintln(s.out, answer.Message)
 	return err
 }
 
-func printUsers(w io.Writer, form string, all []userRow) error {
+func printUsers(w io.Writer, form string, all []client.User) error {
 	if form == "json" {
 		return json.NewEncoder(w).Encode(all)
 	}
@@ -139,7 +132,7 @@ func printUsers(w io.Writer, form string, all []userRow) error {
 		if u.Disabled {
 			state = "disabled"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", u.Name, u.Role, state, u.Changed.Format(time.RFC3339))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", u.Name, u.Role, state, u.PasswordChangedAt.Format(time.RFC3339))
 	}
 	return t.Flush()
 }

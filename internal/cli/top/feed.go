@@ -2,21 +2,15 @@ package top
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"time"
 
-	"github.com/marketprism/marketprism/internal/cli/sse"
+	"github.com/marketprism/marketprism/http/client"
 )
 
 // Feed follows what the monitoring-service says.
 type Feed struct {
-	// Base is its address, scheme and host.
-	Base string
-	// Do sends a request.
-	Do func(*http.Request) (*http.Response, error)
-	// Refused turns an answer that is not 200 into an error.
-	Refused func(*http.Response) error
+	// Service is asked.
+	Service *client.Monitoring
 
 	pauses []time.Duration // between two tries; nil is defaultPauses
 }
@@ -72,36 +66,21 @@ const silence = 15 * time.Second
 
 // follow reads one connection until it ends, and returns why.
 func (f *Feed) follow(ctx context.Context, deliver func(*Picture)) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Base+"/api/v1/ui/live?topics="+topics(), nil)
+	stream, err := f.Service.Watch(ctx, silence, topics()...)
 	if err != nil {
-		return fmt.Errorf("the address of the monitoring-service: %w", err)
+		return err
 	}
-	r.Header.Set("Accept", "text/event-stream")
-	quiet := time.AfterFunc(silence, func() { cancel(fmt.Errorf("no word for %v", silence)) })
-	defer quiet.Stop()
-	res, err := f.Do(r)
-	if err != nil {
-		return fmt.Errorf("asking the monitoring-service (does it run?): %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return f.Refused(res)
-	}
-	s, stream := newState(), sse.NewReader(res.Body)
+	defer stream.Close()
+	s := newState()
 	for {
-		name, data, err := stream.Next(func() { quiet.Reset(silence) })
+		e, err := stream.Next()
 		if err != nil {
-			if why := context.Cause(ctx); why != nil {
-				err = why
-			}
-			return fmt.Errorf("following %s: %w", f.Base, err)
+			return err
 		}
-		if name != "snapshot" && name != "diff" && name != "beat" {
+		if e.Name != "snapshot" && e.Name != "diff" && e.Name != "beat" {
 			continue
 		}
-		if err := s.take(name, data); err != nil {
+		if err := s.take(e.Name, e.Data); err != nil {
 			return err
 		}
 		deliver(s.picture())

@@ -75,9 +75,7 @@ const (
 	topicAlerts   = "alerts"
 )
 
-func topics() string {
-	return strings.Join([]string{topicStreams, topicActors, topicServices, topicAlerts}, ",")
-}
+func topics() []string { return []string{topicStreams, topicActors, topicServices, topicAlerts} }
 
 // RateOver is the least time over which a rate is reckoned (streams are looked at every
 // two seconds): before it, all rates are 0.

@@ -4,16 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/marketprism/marketprism/http/client"
 )
 
 var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -206,17 +208,18 @@ func TestFeed(t *testing.T) {
 		fmt.Fprintf(w, ": hello\n\nid: 1\nevent: snapshot\ndata: %s\n\nevent: other\ndata: {\n\n", text)
 	}))
 	defer server.Close()
-	f := &Feed{Base: server.URL, pauses: []time.Duration{time.Millisecond}, Do: http.DefaultClient.Do, Refused: func(r *http.Response) error {
-		text, _ := io.ReadAll(r.Body)
-		return errors.New(strings.TrimSpace(string(text)))
-	}}
+	c, err := client.New(client.Config{Services: map[string]string{client.MonitoringService: server.URL}, Attempts: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Feed{Service: c.Monitoring, pauses: []time.Duration{time.Millisecond}}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var seen []string
-	err := f.Run(ctx, func(u Update) {
+	err = f.Run(ctx, func(u Update) {
 		if u.Picture != nil {
 			seen = append(seen, fmt.Sprint(len(u.Picture.Streams)))
-		} else if u.Lost.Error() == "not now" {
+		} else if client.StatusOf(u.Lost) == http.StatusServiceUnavailable {
 			seen = append(seen, "not now")
 		} else {
 			seen = append(seen, "lost")
@@ -229,7 +232,7 @@ func TestFeed(t *testing.T) {
 		t.Errorf("%s, %v", got, err)
 	}
 	server.Close()
-	if err := f.Run(t.Context(), func(Update) {}); err == nil || !strings.Contains(err.Error(), "does it run?") {
+	if err := f.Run(t.Context(), func(Update) {}); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("without a server: %v", err)
 	}
 }
