@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,12 +18,15 @@ import (
 	"github.com/marketprism/marketprism/tests/harness"
 )
 
-// replicas are three processes with a broker and a store each, whose brokers are one.
+// replicas are processes with a store each, whose broker is one.
 type replicas struct {
 	t      *testing.T
 	data   []string
 	routes []string
 	all    []*harness.Node
+	// own are the settings of a node that the others do not have, services what each runs.
+	own      func(i int) harness.Settings
+	services []string
 
 	// What is written to them.
 	live  atomic.Int32 // index of the node that is written to
@@ -36,13 +40,29 @@ type replicas struct {
 
 func newReplicas(t *testing.T) *replicas {
 	t.Helper()
-	r := &replicas{t: t, all: make([]*harness.Node, 3), acked: map[string]bool{}, codes: map[string]int{}}
-	for range 3 {
+	r := newBrokers(t, 3)
+	r.start(0, 1, 2)
+	return r
+}
+
+// newBrokers are some processes with a broker each, which find each other by routes that
+// they are told; none runs yet.
+func newBrokers(t *testing.T, n int) *replicas {
+	r := &replicas{t: t, all: make([]*harness.Node, n), acked: map[string]bool{}, codes: map[string]int{}, services: []string{harness.Broker, harness.Storage}}
+	for range n {
 		r.data = append(r.data, t.TempDir())
 		r.routes = append(r.routes, fmt.Sprint("127.0.0.1:", freePort(t)))
 	}
-	r.start(0, 1, 2)
+	r.own = func(i int) harness.Settings {
+		const nats = harness.Broker + ".nats."
+		return harness.Settings{nats + "port": -1, nats + "cluster.bootstrap_expect": n, nats + "cluster.port": r.port(i), nats + "cluster.routes": r.routes}
+	}
 	return r
+}
+
+// port is that of a node's route.
+func (r *replicas) port(i int) json.Number {
+	return json.Number(r.routes[i][strings.LastIndexByte(r.routes[i], ':')+1:])
 }
 
 // start starts nodes at once.
@@ -58,13 +78,13 @@ func (r *replicas) start(which ...int) {
 
 func (r *replicas) launch(i int) {
 	r.t.Helper()
-	port := r.routes[i][strings.LastIndexByte(r.routes[i], ':')+1:]
 	nats := harness.Broker + ".nats."
-	r.all[i] = harness.Launch(r.t, r.data[i], harness.Settings{
-		"node.id": name(i), nats + "port": -1, nats + "username": "prism", nats + "password": "a password",
-		nats + "cluster.bootstrap_expect": 3, nats + "cluster.port": json.Number(port), nats + "cluster.routes": r.routes,
+	s := harness.Settings{
+		"node.id": name(i), nats + "username": "prism", nats + "password": "a password",
 		harness.Storage + ".embedded.publish_interval": "1s", harness.Storage + ".journal.publish_timeout": "1s", harness.Storage + ".recorder.give_up": "10s",
-	}, nil, harness.Broker, harness.Storage)
+	}
+	maps.Copy(s, r.own(i))
+	r.all[i] = harness.Launch(r.t, r.data[i], s, nil, r.services...)
 }
 
 func name(i int) string { return fmt.Sprint("node-", i+1) }
@@ -83,7 +103,7 @@ func (r *replicas) leader(i int) int {
 	}
 	for _, s := range list.Streams {
 		if s.Name == "JOURNAL_0" {
-			return slices.Index([]string{name(0), name(1), name(2)}, s.Leader)
+			return slices.IndexFunc(r.data, func(dir string) bool { return name(slices.Index(r.data, dir)) == s.Leader })
 		}
 	}
 	return -1
