@@ -61,7 +61,7 @@ function Value({ of: a, rule }: { of: Alert; rule: Rule | undefined }) {
 
 function Firing({ of, rules }: { of: Resource<Alerts>; rules: Rule[] }) {
 	return (
-		<Card title={tr('Firing', '触发中')} hint={tr('what to do now', '现在要处理的')}>
+		<Card title={tr('Firing', '触发中')} hint={tr('what to do now', '现在要处理的')} undated>
 			<Shown of={of} what={tr('Alerts', '告警')}>{d => d.active_alerts.length === 0 ? <Empty title={tr('Nothing fires', '无触发告警')}>{tr('Every rule is evaluated every 5 s; the watchdog proves that they are.', '规则每 5 秒评估一次，由看门狗证明。')}</Empty>
 				: <div class="scroll" tabIndex={0} role="region" aria-label={tr('Firing', '触发中')}><table class="t"><thead><tr><th>{tr('Severity', '级别')}</th><th>{tr('Rule', '规则')}</th><th>{tr('What', '内容')}</th><th class="far">{tr('Labels', '标签')}</th><th class="num">{tr('Value', '值')}</th><th class="num">{tr('Since', '持续')}</th><th class="far">{tr('Told to', '通知')}</th></tr></thead>
 					<tbody>{d.active_alerts.map(a => (

@@ -13,7 +13,7 @@ const hours = 6
 
 /** Tries an alerting expression: what is true now, and what would have fired in the last
  * hours, had it been true for as long as the rule wants. */
-export function RuleTest({ expr, duration }: { expr: string; duration: number }) {
+export function RuleTest({ expr, duration, inside = false }: { expr: string; duration: number; /** of a form, which has a heading of its own */ inside?: boolean }) {
 	const [found, setFound] = useState<Found | null>(null)
 	const [busy, setBusy] = useState(false)
 	const step = hours * 60
@@ -26,7 +26,7 @@ export function RuleTest({ expr, duration }: { expr: string; duration: number })
 		setBusy(false)
 	}
 	return (
-		<section data-tested={found ? found.firing.length : undefined}><h3>{tr('Test', '测试')}<span>{found ? tr(`last ${hours} h, for ${span(duration)}`, `最近 ${hours} 小时，持续 ${span(duration)}`) : ''}</span></h3>
+		<section data-tested={found ? found.firing.length : undefined} {...(inside ? { 'aria-label': tr('Test', '测试') } : {})}>{!inside && <h3>{tr('Test', '测试')}<span>{found ? tr(`last ${hours} h, for ${span(duration)}`, `最近 ${hours} 小时，持续 ${span(duration)}`) : ''}</span></h3>}
 			<div class="row wrap"><button class="btn" type="button" disabled={busy} onClick={run}><Icon name="flask-conical" size={14} />{tr('Test', '测试')}</button><span class="small dim grow">{tr('Evaluated here and now; nobody is told.', '立即求值，不发送通知。')}</span></div>
 			{found && <Verdict of={found} duration={duration} />}
 		</section>

@@ -35,6 +35,7 @@ export function pressed(e: KeyboardEvent) {
 		return
 	}
 	if (e.key === 'Escape') {
+		if (document.querySelector('dialog[open]')) return // it closes itself, and what is below it stays
 		bound.get('Escape')?.()
 		return
 	}

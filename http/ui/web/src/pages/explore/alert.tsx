@@ -31,7 +31,7 @@ export function AlertFrom({ expr }: { expr: string }) {
 				{!has && <label class="small dim">{tr('Fires above', '高于此值触发')}<input class="text" inputMode="decimal" value={limit} onInput={e => setLimit(e.currentTarget.value)} /></label>}
 				<div class="row"><label class="small dim grow">{tr('For', '持续')}<select class="text" value={lasting} onChange={e => setLasting(e.currentTarget.value)}>{['0s', '1m', '5m', '15m', '1h'].map(d => <option value={d}>{d}</option>)}</select></label><label class="small dim grow">{tr('Severity', '级别')}<select class="text" value={severity} onChange={e => setSeverity(e.currentTarget.value)}><option value="warning">{tr('Warning', '警告')}</option><option value="critical">{tr('Critical', '严重')}</option></select></label></div>
 				<label class="small dim">{tr('Summary', '摘要')}<input class="text" value={summary} onInput={e => setSummary(e.currentTarget.value)} /></label>
-				<RuleTest expr={full} duration={seconds(lasting)} />
+				<RuleTest expr={full} duration={seconds(lasting)} inside />
 			</div>
 			<div class="stack"><pre class="text" tabIndex={0} data-rule>{yaml}</pre><div class="row"><span class="small dim grow">{tr('Put it into a file of monitoring.rules, or a Prometheus: both read it.', '放入 monitoring.rules 的文件或 Prometheus 均可。')}</span><button class="btn main" type="button" onClick={copy}>{tr('Copy YAML', '复制 YAML')}</button></div></div>
 		</div>

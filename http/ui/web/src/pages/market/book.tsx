@@ -45,7 +45,7 @@ export function Ladder({ of, symbol, title }: { of: Resource<Book>; symbol: stri
 	const shownDigits = step ? Math.max(0, digits - Math.round(Math.log10(factor))) : digits
 	const amountDigits = Math.min(5, Math.max(2, ...(of.data?.asks.slice(0, 20) ?? []).map(l => places(l.amount))))
 	return (
-		<Card title={title ?? tr('Book', '订单簿')} hint={of.data && tr(`${of.data.bid_levels + of.data.ask_levels} levels`, `${of.data.bid_levels + of.data.ask_levels} 档`)} end={<label class="choice"><span>{tr('Step', '步长')}</span><select value={String(factor)} onChange={e => setFactor(Number(e.currentTarget.value))}>{[1, 10, 100, 1000].map(f => <option value={String(f)}>{(tick * f).toFixed(Math.max(0, digits - Math.round(Math.log10(f))))}</option>)}</select><Icon name="chevron-down" size={14} /></label>}>
+		<Card title={title ?? tr('Book', '订单簿')} hint={of.data && tr(`${of.data.bid_levels + of.data.ask_levels} levels`, `${of.data.bid_levels + of.data.ask_levels} 档`)} end={!title && <label class="choice"><span>{tr('Step', '步长')}</span><select value={String(factor)} onChange={e => setFactor(Number(e.currentTarget.value))}>{[1, 10, 100, 1000].map(f => <option value={String(f)}>{(tick * f).toFixed(Math.max(0, digits - Math.round(Math.log10(f))))}</option>)}</select><Icon name="chevron-down" size={14} /></label>}>
 			<Shown of={of} what={tr('The book', '订单簿')}>{b => {
 				const asks = rungs(b.asks, step, shownDigits, false, rows), bids = rungs(b.bids, step, shownDigits, true, rows)
 				const most = Math.max(asks.at(-1)?.sum ?? 0, bids.at(-1)?.sum ?? 0, 1e-12)

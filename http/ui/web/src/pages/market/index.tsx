@@ -163,7 +163,7 @@ function Candles({ exchange, market, symbol, quality }: { exchange: string; mark
 	const [over, setOver] = useState<Bar | undefined>()
 	const [moved, setMoved] = useState(0)
 	const [fault, setFault] = useState('')
-	const bars: Bar[] = (candles.data?.data ?? []).map(c => ({ time: Math.floor(c.open_time_ns / 1e9), open: Number(c.open), high: Number(c.high), low: Number(c.low), close: Number(c.close), volume: Number(c.volume) })).sort((a, b) => a.time - b.time)
+	const bars: Bar[] = (candles.data?.data ?? []).map(c => ({ time: Math.floor(c.open_time_ns / 1e9), open: Number(c.open), high: Number(c.high), low: Number(c.low), close: Number(c.close), volume: Number(c.volume) })).sort((a, b) => a.time - b.time).filter(b => !past.value || (b.time + seconds[interval]!) * 1000 <= replayed.value) // of a moment, those that were closed then
 	const latest = useRef(bars)
 	latest.current = bars
 	const digits = candles.data?.data[0]?.close.split('.')[1]?.replace(/0+$/, '').length ?? 2

@@ -33,7 +33,7 @@ export function DayStrip({ day, label, silent }: { day: MarketDay | undefined; l
 	const cells = Array.from({ length: 96 }, (_, i): Cell => {
 		const from = day.begin + i * quarter, to = from + quarter
 		if (from > at) return { at: from, tone: 'hf', says: tr('not yet', '未到') }
-		if (to <= day.from) return { at: from, tone: 'hn', says: tr('not observed', '未观测') }
+		if (to <= day.from) return { at: from, tone: 'hq', says: tr('not observed', '未观测') }
 		if (silent && to > at) return { at: from, tone: 'hs', says: tr('silent now', '当前静默') }
 		const mine = day.gaps.filter(g => g.from_time && Date.parse(g.from_time) < to && (g.to_time ? Date.parse(g.to_time) : at) >= from)
 		if (mine.length === 0) return { at: from, tone: 'h2', says: tr('live', '实时') }

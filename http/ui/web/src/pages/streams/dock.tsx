@@ -84,9 +84,9 @@ function Coverage({ buckets }: { buckets: Bucket[] }) {
 	const today = new Date(now.value).toISOString().slice(0, 10)
 	const mine = buckets.filter(b => b.start.startsWith(today))
 	if (mine.length === 0) return null
-	const cell = (b: Bucket) => b.coverage_percent === null ? 'hn' : b.coverage_percent >= 99.999 ? 'h2' : b.coverage_percent > 99 ? 'hw' : 'hc'
+	const cell = (b: Bucket) => b.coverage_percent === null ? 'hq' : b.coverage_percent >= 99.999 ? 'h2' : b.coverage_percent > 99 ? 'hw' : 'hc'
 	const begin = Date.parse(today + 'T00:00:00Z')
 	const by = new Map(mine.map(b => [Date.parse(b.start), b]))
-	const cells = Array.from({ length: 96 }, (_, i) => { const at = begin + i * 900_000, b = by.get(at); return { at, tone: b ? cell(b) : at > now.value ? 'hf' : 'hn', says: b && b.coverage_percent !== null ? cutPercent(b.coverage_percent) + ' %' : at > now.value ? tr('not yet', '未到') : tr('not observed', '未观测') } })
+	const cells = Array.from({ length: 96 }, (_, i) => { const at = begin + i * 900_000, b = by.get(at); return { at, tone: b ? cell(b) : at > now.value ? 'hf' : 'hq', says: b && b.coverage_percent !== null ? cutPercent(b.coverage_percent) + ' %' : at > now.value ? tr('not yet', '未到') : tr('not observed', '未观测') } })
 	return <div><HeatStrip cls="day" cells={cells} label={tr('Coverage of today in quarters of an hour; arrow keys tell each', '今日覆盖率（每刻钟）；方向键逐格查看')} /><div class="row label ticks"><span>00</span><span>06</span><span>12</span><span>18</span><span>24 UTC</span></div></div>
 }

@@ -83,7 +83,7 @@ export function Streams({ banner }: { banner: ComponentChildren }) {
 		<main id="main" tabIndex={-1}>
 			{banner}
 			<div class="filters">
-				<Filter hint={tr('okx BTC* gaps>0 lag>500ms', 'okx BTC* gaps>0 lag>500ms')} width={230} />
+				<Filter hint={tr('okx BTC* gaps>0 lag>500ms', 'okx BTC* gaps>0 lag>500ms')} width={260} />
 				<Tabs label={tr('View', '视图')} value={param('view') === 'table' ? 'table' : 'grid'} of={[['grid', tr('Grid', '网格')], ['table', tr('Table', '表')]] as const} pick={v => set({ view: v === 'grid' ? undefined : v }, 'push')} />
 				<Choice name="market" label={tr('Market', '市场')} of={[['', tr('All', '全部')], ...markets.map(m => [m, m] as const)]} />
 				<Choice name="cell" label={tr('Cell shows', '单元格')} of={[['', tr('Rate', '速率')], ['lag', tr('Lag p99', '延迟 p99')], ['age', tr('Age', '年龄')], ['gaps', tr('Gaps', '缺口')], ['resyncs', tr('Resyncs', '重同步')]]} />
@@ -156,7 +156,7 @@ function Grid({ rows, sel, day }: { rows: Row[]; sel: string; day: Day | undefin
 							<td class="num">{rate(m.list.reduce<number | undefined>((n, r) => r.rate === undefined ? n : (n ?? 0) + r.rate, undefined))}</td><td class="num" title={tr('open, of all', '未补 / 全部')}>{count(m.list.reduce((n, r) => n + r.open, 0))}<span class="dim"> / {count(m.list.reduce((n, r) => n + r.gaps_total, 0))}</span></td><td class="far daycell"><DayStrip day={dayOf(day, exchange!, market!)} label={`${exchange} ${market}`} silent={m.level === 'crit'} /></td><td class={'num' + (live !== null && live < 99.95 ? ' c-crit' : '')}>{cutPercent(live)}</td></tr>
 					)
 				})}</tbody></table>
-			<div class="legend pad"><span class="grow" /><span>{tr('Day:', '当日：')}</span><span><i class="h2" />{tr('live', '实时')}</span><span><i class="hb" />{tr('healed by backfill', '已回补')}</span><span><i class="hc" />{tr('gap', '缺口')}</span><span><i class="hs" />{tr('silent now', '当前静默')}</span><span><i class="hn" />{tr('not observed', '未观测')}</span><span><i class="hf" />{tr('not yet', '未到')}</span></div>
+			<div class="legend pad"><span class="grow" /><span>{tr('Day:', '当日：')}</span><span><i class="h2" />{tr('live', '实时')}</span><span><i class="hb" />{tr('healed by backfill', '已回补')}</span><span><i class="hc" />{tr('gap', '缺口')}</span><span><i class="hs" />{tr('silent now', '当前静默')}</span><span><i class="hq" />{tr('not observed', '未观测')}</span><span><i class="hf" />{tr('not yet', '未到')}</span></div>
 			{hidden > 0 && <p class="pad small dim">{tr(`${hidden} more symbols are in the table.`, `另有 ${hidden} 个品种，见表格视图。`)}</p>}
 		</div>
 	)
