@@ -51,9 +51,16 @@ func TestExamples(t *testing.T) {
 			return len(lines) > 1 && lines[0] == "minute,open,high,low,close,volume,trades" && strings.Count(lines[1], ",") == 6
 		},
 	}
+	// The Go one is no file of its own.
+	enough["trades"] = func(lines []string) bool {
+		var trades, gaps int
+		n, err := fmt.Sscanf(lines[len(lines)-1], "%d trades, %d gaps of trades", &trades, &gaps)
+		return n == 2 && err == nil && trades > 5 && trades == len(lines)-1
+	}
 	arguments := map[string][]string{"trades.sh": {"binance", "BTC-USDT", "5"}, "follow.sh": {"BTC-USDT", "5"}, "live.py": {"binance", "BTC-USDT", "5"}}
 	folder := "../../docs/examples"
 	files, err := filepath.Glob(folder + "/*.[ps][yh]")
+	files = append(files, folder+"/trades")
 	if err != nil || len(files) != len(enough) {
 		t.Fatalf("programs %q, %v; %d are known here", files, err, len(enough))
 	}
@@ -76,8 +83,11 @@ func example(t *testing.T, env []string, file string, args ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	command := append([]string{"/bin/sh", file}, args...)
-	if filepath.Ext(file) == ".py" {
+	switch filepath.Ext(file) {
+	case ".py":
 		command[0] = "python3"
+	case "":
+		command = append([]string{"go", "run", file}, args...)
 	}
 	c := exec.CommandContext(ctx, command[0], command[1:]...)
 	c.Env = env
