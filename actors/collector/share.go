@@ -100,6 +100,18 @@ func (c *Collector) Waiting() (all []market.StreamID) {
 	return all
 }
 
+// Recording lists the streams that record, in no order.
+func (c *Collector) Recording() (all []market.StreamID) {
+	for _, v := range c.venues {
+		for _, r := range v.allRoutes() {
+			if r.begun.Load() {
+				all = append(all, r.instrument.ID())
+			}
+		}
+	}
+	return all
+}
+
 // Streams counts the streams that record here, and those that do not yet.
 func (c *Collector) Streams() (recording, waiting int) {
 	for _, v := range c.venues {

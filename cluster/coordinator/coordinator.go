@@ -50,6 +50,8 @@ type Collector interface {
 	Take(s Share) error
 	// Waiting are streams that have been made, and hold what they receive.
 	Waiting() []string
+	// Recording are those that record, whether they are this node's or not.
+	Recording() []string
 	// Begin lets streams record. Seamless are those whose owner before left no hole.
 	Begin(ids, seamless []string)
 	// Yield gives up what runs here and is not this node's by a plan of at least that

@@ -234,6 +234,17 @@ func (n *node) Waiting() (ids []string) {
 	return ids
 }
 
+func (n *node) Recording() (ids []string) {
+	n.site.mu.Lock()
+	defer n.site.mu.Unlock()
+	for id, recording := range n.records {
+		if recording {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 func (n *node) Begin(ids, _ []string) {
 	n.site.change(func() {
 		for _, id := range ids {

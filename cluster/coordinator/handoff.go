@@ -43,6 +43,10 @@ const (
 	refusedFor = 5 * time.Second
 	// askAgain is the pause before a question is repeated to those that have not answered.
 	askAgain = time.Second
+	// claimEvery is how often a node says what it records.
+	claimEvery = 5 * time.Second
+	// claimedAtOnce is how many streams it says so of in one message.
+	claimedAtOnce = 4096
 	// overlap is for how long a node goes on with what it is asked for: both receive
 	// meanwhile, so that what one has when it ends the other has too, however late
 	// either is.
@@ -61,12 +65,18 @@ func (c *Coordinator) handOff(ctx context.Context, log *zap.Logger) {
 	var work sync.WaitGroup
 	defer work.Wait()
 	a := asking{c: c, nc: nc, log: log, slots: make(chan struct{}, together), under: map[string]bool{}, later: map[string]refusal{}}
-	look := time.NewTicker(time.Second)
+	look, claims := time.NewTicker(time.Second), time.NewTicker(claimEvery)
 	defer look.Stop()
+	defer claims.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-claims.C:
+			if err := c.claim(nc); err != nil {
+				log.Debug("what this node records was not told to the others", zap.Error(err))
+			}
+			continue
 		case <-c.ready:
 			if !wait(ctx, gather) {
 				return

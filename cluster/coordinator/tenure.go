@@ -2,9 +2,12 @@ package coordinator
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 )
 
@@ -62,4 +65,29 @@ func (c *Coordinator) surrender(ctx context.Context, log *zap.Logger, s state, g
 	if _, _, err := c.o.Collector.Yield(ctx, slices.Sorted(maps.Keys(gained)), revision-1); err != nil {
 		log.Warn("it is not certain that streams have ended which another node may have had", zap.Error(err))
 	}
+}
+
+// claim asks all others, and waits for no answer, to let go of what this node records
+// and has by its plan. Who was cut off when it was asked, and is given nothing anew,
+// would go on for ever.
+func (c *Coordinator) claim(nc *nats.Conn) error {
+	s := c.state()
+	if s.share.Revision == 0 {
+		return nil
+	}
+	ids := slices.DeleteFunc(c.o.Collector.Recording(), func(id string) bool {
+		_, mine := s.share.Streams[id]
+		return !mine
+	})
+	for some := range slices.Chunk(ids, claimedAtOnce) {
+		text, err := json.Marshal(letGo{From: c.o.Node, Revision: s.share.Revision, Streams: some})
+		if err != nil {
+			return fmt.Errorf("writing what is recorded: %w", err)
+		}
+		// Each claim is a question of its own, though nobody listens to the answers.
+		if err := nc.PublishRequest(c.subject(), nc.NewInbox(), text); err != nil {
+			return fmt.Errorf("saying what is recorded: %w", err)
+		}
+	}
+	return nil
 }

@@ -80,15 +80,19 @@ func cutOffMeanwhile(s *site, last bool) {
 
 	ears.deafen()
 	s.change(func() { s.divided = true })
-	members, alive := s.members, s.alive
+	members, alive := slices.Clone(s.members), slices.Clone(s.alive)
 	s.gone(&s.members, "b")
 	s.gone(&s.alive, "b")
 	s.await("the streams of the one that is cut off to be taken", func() bool { return s.spread(a)() && a.share.Revision > b.share.Revision })
-	s.change(func() { s.members, s.alive = members, alive })
-	s.await("the next plan", func() bool { return len(a.share.Streams) < len(s.ids) })
+	c := s.start("c") // and has some of them from now on
+	s.await("two others to share", s.spread(a, c))
+	s.change(func() {
+		s.members, s.alive = append(members, s.members[len(s.members)-1]), append(alive, s.alive[len(s.alive)-1])
+	})
+	s.await("the next plan", func() bool { return len(a.share.Streams)+len(c.share.Streams) < len(s.ids) })
 	s.change(func() { s.divided = false })
 	ears.hear()
-	s.await("two nodes to share again", s.spread(a, b))
+	s.await("three nodes to share", s.spread(a, b, c))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b.share.Epoch <= epoch {

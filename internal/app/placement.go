@@ -191,6 +191,9 @@ func (p placed) Take(s coordinator.Share) error {
 // Waiting implements [coordinator.Collector].
 func (p placed) Waiting() []string { return texts(p.c.Waiting()) }
 
+// Recording implements [coordinator.Collector].
+func (p placed) Recording() []string { return texts(p.c.Recording()) }
+
 // Begin implements [coordinator.Collector].
 func (p placed) Begin(ids, seamless []string) { p.c.Begin(streamIDs(ids), streamIDs(seamless)) }
 
