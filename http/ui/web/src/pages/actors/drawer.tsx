@@ -26,15 +26,17 @@ interface Node {
 
 const kindsOfLife = 'started,ready,failed,backoff,restarted,stopped,escalated,abandoned'
 
-export function ActorDrawer({ id, row, all, close }: { id: string; row: Row | undefined; all: Row[]; close: () => void }) {
-	const node = useResource<Node>('monitoring/actors/' + encodeURIComponent(id), 1000)
-	const events = useAsked('events ' + id, async s => (await get<{ events: ActorEvent[] }>(`monitoring/actors/events?limit=2000&event=${kindsOfLife}&actor=${encodeURIComponent(id)}`, s)).events.filter(e => e.id === id), 1500)
+/** At is the node that has the actor; '' is the one that answers, which alone tells of events and messages. */
+export function ActorDrawer({ id, row, all, at: elsewhere, close }: { id: string; row: Row | undefined; all: Row[]; at: string; close: () => void }) {
+	const there = elsewhere && '?node=' + encodeURIComponent(elsewhere)
+	const node = useResource<Node>('monitoring/actors/' + encodeURIComponent(id) + there, 1000)
+	const events = useAsked(elsewhere ? '' : 'events ' + id, async s => (await get<{ events: ActorEvent[] }>(`monitoring/actors/events?limit=2000&event=${kindsOfLife}&actor=${encodeURIComponent(id)}`, s)).events.filter(e => e.id === id), 1500)
 	const chain: Row[] = []
 	for (let at = row; at; at = all.find(r => r.id === at!.parent)) chain.push(at)
 	const supervisor = chain[1]
 	const children = all.filter(r => r.parent === id)
 	return (
-		<Drawer id={id} path={id.split('/').slice(0, -1).join(' / ')} title={row?.name ?? id.split('/').at(-1)!} status={row && <Status level={row.level} word={row.word} />} close={close} acts={<Acts id={id} row={row} below={row?.below ?? 0} allowed={node.data?.operations_allowed} />}>
+		<Drawer id={id} path={id.split('/').slice(0, -1).join(' / ')} title={row?.name ?? id.split('/').at(-1)!} status={row && <Status level={row.level} word={row.word} />} close={close} acts={<Acts id={id} there={there} row={row} below={row?.below ?? 0} allowed={node.data?.operations_allowed} />}>
 			<Shown of={node} what={tr('This actor', '该 Actor')}>{n => (
 				<>
 					<div class="cells">
@@ -44,27 +46,27 @@ export function ActorDrawer({ id, row, all, close }: { id: string; row: Row | un
 						<div><span class="label">{tr('Busy', '忙碌')}</span><b>{(n.busy_ratio * 100).toFixed(1)}<span class="unit">%</span></b></div>
 					</div>
 					<section><h3>{tr('Lives', '生命周期')}<span>{tr(`life ${n.incarnation}, alive ${span(Math.round(since(n.started_at, now.value)))}`, `第 ${n.incarnation} 次，已存活 ${span(Math.round(since(n.started_at, now.value)))}`)}</span></h3>
-						<Shown of={events} what={tr('Its history', '历史')}>{e => <Lifeline events={e} />}</Shown></section>
+						{!elsewhere && <Shown of={events} what={tr('Its history', '历史')}>{e => <Lifeline events={e} />}</Shown>}</section>
 					{(n.budget ?? supervisor?.budget) && <Budget node={n} supervisor={supervisor} chain={chain} />}
 					{n.last_failure && <Why failure={n.last_failure} node={n} />}
 					{n.messages && n.messages.length > 0 && <section><h3>{tr('By message', '按消息类型')}<span>{tr(`${count(n.handled_total)} handled`, `已处理 ${count(n.handled_total)}`)}</span></h3>
 						<div class="card scroll" tabIndex={0} role="region" aria-label={tr('By message', '按消息类型')}><table class="t"><thead><tr><th>{tr('Type', '类型')}</th><th class="num">{tr('Count', '次数')}</th><th class="num">{tr('mean', '平均')}</th><th class="num">p99</th></tr></thead>
 							<tbody>{[...n.messages].sort((a, b) => b.handled_total - a.handled_total).map(m => <tr><td class="mono fluid" title={m.message}>{m.message}</td><td class="num">{count(m.handled_total)}</td><td class="num">{m.handle_mean_seconds ? span(m.handle_mean_seconds) : absent}</td><td class="num">{span(m.handle_p99_seconds || m.handle_max_seconds || undefined)}</td></tr>)}</tbody></table></div></section>}
 					{(events.data?.length ?? 0) > 0 && <LivesTable events={events.data!} />}
-					<Trace id={id} />
+					{!elsewhere && <Trace id={id} />}
 					<Waits node={n} />
 					<section><h3>{tr('Facts', '信息')}</h3><Facts rows={[
 						[tr('Kind', '类型'), n.kind], [tr('Restarted', '重启策略'), n.restart], ...(n.strategy ? [[tr('Strategy', '监督策略'), n.strategy] as [string, string]] : []), [tr('When full', '邮箱满时'), n.mailbox.overflow.replace('_', ' ')],
 						[tr('Dropped', '丢弃'), count(n.mailbox.dropped_total)], [tr('Deepest mailbox', '邮箱最深'), count(n.mailbox.max_depth)], [tr('Dead letters', '死信'), count(n.dead_letters_total)], [tr('Goroutines', 'Goroutine'), count(n.goroutines)],
 					]} /></section>
-					{children.length > 0 && <section><h3>{tr('Children', '下级')}<span>{count(children.length)}</span></h3><ul class="kids">{children.slice(0, 60).map(c => <li><a class="row plain-link" href={href('actors', { sel: c.id })}><Status level={c.level} word={c.word} /><span class="clip">{c.name}</span></a></li>)}</ul></section>}
+					{children.length > 0 && <section><h3>{tr('Children', '下级')}<span>{count(children.length)}</span></h3><ul class="kids">{children.slice(0, 60).map(c => <li><a class="row plain-link" href={href('actors', { sel: c.id, node: elsewhere || undefined })}><Status level={c.level} word={c.word} /><span class="clip">{c.name}</span></a></li>)}</ul></section>}
 				</>
 			)}</Shown>
 		</Drawer>
 	)
 }
 
-function Acts({ id, row, below, allowed }: { id: string; row: Row | undefined; below: number; allowed: boolean | undefined }) {
+function Acts({ id, there, row, below, allowed }: { id: string; there: string; row: Row | undefined; below: number; allowed: boolean | undefined }) {
 	const act = (kind: 'restart' | 'stop') => confirm({
 		title: kind === 'restart' ? tr(`Restart ${row?.name}?`, `重启 ${row?.name}？`) : tr(`Stop ${row?.name}?`, `停止 ${row?.name}？`),
 		says: kind === 'restart'
@@ -72,7 +74,7 @@ function Acts({ id, row, below, allowed }: { id: string; row: Row | undefined; b
 			: tr(`${below + 1} ${plural(below + 1, 'actor stops', 'actors stop')} and stay so until restarted. A stream that stops opens a gap.`, `${below + 1} 个 Actor 停止，直到再次启动。停止的数据流会产生缺口。`),
 		act: kind === 'restart' ? tr('Restart', '重启') : tr(`Stop ${below + 1}`, `停止 ${below + 1} 个`), risk: kind === 'stop', name: kind === 'stop' && below > 1 ? row?.name : undefined, reason: true,
 		go: async reason => {
-			await send('POST', `monitoring/actors/${encodeURIComponent(id)}/${kind}`, reason ? { reason } : {})
+			await send('POST', `monitoring/actors/${encodeURIComponent(id)}/${kind}${there}`, reason ? { reason } : {})
 			return id
 		},
 	})

@@ -11,7 +11,7 @@ import { bind } from '../../state/keys'
 import { entries, faults, heard, version } from '../../state/live'
 import { now } from '../../state/moment'
 import { density, language } from '../../state/prefs'
-import type { Resource } from '../../state/resource'
+import { useResource, type Resource } from '../../state/resource'
 import { param, set } from '../../state/route'
 import { tr } from '../../state/words'
 import { Drawers } from '../../parts/drawer'
@@ -19,10 +19,12 @@ import { useColumns } from '../../parts/columns'
 import { ActorDrawer } from './drawer'
 import { tellRecoveries } from './recovered'
 import type { ActorEvent } from './event_line'
+import { linesOf, type Elsewhere, type Nodes } from './elsewhere'
 import { Lanes } from './lanes'
 import { Forest, waitLimit, type Line, type Row } from './tree'
 
-const forest = new Forest()
+/** The rows of the node that is looked at. */
+let forest = new Forest(), forestOf = ''
 
 const states: [string, (l: Level) => boolean][] = [['bad', l => l === 'crit' || l === 'warn' || l === 'work'], ['crit', l => l === 'crit'], ['warn', l => l === 'warn'], ['work', l => l === 'work']]
 
@@ -41,9 +43,14 @@ function matching(all: Row[], q: string, branch: string, state: string): Row[] {
 }
 
 export function Actors({ banner }: { banner: ComponentChildren }) {
-	const lines = entries('actors') as Map<string, Line>
+	const node = param('node')
+	const nodes = useResource<Nodes>('monitoring/actors/nodes', 15_000)
+	const far = useResource<Elsewhere>(node && 'monitoring/actors/tree?node=' + encodeURIComponent(node), 2000)
+	if (node !== forestOf) [forest, forestOf] = [new Forest(), node]
+	const farLines = useMemo(() => linesOf(far.data), [far.data])
+	const lines = node ? farLines : entries('actors') as Map<string, Line>
 	const second = Math.floor(now.value / 1000)
-	const all = useMemo(() => forest.take(lines, now.value, language.value), [version('actors'), second, language.value])
+	const all = useMemo(() => forest.take(lines, now.value, language.value), [version('actors'), lines, second, language.value])
 	const selected = param('sel')
 	const pick = (id: string) => set({ sel: id === selected ? undefined : id }, 'push')
 	const q = param('q'), branch = param('branch'), state = param('state')
@@ -63,7 +70,7 @@ export function Actors({ banner }: { banner: ComponentChildren }) {
 		return () => off.forEach(f => f())
 	}, [bad.map(r => r.id).join(), selected])
 	const branches = useMemo(() => all.filter(r => r.depthIn === 1), [all])
-	const source: Resource<true> = { data: all.length ? true : undefined, at: heard.value, error: faults.value.actors, status: 0, next: 0, asked: heard.value || Date.now(), retry: () => {} }
+	const source: Resource<true> = node ? { ...far, data: far.data && true } : { data: all.length ? true : undefined, at: heard.value, error: faults.value.actors, status: 0, next: 0, asked: heard.value || Date.now(), retry: () => {} }
 	return (
 		<>
 			<main id="main" tabIndex={-1}>
@@ -71,18 +78,19 @@ export function Actors({ banner }: { banner: ComponentChildren }) {
 				<div class="filters">
 					<Filter hint={tr('Name, kind or state', '名称、类型或状态')} />
 					<Tabs label={tr('View', '视图')} value={param('view') === 'table' ? 'table' : 'tree'} of={[['tree', tr('Tree', '树')], ['table', tr('Table', '表')]] as const} pick={v => set({ view: v === 'tree' ? undefined : v }, 'push')} />
+					{(nodes.data?.nodes.length ?? 0) > 1 && <Choice name="node" label={tr('Node', '节点')} of={nodes.data!.nodes.map(n => [n.self ? '' : n.node, n.node] as const)} />}
 					<Choice name="branch" label={tr('Branch', '分支')} of={[['', tr('All', '全部')], ...branches.map(b => [b.id, b.name] as const)]} />
 					<Choice name="state" label={tr('State', '状态')} of={[['', tr('All', '全部')], ['bad', tr('Not well', '异常')], ['crit', tr('Failed', '失败')], ['warn', tr('Waiting', '等待')], ['work', tr('Recovered', '已恢复')]]} />
 					<span class="end nums">{bad.length > 0 && <span class="c-warn">{tr(`${bad.length} to look at`, `${bad.length} 项需关注`)}</span>}<span>{tr(`${count(all.length)} alive`, `${count(all.length)} 个存活`)}</span></span>
 				</div>
-				<Lanes branches={branches.map(b => b.name)} />
+				{!node && <Lanes branches={branches.map(b => b.name)} />}
 				<Card undated {...(tableView ? { title: tr('Actors', 'Actor 列表'), end: tools } : {})}>
 					<Shown of={source} what={tr('The tree', 'Actor 树')}>{() => shown.length === 0 ? <Empty title={tr('No actor is like that', '没有匹配的 Actor')}><button class="btn linkish" onClick={() => set({ q: undefined, state: undefined, branch: undefined })}>{tr('Clear the filter', '清除过滤')}</button></Empty>
 						: tableView ? <Table rows={shown} columns={shownColumns} id={r => r.id} label={tr('Actors', 'Actor 列表')} first="-wait" pick={r => pick(r.id)} selected={selected} height={720} />
 						: <Tree rows={shown} flat={filtered} selected={selected} pick={pick} />}</Shown>
 				</Card>
 			</main>
-			<Drawers>{(id, close) => <ActorDrawer id={id} row={forest.get(id)} all={all} close={close} />}</Drawers>
+			<Drawers>{(id, close) => <ActorDrawer id={id} row={forest.get(id)} all={all} at={node} close={close} />}</Drawers>
 		</>
 	)
 }
