@@ -164,30 +164,55 @@ func (l *SharedLease) hold(ctx context.Context, revision uint64, at time.Time) (
 }
 
 // renew returns the revision of the last claim when ctx ends, 0 when the lease is lost.
+// A claim has all the time until the leader would give up: one that takes long is not
+// cut off, and one whose answer was lost counts if it stands.
 func (l *SharedLease) renew(ctx context.Context, revision uint64, at time.Time) uint64 {
-	for pause(ctx, l.term/4) {
-		now := time.Now()
-		one, cancel := context.WithTimeout(ctx, l.term/4)
-		next, err := l.claim(one, revision, l.process)
-		if err != nil {
-			// Its answer may be what was lost.
-			var c claim
-			var is uint64
-			if c, is, err = l.read(one); err == nil && c.Process != l.process {
-				cancel()
-				l.seen(c.Node, true)
-				return 0
-			}
-			next, now = revision, at
-			if err == nil {
-				next = is
-			}
-		}
-		cancel()
-		revision, at = next, now
-		if time.Since(at) >= l.term*3/4 {
+	for next := l.term / 4; pause(ctx, next-time.Since(at)); {
+		until := at.Add(l.term * 3 / 4)
+		began := time.Now()
+		r, state := l.again(ctx, revision, until)
+		switch {
+		case state == claimLost:
+			return 0
+		case state == claimStands:
+			revision, at, next = r, began, l.term/4
+			continue
+		case ctx.Err() != nil:
+			return revision
+		case !time.Now().Before(until):
 			return 0
 		}
+		next = time.Since(at) + l.term/24
 	}
 	return revision
+}
+
+// claimState is what became of an attempt to claim the key anew.
+type claimState uint8
+
+const (
+	claimUnknown claimState = iota // it may stand or not
+	claimStands
+	claimLost // another has it
+)
+
+// again claims the key anew, and looks what became of it if that failed.
+func (l *SharedLease) again(ctx context.Context, revision uint64, until time.Time) (uint64, claimState) {
+	one, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	next, err := l.claim(one, revision, l.process)
+	if err == nil {
+		return next, claimStands
+	}
+	c, is, err := l.read(one)
+	switch {
+	case err != nil:
+		return revision, claimUnknown
+	case c.Process != l.process:
+		l.seen(c.Node, true)
+		return 0, claimLost
+	case is > revision: // the answer was what got lost
+		return is, claimStands
+	}
+	return revision, claimUnknown
 }

@@ -162,6 +162,13 @@ func (s *JetStream) bump(ctx context.Context) (uint64, error) {
 	}
 }
 
+// Fence is the number of the last leadership, for those who do not lead; 0 before there
+// was one.
+func (s *JetStream) Fence(ctx context.Context) (uint64, error) {
+	d, _, err := s.Get(ctx, fenceKey)
+	return d.Revision, err
+}
+
 // Load implements [Documents].
 func (s *JetStream) Load(ctx context.Context, prefix string) ([]Document, error) {
 	all, err := s.documents.Load(ctx, prefix)
