@@ -16,7 +16,7 @@ import (
 )
 
 // client keeps no connection for longer than a killed server lives.
-var client = &http.Client{Transport: &http.Transport{DialTLSContext: dialTLS, MaxIdleConnsPerHost: 64, IdleConnTimeout: 2 * time.Second}}
+var client = &http.Client{Transport: &http.Transport{DialContext: dial, DialTLSContext: dialTLS, MaxIdleConnsPerHost: 64, IdleConnTimeout: 2 * time.Second}}
 
 // Answer is what a server said.
 type Answer struct {
