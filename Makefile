@@ -80,12 +80,13 @@ cover: ## coverage of the tests, as coverage.html
 .PHONY: soak bench fuzz
 soak: export MARKETPRISM_KILL_ROUNDS = 50
 soak: export MARKETPRISM_PREVIOUS ?= $(shell git rev-list --max-count=1 --skip=20 HEAD 2>/dev/null)
-soak: ## the kill and fault suites, 50 rounds each, ten million archived trades, a million cron expressions
+soak: ## the kill and fault suites, 50 rounds each, ten million archived trades, a million cron expressions, the dashboard for an hour
 	packages=$$(grep -rl --include='*_test.go' MARKETPRISM_KILL_ROUNDS . | xargs -r -n1 dirname | sort -u); \
 	if [[ -z $$packages ]]; then echo "no test reads MARKETPRISM_KILL_ROUNDS yet"; exit 1; fi; \
 	go test -count=1 -timeout 6h -v $$packages
 	MARKETPRISM_LARGE_TRADES=10000000 MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestLarge' ./persistence/cold ./internal/cron
 	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestReproducible' ./tests/deploy
+	MARKETPRISM_SOAK=1 go test -count=1 -timeout 2h -v -run 'Crowd|Steady' ./tests/browser
 	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestMultiNode(Partition|Frozen)$$' ./tests/cluster
 
 bench: ## benchmarks for benchstat (PKG=./internal/book COUNT=6)
