@@ -4,6 +4,7 @@ package consultest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -25,10 +26,31 @@ type Server struct {
 	// HTTP is host:port of its API.
 	HTTP string
 
+	security    *Security
+	client      *http.Client // of ready
 	binary, dir string
 	ports       []int // http, server, serf
 	cmd         *exec.Cmd
 	exited      chan struct{}
+}
+
+// Security makes an agent speak TLS with those only who show a certificate, and do
+// nothing for anybody without a token.
+type Security struct {
+	// CAFile, CertFile and KeyFile are PEM files of the agent; its HTTP is HTTPS.
+	CAFile, CertFile, KeyFile string
+	// Client is how the agent is asked whether it is ready.
+	Client *tls.Config
+	// Management is the token, a UUID, that may do everything.
+	Management string
+}
+
+// settings are those of the agent, in its language.
+func (s *Security) settings() string {
+	return fmt.Sprintf(`
+tls { defaults { ca_file = %q, cert_file = %q, key_file = %q, verify_incoming = true, verify_outgoing = true } }
+acl { enabled = true, default_policy = "deny", tokens { initial_management = %q, agent = %q } }`,
+		s.CAFile, s.CertFile, s.KeyFile, s.Management, s.Management)
 }
 
 // startWithin bounds a start.
@@ -46,6 +68,17 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+// StartSecure is Start of an agent with security.
+func StartSecure(t testing.TB, security Security) *Server {
+	t.Helper()
+	s := Prepare(t)
+	s.security, s.client = &security, &http.Client{Transport: &http.Transport{TLSClientConfig: security.Client}}
+	if err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // Prepare is Start of an agent that does not run yet.
 func Prepare(t testing.TB) *Server {
 	t.Helper()
@@ -56,7 +89,7 @@ func Prepare(t testing.TB) *Server {
 		}
 		t.Skipf("NOT TESTED AGAINST CONSUL: %v", err)
 	}
-	s := &Server{binary: binary, dir: t.TempDir()}
+	s := &Server{binary: binary, dir: t.TempDir(), client: http.DefaultClient}
 	if s.ports, err = free(3); err != nil {
 		t.Fatal(err)
 	}
@@ -108,8 +141,11 @@ func (s *Server) Run(ctx context.Context) error {
 	defer func() { _ = log.Close() }() // the agent has its own handle
 	// Not bound to ctx: the agent ends by Kill.
 	s.cmd = exec.Command(s.binary, "agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=warn", "-disable-host-node-id",
-		"-http-port="+strconv.Itoa(s.ports[0]), "-server-port="+strconv.Itoa(s.ports[1]), "-serf-lan-port="+strconv.Itoa(s.ports[2]),
+		s.portFlag()+strconv.Itoa(s.ports[0]), "-server-port="+strconv.Itoa(s.ports[1]), "-serf-lan-port="+strconv.Itoa(s.ports[2]),
 		"-serf-wan-port=-1", "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1", "-hcl", "disable_update_check = true", "-hcl", "connect { enabled = false }")
+	if s.security != nil {
+		s.cmd.Args = append(s.cmd.Args, "-http-port=-1", "-hcl", s.security.settings())
+	}
 	s.cmd.Dir = s.dir
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
@@ -121,6 +157,14 @@ func (s *Server) Run(ctx context.Context) error {
 		close(exited)
 	}(s.cmd, s.exited)
 	return s.ready(ctx)
+}
+
+// portFlag says which port is that of the API.
+func (s *Server) portFlag() string {
+	if s.security != nil {
+		return "-https-port="
+	}
+	return "-http-port="
 }
 
 // ready polls the agent, which is another process, until it has a leader and its own
@@ -146,11 +190,18 @@ func (s *Server) ready(ctx context.Context) error {
 
 // elected: sessions hang on the check of the node, which comes after the election.
 func (s *Server) elected(ctx context.Context) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.HTTP+"/v1/health/state/passing", nil)
+	scheme := "http://"
+	if s.security != nil {
+		scheme = "https://"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+s.HTTP+"/v1/health/state/passing", nil)
 	if err != nil {
 		return false
 	}
-	resp, err := http.DefaultClient.Do(req)
+	if s.security != nil {
+		req.Header.Set("X-Consul-Token", s.security.Management)
+	}
+	resp, err := s.client.Do(req)
 	if err != nil {
 		return false
 	}
