@@ -7,5 +7,8 @@ function media(query: string): ReadonlySignal<boolean> {
 	return s
 }
 
+/** A telephone: grids become lists. */
+export const narrow = media('(max-width: 639px)')
+
 /** Room for two drawers, and for four books. */
 export const vast = media('(min-width: 2200px)')

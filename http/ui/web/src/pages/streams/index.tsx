@@ -9,6 +9,7 @@ import { Table, type Column } from '../../parts/table'
 import { absent, count, cutPercent, rate, since, span } from '../../state/format'
 import { entries, faults, heard, version } from '../../state/live'
 import { now } from '../../state/moment'
+import { narrow } from '../../state/media'
 import { only, useInstants } from '../../state/promql'
 import { queries } from '../../state/queries'
 import type { Resource } from '../../state/resource'
@@ -76,6 +77,7 @@ export function Streams({ banner }: { banner: ComponentChildren }) {
 	const [shownColumns, tools] = useColumns('streams', columns(), shown)
 	const markets = [...new Set(rows.map(r => r.exchange + ' ' + r.market))].sort()
 	const sel = param('sel')
+	const asTable = param('view') === 'table' || narrow.value && param('view') !== 'grid'
 	const chosen = rows.find(r => r.id === sel)
 	const number = (l: Level) => rows.filter(r => r.level === l).length
 	const source: Resource<true> = { data: rows.length ? true : undefined, at: heard.value, error: faults.value.streams, status: 0, next: 0, asked: heard.value || Date.now(), retry: () => {} }
@@ -84,14 +86,14 @@ export function Streams({ banner }: { banner: ComponentChildren }) {
 			{banner}
 			<div class="filters">
 				<Filter hint={tr('okx BTC* gaps>0 lag>500ms', 'okx BTC* gaps>0 lag>500ms')} width={260} />
-				<Tabs label={tr('View', '视图')} value={param('view') === 'table' ? 'table' : 'grid'} of={[['grid', tr('Grid', '网格')], ['table', tr('Table', '表')]] as const} pick={v => set({ view: v === 'grid' ? undefined : v }, 'push')} />
+				<Tabs label={tr('View', '视图')} value={asTable ? 'table' : 'grid'} of={[['grid', tr('Grid', '网格')], ['table', tr('Table', '表')]] as const} pick={v => set({ view: v }, 'push')} />
 				<Choice name="market" label={tr('Market', '市场')} of={[['', tr('All', '全部')], ...markets.map(m => [m, m] as const)]} />
 				<Choice name="cell" label={tr('Cell shows', '单元格')} of={[['', tr('Rate', '速率')], ['lag', tr('Lag p99', '延迟 p99')], ['age', tr('Age', '年龄')], ['gaps', tr('Gaps', '缺口')], ['resyncs', tr('Resyncs', '重同步')]]} />
 				<span class="end nums"><span><Mark level="ok" word={tr('live', '实时')} /> <b>{number('ok')}</b> {tr('live', '实时')}</span>{number('work') > 0 && <span><Mark level="work" word={tr('syncing', '同步中')} /> <b>{number('work')}</b> {tr('syncing', '同步中')}</span>}{number('warn') > 0 && <span><Mark level="warn" word={tr('late', '延迟')} /> <b>{number('warn')}</b> {tr('late', '延迟')}</span>}{number('crit') > 0 && <span><Mark level="crit" word={tr('silent', '静默')} /> <b>{number('crit')}</b> {tr('silent', '静默')}</span>}</span>
 			</div>
 			<Card title={tr('Streams', '数据流')} hint={tr('worst first', '最差优先')} end={<><Subscribe markets={markets} />{tools}</>} undated>
 				<Shown of={source} what={tr('The collector', '采集服务')}>{() => shown.length === 0 ? <Empty title={tr('No stream is like that', '没有匹配的数据流')}><button class="btn linkish" onClick={() => set({ q: undefined, market: undefined })}>{tr('Clear the filter', '清除过滤')}</button></Empty>
-					: param('view') === 'table' ? <Table rows={shown} columns={shownColumns} id={r => r.id} label={tr('Streams', '数据流')} first="state" pick={r => set({ sel: r.id === sel ? undefined : r.id }, 'push')} selected={sel} height={560} />
+					: asTable ? <Table rows={shown} columns={shownColumns} id={r => r.id} label={tr('Streams', '数据流')} first="state" pick={r => set({ sel: r.id === sel ? undefined : r.id }, 'push')} selected={sel} height={560} />
 					: <Grid rows={shown} sel={sel} day={days.data} />}</Shown>
 			</Card>
 			{chosen ? <Dock key={sel} stream={chosen} /> : sel && rows.length > 0 ? <Card title={sel}><Empty title={tr('This stream is not collected', '未采集此数据流')} /></Card> : null}
