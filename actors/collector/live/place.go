@@ -184,21 +184,20 @@ func lostText(subscription, asked, why string, streams []string) []byte {
 // cannot be had begin anew, and it is told which.
 func (h *Hub) resume(sub *Subscription, b *comeback) {
 	c := sub.client
-	whole := b.joins
-	var anew []*join
+	var whole, anew []*join
 	var names []string
 	why := h.expired(b)
-	if why != "" {
-		whole, anew = nil, b.joins
-	} else {
-		whole = nil
-		for _, j := range b.joins {
-			if reason := h.unkept(sub, j, b.after); reason != "" {
-				why, anew = reason, append(anew, j)
-				continue
-			}
-			whole = append(whole, j)
+	all := why != ""
+	for _, j := range b.joins {
+		reason := why
+		if !all {
+			reason = h.unkept(sub, j, b.after)
 		}
+		if reason == "" {
+			whole = append(whole, j)
+			continue
+		}
+		why, anew = reason, append(anew, j)
 	}
 	for _, j := range anew {
 		names = append(names, j.source.instrument.ID().String())
