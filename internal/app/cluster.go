@@ -42,9 +42,14 @@ func (a *App) joinCluster(ctx context.Context) error {
 	if err := a.announceServer(ctx); err != nil {
 		return err
 	}
-	// It is probed where the first of its services listens.
+	// It is probed at a port that is open as long as the process lives; the services
+	// listen later.
+	port := ports(a.cfg)[a.services[0]]
+	if a.remoting != nil {
+		port = a.remoting.Port()
+	}
 	err = a.members.Announce(ctx, a.system, consul.Announcement{
-		Service: nodeService, Host: a.advertised(), Port: ports(a.cfg)[a.services[0]],
+		Service: nodeService, Host: a.advertised(), Port: port,
 		Meta:   a.announced(map[string]string{"version": a.options.Version, servicesMeta: strings.Join(a.services, " "), sinceMeta: a.created.UTC().Format(time.RFC3339)}),
 		Health: a.fitness.status,
 	})
@@ -134,12 +139,15 @@ func (a *App) instances(ctx context.Context, service string) ([]cluster.Instance
 	return StaticRegistry(a.cfg).Instances(ctx, service)
 }
 
-// schedulerLease decides which scheduler of the cluster leads: Consul, or else the
+// schedulerLease is the job of the scheduler that leads.
+const schedulerLease = "scheduler"
+
+// leaseOfScheduler decides which scheduler of the cluster leads: Consul, or else the
 // broker that they share.
-func (a *App) schedulerLease(documents ledger.Documents, term time.Duration) scheduler.Lease {
+func (a *App) leaseOfScheduler(documents ledger.Documents, term time.Duration) scheduler.Lease {
 	if a.members != nil {
 		others := func() bool { return a.spread(cluster.Scheduler) }
-		return resigning{resigning{a.members.NewLease("scheduler", nodeService, a.log), &a.resigned, others}, &a.fitness.idle, others}
+		return resigning{resigning{a.members.NewLease(schedulerLease, nodeService, a.log), &a.resigned, others}, &a.fitness.idle, others}
 	}
 	return scheduler.NewSharedLease(documents, a.node, term)
 }

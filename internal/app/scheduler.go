@@ -48,7 +48,7 @@ func (a *App) makeScheduler(ctx context.Context) error {
 		return err
 	}
 	a.scheduler, err = scheduler.New(scheduler.Options{
-		Config: cfg, Store: store, Lease: a.schedulerLease(store, cfg.LeaseTerm), Services: cluster.Services(), Resolve: a.resolve, Carry: a.carry(cluster.Scheduler), Publish: publish, CheckSubject: broker.CheckPublished,
+		Config: cfg, Store: store, Lease: a.leaseOfScheduler(store, cfg.LeaseTerm), Services: cluster.Services(), Resolve: a.resolve, Carry: a.carry(cluster.Scheduler), Publish: publish, CheckSubject: broker.CheckPublished,
 		Messages: a.taskMessages(), Told: a.tellRun, Defaults: defaultTasks(), Registerer: a.registry,
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/bucket"
+	"github.com/marketprism/marketprism/actors/scheduler/ledger"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/cluster/consul"
 	"github.com/marketprism/marketprism/cluster/coordinator"
@@ -26,7 +27,8 @@ const sinceMeta = "since"
 // clusterSource is the cluster as the monitoring-service sees it.
 type clusterSource struct {
 	a     *App
-	plans bucket.Store // nil where there is no cluster
+	plans bucket.Store // nil where there is no cluster, as runs
+	runs  *ledger.JetStream
 	// journal is how the journal is replicated.
 	journal *journalView
 }
@@ -36,6 +38,9 @@ func (a *App) registerCluster(s *chassis.Server) error {
 	source := &clusterSource{a: a, journal: a.newJournalView()}
 	if a.members != nil {
 		source.plans = a.openPlans()
+		c := a.cfg.Scheduler.Scheduler
+		source.runs = ledger.NewJetStream(a.connectAs(broker.Scheduler), c.LedgerMaxBytes, c.Replicas)
+		a.closers = append(a.closers, func() error { source.runs.Close(); return nil })
 	}
 	return facade.Register(s, facade.Options{Source: source, Service: cluster.Monitoring, Audit: a.audit})
 }
@@ -86,8 +91,12 @@ func (c *clusterSource) View(ctx context.Context) facade.View {
 	trouble(&v, err)
 	for _, l := range leases {
 		lease := facade.Lease{Job: l.Job, Holder: l.Holder, Since: whenKnown(l.Since)}
-		if l.Job == placementLease {
+		switch {
+		case l.Job == placementLease:
 			lease.Fence = plan.Revision
+		case l.Job == schedulerLease && l.Holder != "":
+			lease.Fence, err = c.runs.Fence(ctx)
+			trouble(&v, err)
 		}
 		v.Leases = append(v.Leases, lease)
 	}
