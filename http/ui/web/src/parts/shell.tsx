@@ -118,7 +118,7 @@ export function Bar() {
 			<Pill />
 			<Who />
 			<button class="btn plain" aria-label={theme.value === 'dark' ? tr('Light theme', '浅色主题') : tr('Dark theme', '深色主题')} title={tr('Theme', '主题')} onClick={() => { theme.value = theme.value === 'dark' ? 'light' : 'dark' }}><Icon name={theme.value === 'dark' ? 'moon' : 'sun'} /></button>
-			<button class="btn plain" aria-label={tr('切换到中文', 'Switch to English')} title={tr('Language', '语言')} lang={language.value === 'zh' ? 'en' : 'zh-CN'} onClick={() => { language.value = language.value === 'zh' ? 'en' : 'zh' }}>{language.value === 'zh' ? 'EN' : '中'}</button>
+			<button class="btn plain" aria-label={tr('切换到中文', 'EN: switch to English')} title={tr('Language', '语言')} lang={language.value === 'zh' ? 'en' : 'zh-CN'} onClick={() => { language.value = language.value === 'zh' ? 'en' : 'zh' }}>{language.value === 'zh' ? 'EN' : '中'}</button>
 		</header>
 	)
 }
