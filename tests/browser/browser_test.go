@@ -38,6 +38,15 @@ type walked struct {
 		State  string `json:"state"`
 		Marks  int    `json:"marks"`
 	} `json:"kill"`
+	Cluster struct {
+		Before  map[string]string `json:"before"` // what is said of each node
+		Leases  []string          `json:"leases"` // their holders
+		Owned   int               `json:"owned"`  // streams of the node that is killed
+		Streams int               `json:"streams"`
+		Seen    string            `json:"seen"`  // what is said of it afterwards
+		Moves   int               `json:"moves"` // from it, as listed
+		Other   map[string]string `json:"other"` // what another node says
+	} `json:"cluster"`
 }
 
 // TestMultiNodeWalk: every page in both themes and languages has no error, no violation
@@ -50,8 +59,24 @@ func TestMultiNodeWalk(t *testing.T) {
 		pictures = t.TempDir()
 	}
 	program := harness.Dev(t, t.TempDir(), harness.DevOffset(t), "--rate", "5", "--symbols", "2")
+	w := walk(t, node, modules, program.URL("monitoring-service", ""), chromium, pictures)
+	if w.Market.Trades < 10 || len(w.Market.Wrong) > 0 {
+		t.Errorf("the tape shows %d known trades, of which other than the interface's: %v", w.Market.Trades, w.Market.Wrong)
+	}
+	if !w.Market.Known || strings.Join(w.Market.Book, " ") != strings.Join(w.Market.Answered, " ") {
+		t.Errorf("the book shows %v, the interface answered %v", w.Market.Book, w.Market.Answered)
+	}
+	if w.Kill.After <= w.Kill.Before || w.Kill.State != "running" || w.Kill.Marks == 0 {
+		t.Errorf("the restart: %+v", w.Kill)
+	}
+	t.Logf("first paint after %d ms", w.Paint)
+}
+
+// walk walks every page, and checks what holds of each.
+func walk(t *testing.T, node, modules, at, chromium, pictures string, more ...string) walked {
+	t.Helper()
 	var out, said bytes.Buffer
-	c := exec.CommandContext(t.Context(), node, "walk.mjs", modules, program.URL("monitoring-service", ""), chromium, pictures)
+	c := exec.CommandContext(t.Context(), node, append([]string{"walk.mjs", modules, at, chromium, pictures}, more...)...)
 	c.Stdout, c.Stderr = &out, &said
 	if err := c.Run(); err != nil {
 		t.Fatalf("the walk: %v\n%s", err, said.String())
@@ -73,16 +98,7 @@ func TestMultiNodeWalk(t *testing.T) {
 			t.Errorf("%s is called %q and %q", page, title["en"], title["zh"])
 		}
 	}
-	if w.Market.Trades < 10 || len(w.Market.Wrong) > 0 {
-		t.Errorf("the tape shows %d known trades, of which other than the interface's: %v", w.Market.Trades, w.Market.Wrong)
-	}
-	if !w.Market.Known || strings.Join(w.Market.Book, " ") != strings.Join(w.Market.Answered, " ") {
-		t.Errorf("the book shows %v, the interface answered %v", w.Market.Book, w.Market.Answered)
-	}
-	if w.Kill.After <= w.Kill.Before || w.Kill.State != "running" || w.Kill.Marks == 0 {
-		t.Errorf("the restart: %+v", w.Kill)
-	}
-	t.Logf("first paint after %d ms", w.Paint)
+	return w
 }
 
 // tools are node, a browser and the folder of node modules; the test is skipped, or fails

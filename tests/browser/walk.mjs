@@ -2,20 +2,23 @@
 // and writes what it found as one JSON object.
 //
 // usage: node walk.mjs MODULES URL CHROMIUM PICTURES
+//        node walk.mjs MODULES URL CHROMIUM PICTURES NODE PID OTHER
 //
-// MODULES is the folder of node modules; pictures of every page go into PICTURES.
+// MODULES is the folder of node modules; pictures of every page go into PICTURES. The second
+// form is for several nodes: URL is one's, NODE the name of another that is process PID and is
+// killed, and OTHER the URL of a third.
 import { createRequire } from 'node:module'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-const [, , modules, base, executablePath, pictures] = process.argv
+const [, , modules, base, executablePath, pictures, victim, pid, other] = process.argv
 const require = createRequire(join(modules, 'x.js'))
 const { chromium } = require('playwright-core')
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
 const patience = 120_000
 
 const pages = ['/', '/actors', '/streams', '/market', '/storage', '/broker', '/scheduler', '/cluster', '/alerts', '/explore', '/logs', '/config']
-const found = { console: [], foreign: [], violations: [], faults: [], words: {}, pages: 0, paint_ms: 0, market: {}, kill: {}, narrow: [] }
+const found = { console: [], foreign: [], violations: [], faults: [], words: {}, pages: 0, paint_ms: 0, market: {}, kill: {}, cluster: {}, narrow: [] }
 
 mkdirSync(pictures, { recursive: true })
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
@@ -25,7 +28,7 @@ page.setDefaultTimeout(patience)
 let where = ''
 page.on('console', m => { if (m.type() === 'error') found.console.push(`${where}: ${m.text()} ${m.location().url ?? ''}`) })
 page.on('pageerror', e => found.console.push(`${where}: ${e.message}`))
-page.on('request', r => { const u = r.url(); if (!u.startsWith(base) && !u.startsWith('data:') && !u.startsWith('blob:')) found.foreign.push(`${where}: ${u}`) })
+page.on('request', r => { const u = r.url(); if (!u.startsWith(base) && !(other && u.startsWith(other)) && !u.startsWith('data:') && !u.startsWith('blob:')) found.foreign.push(`${where}: ${u}`) })
 
 const books = new Map() // what the interface answered, by sequence
 page.on('response', async r => {
@@ -60,10 +63,11 @@ async function walk() {
 		await page.waitForFunction(p => location.pathname === p, path)
 		await settled()
 		const titles = {}
+		const switchTheme = () => page.click('.bar button:nth-last-child(2)')
 		for (const theme of ['dark', 'light']) {
 			where = `${path} ${theme}`
-			if (await page.evaluate(() => document.documentElement.dataset.theme) !== theme) await page.click(`.bar button:nth-last-child(2)`)
-			await audit()
+			if (await page.evaluate(() => document.documentElement.dataset.theme) !== theme) await switchTheme()
+			if (theme === 'dark' || !victim) await audit() // of several nodes: English by night, Chinese by day
 			await picture(`${name(path)}-${theme}`)
 		}
 		titles.en = await page.textContent('.bar h1')
@@ -71,12 +75,29 @@ async function walk() {
 		where = `${path} zh`
 		await page.waitForFunction(() => document.documentElement.lang === 'zh-CN')
 		titles.zh = await page.textContent('.bar h1')
+		await audit()
 		await picture(`${name(path)}-zh`)
 		await page.click('.bar button:last-child')
-		await page.click('.bar button:nth-last-child(2)')
+		await switchTheme()
+		await widths(path)
 		found.words[path] = titles
 		found.pages++
 	}
+}
+
+const sizes = [[390, 844], [720, 500], [2560, 1440]] // a telephone, 1440 at 200 %, a wide screen
+
+/** Nothing stands out of the page, however wide it is. */
+async function widths(path) {
+	for (const [width, height] of sizes) {
+		where = `${path} ${width}`
+		await page.setViewportSize({ width, height })
+		await page.evaluate(() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r))))
+		const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+		if (over > 0) found.narrow.push(`${where}: ${over} pixels too wide`)
+		if (path === '/' || path === '/actors' || path === '/cluster') await picture(`${name(path)}-${width}`)
+	}
+	await page.setViewportSize({ width: 1440, height: 1000 })
 }
 
 /** What the market page shows is what the interface answers. */
@@ -116,22 +137,43 @@ async function restart() {
 	found.kill = { before: before.incarnation, after: after.incarnation, state: after.state, marks: await page.locator('.lane-line .mark').count() }
 }
 
-/** Nothing stands out of the page at the narrowest and the widest. */
-async function widths() {
-	for (const [width, height] of [[390, 844], [2560, 1440]]) {
-		await page.setViewportSize({ width, height })
-		for (const path of width < 1000 ? pages : ['/', '/actors', '/market']) {
-			where = `${path} ${width}`
-			await page.goto(base + path)
-			await settled()
-			const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-			if (over > 0) found.narrow.push(`${where}: ${over} pixels too wide`)
-			if (path === '/' || path === '/actors') await picture(`${name(path)}-${width}`)
-		}
-	}
+/** What the page says of each node, by name. */
+const cards = () => page.evaluate(() => Object.fromEntries([...document.querySelectorAll('.nodes .card')].map(c => [c.querySelector('h2')?.firstChild?.textContent.trim(), c.querySelector('.status')?.textContent.trim()])))
+
+/** A node is killed: the page says so, its streams go to those that are left, and the page is
+ * the same at another node. */
+async function lose() {
+	where = '/cluster'
+	await page.goto(base + '/cluster')
+	await page.waitForFunction(() => [...document.querySelectorAll('.nodes .status')].filter(s => s.textContent.trim() === 'Up').length === 3)
+	const before = await (await page.request.get(base + '/api/v1/cluster')).json()
+	found.cluster = { before: await cards(), leases: before.leases.map(l => l.holder), owned: before.placement.owners.filter(o => o.node === victim).length, streams: before.placement.streams }
+	await picture('cluster-three')
+	where = `/cluster without ${victim}`
+	process.kill(Number(pid), 'SIGKILL')
+	await page.waitForFunction(name => { const c = [...document.querySelectorAll('.nodes .card')].find(c => c.querySelector('h2')?.textContent.startsWith(name)); return !c || c.querySelector('.status')?.textContent.trim() === 'Unreachable' }, victim)
+	found.cluster.seen = (await cards())[victim] ?? 'gone'
+	await picture('cluster-lost')
+	await page.waitForFunction(async name => {
+		const v = await (await fetch('/api/v1/cluster')).json()
+		return v.placement.owners.length === v.placement.streams && v.placement.owners.every(o => o.node !== name && o.state === 'settled')
+	}, victim, { polling: 500 })
+	await page.waitForFunction(name => [...document.querySelectorAll('main table tr')].some(r => [...r.cells].some(c => c.textContent.trim() === name)), victim) // among the moves
+	found.cluster.moves = await page.evaluate(name => [...document.querySelectorAll('main table tr')].filter(r => [...r.cells].some(c => c.textContent.trim() === name)).length, victim)
+	await picture('cluster-taken-over')
+	where = 'at another node'
+	await page.goto(other + '/streams?view=table')
+	await page.waitForFunction(n => document.querySelector('table.t')?.getAttribute('aria-rowcount') === String(n + 1), found.cluster.streams)
+	await page.waitForFunction(n => document.querySelector('.filters .end b')?.textContent.trim() === String(n), found.cluster.streams) // live
+	await page.goto(other + '/cluster')
+	await page.waitForFunction(() => [...document.querySelectorAll('.nodes .status')].filter(s => s.textContent.trim() === 'Up').length === 2)
+	found.cluster.other = await cards()
+	await settled()
+	await audit()
+	await picture('cluster-other')
 }
 
-for (const step of [walk, market, restart, widths]) {
+for (const step of victim ? [walk, lose] : [walk, market, restart]) {
 	try {
 		await step()
 	} catch (e) {
