@@ -23,3 +23,6 @@ func Permissions(s Service, shards int) (program, clients *server.Permissions) {
 
 // ClientPermissions are those of a client without lists of his own.
 func ClientPermissions() *server.Permissions { return UserConfig{}.rights() }
+
+// CutMigration has at called at each step of a migration.
+func CutMigration(m *Migration, at func(step string)) { m.step = at }

@@ -54,7 +54,7 @@ func (c Config) checkForm() error {
 	case err != nil:
 		return err
 	case f == standalone && c.Clustered():
-		return fmt.Errorf("%w: %s holds streams, which a cluster would remove; docs/broker.md, From one node to three, says how it becomes one", ErrStandalone, c.StoreDir)
+		return fmt.Errorf("%w: %s holds streams, which a cluster would remove; `marketprism journal migrate` makes it one with everything in it (docs/broker.md, From one node to three)", ErrStandalone, c.StoreDir)
 	case f == inCluster && !c.Clustered():
 		return fmt.Errorf("%w: %s; set nats.cluster.bootstrap_expect as it was", ErrInCluster, c.StoreDir)
 	}

@@ -281,7 +281,16 @@ func (h *Handle) live(ctx context.Context, c *supervise.Context, r *run, offBefo
 	if err != nil {
 		return err
 	}
+	lock, err := lockStore(h.cfg.StoreDir, doingServe)
+	if err != nil {
+		return err
+	}
+	defer lock.release() //nolint:errcheck // nothing was written that matters
 	before, err := formOf(h.cfg.StoreDir)
+	if err != nil {
+		return err
+	}
+	joining, err := readJoining(h.cfg.StoreDir)
 	if err != nil {
 		return err
 	}
@@ -292,7 +301,12 @@ func (h *Handle) live(ctx context.Context, c *supervise.Context, r *run, offBefo
 	defer stopServer(srv)
 	if h.cfg.Clustered() {
 		// Before, there is nobody to make a stream, or to say which there are.
-		if err := h.awaitPeers(ctx, srv, before != inCluster, c.Log()); err != nil {
+		if err := h.awaitPeers(ctx, srv, before != inCluster || joining != nil, c.Log()); err != nil {
+			return err
+		}
+	}
+	if joining != nil {
+		if err := h.settle(ctx, srv, c.Log()); err != nil {
 			return err
 		}
 	}
