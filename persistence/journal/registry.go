@@ -215,6 +215,28 @@ func (g *Registry) remove(ctx context.Context, key string, revision uint64) erro
 	return nil
 }
 
+// Rename gives a reader's entry for one shard another id; nothing where there is none. One
+// that already has the other id keeps its place, and the first is removed. No such reader
+// may run.
+func (g *Registry) Rename(ctx context.Context, shard int, from, to string) error {
+	prefix := strconv.Itoa(shard) + "."
+	v, revision, err := g.get(ctx, prefix+from)
+	if err != nil || v == nil || from == to {
+		return err
+	}
+	there, _, err := g.get(ctx, prefix+to)
+	if err != nil {
+		return err
+	}
+	if there == nil {
+		r := Registration{registry: g, key: prefix + to, value: *v, now: time.Now}
+		if err := r.put(ctx, v.Position); err != nil {
+			return err
+		}
+	}
+	return g.remove(ctx, prefix+from, revision)
+}
+
 // Readers lists the readers of a shard, by position.
 func (g *Registry) Readers(ctx context.Context, shard int) ([]Registered, error) {
 	api, cancel := context.WithTimeout(ctx, apiTimeout)
