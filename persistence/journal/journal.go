@@ -154,10 +154,13 @@ type State struct {
 	Messages, Bytes uint64
 	// MaxBytes is the shard's limit.
 	MaxBytes int64
+	// Replicas is how many nodes hold it, as it is meant to be.
+	Replicas int
 }
 
 // State asks the broker what shard k holds. Errors: ErrMissing,
-// ErrOtherJournal, ErrShards, ErrSettings.
+// ErrOtherJournal, ErrShards, ErrSettings; ErrUnavailable while who answers does not
+// hear a majority of the nodes that hold it.
 func (j *Journal) State(ctx context.Context, k int) (State, error) {
 	info, err := j.lookup(ctx, k)
 	if err != nil {
@@ -166,9 +169,12 @@ func (j *Journal) State(ctx context.Context, k int) (State, error) {
 	if err := j.check(k, info); err != nil {
 		return State{}, err
 	}
+	if err := heard(info); err != nil {
+		return State{}, err
+	}
 	s := State{
 		First: info.State.FirstSeq, Last: info.State.LastSeq,
-		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes,
+		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes, Replicas: info.Config.Replicas,
 	}
 	if s.Messages == 0 {
 		s.First = s.Last + 1

@@ -22,7 +22,7 @@ func TestOpenMakesOnceAndKeepsTheID(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := (State{First: 1, MaxBytes: cfg.MaxBytes / 3}); st != want {
+		if want := (State{First: 1, MaxBytes: cfg.MaxBytes / 3, Replicas: 1}); st != want {
 			t.Errorf("shard %d: got %+v, want %+v", k, st, want)
 		}
 	}

@@ -23,8 +23,9 @@ const (
 	// The broker removes a consumer that nobody pulled from for so long.
 	consumerIdle = 5 * time.Minute
 	// A stream that is not found may be one that a starting cluster does not
-	// show yet; after missingFor it is a fault.
-	missingFor = 15 * time.Second
+	// show yet, and one that ends too early may be told by who leads no more; after
+	// doubtFor it is a fault.
+	doubtFor = 15 * time.Second
 	// So many deliveries in a row may leave out a message that the stream has.
 	maxLosses = 5
 )
@@ -60,12 +61,12 @@ type Reader struct {
 	consumer string    // the broker's name for it, "" when there is none
 	fault    error
 
-	pause        time.Duration // before the next attempt to reach the broker
-	missingSince time.Time
-	missingFor   time.Duration
-	losses       int
-	end          uint64 // the journal's last message at the last heartbeat
-	repeats      uint64
+	pause      time.Duration // before the next attempt to reach the broker
+	doubtSince time.Time
+	doubtFor   time.Duration
+	losses     int
+	end        uint64 // the journal's last message at the last heartbeat
+	repeats    uint64
 }
 
 // ReaderOptions are optional.
@@ -111,7 +112,7 @@ func (j *Journal) NewReader(from persistence.Position, opts ReaderOptions) (*Rea
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{journal: j, opener: o, pos: withoutEpochs(from), onRetry: opts.OnRetry, onRepeat: opts.OnRepeat, onCut: opts.OnCut, missingFor: missingFor}, nil
+	return &Reader{journal: j, opener: o, pos: withoutEpochs(from), onRetry: opts.OnRetry, onRepeat: opts.OnRepeat, onCut: opts.OnCut, doubtFor: doubtFor}, nil
 }
 
 // Position is where the reader is: everything up to and including the message

@@ -386,7 +386,7 @@ func TestReaderOfAMissingStream(t *testing.T) {
 	b := startBroker(t)
 	j := b.openJournal(testConfig())
 	r := newReader(t, j, start(t, j))
-	r.missingFor = 100 * time.Millisecond
+	r.doubtFor = 100 * time.Millisecond
 	if err := j.js.DeleteStream(testContext(t), StreamName(0)); err != nil {
 		t.Fatal(err)
 	}

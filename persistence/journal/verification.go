@@ -15,18 +15,22 @@ func (r *Reader) verify(ctx context.Context) error {
 	st, err := r.journal.State(ctx, r.pos.Shard)
 	switch {
 	case errors.Is(err, ErrMissing):
-		return r.missing(err)
+		return r.persists(err)
 	case errors.Is(err, ErrOtherJournal), errors.Is(err, ErrShards), errors.Is(err, ErrSettings), errors.Is(err, ErrVersion):
 		return r.faultAt(r.pos.Seq, err)
 	case err != nil:
 		return err
 	}
-	r.missingSince = time.Time{}
-	switch {
-	case st.First > r.pos.Seq+1:
+	if st.Last < r.pos.Seq {
+		err := fmt.Errorf("%w: the last message is %d", ErrRolledBack, st.Last)
+		if st.Replicas > 1 { // a node that comes back may lead before it knows that it must not
+			return r.persists(err)
+		}
+		return r.faultAt(r.pos.Seq, err)
+	}
+	r.doubtSince = time.Time{}
+	if st.First > r.pos.Seq+1 {
 		return r.faultAt(r.pos.Seq+1, fmt.Errorf("%w: the first message is %d", ErrPurged, st.First))
-	case st.Last < r.pos.Seq:
-		return r.faultAt(r.pos.Seq, fmt.Errorf("%w: the last message is %d", ErrRolledBack, st.Last))
 	}
 	return nil
 }
@@ -43,12 +47,12 @@ func (r *Reader) reportCut(ctx context.Context) error {
 	return err
 }
 
-// missing makes a stream that stays unknown a fault.
-func (r *Reader) missing(err error) error {
-	if r.missingSince.IsZero() {
-		r.missingSince = time.Now()
+// persists makes what one of several nodes may be wrong about a fault when it stays so.
+func (r *Reader) persists(err error) error {
+	if r.doubtSince.IsZero() {
+		r.doubtSince = time.Now()
 	}
-	if time.Since(r.missingSince) >= r.missingFor {
+	if time.Since(r.doubtSince) >= r.doubtFor {
 		return r.faultAt(r.pos.Seq, err)
 	}
 	return err
