@@ -23,7 +23,7 @@ function watched(page) {
 	page.setDefaultTimeout(patience)
 	page.on('pageerror', e => found.errors.push(`${step}: ${e.message}`))
 	// What is refused is what this is about; browsers call it an error.
-	page.on('console', m => { if (m.type() === 'error' && !/status of 401/.test(m.text())) found.errors.push(`${step}: ${m.text()}`) })
+	page.on('console', m => { if (m.type() === 'error' && !/status of 401/.test(m.text())) found.errors.push(`${step}: ${m.text()} ${m.location().url}`) })
 	page.on('request', r => { const u = r.url(); if (!u.startsWith(base) && !(found.at && u.startsWith(found.at)) && !u.startsWith('data:')) found.foreign.push(`${step}: ${u}`) })
 	return page
 }

@@ -39,7 +39,7 @@ function stateOf(n: Node): [Level, string] {
 const short = (service: string) => service.replace(/-service$/, '').replace('market-data-', '').replace('data-', '').replace('message-', '').replace('api-', '')
 
 export function Cluster({ banner }: { banner: ComponentChildren }) {
-	const view = useResource<View>('cluster', 2000)
+	const view = useResource<View>('monitoring/cluster', 2000)
 	const machine = useInstants(queries('cpu_by_instance', 'clock_by_instance'), 10_000)
 	return (
 		<main id="main" tabIndex={-1}>
@@ -86,7 +86,7 @@ function said(series: Series[] | undefined, n: Node): number | undefined {
 function NodeCard({ node: n, view: v, machine, done }: { node: Node; view: View; machine: Record<string, Series[]> | undefined; done: () => void }) {
 	const [level, word] = stateOf(n)
 	const jobs = v.leases.filter(l => l.holder === n.id).map(l => l.job)
-	const path = `cluster/nodes/${encodeURIComponent(n.id)}/`
+	const path = `monitoring/cluster/nodes/${encodeURIComponent(n.id)}/`
 	const drain = () => confirm({ title: tr(`Drain ${n.id}?`, `排空 ${n.id}？`), says: tr(`${n.recording} streams move to the other nodes without a hole${jobs.length > 0 ? `, and it gives back ${jobs.join(', ')}` : ''}. It takes none until it is used again.`, `${n.recording} 个流将无缝迁移到其他节点${jobs.length > 0 ? `，并交还 ${jobs.join('、')}` : ''}。恢复使用前不再接收。`), act: tr(`Drain ${n.recording} streams`, `排空 ${n.recording} 个流`), risk: true, reason: true, go: async reason => { await send('POST', path + 'drain', { reason }); done(); return n.id } })
 	const undrain = () => confirm({ title: tr(`Use ${n.id} again?`, `恢复使用 ${n.id}？`), says: tr('It takes its share of the streams again.', '它将重新接收应得的流。'), act: tr('Use it again', '恢复使用'), go: async () => { await send('POST', path + 'undrain', {}); done(); return n.id } })
 	return (
@@ -173,7 +173,7 @@ function Owners({ view: v, done }: { view: View; done: () => void }) {
 	const q = param('q').toLowerCase()
 	const pins = new Map((v.placement.pins ?? []).map(p => [p.stream, p]))
 	const rows = (v.placement.owners ?? []).filter(o => (o.stream + ' ' + o.node).toLowerCase().includes(q))
-	const unpin = (stream: string) => confirm({ title: tr(`Let ${stream} be placed as any other?`, `取消固定 ${stream}？`), says: tr('It stays where it is until something is a reason to move it.', '在有迁移理由之前保持原位。'), act: tr('Unpin', '取消固定'), go: async () => { await send('POST', `cluster/streams/${encodeURIComponent(stream)}/unpin`, {}); done(); return stream } })
+	const unpin = (stream: string) => confirm({ title: tr(`Let ${stream} be placed as any other?`, `取消固定 ${stream}？`), says: tr('It stays where it is until something is a reason to move it.', '在有迁移理由之前保持原位。'), act: tr('Unpin', '取消固定'), go: async () => { await send('POST', `monitoring/cluster/streams/${encodeURIComponent(stream)}/unpin`, {}); done(); return stream } })
 	const columns: Column<Owner>[] = [
 		{ key: 'stream', title: tr('Stream', '流'), fluid: true, cell: o => <span class="mono">{o.stream}</span>, value: o => o.stream },
 		{ key: 'node', title: tr('Node', '节点'), cell: o => o.node, value: o => o.node },
@@ -199,7 +199,7 @@ function MoveForm({ stream, view: v, close, done }: { stream: string; view: View
 	const go = async (e: Event) => {
 		e.preventDefault()
 		try {
-			const a = await send<{ message: string }>('POST', `cluster/streams/${encodeURIComponent(stream)}/move`, { node: to, ...(lasting ? { for: lasting } : {}), reason })
+			const a = await send<{ message: string }>('POST', `monitoring/cluster/streams/${encodeURIComponent(stream)}/move`, { node: to, ...(lasting ? { for: lasting } : {}), reason })
 			toast('ok', tr(`${stream} moves to ${to}`, `${stream} 迁移至 ${to}`), a.message)
 			done()
 			close()

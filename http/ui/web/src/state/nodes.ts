@@ -11,7 +11,7 @@ export const others = signal<{ id: string; url: string }[]>([])
 async function look() {
 	if (document.hidden || !heard.peek() || Date.now() - heard.peek() > 5000) return
 	try {
-		const v = await get<View>('cluster?owners=false')
+		const v = await get<View>('monitoring/cluster?owners=false')
 		const own = v.nodes.find(n => n.id === v.self)?.services.find(s => new URL(s.url).port === location.port)?.service ?? 'monitoring-service'
 		others.value = v.nodes.filter(n => n.id !== v.self && n.state !== 'unreachable').flatMap(n => {
 			const at = n.services.find(s => s.service === own)
