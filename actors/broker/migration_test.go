@@ -176,11 +176,14 @@ func TestMigration(t *testing.T) {
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
 	ctx := testContext(t)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
 	for !done() {
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			t.Fatal("it does not come about")
+		case <-tick.C:
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 }
 
