@@ -286,6 +286,7 @@ type reader struct {
 	resp   *http.Response
 	lines  *bufio.Reader
 	lastID string
+	placed string // id of the trade that was heard last
 	beats  int
 	retry  string
 }

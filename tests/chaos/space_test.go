@@ -157,7 +157,7 @@ func (c *client) refused() (times int) {
 func TestFaultJournalFull(t *testing.T) {
 	t.Parallel()
 	capture := harness.Capture(t, captured)
-	exchange := harness.Replay(t, capture, "--speed", "4")
+	exchange := harness.Replay(t, capture) // for longer than the test takes on a slow machine
 	s := with(quick(), exchange.Settings(capturedIn, capturedAs, "trade", "book_delta"), harness.Settings{
 		harness.Storage + ".journal.max_bytes":           "18MiB",
 		harness.Storage + ".embedded.publish_interval":   "25s",

@@ -70,8 +70,9 @@ func below(prefix string, operations ...string) []string {
 // elsewhere are described operations that no test here brings to success, each with the
 // test that does.
 var elsewhere = map[string]string{
-	harness.Storage + " POST /api/v1/storage/journal/adopt":    "tests/chaos TestFaultOlderJournalCollecting: it takes a journal that is another's",
-	harness.Storage + " POST /api/v1/storage/tables/{}/resume": "tests/chaos TestQuestDBSuspendedTable: it takes a QuestDB",
+	harness.Storage + " POST /api/v1/storage/journal/adopt":        "tests/chaos TestFaultOlderJournalCollecting: it takes a journal that is another's",
+	harness.Storage + " POST /api/v1/storage/tables/{}/resume":     "tests/chaos TestQuestDBSuspendedTable: it takes a QuestDB",
+	harness.Storage + " DELETE /api/v1/storage/journal/readers/{}": "tests/cluster TestMultiNodeCopies: it takes several nodes",
 
 	harness.Broker + " DELETE /api/v1/broker/nodes/{}": "tests/cluster TestMultiNodeJournal: it takes several nodes",
 	harness.Broker + " DELETE /api/v1/nodes/{}":        "tests/cluster TestMultiNodeJournal, by its other name",

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,10 +17,35 @@ import (
 
 const storageBase = "/api/v1/storage/"
 
+// copies asks for what another node would copy, and who the journal is kept for.
+func copies(c *client) {
+	c.t.Helper()
+	readers := c.get(storageBase + "journal/readers")
+	has(c.t, "readers", readers, "status:s", "data:a", "timestamp:t")
+	for _, r := range list(readers, "data") {
+		has(c.t, "a reader", r.(object), "reader:s", "shard:n", "position:n", "full_copy:b", "moved:t", "own:b", "behind:n", "holds_back:b")
+	}
+	answer := c.get(storageBase + "copy")
+	has(c.t, "an offer", answer, "status:s", "data:o", "timestamp:t")
+	offer := sub(answer, "data")
+	has(c.t, "an offer", offer, "reader:s", "positions:a", "files:a", "archived:a", "damaged:a")
+	files := list(offer, "files")
+	if len(files) == 0 {
+		c.t.Fatalf("nothing is offered: %v", offer)
+	}
+	file := files[0].(object)
+	has(c.t, "a file", file, "tier:s", "table:s", "name:s", "bytes:n>0", "checksum:s", "journal_id:s", "shard:n", "first_seq:n", "last_seq:n>0")
+	a := c.try("GET", storageBase+"copy/file?tier="+fmt.Sprint(file["tier"])+"&name="+url.QueryEscape(fmt.Sprint(file["name"])), "", "")
+	if a == nil || a.Status != 200 || !bytes.HasPrefix(a.Body, []byte("PAR1")) || a.Header.Get("X-File-Bytes") == "" {
+		c.t.Errorf("a file of the store: %+v", a)
+	}
+}
+
 // storagePaths are those that clients know.
 var storagePaths = []string{
-	"applied", "candles/{exchange}/{symbol}", "cold/archive", "cold/trades/{exchange}/{symbol}", "hot/orderbooks", "hot/orderbooks/{exchange}/{symbol}",
-	"hot/tickers", "hot/tickers/{exchange}/{symbol}", "hot/trades", "hot/trades/{exchange}/{symbol}", "journal", "journal/adopt", "lifecycle/cleanup",
+	"applied", "candles/{exchange}/{symbol}", "cold/archive", "cold/trades/{exchange}/{symbol}", "copy", "copy/file", "hot/orderbooks", "hot/orderbooks/{exchange}/{symbol}",
+	"hot/tickers", "hot/tickers/{exchange}/{symbol}", "hot/trades", "hot/trades/{exchange}/{symbol}", "journal", "journal/adopt", "journal/readers",
+	"journal/readers/{reader}", "lifecycle/cleanup",
 	"operations", "operations/{id}", "parts", "query/{kind}/{exchange}/{symbol}", "stats", "status", "streams", "tables/{table}/resume",
 	"tally/{kind}/{exchange}/{symbol}",
 }
@@ -52,6 +78,7 @@ func TestStorage(t *testing.T) {
 	has(t, "journal", journal, "journal_id:s", "shards:a", "highest_epoch:n")
 	has(t, "applied", c.get(fmt.Sprintf("%sapplied?position=0:1&journal=%v", storageBase, journal["journal_id"])), "status:s", "journal_id:s", "shard:n", "applied:n>0", "reached:b")
 	id := lifecycle(c)
+	copies(c)
 	n.Kill()
 	n = harness.Start(t, data, nil, harness.Broker, harness.Storage)
 	c.base = n.URL(harness.Storage, "")
