@@ -87,7 +87,7 @@ soak: ## the kill and fault suites, 50 rounds each, ten million archived trades,
 	MARKETPRISM_LARGE_TRADES=10000000 MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestLarge' ./persistence/cold ./internal/cron
 	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestReproducible' ./tests/deploy
 	MARKETPRISM_SOAK=1 go test -count=1 -timeout 2h -v -run 'Crowd|Steady' ./tests/browser
-	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestMultiNode(Partition|Frozen)$$' ./tests/cluster
+	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestMultiNode(Partition|Frozen|ConsulSilent|FiveBrokers)$$' ./tests/cluster
 
 bench: ## benchmarks for benchstat (PKG=./internal/book COUNT=6)
 	go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),6) $(PKG)

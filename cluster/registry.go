@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -21,6 +22,9 @@ const (
 	Collector  = "market-data-collector"
 	Gateway    = "api-gateway-service"
 )
+
+// ErrDouble: two processes run under the name of one node, and this one has to end.
+var ErrDouble = errors.New("this node runs twice")
 
 // Services lists all six in start order.
 func Services() []string {

@@ -153,7 +153,7 @@ func (a *announcer) register(ctx context.Context) error {
 	if meta == nil {
 		meta = map[string]string{}
 	}
-	meta[nodeMeta] = a.node.name
+	meta[nodeMeta], meta[processMeta] = a.node.name, a.node.process
 	return a.node.client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
 		ID: a.id, Name: a.what.Service, Address: a.what.Host, Port: a.what.Port,
 		Tags: append([]string{a.node.cfg.Name}, a.what.Tags...), Meta: meta,
@@ -164,10 +164,14 @@ func (a *announcer) register(ctx context.Context) error {
 	}, api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx))
 }
 
-// withdraw takes the announcement back.
+// withdraw takes the announcement back, unless it is another process's of the same name.
 func (a *announcer) withdraw(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, a.node.callTimeout())
 	defer cancel()
+	there, _, err := a.node.client.Agent().Service(a.id, (&api.QueryOptions{}).WithContext(ctx))
+	if err == nil && there.Meta[processMeta] != a.node.process {
+		return nil
+	}
 	if err := a.node.client.Agent().ServiceDeregisterOpts(a.id, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
 		return fmt.Errorf("taking %s back from Consul: %w", a.id, err)
 	}

@@ -19,9 +19,10 @@ type directory struct {
 	service string
 	metrics *metrics
 
-	mu   sync.Mutex
-	view View
-	turn chan struct{} // closed at the next change
+	mu      sync.Mutex
+	view    View
+	turn    chan struct{} // closed at the next change
+	missing time.Time     // since when others are listed, and this node is not
 }
 
 // View is who announces a service, as far as this node knows.
@@ -95,6 +96,7 @@ func (d *directory) run(ctx context.Context, log *zap.Logger) {
 		case <-ctx.Done():
 			return
 		case a := <-answers:
+			d.miss(time.Now(), a)
 			if (a.err != nil) != silent {
 				silent = a.err != nil
 				d.say(log, a.err)
@@ -107,6 +109,21 @@ func (d *directory) run(ctx context.Context, log *zap.Logger) {
 		case <-look.C:
 			d.judge(ctx, r, log)
 		}
+	}
+}
+
+// miss notes whether this node is the one that Consul does not list.
+func (d *directory) miss(now time.Time, a answer) {
+	self := d.node.id(d.service)
+	missing := a.err == nil && slices.ContainsFunc(a.listed, func(s sighting) bool { return s.passing }) &&
+		!slices.ContainsFunc(a.listed, func(s sighting) bool { return s.ID == self })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case !missing:
+		d.missing = time.Time{}
+	case d.missing.IsZero():
+		d.missing = now
 	}
 }
 

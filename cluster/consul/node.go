@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,8 +18,11 @@ import (
 	"github.com/marketprism/marketprism/cluster"
 )
 
-// nodeMeta is where an announcement says which node made it.
-const nodeMeta = "node"
+// Where an announcement says which node made it, and which process.
+const (
+	nodeMeta    = "node"
+	processMeta = "process"
+)
 
 // Options say what a [Node] is.
 type Options struct {
@@ -37,6 +41,7 @@ type Options struct {
 type Node struct {
 	cfg         cluster.ConsulConfig
 	name        string
+	process     string // this one's own name
 	client      *api.Client
 	probe       func(context.Context, Member) error
 	metrics     *metrics
@@ -59,7 +64,7 @@ func New(o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: o.Config, name: o.Name, client: client, probe: o.Probe, directories: map[string]*directory{}, services: slices.Clone(o.Services)}
+	n := &Node{cfg: o.Config, name: o.Name, process: rand.Text(), client: client, probe: o.Probe, directories: map[string]*directory{}, services: slices.Clone(o.Services)}
 	if n.probe == nil {
 		n.probe = dial
 	}
@@ -124,6 +129,32 @@ func (n *Node) Err() error {
 		}
 	}
 	return nil
+}
+
+// Missing is since when Consul lists others that announce a service, and not this node;
+// zero when it lists this one, lists nobody, or does not answer.
+func (n *Node) Missing(service string) time.Time {
+	d := n.directories[service]
+	if d == nil {
+		return time.Time{}
+	}
+	answers := n.answers()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !answers { // what it said last may be old
+		d.missing = time.Time{}
+	}
+	return d.missing
+}
+
+// answers says whether Consul took the last heartbeats, or refused them.
+func (n *Node) answers() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !slices.ContainsFunc(n.announcers, func(a *announcer) bool {
+		_, err := a.state()
+		return err != nil && !isAnswer(err)
+	})
 }
 
 // View is who announces a service; of one that is not followed there never is one.

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -104,5 +105,30 @@ func TestRosterNew(t *testing.T) {
 	r.see(at(1), []sighting{{member("a"), true, false}})
 	if got := ids(r.members()); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("members %v", got)
+	}
+}
+
+// TestMiss: a node is missing while Consul lists others that are well, and not it.
+func TestMiss(t *testing.T) {
+	d := newDirectory(&Node{name: "b"}, "storage")
+	self, other := sighting{Member: member("storage@b")}, sighting{Member: member("storage@a"), passing: true}
+	ill := sighting{Member: member("storage@c")}
+	for i, tt := range []struct {
+		answer answer
+		want   time.Time
+	}{
+		{answer{}, time.Time{}},
+		{answer{listed: []sighting{ill}}, time.Time{}}, // nobody is well
+		{answer{listed: []sighting{other}}, at(2)},
+		{answer{listed: []sighting{other, ill}}, at(2)},
+		{answer{listed: []sighting{other, self}}, time.Time{}}, // listed, well or not
+		{answer{listed: []sighting{other}}, at(5)},
+		{answer{err: errors.New("silent")}, time.Time{}}, // nothing is known
+		{answer{listed: []sighting{other}}, at(7)},
+		{answer{}, time.Time{}}, // it has forgotten everything
+	} {
+		if d.miss(at(float64(i)), tt.answer); !d.missing.Equal(tt.want) {
+			t.Errorf("answer %d: missing since %v, want %v", i, d.missing, tt.want)
+		}
 	}
 }

@@ -89,7 +89,8 @@ type App struct {
 	registry *prometheus.Registry
 
 	system    *supervise.System
-	members   *consul.Node             // nil with the static provider
+	members   *consul.Node // nil with the static provider
+	claim     *consul.Claim
 	placement *coordinator.Coordinator // nil unless this is one collector of several
 	remoting  *remoting.Remoting       // nil where there are no others
 	created   time.Time
@@ -337,6 +338,7 @@ func (a *App) Stop(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("stopping the actors: %w", err))
 		}
 		a.withdraw(ctx, nodeService, brokerService) // last: leases hang on it
+		a.disclaim(ctx)
 	}
 	for _, c := range slices.Backward(a.closers) {
 		errs = append(errs, c())

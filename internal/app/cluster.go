@@ -39,14 +39,22 @@ func (a *App) joinCluster(ctx context.Context) error {
 	if _, err := a.system.StartChild(ctx, rootID, a.members.Spec()); err != nil {
 		return fmt.Errorf("starting the part in Consul: %w", err)
 	}
-	if err := a.announceServer(ctx); err != nil {
-		return err
-	}
 	// It is probed at a port that is open as long as the process lives; the services
 	// listen later.
-	port := ports(a.cfg)[a.services[0]]
+	port, lasting := ports(a.cfg)[a.services[0]], 0
 	if a.remoting != nil {
 		port = a.remoting.Port()
+		lasting = port
+	}
+	a.claim = a.members.NewClaim(nodeService, a.advertised(), lasting, a.created, a.log)
+	if err := a.claim.Take(ctx); err != nil {
+		return err
+	}
+	if err := a.claim.Keep(ctx, a.system, a.fail); err != nil {
+		return err
+	}
+	if err := a.announceServer(ctx); err != nil {
+		return err
 	}
 	err = a.members.Announce(ctx, a.system, consul.Announcement{
 		Service: nodeService, Host: a.advertised(), Port: port,
@@ -118,6 +126,31 @@ func (a *App) withdraw(ctx context.Context, services ...string) {
 	if err := a.members.Withdraw(ctx, a.system, services...); err != nil {
 		a.log.Warn("Consul was not told that this node leaves", zap.Error(err))
 	}
+}
+
+// disclaim gives the name of the node back.
+func (a *App) disclaim(ctx context.Context) {
+	if a.claim == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, withdrawWithin)
+	defer cancel()
+	if err := a.claim.Release(ctx); err != nil {
+		a.log.Warn("Consul was not told that the name of this node is free", zap.Error(err))
+	}
+}
+
+// unlisted says that Consul has listed others, and not this node, for so long that they
+// take it for gone.
+func (a *App) unlisted(now time.Time) (lasts time.Duration, err error) {
+	since := a.members.Missing(nodeService)
+	if since.IsZero() {
+		return 0, nil
+	}
+	if lasts = now.Sub(since); lasts <= 2*a.cfg.Cluster.Consul.TTL {
+		return lasts, nil
+	}
+	return lasts, fmt.Errorf("the list of Consul has had other nodes, and not this one, for %v", lasts.Round(time.Second))
 }
 
 // clusterCheck warns while Consul does not take the heartbeats.

@@ -72,8 +72,16 @@ func (a *App) watchFitness() {
 	tick := time.NewTicker(fitnessEvery)
 	defer tick.Stop()
 	for {
+		now := time.Now()
 		failure := a.broker.Reach()
-		if a.fitness.step(time.Now(), failure, a.members.Err() == nil) {
+		lasts, missing := a.unlisted(now)
+		if failure == nil {
+			failure = missing
+		}
+		if missing != nil && lasts > a.cfg.Cluster.Consul.TTL*2+a.cfg.Cluster.Consul.Grace {
+			a.fail(missing) // what it has, others have; started anew it may be one of them again
+		}
+		if a.fitness.step(now, failure, a.members.Err() == nil) {
 			if failure != nil {
 				a.log.Warn("this node leaves to others what takes the broker", zap.Error(failure))
 			} else {

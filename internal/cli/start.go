@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/config"
 	"github.com/marketprism/marketprism/connectors/all"
 	"github.com/marketprism/marketprism/internal/app"
@@ -64,6 +65,9 @@ func run(ctx context.Context, s streams, cfg *config.Config, services []string, 
 		return usage("%w", err)
 	}
 	if err := a.Start(ctx); err != nil {
+		if errors.Is(err, cluster.ErrDouble) {
+			return &exitError{ExitRestart, err}
+		}
 		return err
 	}
 	ended := make(chan error, 1)

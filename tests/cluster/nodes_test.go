@@ -36,10 +36,17 @@ type nodes struct {
 // newNodes starts exchanges, a Consul and the first node.
 func newNodes(t *testing.T, n int) *nodes {
 	t.Helper()
-	c := &nodes{t: t, consul: consultest.Start(t), all: make([]*harness.Node, n), services: []string{harness.Collector}}
+	consul := consultest.Start(t)
+	return nodesOf(t, n, consul, consul.HTTP)
+}
+
+// nodesOf starts exchanges and the first node, which reaches a Consul at an address.
+func nodesOf(t *testing.T, n int, consul *consultest.Server, address string) *nodes {
+	t.Helper()
+	c := &nodes{t: t, consul: consul, all: make([]*harness.Node, n), services: []string{harness.Collector}}
 	c.sim = harness.Simulate(t, "--symbols", "6", "--rate", fmt.Sprint(rate), "--genesis", "now", "--exchange", "binance/spot,okx/spot,deribit/perpetual")
 	c.common = harness.Settings{
-		"cluster.provider": "consul", "cluster.consul.address": c.consul.HTTP,
+		"cluster.provider": "consul", "cluster.consul.address": address,
 		harness.Broker + ".nats.username": "prism", harness.Broker + ".nats.password": "a password",
 		harness.Storage + ".embedded.publish_interval": "1s",
 	}

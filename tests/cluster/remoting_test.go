@@ -90,7 +90,7 @@ func TestMultiNodeRemoting(t *testing.T) {
 	stranger(t, c.all[1])
 
 	c.consul.Freeze()
-	harness.Pause(t, frozenFor/2)
+	harness.Pause(t, outage()/2)
 	for _, node := range []string{"node-1", "node-2"} {
 		if status, body := ask(t, watcher, http.MethodGet, "actors/tree?node="+node); status != 200 {
 			t.Errorf("Consul is frozen, and %s: %d %.300s", node, status, body)
