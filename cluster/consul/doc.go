@@ -5,7 +5,7 @@
 //
 // Consul says who is there and who holds a lease; what Consul does not say changes
 // nothing. A member is given up for one of three reasons only: Consul, which knew us
-// all the while, no longer lists it; or it is not well, and its port does not answer;
+// when it listed it, no longer does; or it is not well, and its port does not answer;
 // or it has not been well for longer than the grace while Consul took our own
 // heartbeats. So a Consul that is frozen, slow, gone or starts again without its data
 // takes nobody from the list, and this node itself is never given up.

@@ -55,8 +55,9 @@ type standing struct {
 	// suspected is since when it is not well; zero when it is.
 	suspected time.Time
 	warned    bool
-	// unlisted is since when it is not listed; zero when it is.
-	unlisted time.Time
+	// listed is when Consul has listed it last, and unlisted since when it does not; zero
+	// when it does.
+	listed, unlisted time.Time
 }
 
 func newRoster(self string, grace time.Duration) *roster {
@@ -76,7 +77,7 @@ func (r *roster) see(now time.Time, listed []sighting) {
 			s = &standing{}
 			r.known[l.ID] = s
 		}
-		s.Member, s.unlisted, s.warned = l.Member, time.Time{}, l.warned
+		s.Member, s.listed, s.unlisted, s.warned = l.Member, now, time.Time{}, l.warned
 		switch {
 		case l.passing && !l.warned:
 			s.suspected = time.Time{}
@@ -112,7 +113,9 @@ func (r *roster) judge(now time.Time, t trust, closed map[string]bool) (gone []M
 		if s.suspected.IsZero() || id == r.self {
 			continue
 		}
-		left := !s.unlisted.IsZero() && t.knewAt(s.unlisted)
+		// A Consul that has forgotten everything may have heard of us again before it hears
+		// of others: who left was listed since it has known us.
+		left := !s.unlisted.IsZero() && t.knewAt(s.unlisted) && s.listed.After(t.steady)
 		ill := !s.warned && now.Sub(s.suspected) > r.grace && !t.steady.IsZero() && t.accepted.Sub(t.steady) > r.grace
 		if closed[id] || left || ill {
 			gone = append(gone, s.Member)

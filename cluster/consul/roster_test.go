@@ -50,6 +50,7 @@ func TestRoster(t *testing.T) {
 		{"one left, Consul knew us before and after", []sighting{well("us"), well("b")}, trust{at(-100), at(1.5)}, 2, nil, []string{"b", "us"}},
 		{"one is not listed, no heartbeat was taken since", []sighting{well("us"), well("b")}, trust{at(-100), at(0.5)}, 2, nil, []string{"a", "b", "us"}},
 		{"Consul is empty and has been told of us since", []sighting{well("us")}, trust{at(1.2), at(2)}, 3, nil, []string{"a", "b", "us"}},
+		{"Consul is empty and had been told of us when it said so", []sighting{well("us")}, trust{at(0.5), at(2)}, 3, nil, []string{"a", "b", "us"}},
 		{"Consul is empty and one is dead", nil, trust{}, 3, []string{"b"}, []string{"a", "us"}},
 		{"we are ill ourselves, our port seems closed", []sighting{ill("us"), well("a"), well("b")}, steady, 100, []string{"us"}, []string{"a", "b", "us"}},
 	} {
