@@ -36,6 +36,10 @@ func TestHeard(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	leaderless := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}, Cluster: &jetstream.ClusterInfo{Replicas: []*jetstream.PeerInfo{near, near}}}
+	if err := heard(leaderless); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("a node that knows no leader: %v", err)
+	}
 	if err := heard(&jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}}); err != nil {
 		t.Errorf("a server without a cluster: %v", err)
 	}
