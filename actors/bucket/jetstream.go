@@ -110,7 +110,7 @@ func (s *JetStream) make(ctx context.Context, nc *nats.Conn) (jetstream.KeyValue
 	if err := copies.Ensure(ctx, js, stream); err != nil {
 		return nil, err
 	}
-	return js.KeyValue(ctx, o.Name)
+	return copies.Bucket(ctx, js, o.Name)
 }
 
 // window is how long the server remembers ids of messages, which none of ours has; it

@@ -22,7 +22,7 @@ func Ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamCo
 		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return err
 		}
-		found, err = js.Stream(ctx, want.Name) // another node made it meanwhile, as it wants it
+		found, err = Stream(ctx, js, want.Name) // another node makes it at this moment, as it wants it
 	}
 	if err != nil {
 		return err

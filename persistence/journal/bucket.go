@@ -33,7 +33,7 @@ func (j *Journal) bucket(ctx context.Context, name string) (jetstream.KeyValue, 
 			AllowDirect:       false,
 		})
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // made by another node meanwhile
-			s, err = j.js.Stream(ctx, stream)
+			s, err = copies.Stream(ctx, j.js, stream)
 		}
 	}
 	if err != nil {
@@ -42,7 +42,7 @@ func (j *Journal) bucket(ctx context.Context, name string) (jetstream.KeyValue, 
 	if s.CachedInfo().Config.AllowDirect {
 		return nil, fmt.Errorf("%w: bucket %s allows direct reads", ErrSettings, name)
 	}
-	kv, err := j.js.KeyValue(ctx, name)
+	kv, err := copies.Bucket(ctx, j.js, name)
 	if err != nil {
 		return nil, fmt.Errorf("opening bucket %s: %w", name, err)
 	}
