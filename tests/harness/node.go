@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -91,9 +92,28 @@ func Launch(t testing.TB, data string, s Settings, under []string, services ...s
 		n.Kill()
 		if t.Failed() {
 			t.Logf("the log of process %d, without requests, ends:\n%s", n.PID(), tail(n.shortLog(), 25))
+			n.keepLog()
 		}
 	})
 	return n
+}
+
+// keepLog copies the whole log into the directory that MARKETPRISM_LOGS names, if it does.
+func (n *Node) keepLog() {
+	dir := os.Getenv("MARKETPRISM_LOGS")
+	if dir == "" {
+		return
+	}
+	path := filepath.Join(dir, fmt.Sprintf("%s-%d.log", strings.ReplaceAll(n.t.Name(), "/", "-"), n.PID()))
+	text, err := os.ReadFile(n.logs)
+	if err == nil {
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
+		n.t.Logf("its log is not kept: %v", err)
+		return
+	}
+	n.t.Logf("all of it: %s", path)
 }
 
 // WriteConfig writes the services.yaml of a node under test.
