@@ -217,7 +217,11 @@ func (d *division) told(by time.Time) (late time.Duration, twice []string) {
 		if len(at) > 1 {
 			twice = append(twice, fmt.Sprintf("%s %d times", name, len(at)))
 		}
-		late = max(late, at[0].Sub(d.began.Add(time.Duration(i)*probeEvery)))
+		after := at[0].Sub(d.began.Add(time.Duration(i) * probeEvery))
+		if after > 15*time.Second {
+			d.t.Logf("%s was told at %s, %v late", name, at[0].Format(time.TimeOnly), after.Round(time.Millisecond))
+		}
+		late = max(late, after)
 	}
 	return late, twice
 }

@@ -92,13 +92,14 @@ func Launch(t testing.TB, data string, s Settings, under []string, services ...s
 		n.Kill()
 		if t.Failed() {
 			t.Logf("the log of process %d, without requests, ends:\n%s", n.PID(), tail(n.shortLog(), 25))
-			n.keepLog()
 		}
+		n.keepLog()
 	})
 	return n
 }
 
-// keepLog copies the whole log into the directory that MARKETPRISM_LOGS names, if it does.
+// keepLog copies the whole log into the directory that MARKETPRISM_LOGS names, if it does,
+// also of tests that pass.
 func (n *Node) keepLog() {
 	dir := os.Getenv("MARKETPRISM_LOGS")
 	if dir == "" {
