@@ -153,7 +153,9 @@ func (c *Coordinator) answersSpec() supervise.Spec {
 			case *actor.Started:
 				self, system, log := ac.Self(), ac.System(), ac.Log()
 				ac.Go(func(ctx context.Context) {
-					c.answer(ctx, log, func() error { return system.Tell(self, listening{}) })
+					if err := c.answer(ctx, log, func() error { return system.Tell(self, listening{}) }); err != nil && ctx.Err() == nil {
+						panic(err) // its supervisor has it listen anew
+					}
 				})
 			case listening:
 				ac.Ready()

@@ -114,17 +114,24 @@ type node struct {
 	share       coordinator.Share
 	records     map[string]bool // false: it is made, and waits
 	off         string          // a market that its settings do not enable
+	lease       coordinator.Lease
+	members     *[]placement.Node // whom it knows of
 }
 
 func (s *site) start(name string) *node { return s.startWithout(name, "") }
 
 // startWithout starts a node that does not run a market.
 func (s *site) startWithout(name, off string) *node {
+	return s.begin(&node{name: name, off: off, lease: s, members: &s.members})
+}
+
+func (s *site) begin(n *node) *node {
 	s.Helper()
-	n := &node{site: s, name: name, records: map[string]bool{}, off: off}
+	name := n.name
+	n.site, n.records = s, map[string]bool{}
 	var err error
 	n.coordinator, err = coordinator.New(coordinator.Options{
-		Config: s.config, Node: name, Cluster: "test", Collector: n, Plans: s.plans, Lease: s, Members: s.list(&s.members), Alive: s.list(&s.alive),
+		Config: s.config, Node: name, Cluster: "test", Collector: n, Plans: s.plans, Lease: n.lease, Members: s.list(n.members), Alive: s.list(&s.alive),
 		Epoch:   func(context.Context) (int64, error) { return s.epochs.Add(1), nil },
 		Connect: func(ctx context.Context) (*nats.Conn, error) { return s.broker.ConnectAs(ctx, broker.Placement) },
 	})

@@ -243,20 +243,20 @@ func (c *Coordinator) askAll(ctx context.Context, nc *nats.Conn, question letGo,
 	}
 }
 
-// answer answers what other nodes ask, until ctx ends; begun is told when they can.
-func (c *Coordinator) answer(ctx context.Context, log *zap.Logger, begun func() error) {
+// answer answers what other nodes ask, until ctx ends; begun is told when they can. Its
+// error says that they cannot.
+func (c *Coordinator) answer(ctx context.Context, log *zap.Logger, begun func() error) error {
 	nc, ok := c.connect(ctx, log)
 	if !ok {
-		return
+		return nil
 	}
 	defer nc.Close()
 	questions := make(chan *nats.Msg, 1024)
 	sub, err := nc.ChanSubscribe(c.subject(), questions)
 	if err != nil {
-		log.Error("this node cannot be asked to let go", zap.Error(err))
-		return
+		return fmt.Errorf("listening for what other nodes ask: %w", err)
 	}
-	defer func() { _ = sub.Unsubscribe() }()
+	defer func() { _ = sub.Unsubscribe() }() // a connection that is closed has none
 	// The server knows of the subscription once it has answered.
 	if err := errors.Join(nc.FlushWithContext(ctx), begun()); err != nil {
 		log.Warn("it is not certain that other nodes can ask this one", zap.Error(err))
@@ -269,7 +269,7 @@ func (c *Coordinator) answer(ctx context.Context, log *zap.Logger, begun func() 
 		var msg *nats.Msg
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case msg = <-questions:
 		}
 		var q letGo
@@ -286,7 +286,7 @@ func (c *Coordinator) answer(ctx context.Context, log *zap.Logger, begun func() 
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
-			return
+			return nil
 		}
 		work.Go(func() {
 			defer func() { <-slots }()

@@ -87,12 +87,14 @@ func (c *Coordinator) alone(ctx context.Context, log *zap.Logger) {
 	}
 }
 
-// make keeps the plan right until the lease is lost.
+// make keeps the plan right until the lease is lost, or the plan says that another node
+// has got it: who cannot reach Consul does not hear that from there.
 func (c *Coordinator) make(ctx context.Context, log *zap.Logger, lost <-chan struct{}) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	steady := steadiness{settle: c.o.Config.Settle}
 	var complained string
+	term := uint64(0) // of the plans made here; 0 before the first
 	for {
 		s := c.state()
 		m := c.o.Members()
@@ -100,8 +102,12 @@ func (c *Coordinator) make(ctx context.Context, log *zap.Logger, lost <-chan str
 			log.Info("this node is being emptied, and leaves the plan to others")
 			return
 		}
+		if term > 0 && s.plan.Term > term {
+			log.Warn("another node makes the plan meanwhile", zap.String("by", s.plan.By), zap.Uint64("revision", s.plan.Revision))
+			return
+		}
 		if s.known && m.Known {
-			err := c.improve(ctx, log, s, c.nodes(m, s), &steady)
+			err := c.improve(ctx, log, s, c.nodes(m, s), &steady, &term)
 			if text := fmt.Sprint(err); err != nil && text != complained {
 				log.Warn("no plan can be made", zap.Error(err))
 				complained = text
@@ -126,8 +132,9 @@ func (c *Coordinator) nodes(m Members, s state) []placement.Node {
 	return s.enabled(m, s.emptied(slices.DeleteFunc(slices.Clone(m.Nodes), func(n placement.Node) bool { return s.leaving && n.ID == c.o.Node })))
 }
 
-// improve writes the plan that follows the one in force, if it says anything else.
-func (c *Coordinator) improve(ctx context.Context, log *zap.Logger, s state, nodes []placement.Node, steady *steadiness) error {
+// improve writes the plan that follows the one in force, if it says anything else; the
+// first one begins a term.
+func (c *Coordinator) improve(ctx context.Context, log *zap.Logger, s state, nodes []placement.Node, steady *steadiness, term *uint64) error {
 	if len(nodes) == 0 {
 		return nil // whoever has streams keeps them
 	}
@@ -148,6 +155,9 @@ func (c *Coordinator) improve(ctx context.Context, log *zap.Logger, s state, nod
 	}
 	p := Plan{Plan: next, Made: time.Now().UTC().Truncate(time.Millisecond), By: c.o.Node}
 	p.follow(s.plan)
+	if p.Term = *term; p.Term == 0 {
+		p.Term = s.plan.Term + 1
+	}
 	value, err := encode(p)
 	if err != nil {
 		return err
@@ -161,6 +171,7 @@ func (c *Coordinator) improve(ctx context.Context, log *zap.Logger, s state, nod
 		c.metrics.plans.WithLabelValues("failed").Inc()
 		return fmt.Errorf("writing the plan: %w", err)
 	}
+	*term = p.Term
 	c.metrics.plans.WithLabelValues("written").Inc()
 	moved := s.plan.Moves(next)
 	c.metrics.moved.Add(float64(moved))

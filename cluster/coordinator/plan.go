@@ -34,6 +34,9 @@ type Plan struct {
 	// 0 is none that was counted.
 	Number uint64
 	Since  map[string]uint64
+	// Term counts those who have made plans: a node that gets the lease begins the next
+	// with its first plan, and whoever sees a later one than its own makes no more.
+	Term uint64
 }
 
 // document is a plan as it is kept: JSON, compressed by gzip.
@@ -46,10 +49,11 @@ type document struct {
 	Unplaced []string            `json:"unplaced,omitempty"`
 	Number   uint64              `json:"number,omitempty"`
 	Since    map[uint64][]string `json:"since,omitempty"` // streams by the plan that gave them to their owner
+	Term     uint64              `json:"term,omitempty"`
 }
 
 func encode(p Plan) ([]byte, error) {
-	d := document{Version: planVersion, Made: p.Made, By: p.By, Nodes: p.Nodes, Streams: map[string][]string{}, Unplaced: p.Unplaced, Number: p.Number, Since: map[uint64][]string{}}
+	d := document{Version: planVersion, Made: p.Made, By: p.By, Nodes: p.Nodes, Streams: map[string][]string{}, Unplaced: p.Unplaced, Number: p.Number, Since: map[uint64][]string{}, Term: p.Term}
 	for id, node := range p.Owners {
 		d.Streams[node] = append(d.Streams[node], id)
 	}
@@ -107,7 +111,7 @@ func decode(value []byte, revision uint64) (Plan, error) {
 	if d.Version != planVersion {
 		return Plan{}, fmt.Errorf("plan %d is of version %d, this program reads %d", revision, d.Version, planVersion)
 	}
-	p := Plan{Plan: placement.Plan{Nodes: d.Nodes, Owners: map[string]string{}, Unplaced: d.Unplaced}, Revision: revision, Made: d.Made, By: d.By, Number: d.Number, Since: map[string]uint64{}}
+	p := Plan{Plan: placement.Plan{Nodes: d.Nodes, Owners: map[string]string{}, Unplaced: d.Unplaced}, Revision: revision, Made: d.Made, By: d.By, Number: d.Number, Since: map[string]uint64{}, Term: d.Term}
 	for node, all := range d.Streams {
 		for _, id := range all {
 			p.Owners[id] = node
