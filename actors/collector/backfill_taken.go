@@ -16,6 +16,8 @@ const (
 	// lookForLeft is how often a node looks for operations whose node is gone, though the
 	// same nodes live as when it looked last: one may have failed to take them.
 	lookForLeft = time.Minute
+	// lookAgain is the pause after it could not be found out.
+	lookAgain = 5 * time.Second
 	// keepLeft is for how long what is over is known of a node that does not come back.
 	keepLeft = 7 * 24 * time.Hour
 )
@@ -50,7 +52,7 @@ func (f *backfiller) left() {
 
 func (f *backfiller) taken(m backfillsTaken) {
 	if m.err != nil {
-		f.looked = time.Time{} // again at the next beat
+		f.looked = f.venue.opts.Now().Add(lookAgain - lookForLeft)
 		f.c.Log().Warn("what nodes that are gone have left to fetch is not known", zap.Error(m.err))
 	}
 	f.venue.backfills.append(m.list)

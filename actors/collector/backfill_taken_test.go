@@ -1,12 +1,16 @@
 package collector_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	documents "github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/connectors/all"
 	"github.com/marketprism/marketprism/internal/market"
@@ -118,5 +122,35 @@ func until(t *testing.T, what string, ok func() bool) {
 		}
 		tick := time.NewTimer(20 * time.Millisecond)
 		<-tick.C
+	}
+}
+
+// mute is a store of operations that does not answer after it was read once.
+type mute struct {
+	documents.Store
+	asked atomic.Int64
+}
+
+// Load implements bucket.Store.
+func (m *mute) Load(ctx context.Context, prefix string) ([]documents.Document, error) {
+	if m.asked.Add(1) > 1 {
+		return nil, errors.New("no answer")
+	}
+	return m.Store.Load(ctx, prefix)
+}
+
+// TestBackfillsNotKnown: what was left cannot be found out, and is asked for at intervals.
+func TestBackfillsNotKnown(t *testing.T) {
+	e := newEra(t, all.Exchanges()[0], market.Spot, nil)
+	e.stop()
+	silent := &mute{Store: e.kept}
+	e.options.Node, e.options.Alive, e.options.Backfills = "a", among("a", "b"), silent
+	e.start()
+	from := e.begun.Add(30 * time.Minute).Truncate(time.Millisecond)
+	for range 3 { // each is a few messages
+		e.backfill(collector.BackfillRequest{Kinds: []string{"candle"}, From: from, To: from.Add(2 * time.Minute)})
+	}
+	if n := silent.asked.Load(); n < 2 || n > 4 {
+		t.Errorf("it was asked %d times", n)
 	}
 }
