@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"context"
-	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -77,7 +76,7 @@ func (i *incarnation) recovered() {
 	if reason == nil {
 		return
 	}
-	p := &PanicError{Reason: reason, Message: "goroutine", Stack: bounded(string(debug.Stack()), maxStack)}
+	p := thrown(reason)
 	i.mu.Lock()
 	ended := i.ended
 	i.mu.Unlock()

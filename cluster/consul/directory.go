@@ -11,6 +11,8 @@ import (
 
 	"github.com/hashicorp/consul/api"
 	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/actors/supervise"
 )
 
 // directory follows one service: who announces it, and who is gone.
@@ -81,11 +83,14 @@ type answer struct {
 // run follows the service until ctx ends.
 func (d *directory) run(ctx context.Context, log *zap.Logger) {
 	answers := make(chan answer)
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	asking.Go(func() { d.follow(ctx, answers) })
+	asking := supervise.NewCrew(ctx)
+	defer func() {
+		if err := asking.Stop(); err != nil {
+			panic(err) // the supervisor starts it anew
+		}
+	}()
+	ctx = asking.Ctx()
+	asking.Go(func(ctx context.Context) { d.follow(ctx, answers) })
 
 	r := newRoster(d.node.id(d.service), d.node.cfg.Grace)
 	look := time.NewTicker(d.node.beat())
@@ -214,20 +219,20 @@ func (d *directory) sighting(e *api.ServiceEntry) sighting {
 
 // probe reports whose port does not answer within a second.
 func (d *directory) probe(ctx context.Context, members []Member) map[string]bool {
-	closed, found := map[string]bool{}, make(chan string, len(members))
+	closed := map[string]bool{}
+	var mu sync.Mutex
+	probes := supervise.NewCrew(ctx)
 	for _, m := range members {
-		go func() {
+		probes.Go(func(ctx context.Context) {
 			if err := d.node.probe(ctx, m); err != nil {
-				found <- m.ID
-				return
+				mu.Lock()
+				defer mu.Unlock()
+				closed[m.ID] = true
 			}
-			found <- ""
-		}()
+		})
 	}
-	for range members {
-		if id := <-found; id != "" {
-			closed[id] = true
-		}
+	if err := probes.Wait(); err != nil {
+		panic(err) // what was cut off with it was not found closed
 	}
 	return closed
 }

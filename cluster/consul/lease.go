@@ -10,6 +10,8 @@ import (
 
 	"github.com/hashicorp/consul/api"
 	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/actors/supervise"
 )
 
 // Lease is the right to do one job for the whole cluster. Its session hangs on the
@@ -237,7 +239,16 @@ func (l *Lease) hold(ctx context.Context, session string) (<-chan struct{}, func
 	l.node.metrics.holds(l.job, true)
 	go func() {
 		defer close(ended)
-		if session = l.keep(ctx, session); session == "" {
+		watch := supervise.NewCrew(ctx)
+		watch.Go(func(ctx context.Context) { session = l.keep(ctx, session) })
+		err := watch.Wait()
+		if err != nil {
+			// Nobody knows any more whether it is held: whoever has it gives it back.
+			var p *supervise.PanicError
+			errors.As(err, &p)
+			l.log.Error("the lease is not watched any more, and given up", zap.Error(err), zap.String("stack", p.Stack))
+		}
+		if session == "" || err != nil {
 			l.node.metrics.holds(l.job, false)
 			close(lost)
 		}

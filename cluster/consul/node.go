@@ -232,9 +232,9 @@ func (n *Node) Withdraw(ctx context.Context, system *supervise.System, services 
 	n.announcers = rest
 	n.mu.Unlock()
 	errs := make([]error, len(all))
-	var work sync.WaitGroup
+	work := supervise.NewCrew(ctx)
 	for i, a := range all {
-		work.Go(func() {
+		work.Go(func(ctx context.Context) {
 			err := system.StopChild(ctx, supervise.RootID+"/"+branchName, "announce-"+a.what.Service)
 			if errors.Is(err, supervise.ErrNoChild) || errors.Is(err, supervise.ErrStopped) {
 				err = nil
@@ -242,8 +242,7 @@ func (n *Node) Withdraw(ctx context.Context, system *supervise.System, services 
 			errs[i] = errors.Join(err, a.withdraw(ctx))
 		})
 	}
-	work.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, work.Wait())...)
 }
 
 // Find asks Consul once where a service answers: for programs that do not stay.

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"net"
 	"slices"
 	"strconv"
@@ -8,6 +9,8 @@ import (
 	"sync"
 
 	library "github.com/asynkron/protoactor-go/cluster"
+
+	"github.com/marketprism/marketprism/actors/supervise"
 )
 
 // Member is a node that can be asked.
@@ -48,9 +51,7 @@ type Provider struct {
 	source Source
 	begun  func()
 
-	end  chan struct{}
-	once sync.Once
-	work sync.WaitGroup
+	work *supervise.Crew
 
 	mu      sync.Mutex
 	members map[string]Member // by node
@@ -59,10 +60,10 @@ type Provider struct {
 
 // New makes a provider of a node's cluster. The node itself is always a member, whatever
 // the source says. begun is called when the library's parts have all been started, and
-// members begin to be told.
-func New(self Member, source Source, begun func()) *Provider {
+// members begin to be told. None is told of any more once ctx has ended.
+func New(ctx context.Context, self Member, source Source, begun func()) *Provider {
 	return &Provider{
-		self: self, source: source, begun: begun, end: make(chan struct{}), members: map[string]Member{}, joined: map[string]int{},
+		self: self, source: source, begun: begun, work: supervise.NewCrew(ctx), members: map[string]Member{}, joined: map[string]int{},
 	}
 }
 
@@ -71,7 +72,7 @@ func (p *Provider) StartMember(c *library.Cluster) error {
 	v := p.source()
 	p.take(v.Members)
 	c.MemberList.UpdateClusterTopology(p.topology(c.ActorSystem.ID))
-	p.work.Go(func() { p.follow(c, v.Changed) })
+	p.work.Go(func(ctx context.Context) { p.follow(ctx, c, v.Changed) })
 	p.begun()
 	return nil
 }
@@ -80,18 +81,19 @@ func (p *Provider) StartMember(c *library.Cluster) error {
 // kinds say.
 func (p *Provider) StartClient(c *library.Cluster) error { return p.StartMember(c) }
 
+// Ctx ends when members are not told any more: after [Provider.Shutdown], and when
+// telling them has failed, which Shutdown then says why.
+func (p *Provider) Ctx() context.Context { return p.work.Ctx() }
+
 // Shutdown implements the library's ClusterProvider. It returns when no update follows.
-func (p *Provider) Shutdown(bool) error {
-	p.once.Do(func() { close(p.end) })
-	p.work.Wait()
-	return nil
-}
+// The error is a panic while members were told, a [*supervise.PanicError].
+func (p *Provider) Shutdown(bool) error { return p.work.Stop() }
 
 // follow tells the library of every later view.
-func (p *Provider) follow(c *library.Cluster, changed <-chan struct{}) {
+func (p *Provider) follow(ctx context.Context, c *library.Cluster, changed <-chan struct{}) {
 	for {
 		select {
-		case <-p.end:
+		case <-ctx.Done():
 			return
 		case <-changed: // nil: never
 		}

@@ -1,7 +1,9 @@
 package provider_test
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	library "github.com/asynkron/protoactor-go/cluster"
 	"github.com/asynkron/protoactor-go/remote"
 
+	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster/provider"
 )
 
@@ -65,7 +68,7 @@ func TestMembersComeAndGo(t *testing.T) {
 	l := &list{changed: make(chan struct{})}
 	c, topologies := told(t)
 	begun := false
-	p := provider.New(member("a", 1), l.view, func() { begun = true })
+	p := provider.New(t.Context(), member("a", 1), l.view, func() { begun = true })
 	if err := p.StartMember(c); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +104,7 @@ func TestMembersComeAndGo(t *testing.T) {
 func TestAnotherAddress(t *testing.T) {
 	l := &list{changed: make(chan struct{}), members: []provider.Member{member("b", 2)}}
 	c, topologies := told(t)
-	p := provider.New(member("a", 1), l.view, func() {})
+	p := provider.New(t.Context(), member("a", 1), l.view, func() {})
 	if err := p.StartMember(c); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +127,7 @@ func TestAnotherAddress(t *testing.T) {
 
 func TestIPv6(t *testing.T) {
 	c, topologies := told(t)
-	p := provider.New(provider.Member{Node: "a", Host: "::1", Port: 1}, provider.Static(), func() {})
+	p := provider.New(t.Context(), provider.Member{Node: "a", Host: "::1", Port: 1}, provider.Static(), func() {})
 	if err := p.StartMember(c); err != nil {
 		t.Fatal(err)
 	}
@@ -133,5 +136,30 @@ func TestIPv6(t *testing.T) {
 	}
 	if err := p.Shutdown(true); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPanic: a source that panics ends the provider, and not the process; who owns it is
+// told why.
+func TestPanic(t *testing.T) {
+	changed := make(chan struct{})
+	first := true
+	c, topologies := told(t)
+	p := provider.New(t.Context(), member("a", 1), func() provider.View {
+		if !first {
+			panic("the list is torn")
+		}
+		first = false
+		return provider.View{Changed: changed}
+	}, func() {})
+	if err := p.StartMember(c); err != nil {
+		t.Fatal(err)
+	}
+	<-topologies
+	close(changed)
+	<-p.Ctx().Done()
+	var thrown *supervise.PanicError
+	if err := p.Shutdown(true); !errors.As(err, &thrown) || thrown.Reason != "the list is torn" || !strings.Contains(thrown.Stack, "(*Provider).follow") {
+		t.Errorf("the owner is told %v", err)
 	}
 }

@@ -57,7 +57,7 @@ func (r *Remoting) begin(ctx context.Context, log *zap.Logger, ready func()) (i 
 	if r.o.Streams != nil {
 		self.Kinds = []string{StreamKind}
 	}
-	i.provider = provider.New(self, r.o.Members, func() {
+	i.provider = provider.New(ctx, self, r.o.Members, func() {
 		if i.failed == nil {
 			r.current.Store(i)
 			ready()

@@ -163,6 +163,10 @@ func (r *Remoting) Spec() supervise.Spec {
 				c.Note("asked at " + net.JoinHostPort(r.o.Advertise, strconv.Itoa(r.port)))
 				c.Ready()
 			case broke:
+				var p *supervise.PanicError
+				if errors.As(m.err, &p) {
+					panic(p) // with its stack
+				}
 				panic(m.err) // its supervisor starts it anew
 			}
 		})
@@ -176,6 +180,6 @@ func (r *Remoting) run(ctx context.Context, log *zap.Logger, ready func()) error
 		return err
 	}
 	r.note(nil)
-	i.lookup.sweep(ctx)
+	i.lookup.sweep(i.provider.Ctx()) // until members are not told any more
 	return i.end()
 }
