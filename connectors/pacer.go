@@ -11,13 +11,16 @@ import (
 // many. It is safe for concurrent use; several sessions share the pacer of their
 // address's connection attempts. A nil Pacer does not wait.
 type Pacer struct {
-	mu   sync.Mutex
-	each time.Duration
-	next time.Time
+	line chan struct{} // held by whose turn is the next
+
+	mu      sync.Mutex
+	each    time.Duration // at the rate of all who share it
+	sharers int
+	next    time.Time
 }
 
 // NewPacer returns a pacer of the rate; one of rate 0 does not wait.
-func NewPacer(r Rate) *Pacer { return &Pacer{each: r.Each()} }
+func NewPacer(r Rate) *Pacer { return &Pacer{line: make(chan struct{}, 1), each: r.Each(), sharers: 1} }
 
 // SetRate makes another rate the one in force, for turns that are not given yet.
 func (p *Pacer) SetRate(r Rate) {
@@ -26,25 +29,39 @@ func (p *Pacer) SetRate(r Rate) {
 	p.mu.Unlock()
 }
 
-// Wait returns when it is the caller's turn, or with ctx's error; a turn that
-// was not waited for is lost.
+// SetSharers says how many pacers, this one included and at least 1, have the rate
+// together, for turns that are not given yet: each has an equal part.
+func (p *Pacer) SetSharers(n int) {
+	p.mu.Lock()
+	p.sharers = max(1, n)
+	p.mu.Unlock()
+}
+
+// Wait returns when it is the caller's turn, in the order of the calls, or with ctx's
+// error; the turn of who does not wait for it is the next one's.
 func (p *Pacer) Wait(ctx context.Context) error {
-	if p == nil {
+	if p == nil || ctx.Err() != nil {
 		return ctx.Err()
+	}
+	select {
+	case p.line <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-p.line }()
+	p.mu.Lock()
+	free, turn := p.each == 0, p.next
+	p.mu.Unlock()
+	if free {
+		return nil
+	}
+	if err := sleep(ctx, time.Until(turn)); err != nil {
+		return err
 	}
 	p.mu.Lock()
-	if p.each == 0 {
-		p.mu.Unlock()
-		return ctx.Err()
-	}
-	now := time.Now()
-	turn := p.next
-	if turn.Before(now) {
-		turn = now
-	}
-	p.next = turn.Add(p.each)
+	p.next = time.Now().Add(p.each * time.Duration(p.sharers))
 	p.mu.Unlock()
-	return sleep(ctx, turn.Sub(now))
+	return nil
 }
 
 // sleep waits d, or until ctx ends.

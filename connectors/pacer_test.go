@@ -1,6 +1,8 @@
 package connectors_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,5 +32,29 @@ func TestPacerSetRate(t *testing.T) {
 		turn(2100 * time.Millisecond)
 		p.SetRate(connectors.Rate{})
 		turn(2100 * time.Millisecond)
+	})
+}
+
+// TestPacerGivenUp: whoever gives up before its turn takes nothing from the next.
+func TestPacerGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := connectors.NewPacer(connectors.Rate{N: 1, Per: time.Second})
+		begin := time.Now()
+		if err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			if err := p.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a turn that was not there: %v", err)
+			}
+			cancel()
+		}
+		if err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Since(begin); got != time.Second {
+			t.Errorf("the second turn after %v", got)
+		}
 	})
 }

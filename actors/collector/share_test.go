@@ -214,3 +214,31 @@ func TestSubscribeElsewhere(t *testing.T) {
 	both.Wait()
 	w.await(t, "what the other was told", func() bool { return ready.has(sol) })
 }
+
+// TestTakeoverStorm: what a node has changes faster than streams begin and end. In the end
+// it has what the last plan gives to it.
+func TestTakeoverStorm(t *testing.T) {
+	w := newWorld(t)
+	w.types = []string{"trade", "book_delta"}
+	a, _ := w.node()
+	revision := uint64(1)
+	for i := range 200 {
+		revision++
+		a.take(revision, int64(revision), btc)
+		if i%3 == 0 {
+			a.collector.Begin(a.collector.Waiting(), nil)
+		}
+		if i%7 == 0 {
+			a.yield(revision+1, btc)
+		}
+		revision++
+		a.take(revision, int64(revision))
+	}
+	revision++
+	a.take(revision, int64(revision), btc)
+	w.await(t, "the stream to wait or to record", func() bool {
+		return slices.Contains(a.collector.Waiting(), btc) || slices.Contains(a.collector.Recording(), btc)
+	})
+	a.collector.Begin([]market.StreamID{btc}, nil)
+	a.settled("BTCUSDT")
+}
