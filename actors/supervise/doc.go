@@ -33,7 +33,8 @@
 // # Failure
 //
 // Any panic in Receive, in a goroutine of [Context.Go] or in an operation of
-// [InFlight] is a failure of the actor, never of the process. A panic in
+// [InFlight] is a failure of the actor, never of the process; goroutines that such a
+// goroutine begins itself are a [Crew], which hands their panics to it. A panic in
 // Stopping, Stopped or Restarting is recorded and does not hinder the stop. An
 // ordinary actor that spawns children of its own shares their failures: when one
 // fails, so does it. An actor that does not answer to its stop is abandoned after
