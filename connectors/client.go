@@ -36,35 +36,14 @@ type Client struct {
 	turn chan struct{} // holds one token: whose turn it is
 
 	// Under turn:
-	window  time.Time // when the current budget window began
-	used    int       // weight used in it, by us or by others at our address
+	spent   budget    // of the current window
 	blocked time.Time // the exchange wants no call before
 
-	limit atomic.Pointer[Rate] // of weight
+	allowed allowed
 
 	// What others read of it:
 	budget atomic.Pointer[budget]
 	clock  serverClock
-}
-
-// budget is how much weight was used in a window.
-type budget struct {
-	window time.Time
-	used   int
-}
-
-// Remaining is how much of the REST budget of the present window is left, from 0
-// to 1; ok is false where there is no budget.
-func (c *Client) Remaining() (ratio float64, ok bool) {
-	limit := c.Limit()
-	if limit.N <= 0 {
-		return 0, false
-	}
-	b := c.budget.Load()
-	if b == nil || !b.window.Equal(c.o.Now().Truncate(limit.Per)) {
-		return 1, true
-	}
-	return max(0, 1-float64(b.used)/float64(limit.N)), true
 }
 
 // ClockOffset is how far the exchange's clock is ahead of ours, as the Date
@@ -90,13 +69,6 @@ func NewClient(o ClientOptions) *Client {
 	c.SetLimit(o.Venue.Limits.Weight)
 	return c
 }
-
-// SetLimit makes another budget the one in force, from the next call on. That of the
-// venue is where a client begins.
-func (c *Client) SetLimit(weight Rate) { c.limit.Store(&weight) }
-
-// Limit is the budget in force.
-func (c *Client) Limit() Rate { return *c.limit.Load() }
 
 // Response is what a call gave.
 type Response struct {
@@ -227,28 +199,35 @@ func (c *Client) afford(ctx context.Context, weight int) error {
 	if err := sleep(ctx, time.Until(c.blocked)); err != nil {
 		return err
 	}
-	limit := c.Limit()
-	if limit.N <= 0 {
+	now := c.allowed.now()
+	if now.whole.N <= 0 {
 		return ctx.Err()
 	}
-	c.turnWindow(limit.Per)
-	if c.used > 0 && c.used+weight > limit.N {
-		if err := sleep(ctx, c.window.Add(limit.Per).Sub(c.o.Now())); err != nil {
+	c.turnWindow(now.whole.Per)
+	if !now.fits(c.spent, weight, 1) {
+		if err := sleep(ctx, c.spent.window.Add(now.whole.Per).Sub(c.o.Now())); err != nil {
 			return err
 		}
-		c.turnWindow(limit.Per)
+		c.turnWindow(now.whole.Per)
 	}
-	c.used += weight
-	c.budget.Store(&budget{c.window, c.used})
+	c.spent.used += weight
+	c.spent.own += weight
+	c.publish()
 	return ctx.Err()
 }
 
 // turnWindow starts a new budget when the window is over; exchanges count by
 // whole minutes of the clock.
 func (c *Client) turnWindow(per time.Duration) {
-	if w := c.o.Now().Truncate(per); !w.Equal(c.window) {
-		c.window, c.used = w, 0
+	if w := c.o.Now().Truncate(per); !w.Equal(c.spent.window) {
+		c.spent = budget{window: w}
 	}
+}
+
+// publish shows others what is spent.
+func (c *Client) publish() {
+	b := c.spent
+	c.budget.Store(&b)
 }
 
 func (c *Client) get(ctx context.Context, req Request) (Response, error) {
@@ -293,8 +272,8 @@ func (c *Client) get(ctx context.Context, req Request) (Response, error) {
 func (c *Client) learn(resp *http.Response, now time.Time) {
 	if m, ok := c.o.Venue.REST.(Metered); ok {
 		if used, ok := m.Used(resp.Header); ok {
-			c.used = used
-			c.budget.Store(&budget{c.window, c.used})
+			c.spent.used = used
+			c.publish()
 		}
 	}
 	if throttled(resp.StatusCode) {

@@ -120,6 +120,75 @@ func TestClientKeepsToItsBudget(t *testing.T) {
 	})
 }
 
+// Two clients come from one address: each uses half of its budget, and neither what both
+// have used; alone again, one has all of it.
+func TestClientsShareAnAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := spotVenue(t)
+		v.Limits.Weight.N = 400
+		start := time.Now().Truncate(time.Minute).Add(time.Minute)
+		time.Sleep(time.Until(start))
+		spent, minute := 0, start // as the exchange counts
+		client := func() *connectors.Client {
+			return connectors.NewClient(connectors.ClientOptions{Venue: v, HTTP: &http.Client{Transport: answer(func(*http.Request) (int, http.Header, string) {
+				if now := time.Now().Truncate(time.Minute); now.After(minute) {
+					spent, minute = 0, now
+				}
+				spent += 50
+				return 200, used(spent), `{"lastUpdateId":7,"bids":[],"asks":[]}`
+			})}})
+		}
+		a, b := client(), client()
+		req := snapshot(t, v)
+		if req.Weight != 50 {
+			t.Fatalf("a snapshot weighs %d", req.Weight)
+		}
+		calls := func(c *connectors.Client, n int) time.Duration {
+			t.Helper()
+			begin := time.Now()
+			for range n {
+				if err := c.Spare(t.Context(), req.Weight, 1); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := c.Do(t.Context(), req); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return time.Since(begin)
+		}
+		a.SetSharers(2)
+		b.SetSharers(2)
+		if got := a.Limit().N; got != 200 {
+			t.Errorf("its part is %d", got)
+		}
+		if waited := calls(a, 4) + calls(b, 4); waited != 0 {
+			t.Errorf("waited %v within the parts", waited)
+		}
+		if left, ok := a.Remaining(); left != 0 || !ok {
+			t.Errorf("%v is left", left)
+		}
+		if spent != 400 {
+			t.Errorf("%d were used", spent)
+		}
+		if waited := calls(a, 1); waited != time.Minute || spent != 50 {
+			t.Errorf("beyond its part it waited %v; %d were used then", waited, spent)
+		}
+		// The other is gone.
+		a.SetSharers(1)
+		if waited := calls(a, 7); waited != 0 || spent != 400 {
+			t.Errorf("alone it waited %v and used %d", waited, spent)
+		}
+		// Others at the address have used everything.
+		b.SetSharers(2)
+		time.Sleep(time.Until(minute.Add(time.Minute)))
+		spent, minute = 375, minute.Add(time.Minute)
+		calls(b, 1) // which it cannot know before
+		if waited := calls(b, 1); waited != time.Minute {
+			t.Errorf("when the address had used all it waited %v", waited)
+		}
+	})
+}
+
 func TestClientStaysAwayWhenToldTo(t *testing.T) {
 	for _, tc := range []struct {
 		name   string

@@ -58,3 +58,29 @@ func TestPacerGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// Two pacers of one rate give together as many turns as it allows.
+func TestPacerSetSharers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := connectors.NewPacer(connectors.Rate{N: 10, Per: time.Second})
+		p.SetSharers(2)
+		begin := time.Now()
+		for i := range 3 {
+			if err := p.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := time.Since(begin), time.Duration(i)*200*time.Millisecond; got != want {
+				t.Errorf("a turn after %v, want %v", got, want)
+			}
+		}
+		p.SetSharers(0) // alone: after the turn that was given
+		for _, want := range []time.Duration{600, 700} {
+			if err := p.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := time.Since(begin); got != want*time.Millisecond {
+				t.Errorf("alone a turn after %v, want %v", got, want*time.Millisecond)
+			}
+		}
+	})
+}

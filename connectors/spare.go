@@ -9,20 +9,17 @@ import (
 // of the budget of the present window, whoever used the rest: so that what is not
 // urgent leaves room for what is. It books nothing.
 func (c *Client) Spare(ctx context.Context, weight int, share float64) error {
-	limit := c.o.Venue.Limits.Weight
-	if limit.N <= 0 || limit.Per <= 0 {
-		return ctx.Err()
-	}
 	for {
-		now := c.o.Now()
-		window := now.Truncate(limit.Per)
-		b := c.budget.Load()
-		// The first call of a window is always within: else a small budget would never
-		// let one through.
-		if b == nil || !b.window.Equal(window) || b.used == 0 || float64(b.used+weight) <= share*float64(limit.N) {
+		t := c.allowed.now()
+		if t.whole.N <= 0 || t.whole.Per <= 0 {
 			return ctx.Err()
 		}
-		if err := sleep(ctx, max(time.Millisecond, window.Add(limit.Per).Sub(now))); err != nil {
+		now := c.o.Now()
+		window := now.Truncate(t.whole.Per)
+		if b := c.budget.Load(); b == nil || !b.window.Equal(window) || t.fits(*b, weight, share) {
+			return ctx.Err()
+		}
+		if err := sleep(ctx, max(time.Millisecond, window.Add(t.whole.Per).Sub(now))); err != nil {
 			return err
 		}
 	}

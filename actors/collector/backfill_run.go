@@ -154,7 +154,9 @@ func (r *pastRun) ask(ctx context.Context, h connectors.History, n connectors.Ne
 		if err := v.precedence.wait(ctx); err != nil {
 			return err
 		}
-		if err := r.pacers[h.Label()].Wait(ctx); err != nil {
+		pacer := r.pacers[h.Label()]
+		pacer.SetSharers(v.sharing())
+		if err := pacer.Wait(ctx); err != nil {
 			return err
 		}
 		if left, ok := v.made.Load().client.Remaining(); ok && left < 1-v.opts.Config.BackfillShare {

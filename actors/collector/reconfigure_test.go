@@ -244,3 +244,28 @@ func TestReconfigureRateLimits(t *testing.T) {
 		t.Errorf("a weight of %d a minute is in force after settings that are wrong, want %d", got, want)
 	}
 }
+
+// Nodes behind one address divide what it may have; a budget that is changed is divided
+// too.
+func TestSharedAddress(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.ready("BTCUSDT")
+	whole := w.with(func(*connectors.MarketConfig) {})[0].Config.Markets["spot"].RateLimits.RESTWeightPerMinute
+	w.collector.SetSharers(map[string]int{"binance/spot": 4, "okx/spot": 2})
+	if got := w.stats().RESTWeight; got != whole/4 {
+		t.Errorf("of %d a minute one of four has %d", whole, got)
+	}
+	w.reconfigure(func(m *connectors.MarketConfig) { m.RateLimits.RESTWeightPerMinute = whole / 2 })
+	w.await(t, "the new budget, divided", func() bool {
+		if w.stats().RESTWeight == whole/8 {
+			return true
+		}
+		w.exchange.trade("BTCUSDT", false) // what it causes sets off the next look
+		return false
+	})
+	w.collector.SetSharers(nil)
+	if got := w.stats().RESTWeight; got != whole/2 {
+		t.Errorf("alone it has %d, want %d", got, whole/2)
+	}
+}

@@ -269,7 +269,7 @@ func (s *subscriptions) configure(m settings) {
 	v := s.venue
 	had := v.wish.Load()
 	if m.setup != nil {
-		v.made.Store(m.setup)
+		v.install(m.setup)
 	}
 	if m.limits != nil {
 		made := v.made.Load()

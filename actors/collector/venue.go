@@ -36,7 +36,8 @@ type venue struct {
 	top     atomic.Pointer[[]*market.Instrument]
 	routes  atomic.Pointer[routes]
 	conns   atomic.Int64 // connections made within the epoch
-	closed  atomic.Bool  // no socket is to be opened any more
+	sharers sharers
+	closed  atomic.Bool // no socket is to be opened any more
 
 	mu       sync.Mutex
 	sessions []*socket
@@ -130,7 +131,7 @@ func newVenue(o *Options, x Exchange, m market.Market, cfg connectors.MarketConf
 		if err != nil {
 			return nil, err
 		}
-		v.made.Store(made)
+		v.install(made)
 	}
 	return v, nil
 }

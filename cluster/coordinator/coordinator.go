@@ -46,6 +46,9 @@ type Collector interface {
 	// Markets are those that it runs by its settings, in order, without what is wanted of
 	// them.
 	Markets() []Market
+	// Sharers says how many nodes, this one included, have what an exchange allows one
+	// address together, by market; of others this node has it alone.
+	Sharers(nodes map[string]int)
 	// Take takes a share; it does not wait for what that brings about.
 	Take(s Share) error
 	// Waiting are streams that have been made, and hold what they receive.
@@ -139,7 +142,7 @@ func New(o Options) (*Coordinator, error) {
 // Spec is the branch: root/placement.
 func (c *Coordinator) Spec() supervise.Spec {
 	return supervise.Branch(Name, supervise.DefaultStrategy(), c.answersSpec(),
-		worker("plan", c.follow), worker("handoff", c.handOff), worker("say", c.say), worker("lead", c.lead))
+		worker("plan", c.follow), worker("handoff", c.handOff), worker("say", c.say), worker("address", c.crowd), worker("lead", c.lead))
 }
 
 // listening: other nodes can ask this one.

@@ -116,6 +116,7 @@ type node struct {
 	off         string          // a market that its settings do not enable
 	lease       coordinator.Lease
 	members     *[]placement.Node // whom it knows of
+	sharers     map[string]int    // of its address, by market
 }
 
 func (s *site) start(name string) *node { return s.startWithout(name, "") }

@@ -177,6 +177,9 @@ func (p placed) Markets() (all []coordinator.Market) {
 	return all
 }
 
+// Sharers implements [coordinator.Collector].
+func (p placed) Sharers(nodes map[string]int) { p.c.SetSharers(nodes) }
+
 // Take implements [coordinator.Collector].
 func (p placed) Take(s coordinator.Share) error {
 	share := collector.Share{Revision: s.Revision, Epoch: s.Epoch, Streams: make(map[market.StreamID]struct{}, len(s.Streams))}
