@@ -27,7 +27,7 @@ func outage() time.Duration {
 // TestMultiNodeConsulSilent: Consul is absent when the first node starts; then it is slow,
 // frozen, and killed and started again without its data. No stream moves, none stops, each
 // task has one fire for each of its times, and no fencing number goes back. Afterwards a
-// node that joins gets its share.
+// node that joins gets its share; where there is time it is the third from the beginning.
 func TestMultiNodeConsulSilent(t *testing.T) {
 	t.Parallel()
 	consul := consultest.Prepare(t)
@@ -38,18 +38,19 @@ func TestMultiNodeConsulSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.services = []string{harness.Scheduler, harness.Collector}
-	maps.Copy(c.common, harness.Settings{
-		harness.Scheduler + ".scheduler.default_tasks": false, harness.Scheduler + ".scheduler.max_concurrent_tasks": 64,
-		harness.Scheduler + ".scheduler.history.count": 1000, harness.Scheduler + ".scheduler.history.total": 1_000_000,
-	})
-	c.start(1)
-	before := c.awaitPlaced("two nodes", 0, 1)
-	tasks := c.makeTasks(1)
+	maps.Copy(c.common, manyTasks)
+	there := []int{0, 1} // while Consul is wrong
+	if os.Getenv("MARKETPRISM_SOAK") == "1" {
+		there = append(there, 2)
+	}
+	c.start(there[1:]...)
+	before := c.awaitPlaced("the nodes that there are", there...)
+	tasks := c.makeTasks(there[1:]...)
 	begin := time.Now()
 	fence := c.fence()
 	stays := func(what string) {
 		t.Helper()
-		after := c.owners(0, 1)
+		after := c.owners(there...)
 		for _, s := range c.streams {
 			if len(after[s]) != 1 || after[s][0] != before[s][0] {
 				t.Errorf("%s: %s was live on node %d, and is on %v", what, s, before[s][0], after[s])
@@ -92,6 +93,9 @@ func TestMultiNodeConsulSilent(t *testing.T) {
 	stays("empty")
 	fenced("empty")
 
+	if len(there) == 3 {
+		c.all[2].Stop()
+	}
 	c.start(2)
 	c.awaitPlaced("a node that joined after all", 0, 1, 2)
 	c.awaitStored(time.Now())

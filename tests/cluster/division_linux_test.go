@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -236,24 +235,4 @@ func (c *calls) called() (keys, again int) {
 		}
 	}
 	return len(c.tasks), again
-}
-
-// holder is the index of the node that has a lease by what a node knows; -1 for none.
-func (d *division) holder(job string, asked int) int {
-	var v struct {
-		Leases []struct {
-			Job    string `json:"job"`
-			Holder string `json:"holder"`
-		} `json:"leases"`
-	}
-	a, err := harness.Get(d.t.Context(), d.all[asked].URL(harness.Monitoring, "/api/v1/cluster"))
-	if err != nil || a.Status != http.StatusOK || json.Unmarshal(a.Body, &v) != nil {
-		return -1
-	}
-	for _, l := range v.Leases {
-		if l.Job == job {
-			return slices.Index([]string{d.name(0), d.name(1), d.name(2)}, l.Holder)
-		}
-	}
-	return -1
 }

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"maps"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,9 +19,7 @@ func TestMultiNodeDouble(t *testing.T) {
 	c.start(1)
 	before := c.awaitPlaced("two nodes", 0, 1)
 	again := func() *harness.Node {
-		s := maps.Clone(c.common)
-		s["node.id"], s[harness.Broker+".nats.mode"], s[harness.Broker+".nats.url"] = c.name(1), "external", c.url
-		return harness.Launch(t, t.TempDir(), s, nil, c.services...)
+		return harness.Launch(t, t.TempDir(), c.settings(1, c.own(1)), nil, c.services...)
 	}
 
 	double := again()

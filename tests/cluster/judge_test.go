@@ -64,7 +64,7 @@ func (c *nodes) trades(stream string) []record {
 	c.t.Helper()
 	exchange, market, symbol := split(stream)
 	var all []record
-	for _, r := range c.all[0].MustQuery("trade", exchange, symbol, "market", market) {
+	for _, r := range c.all[c.asks].MustQuery("trade", exchange, symbol, "market", market) {
 		all = append(all, c.parse(r.Line))
 	}
 	return all
@@ -78,7 +78,7 @@ func (c *nodes) awaitStored(after time.Time) {
 	if !harness.Eventually(c.t, time.Minute, func() bool {
 		left = slices.DeleteFunc(left, func(s string) bool {
 			exchange, market, symbol := split(s)
-			found, err := c.all[0].Query(c.t.Context(), "trade", exchange, symbol, "market", market, "from", after.UTC().Format(time.RFC3339Nano))
+			found, err := c.all[c.asks].Query(c.t.Context(), "trade", exchange, symbol, "market", market, "from", after.UTC().Format(time.RFC3339Nano))
 			return err == nil && len(found) > 0
 		})
 		return len(left) == 0
@@ -140,7 +140,7 @@ func (c *nodes) ledger(from, to time.Time) (holes []string) {
 	c.t.Helper()
 	for _, s := range c.streams {
 		exchange, market, symbol := split(s)
-		for _, line := range c.all[0].MustQuery("gap", exchange, symbol, "market", market) {
+		for _, line := range c.all[c.asks].MustQuery("gap", exchange, symbol, "market", market) {
 			g := c.parse(line.Line)
 			if g.Outcome != "healed" && g.FromTime >= from.UnixNano() && g.FromTime < to.UnixNano() {
 				holes = append(holes, s+": "+line.Line)
@@ -171,7 +171,7 @@ func (c *nodes) chains() {
 		}
 		begun, changes, last := 0, 0, int64(0)
 		var before record
-		for _, line := range c.all[0].MustQuery("book_delta", exchange, symbol, "market", market) {
+		for _, line := range c.all[c.asks].MustQuery("book_delta", exchange, symbol, "market", market) {
 			r := c.parse(line.Line)
 			changes++
 			switch {

@@ -25,9 +25,17 @@ const (
 	taskEvery = 10 * time.Second
 )
 
-// TestMultiNodeKills: nodes with a collector and a scheduler are killed, stopped and
-// started again at random, under a thousand tasks. In the end no trade is missing and
-// none is stored twice, and each task has one recorded fire for each of its times.
+// manyTasks are settings under which a thousand tasks keep their times.
+var manyTasks = harness.Settings{
+	harness.Scheduler + ".scheduler.default_tasks": false, harness.Scheduler + ".scheduler.max_concurrent_tasks": 64,
+	harness.Scheduler + ".scheduler.history.count": 1000, harness.Scheduler + ".scheduler.history.total": 1_000_000,
+}
+
+// TestMultiNodeKills: nodes with everything on each of them are killed, stopped and
+// started again at random, those among them that lead the journal and write the plan,
+// under a thousand tasks; in the end all three are killed at once. A symbol that was added
+// at one of them is collected all the while. Afterwards no trade is missing and none is
+// stored twice, on any node, and each task has one recorded fire for each of its times.
 func TestMultiNodeKills(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
@@ -40,47 +48,95 @@ func TestMultiNodeKills(t *testing.T) {
 	t.Logf("MARKETPRISM_KILL_SEED=%d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 
-	c := newNodes(t, 3)
-	c.services = []string{harness.Scheduler, harness.Collector}
-	maps.Copy(c.common, harness.Settings{
-		harness.Scheduler + ".scheduler.default_tasks": false, harness.Scheduler + ".scheduler.max_concurrent_tasks": 64,
-		harness.Scheduler + ".scheduler.history.count": 1000, harness.Scheduler + ".scheduler.history.total": 1_000_000,
-	})
-	c.start(1, 2)
+	c := everywhere(t, "binance/spot,okx/spot,deribit/perpetual")
+	c.services = append(c.services, harness.Gateway)
+	one := c.withhold()
+	c.collect()
+	c.start(0, 1, 2)
 	c.awaitPlaced("three nodes", 0, 1, 2)
-	tasks := c.makeTasks(1, 2)
+	c.add(r.IntN(3), one)
+	tasks := c.makeTasks(0, 1, 2)
 	made := time.Now()
+	var all takeovers
 	for round := range harness.Rounds(t) {
 		harness.Pause(t, time.Duration(r.Int64N(int64(3*time.Second))))
-		victim := 1 + r.IntN(2)
-		how := "stopped"
-		if r.IntN(3) > 0 {
-			how = "killed"
-			c.all[victim].Kill()
-		} else {
-			c.all[victim].Stop()
-		}
-		began := time.Now()
-		away := time.Duration(r.Int64N(int64(4 * time.Second)))
-		harness.Pause(t, away)
-		c.start(victim)
-		c.awaitPlaced(fmt.Sprintf("round %d: node %d was %s", round, victim+1, how), 0, 1, 2)
-		t.Logf("round %d: node %d was %s for %v, and all was placed again after %v", round, victim+1, how, away.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+		c.round(r, round, &all)
 	}
-	c.awaitStored(time.Now())
-	// What nobody received after a kill is asked for; complete says what is missing after all.
-	healed := harness.Eventually(t, time.Minute, func() bool {
-		return !slices.ContainsFunc(c.ledger(made, time.Now()), func(hole string) bool { return strings.Contains(hole, `"channel":"trade"`) })
-	})
-	t.Logf("every hole of trades is healed: %v", healed)
-	c.complete()
-	c.chains()
-	c.fired(tasks, made, time.Now(), 1, 2)
-	for _, i := range []int{2, 1, 0} {
-		c.all[i].Stop()
-		if why := c.all[i].Crashed(); why != "" {
-			t.Errorf("node %d: %s", i+1, why)
+	end := time.Now()
+	c.judge(made, end)
+	c.fired(tasks, made, end, 0, 1, 2)
+	c.powerCut(r, one, tasks)
+	c.judge(made, time.Now())
+	for i, n := range c.all {
+		n.Stop()
+		if why := n.Crashed(); why != "" {
+			t.Errorf("%s: %s", c.name(i), why)
 		}
+	}
+	all.report(t)
+}
+
+// round ends one node and has it back. In every other one it is killed and stays away
+// until the others have its streams; else it is killed or stopped, for as long as it may
+// be.
+func (c *nodes) round(r *rand.Rand, round int, all *takeovers) {
+	c.t.Helper()
+	long := round%2 == 0
+	victim := r.IntN(3)
+	switch { // the first two that stay away are those that lead
+	case !long:
+	case round/2%3 == 0:
+		c.awaitMoving("a node that leads the journal", func() bool { victim = c.journalLeader(); return victim >= 0 })
+	case round/2%3 == 1:
+		c.awaitMoving("a node that writes the plan", func() bool { victim = c.holder("placement", r.IntN(3)); return victim >= 0 })
+	}
+	others := []int{(victim + 1) % 3, (victim + 2) % 3}
+	what, had := c.duties(victim), c.live(victim)
+	began, how := time.Now(), "killed"
+	if !long && r.IntN(2) == 0 {
+		how = "stopped"
+		c.all[victim].Stop()
+	} else {
+		c.all[victim].Kill()
+	}
+	if long {
+		taken := c.awaitTaken(began, had, others)
+		taken.led = what
+		all.add(taken)
+		c.t.Logf("round %d: %s, which led %v, was killed: %v", round, c.name(victim), what, taken)
+		c.entrance(others[0], others...)
+	} else {
+		harness.Pause(c.t, time.Duration(r.Int64N(int64(4*time.Second))))
+	}
+	away := time.Since(began)
+	c.start(victim)
+	c.awaitPlaced(fmt.Sprintf("round %d: %s was %s", round, c.name(victim), how), 0, 1, 2)
+	c.t.Logf("round %d: %s, which led %v, was %s for %v, and all was placed again after %v",
+		round, c.name(victim), what, how, away.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+}
+
+// judge compares what each node has stored with what happened.
+func (c *nodes) judge(from, to time.Time) {
+	c.t.Helper()
+	for c.asks = range c.all {
+		c.awaitStored(to)
+		c.healed(from, to)
+		c.complete()
+		c.chains()
+	}
+	c.asks = 0
+}
+
+// healed checks that the gap ledger lacks no trade of a time: what nobody received is asked
+// for, and may take a while.
+func (c *nodes) healed(from, to time.Time) {
+	c.t.Helper()
+	var holes []string
+	if !harness.Eventually(c.t, time.Minute, func() bool {
+		holes = slices.DeleteFunc(c.ledger(from, to), func(hole string) bool { return !strings.Contains(hole, `"channel":"trade"`) })
+		return len(holes) == 0
+	}) {
+		c.t.Errorf("by %s these holes of trades are not healed:\n%s", c.name(c.asks), strings.Join(holes, "\n"))
 	}
 }
 

@@ -24,11 +24,15 @@ type nodes struct {
 	sim    *harness.Simulator
 	consul *consultest.Server
 	common harness.Settings
-	url    string // of the broker
+	url    string // of the broker, where the first node alone has it
 	data   []string
 	all    []*harness.Node // nil: does not run
-	// services are those of all nodes but the first.
+	// services are those of the nodes that start starts, own the settings that each of
+	// them has alone.
 	services []string
+	own      func(i int) harness.Settings
+	// asks is the index of the node whose store is asked.
+	asks int
 	// streams are all there are, as exchange/market/symbol.
 	streams []string
 }
@@ -56,8 +60,39 @@ func nodesOf(t *testing.T, n int, consul *consultest.Server, address string) *no
 	}
 	port := freePort(t)
 	c.url = fmt.Sprintf("nats://127.0.0.1:%d", port)
+	c.own = func(int) harness.Settings {
+		return harness.Settings{harness.Broker + ".nats.mode": "external", harness.Broker + ".nats.url": c.url}
+	}
 	c.all[0] = c.launch(0, harness.Settings{harness.Broker + ".nats.port": port}, harness.Broker, harness.Monitoring, harness.Storage, harness.Collector)
 	c.all[0].AwaitReady()
+	return c
+}
+
+// everywhere is three nodes with everything on each of them, the broker too, of which
+// none runs yet; what they collect is for collect to say.
+func everywhere(t *testing.T, exchanges string) *nodes {
+	t.Helper()
+	c := &nodes{
+		t: t, consul: consultest.Start(t), all: make([]*harness.Node, 3),
+		services: []string{harness.Broker, harness.Monitoring, harness.Storage, harness.Scheduler, harness.Collector},
+	}
+	c.sim = harness.Simulate(t, "--symbols", "6", "--rate", fmt.Sprint(rate), "--genesis", "now", "--exchange", exchanges)
+	const nats = harness.Broker + ".nats."
+	c.common = harness.Settings{
+		"cluster.provider": "consul", "cluster.consul.address": c.consul.HTTP,
+		nats + "port": -1, nats + "username": "prism", nats + "password": "a password", nats + "cluster.bootstrap_expect": 3,
+		harness.Storage + ".embedded.publish_interval": "1s",
+	}
+	maps.Copy(c.common, manyTasks)
+	var routes, ports []string
+	for range c.all {
+		port := fmt.Sprint(freePort(t))
+		ports, routes = append(ports, port), append(routes, "127.0.0.1:"+port)
+		c.data = append(c.data, t.TempDir())
+	}
+	c.own = func(i int) harness.Settings {
+		return harness.Settings{nats + "cluster.port": json.Number(ports[i]), nats + "cluster.routes": routes}
+	}
 	return c
 }
 
@@ -90,17 +125,22 @@ func (c *nodes) collect() {
 func (c *nodes) name(i int) string { return fmt.Sprint("node-", i+1) }
 
 func (c *nodes) launch(i int, own harness.Settings, services ...string) *harness.Node {
+	return harness.Launch(c.t, c.data[i], c.settings(i, own), nil, services...)
+}
+
+// settings are all of a node's, its own included.
+func (c *nodes) settings(i int, own harness.Settings) harness.Settings {
 	s := maps.Clone(c.common)
 	maps.Copy(s, own)
 	s["node.id"] = c.name(i)
-	return harness.Launch(c.t, c.data[i], s, nil, services...)
+	return s
 }
 
 // start starts nodes, at once.
 func (c *nodes) start(which ...int) {
 	c.t.Helper()
 	for _, i := range which {
-		c.all[i] = c.launch(i, harness.Settings{harness.Broker + ".nats.mode": "external", harness.Broker + ".nats.url": c.url}, c.services...)
+		c.all[i] = c.launch(i, c.own(i), c.services...)
 	}
 	for _, i := range which {
 		c.all[i].AwaitReady()
@@ -169,24 +209,6 @@ func (c *nodes) awaitPlaced(what string, which ...int) map[string][]int {
 		c.t.Fatalf("%s: the streams and the nodes that have them:\n%v", what, of)
 	}
 	return of
-}
-
-// awaitLive waits until each stream is live somewhere, and returns how long each took.
-func (c *nodes) awaitLive(begin time.Time, which ...int) []time.Duration {
-	c.t.Helper()
-	took := map[string]time.Duration{}
-	if !harness.Eventually(c.t, time.Minute, func() bool {
-		of := c.owners(which...)
-		for _, s := range c.streams {
-			if _, had := took[s]; !had && len(of[s]) > 0 {
-				took[s] = time.Since(begin)
-			}
-		}
-		return len(took) == len(c.streams)
-	}) {
-		c.t.Fatalf("live again within a minute: %d of %d streams", len(took), len(c.streams))
-	}
-	return slices.Sorted(maps.Values(took))
 }
 
 func freePort(t *testing.T) int {

@@ -3,7 +3,6 @@ package cluster
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/marketprism/marketprism/cluster/consul/consultest"
 	"github.com/marketprism/marketprism/tests/harness"
 )
 
@@ -64,26 +62,10 @@ func earlier(t *testing.T) string {
 func TestMultiNodeUpgrade(t *testing.T) {
 	t.Parallel()
 	old := earlier(t)
-	c := &nodes{t: t, consul: consultest.Start(t), all: make([]*harness.Node, 3)}
-	c.sim = harness.Simulate(t, "--symbols", "6", "--rate", fmt.Sprint(rate), "--genesis", "now", "--exchange", "binance/spot,okx/spot")
-	const nats = harness.Broker + ".nats."
-	c.common = harness.Settings{
-		"cluster.provider": "consul", "cluster.consul.address": c.consul.HTTP,
-		nats + "port": -1, nats + "username": "prism", nats + "password": "a password", nats + "cluster.bootstrap_expect": 3,
-		harness.Storage + ".embedded.publish_interval": "1s", harness.Scheduler + ".scheduler.default_tasks": false,
-		harness.Scheduler + ".scheduler.history.count": 1000, harness.Scheduler + ".scheduler.history.total": 1_000_000,
-	}
+	c := everywhere(t, "binance/spot,okx/spot")
 	c.collect()
-	var routes, ports []string
-	for range 3 {
-		port := fmt.Sprint(freePort(t))
-		ports, routes = append(ports, port), append(routes, "127.0.0.1:"+port)
-		c.data = append(c.data, t.TempDir())
-	}
 	begin := func(i int, under ...string) {
-		s := maps.Clone(c.common)
-		s["node.id"], s[nats+"cluster.port"], s[nats+"cluster.routes"] = c.name(i), json.Number(ports[i]), routes
-		c.all[i] = harness.Launch(t, c.data[i], s, under, harness.Broker, harness.Monitoring, harness.Storage, harness.Scheduler, harness.Collector)
+		c.all[i] = harness.Launch(t, c.data[i], c.settings(i, c.own(i)), under, c.services...)
 	}
 	for i := range 3 {
 		begin(i, "bash", "-c", `shift; exec "$0" "$@"`, old) // in place of the program of this tree
