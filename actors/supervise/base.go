@@ -49,6 +49,8 @@ func (b *base) Receive(ac actor.Context) {
 		b.drain()
 	case *orderly:
 		b.orderly(m)
+	case *kill:
+		b.kill(m)
 	default:
 		b.deliver(m)
 	}
