@@ -30,6 +30,9 @@ type Config struct {
 	HoldRecords int `yaml:"hold_records" doc:"How many records a stream holds while it resumes."`
 	// ResumeTimeout bounds the wait for storage at a stream's start.
 	ResumeTimeout time.Duration `yaml:"resume_timeout" doc:"How long a stream waits for storage at its start."`
+	// TakeoverTimeout bounds it where another node had the stream and is gone: the stream
+	// goes on without knowing what is stored, and asks again.
+	TakeoverTimeout time.Duration `yaml:"takeover_timeout" doc:"How long a stream of a node that is gone waits for storage before it goes on, and asks again."`
 	// RecentTrades and RecentGaps are kept in memory for each stream.
 	RecentTrades int `yaml:"recent_trades" doc:"Trades that are kept in memory for each stream."`
 	RecentGaps   int `yaml:"recent_gaps" doc:"Gaps that are kept in memory for each stream."`
@@ -59,7 +62,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		BookDepth: 20, BookInterval: time.Second,
-		StreamMailbox: 2048, BacklogBytes: 64 << 20, MailboxWait: 250 * time.Millisecond, HoldRecords: 16_384, ResumeTimeout: 30 * time.Second,
+		StreamMailbox: 2048, BacklogBytes: 64 << 20, MailboxWait: 250 * time.Millisecond, HoldRecords: 16_384, ResumeTimeout: 30 * time.Second, TakeoverTimeout: 1500 * time.Millisecond,
 		RecentTrades: 128, RecentGaps: 64,
 		RetryFirst: 500 * time.Millisecond, RetryLast: 30 * time.Second,
 		BackfillTrades: 200_000, BackfillPatience: 30 * time.Minute, BackfillShare: .5, InstrumentsEvery: time.Hour,
@@ -92,7 +95,7 @@ func (c Config) Validate() error {
 		key  string
 		have time.Duration
 	}{
-		{"resume_timeout", c.ResumeTimeout}, {"retry_first", c.RetryFirst},
+		{"resume_timeout", c.ResumeTimeout}, {"takeover_timeout", c.TakeoverTimeout}, {"retry_first", c.RetryFirst},
 		{"backfill_patience", c.BackfillPatience}, {"instruments_every", c.InstrumentsEvery}, {"shutdown_timeout", c.ShutdownTimeout},
 	} {
 		if f.have <= 0 {

@@ -89,9 +89,12 @@ func (s *streamActor) remember() {
 		s.resume(remembered{kinds: kinds})
 		return
 	}
-	r, o, retry := s.route, s.opts, s.opts.Config.RetryFirst
+	r, o, retry, limit := s.route, s.opts, s.opts.Config.RetryFirst, s.opts.Config.ResumeTimeout
+	if s.phase == resuming && s.takeover.orphaned() {
+		limit = min(limit, o.Config.TakeoverTimeout)
+	}
 	s.recall.Start(s.c, func(ctx context.Context) any {
-		ctx, cancel := context.WithTimeout(ctx, o.Config.ResumeTimeout)
+		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		for pause := retry; ; pause = min(2*pause, recallPause) {
 			m, err := r.recall(ctx, kinds)

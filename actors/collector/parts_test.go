@@ -147,12 +147,13 @@ func TestConfig(t *testing.T) {
 		t.Errorf("the default: %v", err)
 	}
 	for name, spoil := range map[string]func(*Config){
-		"stream_mailbox": func(c *Config) { c.StreamMailbox = 1 },
-		"hold_records":   func(c *Config) { c.HoldRecords = 0 },
-		"retry_last":     func(c *Config) { c.RetryLast = 1 },
-		"book_interval":  func(c *Config) { c.BookInterval = -1 },
-		"resume_timeout": func(c *Config) { c.ResumeTimeout = 0 },
-		"restart":        func(c *Config) { c.Restart.Within = 0 },
+		"stream_mailbox":   func(c *Config) { c.StreamMailbox = 1 },
+		"hold_records":     func(c *Config) { c.HoldRecords = 0 },
+		"retry_last":       func(c *Config) { c.RetryLast = 1 },
+		"book_interval":    func(c *Config) { c.BookInterval = -1 },
+		"takeover_timeout": func(c *Config) { c.TakeoverTimeout = 0 },
+		"resume_timeout":   func(c *Config) { c.ResumeTimeout = 0 },
+		"restart":          func(c *Config) { c.Restart.Within = 0 },
 	} {
 		c := DefaultConfig()
 		spoil(&c)

@@ -215,6 +215,43 @@ func TestSubscribeElsewhere(t *testing.T) {
 	w.await(t, "what the other was told", func() bool { return ready.has(sol) })
 }
 
+// TestTakeoverWithoutStorage: whoever had a stream is gone, and storage does not answer,
+// as while the journal has no leader. The stream is live soon, and what is stored is known
+// once storage answers: nothing is missing.
+func TestTakeoverWithoutStorage(t *testing.T) {
+	w := newWorld(t)
+	w.types = []string{"trade", "book_delta"}
+	a, _ := w.node()
+	a.take(1, 10, btc)
+	a.await(t, "the first to wait", func() bool { return a.collector.Waiting() != nil })
+	a.collector.Begin([]market.StreamID{btc}, nil)
+	a.settled("BTCUSDT")
+	first := w.exchange.trade("BTCUSDT", false)
+	w.await(t, "the first trade", func() bool { return w.has(btc, first) })
+	a.take(2, 10)
+	a.yield(2, btc)
+	between := w.exchange.trade("BTCUSDT", false) // while nobody listens
+
+	answers := make(chan struct{})
+	w.applied = func(ctx context.Context, _ market.StreamID) error {
+		select {
+		case <-answers:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	b, _ := w.node()
+	b.take(2, 20, btc)
+	b.await(t, "the second to wait", func() bool { return b.collector.Waiting() != nil })
+	b.collector.Begin([]market.StreamID{btc}, nil)
+	b.settled("BTCUSDT")
+	last := w.exchange.trade("BTCUSDT", false)
+	w.await(t, "a trade while storage does not answer", func() bool { return w.has(btc, last) })
+	close(answers)
+	w.await(t, "what came in between", func() bool { return w.has(btc, between) && w.complete(btc, first, last) })
+}
+
 // TestTakeoverStorm: what a node has changes faster than streams begin and end. In the end
 // it has what the last plan gives to it.
 func TestTakeoverStorm(t *testing.T) {

@@ -119,6 +119,10 @@ func (t *takeover) end(s *streamActor, m handedOver) {
 	}
 }
 
+// orphaned reports whether nobody has let go of the stream: whoever had it is gone, and
+// may have been what the journal hangs on.
+func (t *takeover) orphaned() bool { return t.listened && t.seamless == 0 }
+
 // expectBook makes the step function keep changes for the book that was held, or that
 // is on its way.
 func (t *takeover) expectBook(s *streamActor) {

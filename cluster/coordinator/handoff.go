@@ -301,7 +301,7 @@ func (c *Coordinator) answer(ctx context.Context, log *zap.Logger, begun func() 
 func (c *Coordinator) release(ctx context.Context, msg *nats.Msg, q letGo) error {
 	within, cancel := context.WithTimeout(ctx, c.o.Config.LetGo)
 	defer cancel()
-	if recording, _ := c.o.Collector.Streams(); recording > 0 && !wait(within, overlap) {
+	if c.recordsAny(q.Streams) && !wait(within, overlap) {
 		return within.Err()
 	}
 	a := gone{Node: c.o.Node}
@@ -314,4 +314,16 @@ func (c *Coordinator) release(ctx context.Context, msg *nats.Msg, q letGo) error
 		return fmt.Errorf("writing an answer: %w", err)
 	}
 	return msg.Respond(text)
+}
+
+// recordsAny reports whether this node records any of some streams.
+func (c *Coordinator) recordsAny(ids []string) bool {
+	asked := make(map[string]struct{}, len(ids))
+	for _, id := range ids {
+		asked[id] = struct{}{}
+	}
+	return slices.ContainsFunc(c.o.Collector.Recording(), func(id string) bool {
+		_, is := asked[id]
+		return is
+	})
 }
