@@ -32,3 +32,30 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainToken: a token is sent to another host over TLS only, unless somebody says that
+// nobody listens.
+func TestPlainToken(t *testing.T) {
+	for address, here := range map[string]bool{
+		"127.0.0.1:8500": true, "localhost:8500": true, "[::1]:8500": true, "unix:///run/consul.sock": true,
+		"consul:8500": false, "10.0.0.7:8500": false, "[2001:db8::7]:8500": false,
+	} {
+		c := cluster.DefaultConsul()
+		c.Address, c.TokenFile = address, "token"
+		if err := c.Validate(); (err == nil) != here || err != nil && !strings.Contains(err.Error(), "allow_plain_token: true") {
+			t.Errorf("%s: %v", address, err)
+		}
+		c.AllowPlainToken = true
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s, allowed: %v", address, err)
+		}
+		c.AllowPlainToken, c.Scheme = false, "https"
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s, over https: %v", address, err)
+		}
+		c.Scheme, c.TokenFile = "http", ""
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s, without a token: %v", address, err)
+		}
+	}
+}

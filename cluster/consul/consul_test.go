@@ -406,6 +406,8 @@ func TestConfig(t *testing.T) {
 		"grace":         func(c *cluster.ConsulConfig) { c.Grace = time.Second },
 		"forget":        func(c *cluster.ConsulConfig) { c.Forget = time.Second },
 		"tls.cert_file": func(c *cluster.ConsulConfig) { c.TLS.CertFile = "cert.pem" },
+		"a scheme":      func(c *cluster.ConsulConfig) { c.Address, c.Scheme = "http://127.0.0.1:8500", "https" },
+		"token_file":    func(c *cluster.ConsulConfig) { c.Address, c.TokenFile = "consul:8500", "token" },
 	} {
 		c := config("127.0.0.1:" + strconv.Itoa(8500))
 		if err := c.Validate(); err != nil {

@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +34,7 @@ type Options struct {
 	// Services are those to follow; none is followed besides.
 	Services   []string
 	Registerer prometheus.Registerer // nil: not measured
+	Log        *zap.Logger           // of files that are read again; nil discards
 	// Probe asks a member's port whether it answers; nil is a TCP connection.
 	Probe func(ctx context.Context, m Member) error
 }
@@ -43,6 +46,7 @@ type Node struct {
 	name        string
 	process     string // this one's own name
 	client      *api.Client
+	credentials *credentials
 	probe       func(context.Context, Member) error
 	metrics     *metrics
 	directories map[string]*directory
@@ -60,11 +64,15 @@ func New(o Options) (*Node, error) {
 	if o.Name == "" {
 		return nil, errors.New("the node has no name")
 	}
-	client, err := newClient(o.Config)
+	credentials, err := newCredentials(o.Config, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: o.Config, name: o.Name, process: rand.Text(), client: client, probe: o.Probe, directories: map[string]*directory{}, services: slices.Clone(o.Services)}
+	client, err := newClient(o.Config, credentials)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: o.Config, name: o.Name, process: rand.Text(), client: client, credentials: credentials, probe: o.Probe, directories: map[string]*directory{}, services: slices.Clone(o.Services)}
 	if n.probe == nil {
 		n.probe = dial
 	}
@@ -77,11 +85,13 @@ func New(o Options) (*Node, error) {
 	return n, nil
 }
 
-func newClient(c cluster.ConsulConfig) (*api.Client, error) {
-	o := api.DefaultConfig()
-	o.Address, o.Scheme, o.Datacenter, o.TokenFile, o.Token = c.Address, c.Scheme, c.Datacenter, c.TokenFile, ""
-	o.TLSConfig = api.TLSConfig{Address: c.TLS.ServerName, CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile}
-	client, err := api.NewClient(o)
+// newClient makes a client whose questions a way carries, with what they need.
+func newClient(c cluster.ConsulConfig, way http.RoundTripper) (*api.Client, error) {
+	o := api.Config{Address: c.Address, Scheme: c.Scheme, Datacenter: c.Datacenter, HttpClient: &http.Client{Transport: way}}
+	if strings.HasPrefix(c.Address, "unix://") {
+		o.Address = "localhost" // the way knows where that is; the library would make its own
+	}
+	client, err := api.NewClient(&o)
 	if err != nil {
 		return nil, fmt.Errorf("making the client of Consul: %w", err)
 	}
@@ -130,6 +140,10 @@ func (n *Node) Err() error {
 	}
 	return nil
 }
+
+// Fault says what is wrong with the files of the token and of TLS, which were changed and
+// cannot be used; nil while what they say is in use.
+func (n *Node) Fault() error { return n.credentials.Fault() }
 
 // Missing is since when Consul lists others that announce a service, and not this node;
 // zero when it lists this one, lists nobody, or does not answer.

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/consul/api"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/marketprism/marketprism/actors/supervise"
@@ -46,9 +45,7 @@ func over(t *testing.T, way *torn, probe func(context.Context, Member) error) *N
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := api.DefaultConfig()
-	o.HttpClient = &http.Client{Transport: way}
-	if n.client, err = api.NewClient(o); err != nil {
+	if n.client, err = newClient(c, way); err != nil {
 		t.Fatal(err)
 	}
 	return n

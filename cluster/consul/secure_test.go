@@ -43,8 +43,9 @@ func secure(t *testing.T) (*api.Client, cluster.ConsulConfig) {
 	return administrator, c
 }
 
-// policed makes a token by the policy that is shipped, and returns the file with it.
-func policed(t *testing.T, administrator *api.Client) string {
+// policed makes a token by the policy that is shipped, and returns the file with it, and
+// what puts another token there and ends the one before.
+func policed(t *testing.T, administrator *api.Client) (path string, rotate func()) {
 	t.Helper()
 	rules, err := os.ReadFile("../../deploy/consul/marketprism.hcl")
 	if err != nil {
@@ -54,15 +55,24 @@ func policed(t *testing.T, administrator *api.Client) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, _, err := administrator.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{ID: policy.ID}}}, nil)
-	if err != nil {
-		t.Fatal(err)
+	path = filepath.Join(t.TempDir(), "token")
+	var before *api.ACLToken
+	rotate = func() {
+		t.Helper()
+		token, _, err := administrator.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{ID: policy.ID}}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		certstest.Replace(t, path, []byte(token.SecretID+"\n"))
+		if before != nil {
+			if _, err := administrator.ACL().TokenDelete(before.AccessorID, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before = token
 	}
-	path := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(path, []byte(token.SecretID+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	rotate()
+	return path, rotate
 }
 
 // begin starts a node that announces nothing yet.
@@ -89,7 +99,8 @@ func begin(t *testing.T, c cluster.ConsulConfig, name string, follows ...string)
 
 // TestSecureConsul: with TLS on both ends, every right denied that is not given, and
 // the policy that is shipped, a node announces all its services, sees who there is and
-// takes a lease; without the token it is told so.
+// takes a lease; without the token it is told so. A token that takes the place of another
+// is in use without a restart.
 func TestSecureConsul(t *testing.T) {
 	t.Parallel()
 	administrator, c := secure(t)
@@ -100,7 +111,8 @@ func TestSecureConsul(t *testing.T) {
 	}
 	eventually(t, "a node without a token is told that it is refused", func() bool { return stranger.Err() != nil })
 
-	c.TokenFile = policed(t, administrator)
+	var rotate func()
+	c.TokenFile, rotate = policed(t, administrator)
 	names := append(cluster.Services(), "marketprism-node", "marketprism-nats")
 	n, system := begin(t, c, "node-1", names...)
 	for i, name := range names {
@@ -132,6 +144,12 @@ func TestSecureConsul(t *testing.T) {
 		t.Fatal(err)
 	}
 	release()
+	rotate()
+	if _, release, err = n.NewLease("job", "marketprism-node", nil).Acquire(ctx); err != nil {
+		t.Fatalf("with a token that took the place of another: %v", err)
+	}
+	release()
+	eventually(t, "heartbeats are taken too", func() bool { return n.Err() == nil })
 	if err := n.Withdraw(ctx, system, names...); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -31,7 +32,7 @@ func (a *App) joinCluster(ctx context.Context) error {
 	}
 	var err error
 	a.members, err = consul.New(consul.Options{
-		Config: a.cfg.Cluster.Consul, Name: a.node, Services: append(cluster.Services(), nodeService, brokerService), Registerer: a.registry,
+		Config: a.cfg.Cluster.Consul, Name: a.node, Services: append(cluster.Services(), nodeService, brokerService), Registerer: a.registry, Log: a.log,
 	})
 	if err != nil {
 		return err
@@ -153,10 +154,11 @@ func (a *App) unlisted(now time.Time) (lasts time.Duration, err error) {
 	return lasts, fmt.Errorf("the list of Consul has had other nodes, and not this one, for %v", lasts.Round(time.Second))
 }
 
-// clusterCheck warns while Consul does not take the heartbeats.
+// clusterCheck warns while Consul does not take the heartbeats, or a new token or
+// certificate for it cannot be used.
 func (a *App) clusterCheck(context.Context) chassis.CheckResult {
 	fields := map[string]any{"nodes": len(a.members.View(nodeService).Members)}
-	if err := a.members.Err(); err != nil {
+	if err := cmp.Or(a.members.Err(), a.members.Fault()); err != nil {
 		return chassis.CheckResult{Status: chassis.Warn, Err: err, Fields: fields}
 	}
 	return chassis.CheckResult{Status: chassis.Pass, Fields: fields}
