@@ -114,6 +114,7 @@ type node struct {
 	share       coordinator.Share
 	records     map[string]bool // false: it is made, and waits
 	off         string          // a market that its settings do not enable
+	refusals    int             // how often it fails to let go
 	lease       coordinator.Lease
 	members     *[]placement.Node // whom it knows of
 	sharers     map[string]int    // of its address, by market
@@ -271,6 +272,11 @@ func (n *node) Begin(ids, _ []string) {
 
 func (n *node) Yield(_ context.Context, ids []string, revision uint64) (seamless, refused []string, err error) {
 	n.site.change(func() {
+		if n.refusals > 0 {
+			n.refusals--
+			err = errors.New("not now")
+			return
+		}
 		for _, id := range ids {
 			_, mine := n.share.Streams[id]
 			switch {
@@ -284,7 +290,7 @@ func (n *node) Yield(_ context.Context, ids []string, revision uint64) (seamless
 			}
 		}
 	})
-	return seamless, refused, nil
+	return seamless, refused, err
 }
 
 func (n *node) Streams() (recording, waiting int) {
@@ -409,5 +415,22 @@ func TestAlone(t *testing.T) {
 	defer s.mu.Unlock()
 	if !s.spread(a)() {
 		t.Error("the plan took streams from the only node")
+	}
+}
+
+// TestLetGoFails: a node that fails to let go is asked again, and its streams are not taken
+// before it has.
+func TestLetGoFails(t *testing.T) {
+	s := newSite(t)
+	s.config.LetGo = time.Minute // longer than this test waits
+	a := s.start("a")
+	s.await("one node to have everything", s.spread(a))
+	s.change(func() { a.refusals = 1 })
+	b := s.start("b")
+	s.await("two nodes to share", s.spread(a, b))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a.refusals != 0 {
+		t.Error("it was not asked")
 	}
 }

@@ -230,10 +230,10 @@ func (c *Coordinator) askAll(ctx context.Context, nc *nats.Conn, question letGo,
 			return seamless, refused, nil
 		case msg := <-answers:
 			var a gone
-			if err := json.Unmarshal(msg.Data, &a); err != nil || a.Node == "" {
+			if err := json.Unmarshal(msg.Data, &a); err != nil || a.Node == "" || heard[a.Node] {
 				continue // also: nobody listens
 			}
-			if a.Error != "" {
+			if a.Error != "" { // of an earlier version; this one is silent, and asked again
 				log.Warn("a node could not let go", zap.String("node", a.Node), zap.String("why", a.Error))
 				continue
 			}
@@ -251,8 +251,8 @@ func (c *Coordinator) answer(ctx context.Context, log *zap.Logger, begun func() 
 		return nil
 	}
 	defer nc.Close()
-	questions := make(chan *nats.Msg, 1024)
-	sub, err := nc.ChanSubscribe(c.subject(), questions)
+	incoming := make(chan *nats.Msg, 1024)
+	sub, err := nc.ChanSubscribe(c.subject(), incoming)
 	if err != nil {
 		return fmt.Errorf("listening for what other nodes ask: %w", err)
 	}
@@ -264,25 +264,31 @@ func (c *Coordinator) answer(ctx context.Context, log *zap.Logger, begun func() 
 	var work sync.WaitGroup
 	defer work.Wait()
 	slots := make(chan struct{}, 4*together)
-	asked := map[string]time.Time{} // by where the answer goes: a question that is repeated is one
+	asked := questions{keep: 2 * c.o.Config.LetGo, all: map[string]*question{}}
 	for {
 		var msg *nats.Msg
 		select {
 		case <-ctx.Done():
 			return nil
-		case msg = <-questions:
+		case msg = <-incoming:
 		}
 		var q letGo
 		if err := json.Unmarshal(msg.Data, &q); err != nil {
 			log.Warn("a question that is none", zap.Error(err))
 			continue
 		}
-		now := time.Now()
-		maps.DeleteFunc(asked, func(_ string, at time.Time) bool { return now.Sub(at) > 2*c.o.Config.LetGo })
-		if _, again := asked[msg.Reply]; again || q.From == c.o.Node {
+		if q.From == c.o.Node {
 			continue
 		}
-		asked[msg.Reply] = now
+		if answer, first := asked.begin(msg.Reply, time.Now()); !first {
+			if answer == nil {
+				continue // it is being answered
+			}
+			if err := msg.Respond(answer); err != nil { // the one before may be lost
+				log.Warn("an answer was not sent again", zap.String("to", q.From), zap.Error(err))
+			}
+			continue
+		}
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
@@ -290,30 +296,73 @@ func (c *Coordinator) answer(ctx context.Context, log *zap.Logger, begun func() 
 		}
 		work.Go(func() {
 			defer func() { <-slots }()
-			if err := c.release(ctx, msg, q); err != nil {
+			answer, err := c.release(ctx, q)
+			asked.end(msg.Reply, answer, err)
+			if err == nil {
+				err = msg.Respond(answer)
+			}
+			if err != nil {
 				log.Warn("an answer was not sent", zap.String("to", q.From), zap.Error(err))
 			}
 		})
 	}
 }
 
-// release lets go and answers.
-func (c *Coordinator) release(ctx context.Context, msg *nats.Msg, q letGo) error {
+// questions are those that were asked of this node, by where the answer goes: one that
+// is repeated is the same, unless it could not be answered.
+type questions struct {
+	keep time.Duration // at least for how long one may be repeated
+
+	mu  sync.Mutex
+	all map[string]*question
+}
+
+type question struct {
+	at     time.Time
+	answer []byte // nil while it is looked for
+}
+
+// begin reports whether a question is heard for the first time, and else its answer, if
+// there is one.
+func (q *questions) begin(reply string, now time.Time) (answer []byte, first bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if one := q.all[reply]; one != nil {
+		return one.answer, false
+	}
+	maps.DeleteFunc(q.all, func(_ string, one *question) bool { return now.Sub(one.at) > q.keep })
+	q.all[reply] = &question{at: now}
+	return nil, true
+}
+
+func (q *questions) end(reply string, answer []byte, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if one := q.all[reply]; one != nil && err == nil {
+		one.answer = answer
+		return
+	}
+	delete(q.all, reply)
+}
+
+// release lets go, and returns the answer. With an error it is not known whether all has
+// ended, and whoever asks is to ask again.
+func (c *Coordinator) release(ctx context.Context, q letGo) ([]byte, error) {
 	within, cancel := context.WithTimeout(ctx, c.o.Config.LetGo)
 	defer cancel()
 	if c.recordsAny(q.Streams) && !wait(within, overlap) {
-		return within.Err()
+		return nil, within.Err()
 	}
 	a := gone{Node: c.o.Node}
 	var err error
 	if a.Seamless, a.Refused, err = c.o.Collector.Yield(within, q.Streams, q.Revision); err != nil {
-		a.Error = err.Error()
+		return nil, fmt.Errorf("giving streams up: %w", err)
 	}
 	text, err := json.Marshal(a)
 	if err != nil {
-		return fmt.Errorf("writing an answer: %w", err)
+		return nil, fmt.Errorf("writing an answer: %w", err)
 	}
-	return msg.Respond(text)
+	return text, nil
 }
 
 // recordsAny reports whether this node records any of some streams.
