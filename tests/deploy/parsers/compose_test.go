@@ -1,12 +1,15 @@
 package parsers
 
 import (
+	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
+	"sigs.k8s.io/yaml"
 )
 
 // secrets are what `prepare` writes into .env.
@@ -16,11 +19,7 @@ var secrets = []string{
 
 func load(t *testing.T, env ...string) (*types.Project, error) {
 	t.Helper()
-	options, err := cli.NewProjectOptions([]string{deployed + "/compose.yaml"}, cli.WithEnv(env), cli.WithProfiles([]string{"observe"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return options.LoadProject(t.Context())
+	return Compose(t.Context(), deployed+"/compose.yaml", cli.WithEnv(env))
 }
 
 // TestCompose: compose takes the file, and it says for every service what a deployment
@@ -88,5 +87,74 @@ func hardened(t *testing.T, s types.ServiceConfig) {
 func TestComposeWantsSecrets(t *testing.T) {
 	if _, err := load(t); err == nil || !strings.Contains(err.Error(), "run ./prepare") {
 		t.Errorf("without secrets: %v", err)
+	}
+}
+
+// TestGrafanaProvisioning: Grafana's files have no key that Grafana does not know, its data
+// comes from the Prometheus of compose.yaml, and the dashboards are mounted where it looks.
+func TestGrafanaProvisioning(t *testing.T) {
+	p, err := load(t, secrets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounted := map[string]string{} // path in the container -> path below deploy/
+	root, err := filepath.Abs(deployed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range p.Services["grafana"].Volumes {
+		if v.Type == types.VolumeTypeBind {
+			mounted[v.Target] = strings.TrimPrefix(v.Source, root+"/")
+		}
+	}
+	if mounted["/etc/grafana/provisioning"] != "grafana/provisioning" {
+		t.Fatalf("mounted: %q", mounted)
+	}
+	var sources struct {
+		APIVersion  int `json:"apiVersion"`
+		Datasources []struct {
+			Name      string `json:"name"`
+			UID       string `json:"uid"`
+			Type      string `json:"type"`
+			Access    string `json:"access"`
+			URL       string `json:"url"`
+			IsDefault bool   `json:"isDefault"`
+			Editable  bool   `json:"editable"`
+			JSONData  struct {
+				HTTPMethod   string `json:"httpMethod"`
+				TimeInterval string `json:"timeInterval"`
+			} `json:"jsonData"`
+		} `json:"datasources"`
+	}
+	var boards struct {
+		APIVersion int `json:"apiVersion"`
+		Providers  []struct {
+			Name            string `json:"name"`
+			Folder          string `json:"folder"`
+			Type            string `json:"type"`
+			DisableDeletion bool   `json:"disableDeletion"`
+			AllowUIUpdates  bool   `json:"allowUiUpdates"`
+			Options         struct {
+				Path string `json:"path"`
+			} `json:"options"`
+		} `json:"providers"`
+	}
+	for name, into := range map[string]any{"datasources/prometheus.yaml": &sources, "dashboards/marketprism.yaml": &boards} {
+		if err := yaml.UnmarshalStrict(read(t, "grafana/provisioning/"+name), into); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if len(sources.Datasources) != 1 || len(boards.Providers) != 1 {
+		t.Fatalf("read %+v and %+v", sources, boards)
+	}
+	from, err := url.Parse(sources.Datasources[0].URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, there := p.Services[from.Hostname()]; !there || from.Port() != "9090" || sources.Datasources[0].Type != "prometheus" || !sources.Datasources[0].IsDefault {
+		t.Errorf("the data comes from %+v", sources.Datasources[0])
+	}
+	if from := mounted[boards.Providers[0].Options.Path]; from != "grafana/dashboards" || boards.Providers[0].Type != "file" {
+		t.Errorf("dashboards are looked for in %s, where %q is mounted", boards.Providers[0].Options.Path, from)
 	}
 }
