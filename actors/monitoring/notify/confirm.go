@@ -41,22 +41,19 @@ func (b *blindness) ended() {
 // has been faster: who was suspended, or cut off, has lost the lease before it knows.
 // While the log cannot be read nobody can say so; then it waits for loadPatience, for
 // others to have their turn, and tells after all: a repeat is better than silence.
-// Errors: errElsewhere, and that of ctx.
+// Errors: errElsewhere, errFenced among it, and that of ctx.
 func (h *Handle) confirm(ctx context.Context, o order) error {
-	if _, alone := h.options.Lease.(Alone); alone {
+	if h.alone() {
 		return nil
 	}
 	for {
 		if *h.standing.Load() != phaseTelling {
 			return errElsewhere
 		}
-		at, err := h.lastTold(ctx, o)
-		if err == nil {
+		err := h.ahead(ctx, o)
+		if err == nil || errors.Is(err, errElsewhere) {
 			h.blind.ended()
-			if at.After(o.known) {
-				return errElsewhere
-			}
-			return nil
+			return err
 		}
 		if now := h.options.Now(); now.Sub(h.blind.began(now)) >= loadPatience {
 			h.metrics.storeFailures.Inc()
@@ -72,23 +69,29 @@ func (h *Handle) confirm(ctx context.Context, o order) error {
 	}
 }
 
-// lastTold is when a destination was told of a group last, by the cluster's log; zero
-// when it was not.
-func (h *Handle) lastTold(ctx context.Context, o order) (time.Time, error) {
+// ahead asks whether another has the lease by now, or has told of the group since this
+// node knew last what was told. Errors: errElsewhere, errFenced, those of the store.
+func (h *Handle) ahead(ctx context.Context, o order) error {
 	ctx, cancel := context.WithTimeout(ctx, storeAgain)
 	defer cancel()
+	if err := h.fenced(ctx); err != nil {
+		return err
+	}
 	d, there, err := h.options.Store.Get(ctx, entryKey(o.destination, o.group))
 	if err != nil || !there {
-		return time.Time{}, err
+		return err
 	}
-	return toldAt(d)
+	last, err := entryOf(d)
+	if err == nil && last.At.After(o.known) {
+		return errElsewhere
+	}
+	return err
 }
 
-// toldAt is the time of an entry of the log.
-func toldAt(d bucket.Document) (time.Time, error) {
+func entryOf(d bucket.Document) (entry, error) {
 	var e entry
 	if err := json.Unmarshal(d.Value, &e); err != nil {
-		return time.Time{}, fmt.Errorf("reading what was told: %w", err)
+		return e, fmt.Errorf("reading what was told: %w", err)
 	}
-	return e.At, nil
+	return e, nil
 }

@@ -41,12 +41,16 @@ type (
 	}
 	viewRequest struct{}
 	tick        struct{}
-	leading     struct{}
-	leaseLost   struct{}
-	loadAgain   struct{}
-	saveAgain   struct{}
-	loaded      struct {
+	// leading and leaseLost begin and end a term; the end of one may be heard of after
+	// the beginning of the next.
+	leading   struct{ term uint64 }
+	leaseLost struct{ term uint64 }
+	loadAgain struct{}
+	saveAgain struct{}
+	loaded    struct {
 		documents []bucket.Document
+		term      uint64 // of the lease
+		fence     uint64
 		err       error
 	}
 )
@@ -57,6 +61,7 @@ type dispatcher struct {
 	desk    *desk
 	phase   string
 	since   time.Time // of the phase
+	term    uint64    // of the lease
 	history []alert.Alert
 	load    supervise.InFlight
 	keeper  keeper
@@ -83,11 +88,15 @@ func (d *dispatcher) Receive(c *supervise.Context) {
 		d.enter(phaseWaiting)
 		c.Go(func(ctx context.Context) { d.handle.lead(ctx, c) })
 	case leading:
+		d.handle.fence.Store(0)
+		d.term = m.term
 		d.enter(phaseLoading)
 		d.read(c)
 	case leaseLost:
-		d.enter(phaseWaiting)
-		d.keeper.clear()
+		if m.term == d.term {
+			d.enter(phaseWaiting)
+			d.keeper.clear()
+		}
 	case loadAgain:
 		d.read(c)
 	case loaded:
@@ -103,6 +112,10 @@ func (d *dispatcher) Receive(c *supervise.Context) {
 		d.keeper.retry()
 	case saved:
 		d.keeper.saved(c, m)
+		if m.err == nil && d.phase == phaseTelling && d.handle.fence.Load() == 0 && !d.handle.alone() {
+			d.enter(phaseLoading) // the store is back: now it can be fenced
+			d.read(c)
+		}
 	case tick:
 		d.wakes = time.Time{}
 	default:
@@ -124,7 +137,7 @@ func (d *dispatcher) enter(phase string) {
 
 // lead holds the lease for as long as the dispatcher lives.
 func (h *Handle) lead(ctx context.Context, c *supervise.Context) {
-	for ctx.Err() == nil {
+	for term := uint64(1); ctx.Err() == nil; term++ {
 		lost, release, err := h.options.Lease.Acquire(ctx)
 		if err != nil {
 			c.Log().Warn("lease of notifications", zap.Error(err))
@@ -134,28 +147,41 @@ func (h *Handle) lead(ctx context.Context, c *supervise.Context) {
 			}
 			continue
 		}
-		c.After(0, leading{})
+		select {
+		case <-h.resign: // of the lease before
+		default:
+		}
+		c.After(0, leading{term})
 		select {
 		case <-lost:
-			c.After(0, leaseLost{})
+			c.After(0, leaseLost{term})
+		case <-h.resign:
+			c.After(0, leaseLost{term})
 		case <-ctx.Done():
 		}
 		release()
 	}
 }
 
-// read asks the bucket for what was told, and what fired.
+// read takes a fencing number, if the node has none since it got the lease, and asks the
+// bucket for what was told, and what fired.
 func (d *dispatcher) read(c *supervise.Context) {
 	if d.phase != phaseLoading {
 		return
 	}
-	store := d.handle.options.Store
+	h, store, term, fence := d.handle, d.handle.options.Store, d.term, d.handle.fence.Load()
 	d.load.Start(c, func(ctx context.Context) any {
+		if fence == 0 {
+			var err error
+			if fence, err = h.takeFence(ctx); err != nil {
+				return loaded{term: term, err: err}
+			}
+		}
 		var all []bucket.Document
 		for _, prefix := range []string{logPrefix, activePrefix} {
 			some, err := store.Load(ctx, prefix)
 			if err != nil {
-				return loaded{err: err}
+				return loaded{term: term, fence: fence, err: err}
 			}
 			all = append(all, some...)
 		}
@@ -163,7 +189,7 @@ func (d *dispatcher) read(c *supervise.Context) {
 		if there {
 			all = append(all, past)
 		}
-		return loaded{all, err}
+		return loaded{all, term, fence, err}
 	})
 }
 
@@ -171,7 +197,12 @@ func (d *dispatcher) loaded(c *supervise.Context, m loaded) {
 	if d.phase != phaseLoading {
 		return
 	}
+	if m.term != d.term { // begun before this node lost the lease and got it again
+		d.read(c)
+		return
+	}
 	now := d.handle.options.Now()
+	d.handle.fence.Store(m.fence)
 	if m.err != nil && now.Sub(d.since) < loadPatience {
 		c.Log().Warn("notification log cannot be read", zap.Error(m.err))
 		c.After(storeAgain, loadAgain{})
@@ -294,11 +325,17 @@ func Plain(value float64) float64 {
 
 func (d *dispatcher) told(c *supervise.Context, m told) {
 	if e := d.desk.told(m.order, m.err); e != nil && d.phase == phaseTelling {
+		e.Fence = d.handle.fence.Load()
 		d.keeper.put(entryKey(e.Destination, e.GroupKey), *e)
 	}
 	if errors.Is(m.err, errElsewhere) && d.phase == phaseTelling { // what this node knows is old
-		c.Log().Warn("another node has told meanwhile; reading what was told", zap.String("receiver", m.order.destination))
+		c.Log().Warn("another node tells by now; reading what was told", zap.String("receiver", m.order.destination), zap.Error(m.err))
 		d.keeper.clear()
+		if errors.Is(m.err, errFenced) {
+			d.enter(phaseWaiting)
+			d.handle.giveUp()
+			return
+		}
 		d.enter(phaseLoading)
 		d.read(c)
 	}

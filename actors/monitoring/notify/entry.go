@@ -15,6 +15,8 @@ type entry struct {
 	Firing      []alert.Fingerprint `json:"firing"`   // sorted
 	Resolved    []alert.Fingerprint `json:"resolved"` // sorted
 	At          time.Time           `json:"at"`
+	// Fence is the fencing number of who told; 0 of one who stands alone, or had none.
+	Fence uint64 `json:"fence,omitempty"`
 	// Forget is when nobody needs it any more.
 	Forget time.Time `json:"forget"`
 }

@@ -33,8 +33,9 @@ type Options struct {
 	Config Config
 	// Store keeps silences, the notification log and what fires.
 	Store bucket.Store
-	// Lease; nil is [Alone].
+	// Lease; nil is [Alone]. Node is what this node is called in the store.
 	Lease Lease
+	Node  string
 	// Events are told of alerts that fire and end; nil is nobody. Source makes them.
 	Events event.Publisher
 	Source event.Source
@@ -64,6 +65,8 @@ type Handle struct {
 	counts     atomic.Pointer[counts]
 	standing   atomic.Pointer[string] // of the dispatcher: waiting, loading, telling
 	blind      blindness
+	fence      atomic.Uint64 // fencing number by which this node tells; 0 while it has none
+	resign     chan struct{} // the lease is another's, by the fencing number
 }
 
 // counts are alerts by how they stand.
@@ -86,7 +89,7 @@ func New(o Options) (*Handle, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	h := &Handle{options: o}
+	h := &Handle{options: o, resign: make(chan struct{}, 1)}
 	h.root, _ = o.Config.tree() // Validate has judged them
 	h.rules, _ = o.Config.inhibition()
 	h.outs = h.outlets()

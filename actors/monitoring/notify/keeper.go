@@ -109,11 +109,18 @@ func (h *Handle) saveOne(ctx context.Context, key string, value []byte, revision
 	return set()
 }
 
-// older says whether an entry of the log is older than the one that is there.
+// older says whether an entry of the log is older than the one that is there: of one with
+// a lower fencing number, or with the same, or without any, of an earlier time.
 func older(value []byte, there bucket.Document) bool {
-	at, err := toldAt(bucket.Document{Value: value})
-	theirs, bad := toldAt(there)
-	return err == nil && bad == nil && at.Before(theirs)
+	ours, err := entryOf(bucket.Document{Value: value})
+	theirs, bad := entryOf(there)
+	if err != nil || bad != nil {
+		return false
+	}
+	if ours.Fence != theirs.Fence && ours.Fence > 0 && theirs.Fence > 0 {
+		return ours.Fence < theirs.Fence
+	}
+	return ours.At.Before(theirs.At)
 }
 
 func (k *keeper) saved(c *supervise.Context, m saved) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"time"
@@ -81,8 +82,15 @@ func (b *Bucket) Load(ctx context.Context) ([]Remembered, error) {
 	return out, nil
 }
 
+// Pauses between attempts to write what another has written meanwhile, and how many
+// there are.
+const (
+	saveTries = 6
+	firstSave = 5 * time.Millisecond
+)
+
 // Save implements Memory. The last writer wins: two nodes that evaluate the same rules
-// find the same.
+// find the same. One that is beaten again and again says so (bucket.ErrConflict).
 func (b *Bucket) Save(ctx context.Context, r Remembered) error {
 	value, err := json.Marshal(r)
 	if err != nil {
@@ -93,14 +101,19 @@ func (b *Bucket) Save(ctx context.Context, r Remembered) error {
 	key := prefix + strconv.FormatUint(h.Sum64(), 16)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for range 3 {
+	for try, pause := 1, firstSave; ; try, pause = try+1, 2*pause {
 		revision, err := b.store.Put(ctx, key, value, b.revisions[key])
 		if err == nil {
 			b.revisions[key] = revision
 			return nil
 		}
-		if !errors.Is(err, bucket.ErrConflict) {
+		if try == saveTries || !errors.Is(err, bucket.ErrConflict) {
 			return fmt.Errorf("writing the state of alerts: %w", err)
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause)): // two that write at the same moments drift apart
+		case <-ctx.Done():
+			return fmt.Errorf("writing the state of alerts: %w, after %w", ctx.Err(), err)
 		}
 		d, found, err := b.store.Get(ctx, key)
 		if err != nil {
@@ -110,7 +123,6 @@ func (b *Bucket) Save(ctx context.Context, r Remembered) error {
 			delete(b.revisions, key)
 		}
 	}
-	return nil // another node writes at the same moments, and what it finds
 }
 
 // Remember is the state of the group's alerts, to be kept.
