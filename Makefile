@@ -35,8 +35,16 @@ ifneq ($(CAPTURES),)
 ci: export MARKETPRISM_REQUIRE_CAPTURES ?= 1
 endif
 
+# What the dashboard's walks saw stays with what was built.
+ci: export MARKETPRISM_PICTURES ?= $(CURDIR)/bin/pictures
+
 # So are real servers, in the whole check: a suite that cannot get its own fails.
 ci: export MARKETPRISM_REQUIRE_SERVERS ?= 1
+
+# And divided networks, where they can be had at all.
+ifeq ($(shell uname -s) $(shell id -u),Linux 0)
+ci: export MARKETPRISM_REQUIRE_NAMESPACES ?= 1
+endif
 
 .PHONY: help
 help: ## list the targets
@@ -86,7 +94,7 @@ soak: ## the kill and fault suites, 50 rounds each, ten million archived trades,
 	go test -count=1 -timeout 6h -v $$packages
 	MARKETPRISM_LARGE_TRADES=10000000 MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestLarge' ./persistence/cold ./internal/cron
 	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestReproducible' ./tests/deploy
-	MARKETPRISM_SOAK=1 go test -count=1 -timeout 2h -v -run 'Crowd|Steady' ./tests/browser
+	MARKETPRISM_SOAK=1 go test -count=1 -timeout 2h -v -run 'Crowd|Flood|Tab|Steady' ./tests/browser
 	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestMultiNode(Partition|Frozen|ConsulSilent|FiveBrokers)$$' ./tests/cluster
 
 bench: ## benchmarks for benchstat (PKG=./internal/book COUNT=6)
