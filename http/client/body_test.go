@@ -33,6 +33,8 @@ var bodiesOf = map[string]map[string]any{
 		"Quarantined":     Quarantined{},
 		"Read":            LastRead{},
 		"Registered":      JournalReader{},
+		"JournalReader":   ReaderStanding{},
+		"CopyStatus":      Copying{},
 		"ShardStanding":   ShardStanding{},
 		"ShardStatus":     ShardStatus{},
 		"Standing":        JournalStanding{},

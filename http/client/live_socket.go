@@ -61,36 +61,60 @@ type Opened struct {
 // answerWithin bounds the wait of a server for the closing of a connection.
 const answerWithin = 5 * time.Second
 
-// Dial opens a WebSocket to the live streams.
+// Dial opens a WebSocket to the live streams. Of several gateways the next one is tried
+// when one does not answer.
 func (c *Collector) Dial(ctx context.Context) (*LiveSocket, error) {
-	base, through, _, err := c.c.base(CollectorService)
-	if err != nil {
-		return nil, err
+	var all error
+	for range max(1, len(c.c.gateways)) {
+		conn, again, err := c.c.dial(ctx, &request{service: CollectorService, path: "/ws/v1/stream"})
+		if err == nil {
+			return &LiveSocket{conn: conn, waiting: map[int64]chan socketAnswer{}, ended: make(chan struct{})}, nil
+		}
+		if all = errors.Join(all, err); !again {
+			break
+		}
 	}
-	r := &request{service: CollectorService, path: "/ws/v1/stream"}
-	at, err := r.at(base, through)
-	if err != nil {
-		return nil, err
-	}
-	header := http.Header{}
-	if through {
-		credential, err := c.c.credential(ctx)
+	return nil, all
+}
+
+// dial opens a WebSocket, a second time where the login has ended; again says that another
+// gateway may answer.
+func (c *Client) dial(ctx context.Context, r *request) (conn *websocket.Conn, again bool, err error) {
+	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, TLSClientConfig: c.cfg.TLS}
+	for first := true; ; first = false {
+		base, through, which, err := c.base(r.service)
 		if err != nil {
-			return nil, err
+			return nil, false, err
+		}
+		at, err := r.at(base, through)
+		if err != nil {
+			return nil, false, err
+		}
+		header, credential := http.Header{}, ""
+		if through {
+			if credential, err = c.credential(ctx); err != nil {
+				return nil, StatusOf(err) == 0 && ctx.Err() == nil, err // the next gateway is asked from now on
+			}
 		}
 		if credential != "" {
 			header.Set("Authorization", "Bearer "+credential)
 		}
+		conn, res, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(at, "http"), header)
+		switch {
+		case err == nil:
+			return conn, false, nil
+		case errors.Is(err, websocket.ErrBadHandshake) && res != nil:
+			if res.StatusCode != http.StatusUnauthorized || !first || c.login == nil {
+				return nil, false, readError(res)
+			}
+			c.login.forget(credential)
+		default:
+			if again = through && ctx.Err() == nil; again {
+				c.passOver(which)
+			}
+			return nil, again, fmt.Errorf("connecting to %s: %w", at, err)
+		}
 	}
-	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, TLSClientConfig: c.c.cfg.TLS}
-	conn, res, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(at, "http"), header)
-	switch {
-	case errors.Is(err, websocket.ErrBadHandshake) && res != nil:
-		return nil, readError(res)
-	case err != nil:
-		return nil, fmt.Errorf("connecting to %s: %w", at, err)
-	}
-	return &LiveSocket{conn: conn, waiting: map[int64]chan socketAnswer{}, ended: make(chan struct{})}, nil
 }
 
 // Subscribe adds a subscription. It waits for the answer, which another goroutine's Next

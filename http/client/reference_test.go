@@ -154,6 +154,8 @@ func everyCall(c *Client) map[string]calls {
 			"Operations":      func(ctx context.Context) error { return just(s.Operations(ctx, 5)) },
 			"Operation":       func(ctx context.Context) error { return just(s.Operation(ctx, "1/2")) },
 			"Journal":         func(ctx context.Context) error { return just(s.Journal(ctx)) },
+			"Readers":         func(ctx context.Context) error { return just(s.Readers(ctx)) },
+			"RetireReader":    func(ctx context.Context) error { return just(s.RetireReader(ctx, "1/2")) },
 			"AdoptJournal": func(ctx context.Context) error {
 				_, _, err := s.AdoptJournal(ctx)
 				return err

@@ -145,3 +145,26 @@ func (s *Storage) AdoptJournal(ctx context.Context) (shards []Adoption, message 
 	err = s.c.call(ctx, r, &answer)
 	return answer.Shards, answer.Message, err
 }
+
+// Readers lists the stores that the journal is kept for, by shard and position.
+func (s *Storage) Readers(ctx context.Context) ([]ReaderStanding, error) {
+	var answer struct {
+		Data []ReaderStanding `json:"data"`
+	}
+	err := s.c.call(ctx, get(StorageService, storagePath+"/journal/readers", nil), &answer)
+	return answer.Data, err
+}
+
+// RetireReader has the journal keep nothing any more for a reader that nobody uses, and
+// tells where it was, by shard. The codes reader_in_use and last_copy say why not.
+func (s *Storage) RetireReader(ctx context.Context, reader string) ([]ReaderStanding, error) {
+	r, err := order(StorageService, http.MethodDelete, join(storagePath+"/journal/readers", reader), nil)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Data []ReaderStanding `json:"data"`
+	}
+	err = s.c.call(ctx, r, &answer)
+	return answer.Data, err
+}

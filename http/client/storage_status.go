@@ -22,6 +22,7 @@ type StorageStatus struct {
 type ShardStatus struct {
 	Applied       int64          `json:"applied"`
 	BehindSeconds float64        `json:"behind_seconds"`
+	Copying       *Copying       `json:"copying,omitempty"` // while the store lacks records that the journal has forgotten
 	Fault         string         `json:"fault,omitempty"`
 	Journal       *JournalStatus `json:"journal,omitempty"`
 	Last          *LastRead      `json:"last,omitempty"`
@@ -31,6 +32,7 @@ type ShardStatus struct {
 	Registered    int64          `json:"registered"`
 	Shard         int64          `json:"shard"`
 	State         string         `json:"state,omitempty"`
+	TurnOf        string         `json:"turn_of,omitempty"` // whose turn it is to write, of a store that nodes share
 	Waiting       bool           `json:"waiting"`
 	Writers       []WriterStatus `json:"writers,omitempty"`
 }
@@ -47,10 +49,33 @@ type JournalStatus struct {
 
 // JournalReader is a reader that the journal keeps records for.
 type JournalReader struct {
-	FullCopy bool   `json:"full_copy"`
-	Position int64  `json:"position"`
-	Reader   string `json:"reader,omitempty"`
-	Shard    int64  `json:"shard"`
+	FullCopy bool      `json:"full_copy"` // it keeps a store of its own
+	Moved    time.Time `json:"moved,omitzero"`
+	Node     string    `json:"node,omitempty"`
+	Position int64     `json:"position"` // up to where it has stored the shard
+	Reader   string    `json:"reader,omitempty"`
+	Shard    int64     `json:"shard"`
+}
+
+// ReaderStanding is a reader of the journal, and how far it is.
+type ReaderStanding struct {
+	JournalReader
+	Behind    int64 `json:"behind"`     // messages that it has not stored
+	HoldsBack bool  `json:"holds_back"` // without it, the journal would be purged further
+	Own       bool  `json:"own"`        // it is that of the node that was asked
+}
+
+// Copying is how far the copying of a shard from another node is.
+type Copying struct {
+	After      int64     `json:"after"` // the position behind which records are lacking
+	Began      time.Time `json:"began,omitzero"`
+	Bytes      int64     `json:"bytes"`
+	BytesTotal int64     `json:"bytes_total"`
+	Files      int64     `json:"files"`
+	FilesTotal int64     `json:"files_total"`
+	From       string    `json:"from,omitempty"`    // a reader of the journal; "" while none is found
+	Problem    string    `json:"problem,omitempty"` // why nothing is copied at the moment
+	To         int64     `json:"to"`                // the last position that is lacking; 0 while unknown
 }
 
 // LastRead is the last message that was read.
