@@ -3,7 +3,6 @@ package app
 import (
 	"fmt"
 	"io"
-	"os"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -44,6 +43,6 @@ func consoleWanted(format string, w io.Writer) bool {
 	case "json":
 		return false
 	}
-	f, ok := w.(*os.File)
+	f, ok := w.(interface{ Fd() uintptr }) // a file, or what draws on one
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -119,7 +116,7 @@ func (o *archiveOptions) follow(ctx context.Context, s streams, ask *client.Clie
 			misses++
 		default:
 			misses, op = 0, now
-			show.update(op)
+			showArchive(show, op)
 		}
 		if op.Over() && misses == 0 {
 			show.end()
@@ -169,50 +166,8 @@ func size(n int64) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// progressLine shows how far an operation is: a bar that is drawn over on a
-// terminal, a line now and then elsewhere.
-type progressLine struct {
-	to       io.Writer
-	terminal bool
-	drawn    bool
-	said     time.Time
-}
-
-func newProgressLine(to io.Writer) *progressLine {
-	return &progressLine{to: to, terminal: isTerminal(to)}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-// sayEvery is the time between two lines.
-const sayEvery = 5 * time.Second
-
-func (p *progressLine) update(op client.Operation) { p.draw(share(op), progressText(op, time.Now())) }
-
-// draw shows how much is done, 0 to 1, and what there is to say.
-func (p *progressLine) draw(done float64, text string) {
-	switch {
-	case p.terminal:
-		fmt.Fprintf(p.to, "\r\x1b[K%s %s", bar(done, 24), text)
-		p.drawn = true
-	case time.Since(p.said) >= sayEvery:
-		fmt.Fprintln(p.to, text)
-		p.said = time.Now()
-	}
-}
-
-func (p *progressLine) end() {
-	if p.drawn {
-		fmt.Fprintln(p.to)
-		p.drawn = false
-	}
+func showArchive(p *progressLine, op client.Operation) {
+	p.draw(share(op), progressText(op, time.Now()))
 }
 
 // share is how much is done, 0 to 1.
@@ -224,11 +179,6 @@ func share(op client.Operation) float64 {
 		return 0
 	}
 	return min(1, float64(op.Rows)/float64(op.RowsTotal))
-}
-
-func bar(done float64, width int) string {
-	full := int(done * float64(width))
-	return "[" + strings.Repeat("#", full) + strings.Repeat("-", width-full) + "]"
 }
 
 // progressText says state, rows, speed and how long it will take.

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/marketprism/marketprism/actors/collector"
@@ -72,11 +70,8 @@ func (o *backfillOptions) importCapture(ctx context.Context, s streams, at *clie
 	defer show.end()
 	i := &importer{ctx: ctx, at: at, totals: totals}
 	i.show = func() {
-		text := fmt.Sprintf("%3.0f%%  %s, %d records", 100*far.share(), captureName(path), totals.Records)
-		if done, took := far.share(), time.Since(begun); done > 0 && took > time.Second {
-			text += fmt.Sprintf(", %v left", time.Duration(float64(took)*(1-done)/done).Round(time.Second))
-		}
-		show.draw(far.share(), text)
+		done := far.share()
+		show.draw(done, fmt.Sprintf("%3.0f%%  %s, %d records", 100*done, captureName(path), totals.Records)+timeLeft(done, time.Since(begun)))
 	}
 	live := collector.DefaultConfig() // what is stored is what the live collector would store
 	_, err = normalize.Run(ctx, all.Exchanges(), far.of(open), i.add, normalize.Options{
@@ -126,43 +121,4 @@ func (i *importer) send() error {
 			return err
 		}
 	}
-}
-
-// distance tells how far a file has been read the second time.
-type distance struct{ opened, size, read int64 }
-
-// share is how much was read of what records are made of, 0 to 1.
-func (d *distance) share() float64 {
-	if d.opened < 2 || d.size == 0 {
-		return 0
-	}
-	return min(1, float64(d.read)/float64(d.size))
-}
-
-func (d *distance) of(open func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) {
-		f, err := open()
-		if err != nil {
-			return nil, err
-		}
-		d.opened++
-		d.read = 0
-		if file, ok := f.(*os.File); ok {
-			if info, err := file.Stat(); err == nil {
-				d.size = info.Size()
-			}
-		}
-		return &metered{f, d}, nil
-	}
-}
-
-type metered struct {
-	io.ReadCloser
-	d *distance
-}
-
-func (m *metered) Read(p []byte) (int, error) {
-	n, err := m.ReadCloser.Read(p)
-	m.d.read += int64(n)
-	return n, err
 }

@@ -159,11 +159,7 @@ func backfillText(ops []*client.Backfill, at int, took time.Duration) string {
 	if op.State == client.BackfillQueued {
 		text = fmt.Sprintf("%3.0f%%  %s %s waits for another backfill", 100*done, op.Exchange, op.Symbol)
 	}
-	text = fmt.Sprintf("%s, %d records in %d calls", strings.TrimRight(text, " "), records, calls)
-	if done > 0 && done < 1 && took > time.Second {
-		left := time.Duration(float64(took) * (1 - done) / done)
-		text += fmt.Sprintf(", %v left", left.Round(time.Second))
-	}
+	text = fmt.Sprintf("%s, %d records in %d calls", strings.TrimRight(text, " "), records, calls) + timeLeft(done, took)
 	if op.Problem != "" && !op.Over() {
 		text += "; " + op.Problem
 	}

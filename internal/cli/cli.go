@@ -103,7 +103,7 @@ what it should be.`,
 		c.SetContext(context.WithValue(c.Context(), callerKey{}, newCaller(c, s, secure)))
 	}
 	root.AddCommand(
-		newDev(s), newStart(s), newStop(s), newStatus(s), newDoctor(s), newConfig(s), newJournal(s), newNode(s), newArchive(s), newQuery(s), newTop(s), newTail(s),
+		newDev(s), newStart(s), newStop(s), newStatus(s), newDoctor(s), newConfig(s), newStorage(s), newJournal(s), newNode(s), newArchive(s), newQuery(s), newTop(s), newTail(s),
 		newBackfill(s), newCapture(s), newReplay(s), newSimulate(s), newNormalize(s), newBench(s), newRules(s), newActors(s), newUser(s), newAPIKey(s), newCerts(s), newVersion(s),
 	)
 	for _, c := range root.Commands() {

@@ -35,11 +35,16 @@ func replayInto(ctx context.Context, s streams, server *replay.Server, o intoOpt
 	if err := pointAt(cfg, server.Endpoints()); err != nil {
 		return err
 	}
+	show := newProgressLine(s.err).patient()
+	s.err = show // what the services say stands above the bar
 	return run(ctx, s, cfg, nil, nil, func(ctx context.Context, a *app.App) error {
 		for _, name := range cluster.Services() {
 			fmt.Fprintf(s.err, "%-24s %s\n", name, a.URL(name))
 		}
-		if err := taken(ctx, server, a); err != nil {
+		watchReplay(ctx, show, server)
+		err := taken(ctx, server, a)
+		show.end()
+		if err != nil {
 			return err
 		}
 		if err := intoSummary(ctx, s, server, a); err != nil {

@@ -18,7 +18,7 @@ import (
 
 func newJournal(s streams) *cobra.Command {
 	c := &cobra.Command{
-		Use: "journal", Short: "see whether the journal is the store's, join them again, and take it into a cluster", Args: cobra.NoArgs,
+		Use: "journal", Short: "see who reads the journal and whether it is the store's, join them again, and take it into a cluster", Args: cobra.NoArgs,
 		Long: `journal asks the running data-storage-service how its store and the broker's
 journal stand to each other.
 
@@ -28,7 +28,7 @@ nobody would read them. The best repair is the right copy. Where there is none,
 adopt joins the two as they are.`,
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-	c.AddCommand(newJournalStatus(s), newJournalAdopt(s), newJournalMigrate(s))
+	c.AddCommand(newJournalStatus(s), newJournalAdopt(s), newJournalReaders(s), newJournalRetire(s), newJournalMigrate(s))
 	return c
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +52,10 @@ everything that could be read.`,
 			if form == "ndjson" {
 				emit = lines(out)
 			}
-			rep, err := normalize.Run(c.Context(), all.Exchanges(), open, emit, o)
+			show := normalizeLine(s, form)
+			far, counted := watchNormalize(show, o.Name, emit)
+			rep, err := normalize.Run(c.Context(), all.Exchanges(), far.of(open), counted, o)
+			show.end()
 			if errors.Is(err, normalize.ErrVenue) {
 				return usage("%w", err)
 			}
@@ -71,6 +75,35 @@ everything that could be read.`,
 	f.IntVar(&o.BookDepth, "book-depth", live.BookDepth, "levels a side of book_snapshot records; 0 makes none")
 	f.DurationVar(&o.BookInterval, "book-interval", live.BookInterval, "time between book_snapshot records")
 	return c
+}
+
+// normalizeLine is where normalize shows how far it is: nothing is drawn over records.
+func normalizeLine(s streams, form string) *progressLine {
+	show := newProgressLine(s.err)
+	if form == "ndjson" && isTerminal(s.out) {
+		return newProgressLine(io.Discard).patient()
+	}
+	if f, ok := s.out.(*os.File); ok && form == "ndjson" {
+		// Who reads a pipe may print where the bar would be.
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+			return show.plain()
+		}
+	}
+	return show.patient()
+}
+
+// watchNormalize shows how far a capture is read, and counts the records made of it.
+func watchNormalize(show *progressLine, name string, emit func(market.Record) error) (*distance, func(market.Record) error) {
+	records, begun := 0, time.Now()
+	far := &distance{}
+	far.moved = func() {
+		done := far.both()
+		show.draw(done, fmt.Sprintf("%3.0f%%  %s, %d records", 100*done, name, records)+timeLeft(done, time.Since(begun)))
+	}
+	return far, func(r market.Record) error {
+		records++
+		return emit(r)
+	}
 }
 
 func parseKinds(names []string) ([]market.Kind, error) {

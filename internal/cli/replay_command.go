@@ -141,9 +141,10 @@ func replayError(err error) error {
 // serveReplay serves until ctx ends, or with exit until the captures do.
 func serveReplay(ctx context.Context, s streams, server *replay.Server, exit bool) error {
 	printEndpoints(s.out, server.Endpoints())
-	select {
-	case <-ctx.Done():
-	case <-server.Done():
+	show := newProgressLine(s.err).patient()
+	over := watchReplay(ctx, show, server)
+	show.end()
+	if over {
 		if err := server.Err(); err != nil {
 			return replayError(err)
 		}
@@ -158,6 +159,43 @@ func serveReplay(ctx context.Context, s streams, server *replay.Server, exit boo
 		return &exitError{ExitInput, fmt.Errorf("%s: %w", strings.Join(r.Truncated, ", "), connectors.ErrTruncated)}
 	}
 	return nil
+}
+
+// lookReplay is how often a replay is asked how far it is.
+const lookReplay = 200 * time.Millisecond
+
+// watchReplay shows how far a replay is until it is over; false when ctx ends before.
+func watchReplay(ctx context.Context, show *progressLine, server *replay.Server) (over bool) {
+	tick := time.NewTicker(lookReplay)
+	defer tick.Stop()
+	var begun time.Time
+	for {
+		p := server.Progress()
+		switch {
+		case p.Frames == 0 && show.columns != nil:
+			show.draw(0, "waiting for subscriptions")
+		case p.Frames > 0:
+			if begun.IsZero() {
+				begun = time.Now()
+			}
+			show.draw(p.Share(), replayText(p, time.Since(begun)))
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-server.Done():
+			if p := server.Progress(); p.Frames > 0 && !begun.IsZero() {
+				show.draw(p.Share(), replayText(p, time.Since(begun)))
+			}
+			return true
+		case <-tick.C:
+		}
+	}
+}
+
+// replayText says where a time line is, and how long it will take.
+func replayText(p replay.Progress, took time.Duration) string {
+	return fmt.Sprintf("%3.0f%%  %v of %v recorded, %d frames", 100*p.Share(), p.At.Round(time.Second), p.Of.Round(time.Second), p.Frames) + timeLeft(p.Share(), took)
 }
 
 // printEndpoints prints the settings that lead a collector here.

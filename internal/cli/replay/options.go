@@ -114,6 +114,27 @@ type Report struct {
 	Truncated []string
 }
 
+// Progress is how far a time line has come.
+type Progress struct {
+	// Frames is the number of recorded frames that have been passed; 0 while
+	// subscriptions are waited for.
+	Frames int64
+	// At is the recorded time that has passed since the first frame, Of the time
+	// between the first and the last one.
+	At, Of time.Duration
+}
+
+// Share is how much of the time line has passed, 0 to 1.
+func (p Progress) Share() float64 {
+	switch {
+	case p.Frames == 0:
+		return 0
+	case p.Of == 0:
+		return 1
+	}
+	return float64(p.At) / float64(p.Of)
+}
+
 // Call is a REST call and how often it came.
 type Call struct {
 	Key   string

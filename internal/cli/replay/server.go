@@ -183,6 +183,20 @@ func (s *Server) Report() Report {
 	return r
 }
 
+// Progress tells how far the time line has come.
+func (s *Server) Progress() Progress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := Progress{Frames: s.report.Frames, Of: time.Duration(max(0, s.survey.end-s.survey.begin))}
+	if s.report.Frames > 0 {
+		p.At = min(p.Of, time.Duration(max(0, s.now-s.survey.begin)))
+	}
+	if s.over {
+		p.At = p.Of
+	}
+	return p
+}
+
 func listed(counts map[string]int) []Call {
 	var list []Call
 	for _, key := range slices.Sorted(maps.Keys(counts)) {

@@ -18,7 +18,8 @@ type survey struct {
 	// only is the site of whatever in a capture does not say where it is from.
 	only   []*site
 	byConn map[connection]*site
-	begin  int64 // the time of the first frame
+	// begin and end are the times of the first and the last frame.
+	begin, end int64
 	// truncated are the captures that are cut off.
 	truncated []string
 }
@@ -86,7 +87,7 @@ func (v *survey) read(ctx context.Context, index int, c Capture) error {
 				v.byConn[connection{index, r.Conn}] = at
 			}
 		case connectors.CaptureIn:
-			v.begin = min(v.begin, r.Time)
+			v.begin, v.end = min(v.begin, r.Time), max(v.end, r.Time)
 			at := v.of(index, r.Conn)
 			at.used = true
 			if word = at.replayer.AppendTopic(word[:0], r.Body); len(word) > 0 {
