@@ -100,6 +100,9 @@ type Options struct {
 	// Connect connects to the broker.
 	Connect    func(context.Context) (*nats.Conn, error)
 	Registerer prometheus.Registerer
+	// ForgetAfter is for how long a node is away until what it said it can collect is
+	// forgotten; 0 is an hour.
+	ForgetAfter time.Duration
 }
 
 // Coordinator is the handle of the branch. Its methods are safe for concurrent use.
@@ -131,6 +134,9 @@ func New(o Options) (*Coordinator, error) {
 	if o.Node == "" || o.Collector == nil || o.Plans == nil || o.Lease == nil || o.Members == nil || o.Alive == nil || o.Epoch == nil || o.Connect == nil {
 		return nil, errors.New("coordinator: an option is missing")
 	}
+	if o.ForgetAfter <= 0 {
+		o.ForgetAfter = forgetAfter
+	}
 	c := &Coordinator{o: o, ready: make(chan struct{}, 1), turn: make(chan struct{})}
 	var err error
 	if c.metrics, err = newMetrics(c, o.Registerer); err != nil {
@@ -142,7 +148,7 @@ func New(o Options) (*Coordinator, error) {
 // Spec is the branch: root/placement.
 func (c *Coordinator) Spec() supervise.Spec {
 	return supervise.Branch(Name, supervise.DefaultStrategy(), c.answersSpec(),
-		worker("plan", c.follow), worker("handoff", c.handOff), worker("say", c.say), worker("address", c.crowd), worker("lead", c.lead))
+		worker("plan", c.follow), worker("handoff", c.handOff), worker("say", c.say), worker("address", c.crowd), worker("tidy", c.tidy), worker("lead", c.lead))
 }
 
 // listening: other nodes can ask this one.

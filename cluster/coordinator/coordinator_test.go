@@ -44,6 +44,7 @@ type site struct {
 	nodes   map[string]*node
 	// divided is while nodes may record what others have: they cannot be asked.
 	divided bool
+	forget  time.Duration // how long who is away is remembered
 }
 
 func newSite(t *testing.T) *site {
@@ -133,7 +134,7 @@ func (s *site) begin(n *node) *node {
 	n.site, n.records = s, map[string]bool{}
 	var err error
 	n.coordinator, err = coordinator.New(coordinator.Options{
-		Config: s.config, Node: name, Cluster: "test", Collector: n, Plans: s.plans, Lease: n.lease, Members: s.list(n.members), Alive: s.list(&s.alive),
+		Config: s.config, Node: name, Cluster: "test", Collector: n, Plans: s.plans, Lease: n.lease, Members: s.list(n.members), Alive: s.list(&s.alive), ForgetAfter: s.forget,
 		Epoch:   func(context.Context) (int64, error) { return s.epochs.Add(1), nil },
 		Connect: func(ctx context.Context) (*nats.Conn, error) { return s.broker.ConnectAs(ctx, broker.Placement) },
 	})

@@ -31,4 +31,8 @@
 // holder of the lease keeps it, and nobody is given up. Where there has never been a
 // plan and nobody can have the lease, a node takes everything after a while: what is
 // recorded twice is stored once.
+//
+// What a node says that it can collect is kept while it is away, and forgotten by whoever
+// makes the plan after an hour, or when the node is taken out for good ([Forget]); it
+// says so again when it is back.
 package coordinator

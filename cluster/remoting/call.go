@@ -54,10 +54,20 @@ type link struct {
 func (k *calls) link(address string) *link {
 	l := k.links[address]
 	if l == nil {
+		k.forget()
 		l = &link{down: make(chan struct{})}
 		k.links[address] = l
 	}
 	return l
+}
+
+// forget drops the links that hold nothing off any more; calls.mu is held.
+func (k *calls) forget() {
+	for address, l := range k.links {
+		if l.asking == 0 && !l.up && time.Since(l.at) >= retryAfter {
+			delete(k.links, address)
+		}
+	}
 }
 
 // connected and lost are told by the library.

@@ -40,6 +40,8 @@ type Options struct {
 	Letters *deadletters.Box
 	// MaxMessage is the largest message that the broker takes, in bytes.
 	MaxMessage int
+	// Removed is told of a node that was taken out for good; nil: nobody else needs to know.
+	Removed func(ctx context.Context, node string)
 	// Now is the time of answers; nil is time.Now.
 	Now func() time.Time
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -189,7 +191,14 @@ func TestHostileClients(t *testing.T) {
 func TestNodes(t *testing.T) {
 	peers := []branch.PeerStatus{{Node: "node-1", Online: true, Behind: []string{}}, {Node: "node-2", Behind: []string{}}}
 	alone := serve(t, &fixed{}, nil)
-	several := serve(t, &fixed{status: branch.Status{Cluster: &branch.ClusterStatus{Expected: 3, Leader: "node-1", Peers: peers}}}, nil)
+	var mu sync.Mutex
+	var removed []string
+	several := chassistest.Serve(t, broker.Service, func(s *chassis.Server) error {
+		return broker.Register(s, broker.Options{
+			Branch:  &fixed{status: branch.Status{Cluster: &branch.ClusterStatus{Expected: 3, Leader: "node-1", Peers: peers}}},
+			Removed: func(_ context.Context, node string) { mu.Lock(); defer mu.Unlock(); removed = append(removed, node) },
+		})
+	})
 	for _, one := range []struct {
 		server       *chassis.Server
 		method, path string
@@ -212,5 +221,10 @@ func TestNodes(t *testing.T) {
 		if code != one.code || !strings.Contains(body, one.want) {
 			t.Errorf("%s %s: %d %s, want %d with %s", one.method, path, code, body, one.code, one.want)
 		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Equal(removed, []string{"node-2"}) {
+		t.Errorf("told of %v", removed)
 	}
 }

@@ -50,5 +50,8 @@ func (f *service) removeNode(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
+	if f.Removed != nil {
+		f.Removed(r.Context(), node)
+	}
 	return chassis.WriteJSON(w, r, http.StatusOK, done{true})
 }

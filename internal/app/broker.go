@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 
+	"go.uber.org/zap"
+
 	"github.com/marketprism/marketprism/actors/broker/deadletters"
 	"github.com/marketprism/marketprism/actors/broker/messages"
 	"github.com/marketprism/marketprism/actors/broker/outbox"
 	"github.com/marketprism/marketprism/actors/broker/tasks"
 	"github.com/marketprism/marketprism/actors/supervise"
 	"github.com/marketprism/marketprism/cluster"
+	"github.com/marketprism/marketprism/cluster/coordinator"
 	"github.com/marketprism/marketprism/http/broker"
 	"github.com/marketprism/marketprism/http/chassis"
 )
@@ -76,7 +79,16 @@ func (a *App) taskDied(ctx context.Context, l deadletters.Letter) error {
 }
 
 func (a *App) registerBroker(s *chassis.Server) error {
-	return broker.Register(s, broker.Options{
+	o := broker.Options{
 		Branch: a.broker, Desk: a.desk, Tasks: a.tasks.Load(), Letters: a.letters, MaxMessage: a.cfg.Broker.NATS.MaxPayload,
-	})
+	}
+	if a.members != nil {
+		plans := a.openPlans()
+		o.Removed = func(ctx context.Context, node string) {
+			if err := coordinator.Forget(ctx, plans, node); err != nil {
+				a.log.Warn("what a node has said that was removed is kept for now", zap.String("node", node), zap.Error(err))
+			}
+		}
+	}
+	return broker.Register(s, o)
 }

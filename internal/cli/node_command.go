@@ -22,7 +22,8 @@ func newNodeRemove(s streams) *cobra.Command {
 		Long: `remove takes a node that is gone for good out of the broker's cluster. A node
 never leaves by itself, however long it is away: it counts for the majority until
 it is removed. What it held is on the others; streams get their next copy from a
-node that joins in its place. A node that runs is not removed: stop it first.
+node that joins in its place. What it said that it can collect, and an order to
+empty it, go with it. A node that runs is not removed: stop it first.
 
 A node that comes back under its name, even with an empty disk, need not be
 removed: it gets what it lacks from the others.`,
