@@ -183,6 +183,15 @@ type Status struct {
 	Active    int // runs under way or waiting
 }
 
+// Leader is another node whose scheduler leads, as far as is known; "" when this one
+// does, or none is known to.
+func (h *Handle) Leader() string {
+	if term, _ := h.standing(); term > 0 {
+		return ""
+	}
+	return h.options.Lease.Holder()
+}
+
 // Status counts the tasks. It has an answer when another node leads, too.
 func (h *Handle) Status() Status {
 	term, book := h.standing()

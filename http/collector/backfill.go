@@ -10,6 +10,7 @@ import (
 	documents "github.com/marketprism/marketprism/actors/bucket"
 	branch "github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/http/chassis/facade"
 )
 
 // Past brings what is over.
@@ -214,7 +215,7 @@ func (f *service) whereKnown(here chassis.Handler) chassis.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		err := here(w, r)
 		var unknown *branch.UnknownError
-		if !errors.As(err, &unknown) || f.Others == nil || r.Header.Get(headerPassed) != "" {
+		if !errors.As(err, &unknown) || f.Others == nil || facade.Passed(r) {
 			return err
 		}
 		id, invalid := chassis.PathParam(r, "id")
@@ -224,7 +225,7 @@ func (f *service) whereKnown(here chassis.Handler) chassis.Handler {
 		lists, _ := gather[backfillList](f, r, base+"backfills", nil)
 		for node, list := range lists {
 			if slices.ContainsFunc(list.Operations, func(b backfill) bool { return b.ID == id }) {
-				return f.pass(w, r, node)
+				return f.passer.Pass(w, r, node)
 			}
 		}
 		return err

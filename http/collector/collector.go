@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httputil"
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/collector"
@@ -83,7 +82,7 @@ const base = "/api/v1/"
 
 type service struct {
 	Options
-	passer *httputil.ReverseProxy // nil without others
+	passer *facade.Passer // nil without others
 }
 
 // Register adds the routes, the health checks and the sections of /health to a

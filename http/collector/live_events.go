@@ -9,6 +9,7 @@ import (
 
 	"github.com/marketprism/marketprism/actors/collector/live"
 	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/http/chassis/facade"
 	"github.com/marketprism/marketprism/internal/market"
 )
 
@@ -42,7 +43,7 @@ func (f *service) followEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if r.Header.Get(headerPassed) != "" { // another node, for a client of its own
+	if facade.Passed(r) { // another node, for a client of its own
 		client.Marked()
 	}
 	follow := f.follow(r, client, wide)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/marketprism/marketprism/actors/collector/live"
 	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/http/chassis/facade"
 )
 
 // part is a connection to another node, which gives its own streams of a subscription as
@@ -48,13 +49,13 @@ func (w *follower) open(ctx context.Context, base string, body []byte, last stri
 }
 
 func (p *part) begin(ctx context.Context, o Others, base string, body []byte, last string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/api/v1/stream?scope="+scopeNode, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/api/v1/stream?scope="+facade.ScopeNode, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept-Encoding", "identity")
-	r.Header.Set(headerPassed, o.Name())
+	r.Header.Set(facade.HeaderPassed, o.Name())
 	if last != "" {
 		r.Header.Set("Last-Event-ID", last)
 	}
@@ -65,7 +66,7 @@ func (p *part) begin(ctx context.Context, o Others, base string, body []byte, la
 	}
 	p.body, p.lines = res.Body, bufio.NewReaderSize(res.Body, 64<<10)
 	if res.StatusCode != http.StatusOK {
-		return &answeredError{base, res.StatusCode}
+		return &facade.AnsweredError{At: base, Status: res.StatusCode}
 	}
 	e, err := p.next()
 	if err != nil {

@@ -36,6 +36,7 @@ type (
 		Task(id string) (branch.View, error)
 		Tasks(f branch.Filter, after time.Time, id string, limit int) ([]branch.View, bool, error)
 		Status() branch.Status
+		Leader() string
 		Runs(s branch.Span, limit int) ([]ledger.Run, bool, error)
 		Name(id string) string
 		Upcoming(until time.Time, perTask, tasks int) ([]branch.Coming, error)
@@ -52,6 +53,9 @@ type (
 // Options are what the façade stands on.
 type Options struct {
 	Branch Branch
+	// Others are the schedulers of the other nodes, one of which leads where this one does
+	// not; nil: nobody is asked.
+	Others facade.Others
 	// Now is the time of answers; nil is time.Now.
 	Now func() time.Time
 }
@@ -66,7 +70,10 @@ const (
 	tagOwn  = "scheduler"
 )
 
-type service struct{ Options }
+type service struct {
+	Options
+	passer *facade.Passer // nil without others
+}
 
 // Register adds the routes and the health check of the façade to a server.
 func Register(s *chassis.Server, o Options) error {
@@ -76,9 +83,16 @@ func Register(s *chassis.Server, o Options) error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	f := &service{o}
+	f := &service{Options: o}
+	if o.Others != nil {
+		f.passer = facade.NewPasser(o.Others, "the scheduler that leads", "leader_away")
+	}
 	s.Health().Add("ledger", f.check)
 	routes := append(append(f.taskRoutes(), f.runRoutes()...), f.ownRoutes()...)
+	for i := range routes {
+		routes[i].Handler = f.atLeader(routes[i].Handler)
+	}
+	routes = append(routes, f.anyRoutes()...)
 	for i := range routes {
 		routes[i].Handler = f.answered(routes[i].Handler)
 	}

@@ -7,6 +7,7 @@ import (
 
 	branch "github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/http/chassis/facade"
 	"github.com/marketprism/marketprism/internal/cron"
 )
 
@@ -76,8 +77,6 @@ const (
 func (f *service) ownRoutes() []chassis.Route {
 	answer := []chassis.Response{{Body: message{}}}
 	return []chassis.Route{
-		{Method: http.MethodGet, Path: base + "status", ID: "schedulerStatus", Tag: tagOwn, Summary: "How the scheduler is",
-			Responses: []chassis.Response{{Body: statusAnswer{}}}, Handler: f.status},
 		{Method: http.MethodPost, Path: base + "start", ID: "startScheduler", Tag: tagOwn, Summary: "Let schedules fire",
 			Description: "Outlives a restart. Times since it was stopped are not missed.", Responses: answer, Handler: f.flip(true)},
 		{Method: http.MethodPost, Path: base + "stop", ID: "stopScheduler", Tag: tagOwn, Summary: "Keep schedules from firing",
@@ -89,6 +88,15 @@ func (f *service) ownRoutes() []chassis.Route {
 				{Name: "limit", Type: 0, Default: maxComing, Min: 1, Max: maxComing, Doc: "How many tasks, in the order in which they were made."},
 			},
 			Responses: []chassis.Response{{Body: upcomingList{}}}, Handler: f.upcoming},
+	}
+}
+
+// anyRoutes are those that a scheduler answers which does not lead.
+func (f *service) anyRoutes() []chassis.Route {
+	return []chassis.Route{
+		{Method: http.MethodGet, Path: base + "status", ID: "schedulerStatus", Tag: tagOwn, Summary: "How the scheduler is",
+			Description: "Of the scheduler that leads, whichever node is asked.", Params: []chassis.Param{facade.ParamScope()},
+			Responses: []chassis.Response{{Body: statusAnswer{}}}, Handler: f.statusAt()},
 		{Method: http.MethodGet, Path: base + "cron/explain", ID: "explainCron", Tag: tagOwn, Summary: "What an expression means",
 			Params: []chassis.Param{
 				{Name: "expr", Required: true, Example: "*/5 * * * *"}, {Name: "tz", Default: "UTC", Example: "Europe/Berlin", Doc: "Zone of the expression."},

@@ -111,7 +111,7 @@ func (f *service) lifecycleRoutes() []chassis.Route {
 		},
 		{
 			Method: http.MethodGet, Path: base + "operations/{id}", ID: "operation", Tag: tagCold,
-			Summary: "How an operation is", Description: "The last 200 operations are known, over any restart. One that somebody asked for and the end of the process interrupted " +
+			Summary: "How an operation is", Description: "The last 200 operations of each node are known, over any restart, and any node is asked for them. One that somebody asked for and the end of the process interrupted " +
 				"is queued again by the next process, under the same id, at most three times: `resumed` counts them.",
 			Responses: []chassis.Response{{Body: operationAnswer{}}}, Handler: f.operation,
 		},
@@ -258,7 +258,7 @@ func (f *service) operation(w http.ResponseWriter, r *http.Request) error {
 	}
 	o, err := f.Branch.Operation(id)
 	if errors.Is(err, branch.ErrNoOperation) {
-		return chassis.NotFound("there is no operation %q; the last %d are known", clip(id), maxOperations).WithCode("unknown_operation")
+		return f.elsewhere(w, r, id, chassis.NotFound("there is no operation %q; the last %d are known", clip(id), maxOperations).WithCode("unknown_operation"))
 	}
 	if err != nil {
 		return err

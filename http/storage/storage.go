@@ -89,6 +89,9 @@ type Options struct {
 	Recorders Recorders
 	// Catalogue resolves symbols.
 	Catalogue facade.Catalogue
+	// Others are the stores of the other nodes, which know operations of their own; nil:
+	// there are none.
+	Others facade.Others
 	// Files makes Parquet of records; nil answers that with 501.
 	Files Files
 	// Now stamps POSTed records and answers; nil is time.Now.

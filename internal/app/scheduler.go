@@ -59,7 +59,7 @@ func (a *App) makeScheduler(ctx context.Context) error {
 }
 
 func (a *App) registerScheduler(s *chassis.Server) error {
-	return facade.Register(s, facade.Options{Branch: a.scheduler})
+	return facade.Register(s, facade.Options{Branch: a.scheduler, Others: a.neighboursOf(cluster.Scheduler)})
 }
 
 // resolve finds where a service answers: where the configuration says, else here, at

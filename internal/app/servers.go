@@ -96,7 +96,7 @@ func (a *App) registerStorage(s *chassis.Server) error {
 		return err
 	}
 	return storage.Register(s, storage.Options{
-		Branch: a.store, Recorders: a.recorders, Catalogue: newCatalogue(a),
+		Branch: a.store, Recorders: a.recorders, Catalogue: newCatalogue(a), Others: a.neighboursOf(cluster.Storage),
 		Files: func(w io.Writer, kind market.Kind, fields []string) (storage.FileWriter, error) {
 			return part.NewExport(w, schemas[kind], fields)
 		},

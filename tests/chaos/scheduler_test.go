@@ -205,7 +205,7 @@ type standing struct {
 func schedulerStatus(t *testing.T, n *harness.Node) standing {
 	t.Helper()
 	var s struct{ Data standing }
-	harness.GetJSON(t, n.URL(harness.Scheduler, schedulerAPI+"status"), &s)
+	harness.GetJSON(t, n.URL(harness.Scheduler, schedulerAPI+"status?scope=node"), &s)
 	return s.Data
 }
 

@@ -143,7 +143,7 @@ func (c *nodes) schedulers() (leading, running int) {
 				Running bool `json:"scheduler_running"`
 			} `json:"data"`
 		}
-		a, err := harness.Get(c.t.Context(), n.URL(harness.Scheduler, schedulerAPI+"status"))
+		a, err := harness.Get(c.t.Context(), n.URL(harness.Scheduler, schedulerAPI+"status?scope=node"))
 		if err != nil || a.Status != http.StatusOK || json.Unmarshal(a.Body, &status) != nil {
 			continue
 		}
