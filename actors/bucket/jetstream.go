@@ -158,7 +158,7 @@ func (s *JetStream) Get(ctx context.Context, key string) (Document, bool, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	e, err := kv.Get(ctx, key)
+	e, err := copies.Newest(ctx, kv, key)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return Document{}, false, nil

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 const (
@@ -50,7 +52,7 @@ func bumpEpoch(ctx context.Context, kv jetstream.KeyValue, atLeast uint64) (uint
 	defer cancel()
 	var v epochValue
 	var last uint64
-	e, err := kv.Get(ctx, epochKey)
+	e, err := copies.Newest(ctx, kv, epochKey)
 	switch {
 	case err == nil:
 		if err := json.Unmarshal(e.Value(), &v); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/marketprism/marketprism/internal/copies"
 	"github.com/marketprism/marketprism/persistence"
 )
 
@@ -132,7 +133,7 @@ func (p *Positions) put(ctx context.Context, key string, value []byte, last uint
 func (p *Positions) get(ctx context.Context, shard int) (value []byte, revision uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	e, err := p.kv.Get(ctx, p.key(shard))
+	e, err := copies.Newest(ctx, p.kv, p.key(shard))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, 0, nil
 	}

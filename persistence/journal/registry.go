@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 const readersBucket = "journal_readers"
@@ -179,7 +181,7 @@ func (r *Registration) put(ctx context.Context, position uint64) error {
 func (g *Registry) get(ctx context.Context, key string) (*registered, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	e, err := g.kv.Get(ctx, key)
+	e, err := copies.Newest(ctx, g.kv, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, 0, nil
 	}
