@@ -4,11 +4,13 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/actors/bucket"
+	"github.com/marketprism/marketprism/actors/supervise"
 )
 
 // again is the pause after something that failed.
@@ -16,8 +18,24 @@ const again = 250 * time.Millisecond
 
 // follow takes every plan until ctx ends.
 func (c *Coordinator) follow(ctx context.Context, log *zap.Logger) {
+	var telling sync.Mutex
+	tell := func(change bucket.Change) {
+		telling.Lock()
+		defer telling.Unlock()
+		c.told(ctx, log, change)
+	}
+	crew := supervise.NewCrew(ctx)
+	crew.Go(func(ctx context.Context) { c.overdue(ctx, tell) })
+	c.watch(crew.Ctx(), log, tell)
+	if err := crew.Stop(); err != nil {
+		panic(err) // for the supervisor
+	}
+}
+
+// watch hears of every change of the bucket until ctx ends.
+func (c *Coordinator) watch(ctx context.Context, log *zap.Logger, tell func(bucket.Change)) {
 	for ctx.Err() == nil {
-		err := c.o.Plans.Watch(ctx, "", func(change bucket.Change) { c.told(ctx, log, change) })
+		err := c.o.Plans.Watch(ctx, "", tell)
 		if ctx.Err() != nil {
 			return
 		}
