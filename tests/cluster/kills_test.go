@@ -55,6 +55,7 @@ func TestMultiNodeKills(t *testing.T) {
 	c.start(0, 1, 2)
 	c.awaitPlaced("three nodes", 0, 1, 2)
 	c.add(r.IntN(3), one)
+	c.operated(r.IntN(3))
 	tasks := c.makeTasks(0, 1, 2)
 	made := time.Now()
 	var all takeovers

@@ -120,17 +120,12 @@ func (c *nodes) entrance(i int, which ...int) {
 	}
 }
 
-// switched turns the schedules on or off at a node, or at the one that it names.
-func (c *nodes) switched(first int, word string) {
+// switched turns the schedules on or off, at a node whose scheduler leads or stands by.
+func (c *nodes) switched(at int, word string) {
 	c.t.Helper()
 	c.awaitMoving("the scheduler to "+word, func() bool {
-		for n := range c.all {
-			a, err := harness.Post(c.t.Context(), c.all[(first+n)%len(c.all)].URL(harness.Scheduler, schedulerAPI+word), "application/json", nil)
-			if err == nil && a.Status == http.StatusOK {
-				return true
-			}
-		}
-		return false
+		a, err := harness.Post(c.t.Context(), c.all[at].URL(harness.Scheduler, schedulerAPI+word), "application/json", nil)
+		return err == nil && a.Status == http.StatusOK
 	})
 }
 
