@@ -111,6 +111,8 @@ const (
 	Action_ACTION_STOP        Action = 2
 	Action_ACTION_PAUSE       Action = 3
 	Action_ACTION_RESUME      Action = 4
+	// Make it fail, as a bug of its own would.
+	Action_ACTION_KILL Action = 5
 )
 
 // Enum value maps for Action.
@@ -121,6 +123,7 @@ var (
 		2: "ACTION_STOP",
 		3: "ACTION_PAUSE",
 		4: "ACTION_RESUME",
+		5: "ACTION_KILL",
 	}
 	Action_value = map[string]int32{
 		"ACTION_UNSPECIFIED": 0,
@@ -128,6 +131,7 @@ var (
 		"ACTION_STOP":        2,
 		"ACTION_PAUSE":       3,
 		"ACTION_RESUME":      4,
+		"ACTION_KILL":        5,
 	}
 )
 
@@ -1352,13 +1356,14 @@ const file_marketprism_control_v1_control_proto_rawDesc = "" +
 	"\vREASON_BUSY\x10\x06\x12\x13\n" +
 	"\x0fREASON_STOPPING\x10\a\x12\x11\n" +
 	"\rREASON_FAILED\x10\b\x12\x12\n" +
-	"\x0eREASON_TIMEOUT\x10\t*j\n" +
+	"\x0eREASON_TIMEOUT\x10\t*{\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eACTION_RESTART\x10\x01\x12\x0f\n" +
 	"\vACTION_STOP\x10\x02\x12\x10\n" +
 	"\fACTION_PAUSE\x10\x03\x12\x11\n" +
-	"\rACTION_RESUME\x10\x04B1Z/github.com/marketprism/marketprism/cluster/wireb\x06proto3"
+	"\rACTION_RESUME\x10\x04\x12\x0f\n" +
+	"\vACTION_KILL\x10\x05B1Z/github.com/marketprism/marketprism/cluster/wireb\x06proto3"
 
 var (
 	file_marketprism_control_v1_control_proto_rawDescOnce sync.Once

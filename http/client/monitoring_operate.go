@@ -66,6 +66,12 @@ func (m *Monitoring) StopActor(ctx context.Context, id, node, reason string) (Op
 	return m.operate(ctx, id, "stop", node, reason)
 }
 
+// KillActor makes an actor fail, as a bug of its own would; its supervisor starts it again.
+// It answers before that.
+func (m *Monitoring) KillActor(ctx context.Context, id, node, reason string) (Operated, error) {
+	return m.operate(ctx, id, "kill", node, reason)
+}
+
 // PauseActor stops collecting one instrument, by the id of its actor.
 func (m *Monitoring) PauseActor(ctx context.Context, id, node, reason string) (Operated, error) {
 	return m.operate(ctx, id, "pause", node, reason)

@@ -332,6 +332,35 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
+// TestListedByName: a list of streams may be asked for by words of their names, and not all of it.
+func TestListedByName(t *testing.T) {
+	s := serve(t, &fixed{})
+	for query, want := range map[string]string{"": "BTC-USDT ETH-USDT", "?q=binance": "BTC-USDT ETH-USDT", "?q=Eth+SPOT": "ETH-USDT", "?q=okx": "", "?limit=1": "BTC-USDT", "?q=usdt&limit=1&channels=false": "BTC-USDT"} {
+		status, body, _ := call(t, s, "GET", "/api/v1/quality"+query, "")
+		var list struct {
+			Streams []struct{ Symbol string }
+			Count   int
+		}
+		if err := json.Unmarshal([]byte(body), &list); status != 200 || err != nil {
+			t.Fatalf("%s: %d %v %s", query, status, err, body)
+		}
+		var names []string
+		for _, one := range list.Streams {
+			names = append(names, one.Symbol)
+		}
+		if got := strings.Join(names, " "); got != want || list.Count != len(names) {
+			t.Errorf("%s: %q, %d, want %q", query, got, list.Count, want)
+		}
+	}
+	// Of a day, the gaps of its ledger come with the sums.
+	if _, body, _ := call(t, s, "GET", "/api/v1/quality?channels=false&day=2024-08-08", ""); !strings.Contains(body, `"outcome":"healed"`) || !strings.Contains(body, `"channels":[]`) {
+		t.Error(body)
+	}
+	if status, _, _ := call(t, s, "GET", "/api/v1/quality?limit=-1", ""); status != 400 && status != 422 {
+		t.Errorf("a limit of -1: %d", status)
+	}
+}
+
 func TestHealth(t *testing.T) {
 	for _, tc := range []struct {
 		checks map[string]branch.Check

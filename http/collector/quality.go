@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	branch "github.com/marketprism/marketprism/actors/collector"
@@ -47,8 +48,9 @@ type summed struct {
 	LastReceived *time.Time `json:"last_received" required:"true" doc:"of the newest record"`
 }
 
-// sum puts the sum of its channels and gaps in their place.
-func (q *quality) sum() {
+// sum puts the sum of its channels in their place, and of its gaps, unless they are
+// wanted.
+func (q *quality) sum(gaps bool) {
 	all := &summed{}
 	for i := range q.Channels {
 		c := &q.Channels[i]
@@ -57,7 +59,10 @@ func (q *quality) sum() {
 			all.LastReceived = c.LastReceived
 		}
 	}
-	q.Sum, q.Channels, q.Gaps = all, nil, nil
+	q.Sum, q.Channels = all, nil
+	if !gaps {
+		q.Gaps = nil
+	}
 }
 
 type channel struct {
@@ -111,7 +116,9 @@ func (f *service) qualityRoutes() []chassis.Route {
 			Description: "With `day`, or `from` and `to`: coverage and gaps of that time, reckoned of each stream from the gap ledger in the store, over any restart (`source: ledger`; `verified_percent` is null, since records are not counted for a list). " +
 				"Without: what this process has seen since its start, at most a week (`source: memory`), which asks the store nothing and is cheap to poll. One stream alone is always reckoned from the ledger.",
 			Params: []chassis.Param{paramDay, paramFrom, paramTo, paramScope,
-				{Name: "channels", Type: false, Default: true, Doc: "false sums up each stream's channels and gaps: a fifth of the answer, where there are thousands of streams."}},
+				{Name: "q", Doc: "Only streams that have each of these words in exchange, market or symbol, whatever its case.", Example: "okx btc"},
+				{Name: "limit", Type: 0, Default: 0, Min: 0, Max: maxListed, Doc: "At most so many; 0 is all."},
+				{Name: "channels", Type: false, Default: true, Doc: "false sums up each stream's channels and, unless a time is asked about, its gaps: a fifth of the answer, where there are thousands of streams."}},
 			Responses: []chassis.Response{{Body: qualityList{}}}, Handler: f.qualities},
 		{Method: http.MethodGet, Path: base + "quality/{exchange}/{symbol}", ID: "quality", Tag: tagQuality, Summary: "How complete one stream is",
 			Description: "Coverage is the time without a gap that is open or marked, over the time from the stream's first record on; verified is counted from the stored records. " +
@@ -160,10 +167,11 @@ func (f *service) qualities(w http.ResponseWriter, r *http.Request) error {
 	q := chassis.QueryOf(r)
 	from, to, asked := f.span(q)
 	wide, each := f.wide(r, q), q.Bool("channels", true)
+	words, limit := strings.Fields(strings.ToLower(q.Text("q", ""))), q.Int("limit", 0, 0, maxListed)
 	if err := q.Err(); err != nil {
 		return err
 	}
-	all := f.Branch.AllQuality(r.Context())
+	all := named(f.Branch.AllQuality(r.Context()), words)
 	out := qualityList{Streams: make([]quality, len(all)), Count: len(all), Timestamp: f.Now()}
 	at := map[market.StreamID]*quality{}
 	for i := range all {
@@ -183,13 +191,30 @@ func (f *service) qualities(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !each {
 		for i := range out.Streams {
-			out.Streams[i].sum()
+			out.Streams[i].sum(asked)
 		}
 	}
 	if wide {
 		f.joinOthers(r, &out, r.URL.Query())
 	}
+	if limit > 0 && limit < len(out.Streams) {
+		out.Streams, out.Count = out.Streams[:limit], limit
+	}
 	return chassis.WriteJSON(w, r, http.StatusOK, out)
+}
+
+// maxListed is the most that a limit of a list can be.
+const maxListed = 10_000
+
+// named are the streams that have every word, in lower case, in their names.
+func named(all []branch.Quality, words []string) []branch.Quality {
+	if len(words) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(all, func(q branch.Quality) bool {
+		name := strings.ToLower(q.Instrument.Exchange + " " + q.Instrument.Market.String() + " " + q.Instrument.Symbol)
+		return slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(name, w) })
+	})
 }
 
 // joinOthers adds what the other nodes collect. A stream that is being handed over has

@@ -25,6 +25,15 @@ type eventList struct {
 	Last   uint64            `json:"last_seq" required:"true" doc:"of the last event that was looked at: the next after"`
 }
 
+// maxFound is the most that actors/search lists.
+const maxFound = 200
+
+// foundList is the answer of actors/search.
+type foundList struct {
+	Actors []supervise.Found `json:"actors" required:"true" doc:"the shortest ids first"`
+	Count  int               `json:"count" required:"true" doc:"of all that are like that"`
+}
+
 // actorAnswer is the answer of actors/{id}.
 type actorAnswer struct {
 	supervise.Node
@@ -39,6 +48,15 @@ func (f *service) actorRoutes() []chassis.Route {
 			Method: http.MethodGet, Path: base + "actors/tree", ID: "actorTree", Tag: tagActors,
 			Summary: "The supervision tree as it is", Description: "Parents before children, siblings in start order.",
 			Params: f.nodeParam(), Responses: []chassis.Response{{Body: supervise.Snapshot{}}}, Handler: f.tree,
+		},
+		{
+			Method: http.MethodGet, Path: base + "actors/search", ID: "searchActors", Tag: tagActors,
+			Summary: "Actors by words of their ids and kinds", Description: "A short answer, however many actors there are.",
+			Params: []chassis.Param{
+				{Name: "q", Doc: "Words that an id or its kind has all of, whatever their case.", Example: "okx btc"},
+				{Name: "limit", Type: 0, Default: 40, Min: 1, Max: maxFound},
+			},
+			Responses: []chassis.Response{{Body: foundList{}}}, Handler: f.search,
 		},
 		{
 			Method: http.MethodGet, Path: base + "actors/{id}", ID: "actor", Tag: tagActors,
@@ -77,6 +95,16 @@ func (f *service) tree(w http.ResponseWriter, r *http.Request) error {
 		return chassis.WriteJSON(w, r, http.StatusOK, json.RawMessage(text))
 	}
 	return chassis.WriteJSON(w, r, http.StatusOK, f.Tree.Snapshot())
+}
+
+func (f *service) search(w http.ResponseWriter, r *http.Request) error {
+	q := chassis.QueryOf(r)
+	words, limit := strings.Fields(q.Text("q", "")), q.Limit(40, maxFound)
+	if err := q.Err(); err != nil {
+		return err
+	}
+	found, of := f.Tree.Find(words, limit)
+	return chassis.WriteJSON(w, r, http.StatusOK, foundList{found, of})
 }
 
 func (f *service) actor(w http.ResponseWriter, r *http.Request) error {

@@ -144,6 +144,15 @@ func notReady(err error) error {
 
 // activeAlerts are those that overview and reports count.
 func (f *service) activeAlerts(ctx context.Context) []branch.Alert {
+	var out []branch.Alert
+	for _, row := range f.firing(ctx) {
+		out = append(out, branch.Alert{RuleID: row.RuleID, Name: row.RuleName, Severity: row.Severity, Description: row.Description, Since: row.StartTime, Value: row.Value})
+	}
+	return out
+}
+
+// firing are the rows of all that fires.
+func (f *service) firing(ctx context.Context) (rows []alertRow) {
 	if f.Notify == nil {
 		return nil
 	}
@@ -151,14 +160,12 @@ func (f *service) activeAlerts(ctx context.Context) []branch.Alert {
 	if err != nil {
 		return nil // the check below says so
 	}
-	var out []branch.Alert
 	for i := range v.Active {
 		if a := &v.Active[i].Alert; notify.Documented(a) {
-			row := rowOf(a)
-			out = append(out, branch.Alert{RuleID: row.RuleID, Name: row.RuleName, Severity: row.Severity, Description: row.Description, Since: row.StartTime, Value: row.Value})
+			rows = append(rows, rowOf(a))
 		}
 	}
-	return out
+	return rows
 }
 
 // checkAlerts warns when the rule engine is silent, or somebody cannot be told.

@@ -172,14 +172,20 @@ func members(object any) (values, error) {
 	return v, nil
 }
 
+// liveAlert is what fires, with its rule.
+type liveAlert struct {
+	ID string `json:"rule_id"`
+	reportAlert
+}
+
 func (f *service) alertValues(ctx context.Context) (values, error) {
 	v := values{}
-	for _, a := range f.activeAlerts(ctx) {
-		text, err := json.Marshal(reportAlert{Rule: a.Name, Severity: a.Severity, Description: a.Description, Since: a.Since, Value: a.Value})
+	for _, a := range f.firing(ctx) {
+		text, err := json.Marshal(liveAlert{a.RuleID, reportAlert{Rule: a.RuleName, Severity: a.Severity, Description: a.Description, Since: a.StartTime, Value: a.Value}})
 		if err != nil {
 			return nil, fmt.Errorf("encoding an alert: %w", err)
 		}
-		v[a.RuleID] = text
+		v[a.Fingerprint] = text // a rule may fire for many at once
 	}
 	return v, nil
 }

@@ -48,6 +48,8 @@ type (
 type Tree interface {
 	Snapshot() supervise.Snapshot
 	Node(id string) (supervise.Node, bool)
+	// Find lists those that have every word in their id or kind.
+	Find(words []string, limit int) (found []supervise.Found, of int)
 	// Events returns the history after a sequence number, oldest first.
 	Events(after uint64, limit int) []supervise.Event
 	// Recent returns the last events, oldest first.

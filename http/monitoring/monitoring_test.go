@@ -117,6 +117,9 @@ func TestTree(t *testing.T) {
 	if body := get(t, s, "/api/v1/actors/root%2Fshop%2Fz", 404, nil); !strings.Contains(body, "not_found") {
 		t.Error(body)
 	}
+	if body := get(t, s, "/api/v1/actors/search?q=SHOP+worker&limit=1", 200, nil); !strings.Contains(body, `{"actors":[{"id":"root/shop/a","kind":"worker","state":"running"}],"count":2}`) {
+		t.Error(body)
+	}
 	if body := get(t, s, "/health", 200, nil); !strings.Contains(body, `"status":"pass"`) {
 		t.Error(body)
 	}

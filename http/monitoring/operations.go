@@ -19,6 +19,8 @@ import (
 type Supervisor interface {
 	RestartChild(ctx context.Context, branch, name string) error
 	StopChild(ctx context.Context, branch, name string) error
+	// Kill makes an actor fail; it does not wait for what comes of it.
+	Kill(id, why string) error
 }
 
 // Streams pauses what the collector collects of one instrument, by the id of its actor.
@@ -50,7 +52,7 @@ const allowedBy = "monitoring-service.monitoring.actors.allow_operations"
 type operated struct {
 	Success   bool      `json:"success" required:"true"`
 	Message   string    `json:"message" required:"true"`
-	Action    string    `json:"action" enum:"restart,stop,pause,resume" required:"true"`
+	Action    string    `json:"action" enum:"restart,stop,kill,pause,resume" required:"true"`
 	Actor     string    `json:"actor" required:"true"`
 	Node      string    `json:"node,omitempty" doc:"when another node was asked"`
 	Seconds   float64   `json:"duration_seconds" required:"true"`
@@ -67,12 +69,13 @@ type operation struct {
 	name, done  string
 	summary     string
 	description string
-	do          func(ctx context.Context, o *Operations, id string) error
+	do          func(ctx context.Context, o *Operations, id, why string) error
 }
 
 var operations = []operation{
 	{"restart", "restarted", "Restart an actor", "It costs its supervisor no restart of the budget. Answers once the actor is ready again.", restart},
 	{"stop", "stopped", "Stop an actor", "It is drained, with everything below it, and stays away until the process, or the branch above it, is started anew. Whole services cannot be stopped.", stop},
+	{"kill", "killed", "Make an actor fail", "As a bug of its own would: its supervisor spends a restart, waits and starts it again, or gives up. For rehearsing failures. Answers at once.", kill},
 	{"pause", "paused", "Stop collecting one instrument", "Of a stream's actor only. Survives a restart of the process, until it is resumed. What is missed meanwhile is a gap.", pauseStream},
 	{"resume", "resumed", "Collect one instrument again", "Of an id that a stream's actor had: with the kinds that the configuration names.", resumeStream},
 }
@@ -128,12 +131,12 @@ func (f *service) perform(ctx context.Context, op operation, node, id, reason st
 	if node != "" {
 		return f.Nodes.Operate(ctx, node, op.name, id, who(ctx), reason)
 	}
-	return f.Operations.Do(ctx, f.Tree, op.name, id)
+	return f.Operations.Do(ctx, f.Tree, op.name, id, reason)
 }
 
-// Do does one thing (restart, stop, pause, resume) to an actor of a tree, where that is
-// allowed. Its errors are answers: [*chassis.Error], or those of the chassis.
-func (o *Operations) Do(ctx context.Context, tree Tree, action, id string) error {
+// Do does one thing (restart, stop, kill, pause, resume) to an actor of a tree, where that is
+// allowed; why is said where something keeps it. Its errors are answers: [*chassis.Error], or those of the chassis.
+func (o *Operations) Do(ctx context.Context, tree Tree, action, id, why string) error {
 	if !o.Allowed || o.Supervisor == nil {
 		return notAllowed()
 	}
@@ -145,7 +148,7 @@ func (o *Operations) Do(ctx context.Context, tree Tree, action, id string) error
 		if _, there := tree.Node(id); !there && action != "pause" && action != "resume" {
 			return operationError(supervise.ErrNoChild, id)
 		}
-		return operationError(op.do(ctx, o, id), id)
+		return operationError(op.do(ctx, o, id, why), id)
 	}
 	return chassis.Conflict("%.40q is nothing that can be done", action).WithCode("not_possible")
 }
@@ -220,7 +223,7 @@ func split(id string) (branch, name string, err error) {
 	return id[:at], id[at+1:], nil
 }
 
-func restart(ctx context.Context, o *Operations, id string) error {
+func restart(ctx context.Context, o *Operations, id, _ string) error {
 	branch, name, err := split(id)
 	if err != nil {
 		return err
@@ -228,7 +231,7 @@ func restart(ctx context.Context, o *Operations, id string) error {
 	return o.Supervisor.RestartChild(ctx, branch, name)
 }
 
-func stop(ctx context.Context, o *Operations, id string) error {
+func stop(ctx context.Context, o *Operations, id, _ string) error {
 	branch, name, err := split(id)
 	if err != nil {
 		return err
@@ -239,14 +242,21 @@ func stop(ctx context.Context, o *Operations, id string) error {
 	return o.Supervisor.StopChild(ctx, branch, name)
 }
 
-func pauseStream(ctx context.Context, o *Operations, id string) error {
+func kill(_ context.Context, o *Operations, id, why string) error {
+	if id == supervise.RootID {
+		return errRoot
+	}
+	return o.Supervisor.Kill(id, why)
+}
+
+func pauseStream(ctx context.Context, o *Operations, id, _ string) error {
 	if o.Streams == nil || !o.Streams.Owns(id) {
 		return errStream
 	}
 	return o.Streams.Pause(ctx, id)
 }
 
-func resumeStream(ctx context.Context, o *Operations, id string) error {
+func resumeStream(ctx context.Context, o *Operations, id, _ string) error {
 	if o.Streams == nil || !o.Streams.Owns(id) {
 		return errStream
 	}

@@ -66,6 +66,19 @@ func TestOperations(t *testing.T) {
 	if after.Incarnation != before.Incarnation+1 || after.State != supervise.Running || shop.Budget.Left != shop.Budget.Restarts {
 		t.Errorf("after the restart: incarnation %d, %s, budget %+v", after.Incarnation, after.State, shop.Budget)
 	}
+	happens, done := sys.Tree().Subscribe(64)
+	defer done()
+	if a := post("root%2Fshop%2Fb/kill", `{"reason":"a rehearsal"}`); a.Status != 200 {
+		t.Errorf("kill: %d %s", a.Status, a.Body)
+	}
+	for e := range happens { // until its supervisor has started it again
+		if e.ID == "root/shop/b" && e.Kind == supervise.EventReady {
+			break
+		}
+	}
+	if b, _ := sys.Tree().Node("root/shop/b"); b.Failures != 1 || b.LastFailure.Reason != "killed by hand: a rehearsal" {
+		t.Errorf("after the kill: %+v", b)
+	}
 	if a := post("root%2Fshop%2Fb/stop", ""); a.Status != 200 {
 		t.Errorf("stop: %d %s", a.Status, a.Body)
 	}
@@ -73,7 +86,7 @@ func TestOperations(t *testing.T) {
 		t.Error("a stopped actor is still there")
 	}
 	for path, want := range map[string]int{
-		"root%2Fshop%2Fb/restart": 404, "root%2Fshop%2Fz/stop": 404, "nobody/restart": 404, "root/restart": 409, "root/stop": 409,
+		"root%2Fshop%2Fb/restart": 404, "root%2Fshop%2Fz/stop": 404, "nobody/restart": 404, "root/restart": 409, "root/stop": 409, "root/kill": 409, "root%2Fshop%2Fz/kill": 404,
 		"root%2Fshop/stop": 409, "root%2Fshop/restart": 200, "root%2Fshop%2Fa%2Fx/restart": 404, "root%2Fshop%2Fa/pause": 409,
 		"root%2Fcollector%2Fx-spot%2FBTC/pause": 200, "root%2Fcollector%2Fx-spot%2FBTC/resume": 200,
 		"root%2Fcollector%2Fx-spot%2FBAD/pause": 500,
@@ -89,7 +102,7 @@ func TestOperations(t *testing.T) {
 		t.Errorf("streams: %q", streams.done)
 	}
 	first := log.entries[0]
-	if len(log.entries) != 14 || first.Action != "actor.restart" || first.Target != "root/shop/a" || first.Outcome != audit.Done ||
+	if len(log.entries) != 17 || first.Action != "actor.restart" || first.Target != "root/shop/a" || first.Outcome != audit.Done ||
 		first.Detail != "it hangs" || first.Principal == "" || first.RequestID == "" || first.Address == "" {
 		t.Errorf("%d audited, the first %+v", len(log.entries), first)
 	}
@@ -99,7 +112,7 @@ func TestOperations(t *testing.T) {
 			failed++
 		}
 	}
-	if failed != 9 {
+	if failed != 11 {
 		t.Errorf("%d audited as failed", failed)
 	}
 }
@@ -110,13 +123,13 @@ func TestOperationsAreOff(t *testing.T) {
 	s, _ := serveWith(t, []string{monitoring.Service}, func(o *monitoring.Options, sys *supervise.System) {
 		o.Operations = monitoring.Operations{Supervisor: sys, Audit: log}
 	})
-	for _, op := range []string{"restart", "stop", "pause", "resume"} {
+	for _, op := range []string{"restart", "stop", "kill", "pause", "resume"} {
 		a := chassistest.Call(t, s, http.MethodPost, "/api/v1/actors/root%2Fshop%2Fa/"+op, "", "")
 		if a.Status != 403 || !strings.Contains(a.Body, "allow_operations") {
 			t.Errorf("%s: %d %s", op, a.Status, a.Body)
 		}
 	}
-	if len(log.entries) != 4 || log.entries[0].Outcome != audit.Refused {
+	if len(log.entries) != 5 || log.entries[0].Outcome != audit.Refused {
 		t.Errorf("audited: %+v", log.entries)
 	}
 }

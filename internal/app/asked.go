@@ -58,6 +58,7 @@ func (n asked) Actor(_ context.Context, id string) ([]byte, error) {
 var actions = map[wire.Action]string{
 	wire.Action_ACTION_RESTART: "restart", wire.Action_ACTION_STOP: "stop",
 	wire.Action_ACTION_PAUSE: "pause", wire.Action_ACTION_RESUME: "resume",
+	wire.Action_ACTION_KILL: "kill",
 }
 
 // Operate implements [remoting.Local]. This node's settings say whether it may be done.
@@ -66,7 +67,7 @@ func (n asked) Operate(ctx context.Context, from string, o *wire.Operation) erro
 		return err
 	}
 	operations := n.a.operations()
-	err := operations.Do(ctx, n.a.system.Tree(), actions[o.GetAction()], o.GetActor())
+	err := operations.Do(ctx, n.a.system.Tree(), actions[o.GetAction()], o.GetActor(), o.GetWhy())
 	n.a.logged("an operation", from, o.GetBy(), o.GetActor(), err)
 	return refuse(err)
 }
