@@ -41,6 +41,7 @@ import (
 	"github.com/marketprism/marketprism/actors/broker/messages"
 	"github.com/marketprism/marketprism/actors/broker/outbox"
 	"github.com/marketprism/marketprism/actors/broker/tasks"
+	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/gateway"
 	"github.com/marketprism/marketprism/actors/gateway/access"
@@ -131,6 +132,8 @@ type App struct {
 	closers   []func() error // in order of making
 	failed    chan error
 
+	stopping sync.Once
+	stopped  error         // what Stop has returned
 	ending   chan struct{} // closed by Stop
 	watchers sync.WaitGroup
 }
@@ -314,8 +317,14 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// Stop stops everything in order, within ctx. It may be called once.
+// Stop stops everything in order, within ctx. Further calls wait for the first, whose
+// ctx counts, and return what it returned.
 func (a *App) Stop(ctx context.Context) error {
+	a.stopping.Do(func() { a.stopped = a.stop(ctx) })
+	return a.stopped
+}
+
+func (a *App) stop(ctx context.Context) error {
 	begin := time.Now()
 	close(a.ending)
 	a.watchers.Wait()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -101,7 +102,7 @@ func running(t *testing.T, changes ...func(*config.Config)) *app.App {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := a.Stop(ctx); err != nil {
+		if err := errors.Join(a.Stop(ctx), a.Stop(ctx)); err != nil {
 			t.Error(err)
 		}
 	})
