@@ -41,7 +41,6 @@ import (
 	"github.com/marketprism/marketprism/actors/broker/messages"
 	"github.com/marketprism/marketprism/actors/broker/outbox"
 	"github.com/marketprism/marketprism/actors/broker/tasks"
-	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/gateway"
 	"github.com/marketprism/marketprism/actors/gateway/access"
