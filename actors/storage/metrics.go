@@ -29,7 +29,7 @@ type metrics struct {
 	copied, copiedBytes      prometheus.Counter
 
 	appliedSeq, publishedSeq, positionSeq, registeredSeq catalogue.Reading
-	behind, faults, leases, incomplete                   catalogue.Reading
+	behind, faults, standby, leases, incomplete          catalogue.Reading
 	lag, coldUp, coldFiles, coldBytes, coldRows          catalogue.Reading
 	coldDamaged                                          catalogue.Reading
 }
@@ -63,6 +63,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 		positionSeq:      catalogue.NewReading(catalogue.ReaderDurable),
 		registeredSeq:    catalogue.NewReading(catalogue.ReaderRegistered),
 		faults:           catalogue.NewReading(catalogue.ReaderFaulted),
+		standby:          catalogue.NewReading(catalogue.ReaderStandby),
 		leases:           catalogue.NewReading(catalogue.StorageLeases),
 		incomplete:       catalogue.NewReading(catalogue.StorageIncomplete),
 		copies:           catalogue.NewCounterVec(catalogue.StorageCopies),
@@ -90,7 +91,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	catalogue.Describe(ch, m.appliedSeq, m.publishedSeq, m.behind, m.positionSeq, m.registeredSeq, m.faults, m.leases, m.incomplete, m.lag, m.coldUp, m.coldFiles, m.coldBytes, m.coldRows, m.coldDamaged)
+	catalogue.Describe(ch, m.appliedSeq, m.publishedSeq, m.behind, m.positionSeq, m.registeredSeq, m.faults, m.standby, m.leases, m.incomplete, m.lag, m.coldUp, m.coldFiles, m.coldBytes, m.coldRows, m.coldDamaged)
 }
 
 // Collect implements prometheus.Collector.
@@ -102,33 +103,31 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		m.behind.Send(ch, s.Behind, name)
 		m.positionSeq.Send(ch, float64(s.Position), name)
 		m.registeredSeq.Send(ch, float64(s.Registered), name)
-		stuck := 0.0
-		if s.Fault != "" {
-			stuck = 1
-		}
-		m.faults.Send(ch, stuck, name)
-		lacks := 0.0
-		if p.lacking() != nil {
-			lacks = 1
-		}
-		m.incomplete.Send(ch, lacks, name)
+		m.faults.Send(ch, flag(s.Fault != ""), name)
+		m.standby.Send(ch, flag(s.State == "standby"), name)
+		m.incomplete.Send(ch, flag(p.lacking() != nil), name)
 	}
 	m.leases.Send(ch, float64(len(m.handle.leases)))
 	if m.handle.options.Tiers == nil {
 		return
 	}
 	m.lag.Send(ch, m.handle.Lag().Seconds())
-	st, up := m.handle.ColdStats(), 0.0
-	if st.Problem == "" {
-		up = 1
-	}
-	m.coldUp.Send(ch, up)
+	st := m.handle.ColdStats()
+	m.coldUp.Send(ch, flag(st.Problem == ""))
 	m.coldDamaged.Send(ch, float64(len(st.Damaged)))
 	for _, t := range st.Tables {
 		m.coldFiles.Send(ch, float64(t.Parts), t.Table)
 		m.coldBytes.Send(ch, float64(t.Bytes), t.Table)
 		m.coldRows.Send(ch, float64(t.Rows), t.Table)
 	}
+}
+
+// flag is 1 for what is true.
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 // copyEnded counts an attempt to copy a shard's parts from another node.

@@ -13,6 +13,7 @@ const (
 	WriterWrite           Name = "mp_writer_write_seconds"
 	ReaderRegistered      Name = "mp_reader_registered_sequence"
 	ReaderFaulted         Name = "mp_reader_faulted"
+	ReaderStandby         Name = "mp_reader_standby"
 	StorageRequest        Name = "mp_storage_request_seconds"
 	StorageLeases         Name = "mp_storage_leases"
 	StorageIncomplete     Name = "mp_storage_incomplete"
@@ -73,6 +74,7 @@ func readers() Area {
 			histogram(WriterWrite, Seconds, Task, "Time of one attempt to bring a table's records where they belong.", table, outcome),
 			gauge(ReaderRegistered, Number, "Journal sequence that the journal may be purged to.", stream),
 			gauge(ReaderFaulted, Flag, "1 when a reader has stopped because it cannot read on.", stream),
+			gauge(ReaderStandby, Flag, "1 while another node brings the shard into a store that several share.", stream),
 			histogram(StorageRequest, Seconds, Task, "Time to answer a request, rows of a query not included.", message, outcome),
 			gauge(StorageLeases, Number, "Queries whose rows are open."),
 			gauge(StorageIncomplete, Flag, "1 while the store lacks what the journal has forgotten: it is copied from another node, or cannot be.", stream),
