@@ -5,6 +5,7 @@ import './style/parts.css'
 import './style/pages.css'
 import { render } from 'preact'
 import { useEffect } from 'preact/hooks'
+import { effect } from '@preact/signals'
 import { Confirm } from './parts/confirm'
 import { opened } from './parts/drawer'
 import { Login } from './parts/login'
@@ -12,7 +13,8 @@ import { Palette } from './parts/palette'
 import { Banner, Bar, Help, pageWord, Rail } from './parts/shell'
 import { Toasts, toast } from './parts/toast'
 import { bind, pressed } from './state/keys'
-import { connect, want } from './state/live'
+import { connect, frozen, standing, want } from './state/live'
+import { anonymous } from './state/login'
 import { lookAround } from './state/nodes'
 import { followed, page } from './state/route'
 import { tr } from './state/words'
@@ -45,6 +47,8 @@ function App() {
 
 document.addEventListener('click', followed)
 document.addEventListener('keydown', pressed)
+// Everything on a page that has not been heard of for long looks like it.
+effect(() => { document.documentElement.toggleAttribute('data-old', standing() === 'old' && !frozen.value && !anonymous.value) })
 connect()
 lookAround()
 render(<App />, document.getElementById('app')!)

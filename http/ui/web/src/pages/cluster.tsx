@@ -40,7 +40,7 @@ const short = (service: string) => service.replace(/-service$/, '').replace('mar
 
 export function Cluster({ banner }: { banner: ComponentChildren }) {
 	const view = useResource<View>('monitoring/cluster', 2000)
-	const machine = useInstants(queries('cpu_by_instance', 'clock_by_instance'), 10_000)
+	const machine = useInstants(queries('cpu_by_instance', 'clock_by_instance', 'behind_by_instance', 'standby_by_instance', 'incomplete_by_instance', 'faulted_by_instance'), 5000)
 	return (
 		<main id="main" tabIndex={-1}>
 			{banner}
@@ -83,6 +83,16 @@ function said(series: Series[] | undefined, n: Node): number | undefined {
 	return series?.find(s => hosts.has(s.labels.instance ?? ''))?.points.at(-1)?.[1]
 }
 
+/** How a node's store stands: a full copy, one that is being made, or one that another node writes. */
+function storeOf(m: Record<string, Series[]> | undefined, n: Node): ComponentChildren {
+	const behind = said(m?.behind_by_instance, n)
+	if (behind === undefined) return absent
+	if (said(m?.faulted_by_instance, n)) return <Status level="crit" word={tr('Stopped reading', '停止读取')} />
+	if (said(m?.incomplete_by_instance, n)) return <Status level="work" word={tr('Copying', '复制中')} />
+	if (said(m?.standby_by_instance, n)) return <Status level="off" word={tr('Standby', '待命')} />
+	return <Status level={behind > 10 ? 'warn' : 'ok'} word={behind > 1 ? tr(`${span(behind)} behind`, `落后 ${span(behind)}`) : tr('Up to date', '已同步')} />
+}
+
 function NodeCard({ node: n, view: v, machine, done }: { node: Node; view: View; machine: Record<string, Series[]> | undefined; done: () => void }) {
 	const [level, word] = stateOf(n)
 	const jobs = v.leases.filter(l => l.holder === n.id).map(l => l.job)
@@ -100,6 +110,7 @@ function NodeCard({ node: n, view: v, machine, done }: { node: Node; view: View;
 					[tr('Weight', '权重'), n.weight || absent],
 					['CPU', percent((said(machine?.cpu_by_instance, n) ?? NaN) / 100)],
 					[tr('Clock offset', '时钟偏差'), span(said(machine?.clock_by_instance, n))],
+					[tr('Store', '存储'), storeOf(machine, n)],
 					[tr('Leases', '租约'), jobs.join(', ') || absent],
 					[tr('Services', '服务'), <span class="dim">{n.services.map(s => short(s.service)).join(' · ') || absent}</span>],
 					...(n.consul ? [['Consul', n.consul.reached ? <Status level="ok" word={tr('reached', '可达')} /> : <span title={n.consul.problem}><Status level="warn" word={tr('not reached', '不可达')} /></span>] as [ComponentChildren, ComponentChildren]] : []),
@@ -162,7 +173,7 @@ function Quorum({ of: j }: { of: Journal }) {
 	return (
 		<Card title={tr('Journal', '预写日志')} hint={tr(`${j.replicas} ${plural(j.replicas, 'copy', 'copies')} of each shard`, `每个分片 ${j.replicas} 份`)} end={<Status level={j.quorum ? 'ok' : 'crit'} word={j.quorum ? tr('Can be written', '可写入') : tr('No majority', '无多数派')} />}>
 			<div class="scroll" tabIndex={0} role="region" aria-label={tr('Journal', '预写日志')}><table class="t"><thead><tr><th>{tr('Shard', '分片')}</th><th>{tr('Leader', '主副本')}</th><th>{tr('Copies', '副本')}</th><th class="num">{tr('Newest', '最新位置')}</th></tr></thead>
-				<tbody>{j.shards.map(s => <tr><td class="num">{s.shard}</td><td>{s.leader || <Status level="crit" word={tr('none', '无')} />}</td><td><span class="row wrap">{s.copies.map(c => <Status level={!c.there ? 'crit' : c.current ? 'ok' : 'warn'} word={c.node + (c.leader ? ' ★' : c.lag ? ` −${count(c.lag)}` : '')} />)}</span></td><td class="num">{count(s.last)}</td></tr>)}</tbody></table></div>
+				<tbody>{j.shards.map(s => <tr><td class="nums">{s.shard}</td><td>{s.leader || <Status level="crit" word={tr('none', '无')} />}</td><td><span class="row wrap">{s.copies.map(c => <Status level={!c.there ? 'crit' : c.current ? 'ok' : 'warn'} word={c.node + (c.leader ? ' ★' : c.lag ? ` −${count(c.lag)}` : '')} />)}</span></td><td class="num">{count(s.last)}</td></tr>)}</tbody></table></div>
 		</Card>
 	)
 }

@@ -45,7 +45,7 @@ function Settings({ changed }: { changed: boolean }) {
 		{ key: 'path', title: tr('Setting', '设置'), cell: s => <code>{s.path}</code>, value: s => s.path },
 		{ key: 'value', title: tr('Value', '值'), fluid: true, cell: s => <><code class={s.source === 'default' ? 'mid' : ''} title={s.value}>{s.value}</code>{s.waiting !== null && <span title={tr(`${s.waiting} after a restart`, `重启后为 ${s.waiting}`)}> <Status level="warn" word={tr('restart', '待重启')} /> <code class="mid">{s.waiting}</code></span>}</>, value: s => s.value },
 		{ key: 'default', title: tr('Default', '默认值'), far: true, cell: s => <code class="dim" title={s.default ?? ''}>{s.default === null ? absent : s.default === s.value ? tr('same', '相同') : s.default}</code>, value: s => s.default },
-		{ key: 'source', title: tr('Given by', '来源'), cell: s => s.source === 'default' ? <span class="dim">{source(s.source)}</span> : <Status level="work" word={source(s.source)} />, value: s => s.source },
+		{ key: 'source', title: tr('Given by', '来源'), cell: s => s.source === 'default' ? <span class="dim">{source(s.source)}</span> : <b class="c-work">{source(s.source)}</b>, value: s => s.source },
 		{ key: 'origin', title: tr('Where', '位置'), far: true, cell: s => <span class="mono dim">{s.origin === s.source ? absent : s.origin}</span>, value: s => s.origin },
 		{ key: 'change', title: tr('A change', '更改'), far: true, cell: s => <span class="dim">{s.needs_restart ? tr('takes a restart', '需重启') : tr('counts at once', '立即生效')}</span>, value: s => s.needs_restart ? 1 : 0 },
 		{ key: 'since', title: tr('Read', '读取时间'), far: true, cell: s => <span class="nums dim" title={exact(s.since)}>{day(s.since)}</span>, value: s => s.since },

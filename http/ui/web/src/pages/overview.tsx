@@ -1,5 +1,4 @@
 import type { ComponentChildren } from 'preact'
-import { Choice } from '../parts/choice'
 import { HeatStrip } from '../parts/heat'
 import { Icon, type IconName } from '../parts/icon'
 import { Bullet, Spark } from '../parts/marks'
@@ -18,9 +17,9 @@ import { eventLine, type ActorEvent } from './actors/event_line'
 import { lagCell, LagLegend } from './lag'
 import type { Quality } from './streams/quality'
 
-interface LiveAlert { rule: string; severity: string; description: string; since: string; value: number }
+interface LiveAlert { rule_id: string; rule_name: string; severity: string; description: string; start_time: string; value: number }
 interface Service { status: string; degraded: boolean; since: string; instances: { url: string }[]; details?: { uptime_seconds?: number; checks?: Record<string, { status: string; error?: string; result?: unknown }> } }
-interface Archiving { lag_seconds: number; after_seconds: number; interval_seconds: number }
+interface Archiving { lag_seconds: number; after_seconds: number; interval_seconds: number; operations: { operation_id: string; job: string; state: string; finished?: string; rows: number; error?: string }[] }
 interface System { cpu: { cores: number; usage_percent: number; load_1m: number }; memory: { total_bytes: number; available_bytes: number; usage_percent: number }; disks: { mountpoint: string; free_bytes: number; usage_percent: number }[]; data_mountpoint: string }
 
 const day = 86400
@@ -68,8 +67,8 @@ function Verdict({ quality }: { quality: Resource<Quality> }) {
 		const s = begun[0]!
 		return <Says level="crit" title={tr(`${begun.length} of ${count(streams.length)} streams ${plural(begun.length, 'is', 'are')} losing data`, `${count(streams.length)} 条流中有 ${begun.length} 条正在丢失数据`)} text={begun.slice(0, 3).map(x => `${x.exchange} · ${x.market} · ${x.symbol}`).join(', ')}><a class="btn main" href={href('streams', { sel: `${s.exchange}/${s.market}/${s.symbol}` })}>{tr('Open stream', '打开该流')}</a></Says>
 	}
-	if (critical.length > 0) return <Says level="crit" title={critical[0]!.description || critical[0]!.rule} text={tr(`${critical.length} critical ${plural(critical.length, 'alert fires', 'alerts fire')}`, `${critical.length} 条严重告警触发中`)}><a class="btn main" href={href('alerts')}>{tr('Open alerts', '查看告警')}</a></Says>
-	if (alerts.length > 0) return <Says level="warn" title={tr('All streams are live; something needs a look', '全部数据流实时；有事项需要关注')} text={alerts.slice(0, 3).map(a => a.description || a.rule).join(' ')}><a class="btn" href={href('alerts')}>{tr('Open alerts', '查看告警')}</a></Says>
+	if (critical.length > 0) return <Says level="crit" title={critical[0]!.rule_name || critical[0]!.rule_id} text={tr(`${critical.length} critical ${plural(critical.length, 'alert fires', 'alerts fire')}`, `${critical.length} 条严重告警触发中`)}><a class="btn main" href={href('alerts')}>{tr('Open alerts', '查看告警')}</a></Says>
+	if (alerts.length > 0) return <Says level="warn" title={tr('All streams are live; something needs a look', '全部数据流实时；有事项需要关注')} text={alerts.slice(0, 3).map(a => a.rule_name || a.rule_id).join(' · ')}><a class="btn" href={href('alerts')}>{tr('Open alerts', '查看告警')}</a></Says>
 	if (!streams) return null
 	const open = streams.reduce((a, x) => a + (x.sum?.open_gaps ?? 0), 0)
 	return (
@@ -184,7 +183,7 @@ function LagByMarket({ past }: { past: Of }) {
 	const word = rangeWord('1h')
 	const step = ranges[word]! / 60
 	return (
-		<Card title={tr('Lag by market', '各市场延迟')} hint={tr('exchange to us, p99 of each cell', '交易所到本地，每格 p99')} end={<><Choice name="range" label={tr('Last', '最近')} of={[['', '1 h'], ['15m', '15 min'], ['6h', '6 h'], ['24h', '24 h']]} /><TwinButton /><a href={href('streams')}>{tr('Open grid', '打开网格')}</a></>}>
+		<Card title={tr('Lag by market', '各市场延迟')} hint={tr('exchange to us, p99 of each cell', '交易所到本地，每格 p99')} end={<><TwinButton /><a href={href('streams')}>{tr('Open grid', '打开网格')}</a></>}>
 			<Shown of={past} what={tr('Metrics', '指标')}>{d => {
 				const rows = [...(d.exchange_lag_by_market ?? [])].filter(s => s.labels.market).sort((a, b) => marketOf(a).localeCompare(marketOf(b)))
 				if (rows.length === 0) return <Empty title={tr('No exchange has sent anything yet', '尚无交易所数据')} />
@@ -239,19 +238,23 @@ function Alerts() {
 		<Card title={tr('Alerts', '告警')} hint={tr(`${all.length} firing`, `${all.length} 条触发`)} end={<a href={href('alerts', { tab: 'rules' })}>{tr('All rules', '全部规则')}</a>}>
 			{all.length === 0 ? <Empty title={tr('Nothing fires', '无触发告警')}>{tr('Every rule is evaluated every 5 s.', '规则每 5 秒评估一次。')}</Empty>
 				: <ul class="alerts">{all.slice(0, 6).map(a => (
-					<li><div class="row"><Status level={a.severity === 'critical' ? 'crit' : 'warn'} word={a.severity === 'critical' ? tr('Critical', '严重') : tr('Warning', '警告')} /><b class="grow clip">{a.rule}</b><span class="dim nums small" title={exact(a.since)}>{span(Math.round(since(a.since, now.value)))}</span></div>
-						<p class="small mid">{a.description}</p><div class="row small"><a href={href('alerts', { sel: a.rule })}>{tr('Open', '打开')}</a></div></li>
+					<li><div class="row"><Status level={a.severity === 'critical' ? 'crit' : 'warn'} word={a.severity === 'critical' ? tr('Critical', '严重') : tr('Warning', '警告')} /><b class="grow clip">{a.rule_id}</b><span class="dim nums small" title={exact(a.start_time)}>{span(Math.round(since(a.start_time, now.value)))}</span></div>
+						<p class="small mid">{a.rule_name ? a.rule_name + '. ' : ''}{a.description}</p><div class="row small"><a href={href('alerts', { sel: a.rule_id })}>{tr('Open', '打开')}</a></div></li>
 				))}</ul>}
 		</Card>
 	)
 }
 
 function Happened() {
-	const told = ([...entries('events').values()] as ActorEvent[]).sort((a, b) => b.seq - a.seq).map(eventLine).filter(e => e !== null).slice(0, 8)
+	const actors = ([...entries('events').values()] as ActorEvent[]).map(eventLine).filter(e => e !== null).map(e => ({ ...e, to: href('actors', { sel: e.id }) }))
+	const runs = (value<Archiving>('storage', 'archiving')?.operations ?? []).filter(o => o.finished && (o.rows > 0 || o.state === 'failed')).map(o => ({
+		name: o.job, time: o.finished!, level: o.state === 'failed' ? 'crit' as const : 'ok' as const, word: o.state === 'failed' ? tr('failed', '失败') : tr('is done', '已完成'), fact: o.error ? '' : tr(`${count(o.rows)} rows`, `${count(o.rows)} 行`), to: href('storage'),
+	}))
+	const told = [...actors, ...runs].sort((a, b) => Date.parse(b.time) - Date.parse(a.time)).slice(0, 8)
 	return (
-		<Card title={tr('What happened', '发生了什么')} hint={tr('failures and restarts', '失败与重启')} end={<a href={href('actors')}>{tr('Actors', 'Actor 树')}</a>}>
+		<Card title={tr('What happened', '发生了什么')} hint={tr('failures, restarts, archiving', '失败、重启、归档')} end={<a href={href('actors')}>{tr('Actors', 'Actor 树')}</a>}>
 			{told.length === 0 ? <Empty title={tr('Nothing failed', '没有失败')}>{tr('No actor failed or was restarted.', '没有 Actor 失败或被重启。')}</Empty>
-				: <ul class="happened">{told.map(e => <li><span class="nums dim" title={exact(e.time)}>{clock(e.time)}</span><Mark level={e.level} word={e.word} /><a class="clip grow plain-link" href={href('actors', { sel: e.id })}><b>{e.name}</b> {e.word}</a><span class="num small mid">{e.fact}</span></li>)}</ul>}
+				: <ul class="happened">{told.map(e => <li><span class="nums dim" title={exact(e.time)}>{clock(e.time)}</span><Mark level={e.level} word={e.word} /><a class="clip grow plain-link" href={e.to}><b>{e.name}</b> {e.word}</a><span class="num small mid">{e.fact}</span></li>)}</ul>}
 		</Card>
 	)
 }

@@ -9,14 +9,14 @@ import { Twin, TwinButton } from '../parts/twin'
 import { Table, type Column } from '../parts/table'
 import { get, send } from '../state/api'
 import { absent, bytes, clock, count, day, exact, rate, since, span } from '../state/format'
-import { entries, faults, heard } from '../state/live'
+import { entries } from '../state/live'
 import { now } from '../state/moment'
 import { only, useInstants } from '../state/promql'
 import { queries } from '../state/queries'
-import { useResource, type Resource } from '../state/resource'
+import { ofTopic, useResource, type Resource } from '../state/resource'
 import { tr } from '../state/words'
 
-interface Shard { shard: number; state: string; applied: number; position: number; behind_seconds: number; published_to: number; waiting: boolean; writers: Writer[]; journal?: { first: number; last: number; lag: number; bytes: number; max_bytes: number } }
+interface Shard { shard: number; state: string; fault?: string; turn_of?: string; copying?: { from: string; files: number; files_total: number; bytes: number; bytes_total: number; problem?: string }; applied: number; position: number; behind_seconds: number; published_to: number; waiting: boolean; writers: Writer[]; journal?: { first: number; last: number; lag: number; bytes: number; max_bytes: number } }
 interface Writer { table: string; state: string; writes_total: number; failures_total: number; failures_in_row: number; took_seconds: number; at: string; suspended?: boolean }
 interface Operation { operation_id: string; job: string; state: string; scheduled: boolean; created: string; started?: string; finished?: string; rows: number; rows_total: number; files: number; bytes: number; error?: string; cutoff_time?: string }
 interface Archiving { lag_seconds: number; waiting_rows: number; after_seconds: number; interval_seconds: number; hot_ttl_seconds: number; cold_ttl_seconds: number; automatic: boolean; cold?: { open: boolean; place: string; corrupt: boolean }; operations: Operation[] }
@@ -28,7 +28,7 @@ export function Storage({ banner }: { banner: ComponentChildren }) {
 	const archiving = entries('storage').get('archiving') as Archiving | undefined
 	const stats = useResource<Stats>('storage/stats', 5000)
 	const parts = useResource<{ data: Part[] }>('storage/parts', 20_000)
-	const source: Resource<true> = { data: shards.length ? true : undefined, at: heard.value, error: faults.value.storage, status: 0, next: 0, asked: heard.value || Date.now(), retry: () => {} }
+	const source = ofTopic('storage', shards.length > 0)
 	return (
 		<main id="main" tabIndex={-1}>
 			{banner}
@@ -36,10 +36,23 @@ export function Storage({ banner }: { banner: ComponentChildren }) {
 				<Shown of={source} what={tr('Storage', '存储')}>{() => <div class="pad stack">{shards.map(s => <Line key={s.shard} shard={s} archiving={archiving} stats={stats.data} />)}</div>}</Shown>
 			</Card>
 			<Retention archiving={archiving} />
-			<div class="half"><Writers shards={shards} source={source} done={stats.retry} /><Tables of={stats} archiving={archiving} /></div>
+			<div class="half"><Writers shards={shards} source={source} done={stats.retry} stats={stats.data} /><Tables of={stats} archiving={archiving} /></div>
 			<div class="half"><Runs archiving={archiving} /><Parts of={parts} /></div>
 		</main>
 	)
+}
+
+/** What a shard's reader is about. */
+function standing(s: Shard): [Level, string] {
+	switch (s.state) {
+		case 'reading': return ['ok', tr('Reading', '读取中')]
+		case 'opening': return ['work', tr('Opening', '打开中')]
+		case 'draining': return ['work', tr('Draining', '排空中')]
+		case 'copying': return ['work', s.copying?.from ? tr(`Copying from ${s.copying.from}`, `正从 ${s.copying.from} 复制`) : tr('Looking for a copy', '寻找副本')]
+		case 'standby': return ['off', tr(`Standby: ${s.turn_of ?? 'another node'} writes`, `待命：由 ${s.turn_of ?? '其他节点'} 写入`)]
+		case 'stopped': return ['off', tr('Stopped', '已停止')]
+	}
+	return ['crit', s.state === 'faulted' ? tr('Cannot read on', '无法继续读取') : s.state]
 }
 
 /** The journal of one shard as a bar: cold, archived to, hot, applied, end; with the lag at each edge. */
@@ -48,7 +61,7 @@ function Line({ shard: s, archiving, stats }: { shard: Shard; archiving: Archivi
 	const hot = stats?.data.tables.reduce((n, t) => n + t.rows, 0) ?? 0
 	const cold = stats?.data.cold_tables.reduce((n, t) => n + t.rows, 0) ?? 0
 	const waiting = j ? Math.max(0, j.last - s.applied) : 0
-	const fault = s.state !== 'reading'
+	const [level, word] = standing(s)
 	const late = archiving !== undefined && archiving.lag_seconds > archiving.after_seconds + 2 * archiving.interval_seconds
 	const coldBytes = stats?.data.cold_tables.reduce((n, t) => n + t.bytes, 0), hotBytes = stats?.data.tables.reduce((n, t) => n + t.bytes, 0)
 	// The store is drawn by rows, the journal's rest as a tenth: what waits there is few, and matters most.
@@ -56,7 +69,7 @@ function Line({ shard: s, archiving, stats }: { shard: Shard; archiving: Archivi
 	const edge = (at: number, name: ComponentChildren, lag: ComponentChildren, bad = false) => <div class={'edge' + (bad ? ' c-warn' : '')} style={{ left: at * 100 + '%' }}><b class="nums">{name}</b><span class="nums">{lag}</span></div>
 	return (
 		<div class="stack">
-			<div class="row"><b>{tr(`Shard ${s.shard}`, `分片 ${s.shard}`)}</b><Status level={fault ? 'crit' : 'ok'} word={fault ? s.state : tr('Reading', '读取中')} /><span class="grow" /><span class="small mid nums">{tr(`journal ${count(j?.first)} to ${count(j?.last)}`, `预写日志 ${count(j?.first)} 至 ${count(j?.last)}`)}</span></div>
+			<div class="row"><b>{tr(`Shard ${s.shard}`, `分片 ${s.shard}`)}</b><Status level={level} word={word} /><span class="grow small dim clip">{s.fault ?? s.copying?.problem ?? (s.copying && s.copying.files_total > 0 ? tr(`${count(s.copying.files)} of ${count(s.copying.files_total)} files, ${bytes(s.copying.bytes)} of ${bytes(s.copying.bytes_total)}`, `文件 ${count(s.copying.files)}/${count(s.copying.files_total)}，${bytes(s.copying.bytes)}/${bytes(s.copying.bytes_total)}`) : '')}</span><span class="small mid nums">{tr(`journal ${count(j?.first)} to ${count(j?.last)}`, `预写日志 ${count(j?.first)} 至 ${count(j?.last)}`)}</span></div>
 			<Twin label={tr(`Shard ${s.shard}`, `分片 ${s.shard}`)} head={[tr('Part', '部分'), '#' + tr('Rows', '行数'), '#' + tr('Size', '大小'), '#' + tr('Behind', '落后')]} rows={() => [
 				[tr('Cold store', '冷存储'), count(cold), bytes(coldBytes), span(archiving?.lag_seconds)], [tr('Hot store', '热存储'), count(hot), bytes(hotBytes), span(s.behind_seconds)], [tr('Journal, not yet queryable (batches)', '预写日志，尚不可查（批）'), count(waiting), bytes(j?.bytes), '']]}>
 				<div class="pipe" role="img" aria-label={tr(`${count(cold)} rows cold, ${count(hot)} hot, ${waiting} batches waiting`, `冷 ${count(cold)} 行，热 ${count(hot)} 行，等待 ${waiting} 批`)}><i class="h1" style={{ width: share * 100 + '%' }}>{share > 0.2 && <span>{tr('cold', '冷')}</span>}</i><i class="h3" style={{ width: (0.9 - share) * 100 + '%' }}><span>{tr('hot', '热')}</span></i><i class={waiting > 1000 ? 'hw' : 'h4'} style={{ width: '10%' }} /></div>
@@ -116,21 +129,22 @@ const resume = (table: string, done: () => void) => confirm({
 	go: async () => { const a = await send<{ message: string }>('POST', `storage/tables/${encodeURIComponent(table)}/resume`, {}); done(); return `${table}: ${a.message}` },
 })
 
-function Writers({ shards, source, done }: { shards: Shard[]; source: Resource<true>; done: () => void }) {
-	const n = useInstants(queries('writer_rows', 'writer_queue', 'writer_flush_p99'), 5000)
-	const of = (name: 'writer_rows' | 'writer_queue' | 'writer_flush_p99', table: string) => n.data?.[name]?.find(s => s.labels.table === table)?.points[0]?.[1]
+function Writers({ shards, source, done, stats }: { shards: Shard[]; source: Resource<true>; done: () => void; stats: Stats | undefined }) {
+	const n = useInstants(queries('writer_rows', 'writer_flush_p99'), 5000)
+	const queue = (table: string) => stats?.data.tables.find(t => t.table === table)?.memory_rows
+	const of = (name: 'writer_rows' | 'writer_flush_p99', table: string) => n.data?.[name]?.find(s => s.labels.table === table)?.points[0]?.[1]
 	const rows = shards.flatMap(s => s.writers.map(w => ({ ...w, shard: s.shard, behind: s.behind_seconds })))
 	const columns: Column<(typeof rows)[number]>[] = [
 		{ key: 'table', title: tr('Table', '表'), fluid: true, cell: w => w.table, value: w => w.table },
 		{ key: 'state', title: tr('State', '状态'), cell: w => <Status level={w.suspended || w.failures_in_row ? 'crit' : w.state === 'idle' || w.state === 'writing' ? 'ok' : 'warn'} word={w.suspended ? tr('Suspended', '已挂起') : w.failures_in_row ? tr('Failing', '失败') : w.state === 'writing' ? tr('Writing', '写入中') : tr('Idle', '空闲')} />, value: w => w.state },
 		{ key: 'rows', title: tr('rows/s', '行/秒'), num: true, cell: w => rate(of('writer_rows', w.table)), value: w => of('writer_rows', w.table) },
-		{ key: 'queue', title: tr('Queue', '队列'), num: true, cell: w => count(of('writer_queue', w.table)), value: w => of('writer_queue', w.table) },
+		{ key: 'queue', title: tr('Queue', '队列'), num: true, cell: w => count(queue(w.table)), value: w => queue(w.table) },
 		{ key: 'flush', title: tr('Flush p99', '刷写 p99'), num: true, cell: w => span(of('writer_flush_p99', w.table) ?? w.took_seconds), value: w => of('writer_flush_p99', w.table) ?? w.took_seconds },
 		{ key: 'lag', title: tr('Lag', '落后'), num: true, cell: w => span(w.behind), value: w => w.behind },
 		{ key: 'writes', title: tr('Writes', '写入'), num: true, far: true, cell: w => count(w.writes_total), value: w => w.writes_total },
 		{ key: 'failures', title: tr('Failures', '失败'), num: true, cell: w => <span class={w.failures_total ? 'c-warn' : 'dim'}>{count(w.failures_total)}</span>, value: w => w.failures_total },
 		{ key: 'at', title: tr('Last', '最近'), num: true, far: true, cell: w => <span title={exact(w.at)}>{w.writes_total ? span(Math.round(since(w.at, now.value))) : absent}</span>, value: w => w.at },
-		{ key: 'act', title: tr('Act', '操作'), cell: w => w.suspended || w.failures_in_row ? <button class="btn" onClick={() => resume(w.table, done)}>{tr('Resume…', '恢复…')}</button> : <span class="dim">{absent}</span>, value: () => null },
+		...(rows.some(w => w.suspended || w.failures_in_row) ? [{ key: 'act', title: tr('Act', '操作'), cell: w => w.suspended || w.failures_in_row ? <button class="btn" onClick={() => resume(w.table, done)}>{tr('Resume…', '恢复…')}</button> : <span class="dim">{absent}</span>, value: () => null } satisfies Column<(typeof rows)[number]>] : []),
 	]
 	const [shown, tools] = useColumns('writers', columns, rows)
 	return <Card title={tr('Writers', '写入器')} end={tools} undated><Shown of={source} what={tr('Storage', '存储')}>{() => rows.length === 0 ? <Empty title={tr('Nothing has been written yet', '尚未写入')}>{tr('A writer begins with the first record of its table.', '写入器随该表首条记录启动。')}</Empty> : <Table rows={rows} columns={shown} id={w => w.shard + w.table} label={tr('Writers', '写入器')} sortName="writers" height={430} />}</Shown></Card>

@@ -6,10 +6,11 @@ import { Refusal, send } from '../state/api'
 import { anonymous, leave, login } from '../state/login'
 import { entries, frozen, heard, now, retryAt, standing, tryNow, value } from '../state/live'
 import { freeze, past, step } from '../state/moment'
-import { others } from '../state/nodes'
+import { members, others, self } from '../state/nodes'
 import { density, language, letterKeys, rising, theme, timeZone } from '../state/prefs'
 import { href, page, pages, type Page } from '../state/route'
 import { tr } from '../state/words'
+import { Choice } from './choice'
 import { Icon, type IconName } from './icon'
 import { offered } from '../pages'
 import { paletteOpen } from './palette'
@@ -82,7 +83,7 @@ export function Rail() {
 					})}
 				</>
 			))}
-			<div class="foot small"><span class="row"><Icon name="server" size={14} cls="dim" /><span class="word clip">{location.hostname}</span></span><span class="word dim clip">{version}</span></div>
+			<div class="foot small"><span class="row"><Icon name="server" size={14} cls="dim" /><span class="word clip">{self.value || location.hostname}</span></span><span class="word dim clip">{version}</span></div>
 		</nav>
 	)
 }
@@ -114,6 +115,9 @@ export function Bar() {
 		<header class="bar">
 			<button class="btn plain burger" aria-label={tr('Menu', '菜单')} aria-expanded={menuShown.value} onClick={() => { menuShown.value = !menuShown.value }}><Icon name="menu" /></button>
 			<h1>{p ? pageWord(p) : tr('No such page', '没有此页面')}</h1>
+			{members.value > 1 && <a class="btn scope" href={href('cluster')}><span class="dim">{tr('Cluster', '集群')}</span> <b>{tr(`${members.value} nodes`, `${members.value} 个节点`)}</b></a>}
+			{p === 'overview' && <Choice cls="scope" name="range" label={tr('Range', '范围')} of={[['', tr('1 hour', '1 小时')], ['15m', tr('15 min', '15 分钟')], ['6h', tr('6 hours', '6 小时')], ['24h', tr('24 hours', '24 小时')]]} />}
+			{p === 'actors' && <Choice cls="scope" name="range" label={tr('Range', '范围')} of={[['', tr('15 min', '15 分钟')], ['5m', tr('5 min', '5 分钟')], ['1h', tr('1 hour', '1 小时')], ['6h', tr('6 hours', '6 小时')]]} />}
 			<button class="btn search" onClick={() => { paletteOpen.value = true }}><Icon name="search" size={14} cls="dim" /><span class="mid">{tr('Jump to anything', '跳转到…')}</span><kbd>⌘K</kbd></button>
 			<Pill />
 			<Who />

@@ -60,6 +60,18 @@ export function entries(topic: string): Topic {
 interface Snapshot { topics: Record<string, Record<string, unknown>>; errors: Record<string, string> }
 interface Diff { set: Record<string, Record<string, unknown>>; del: Record<string, string[]>; errors: Record<string, string> }
 
+/** Since when a topic says nothing new, by topic, in ms. */
+const failing = new Map<string, number>()
+
+/** When a topic was last known to say what is so, in ms. */
+export function heardOf(topic: string): number { return faults.value[topic] === undefined ? heard.value : failing.get(topic) ?? 0 }
+
+function failed(now: Record<string, string>) {
+	for (const name of failing.keys()) if (!(name in now)) failing.delete(name)
+	for (const name of Object.keys(now)) if (!failing.has(name)) failing.set(name, Date.now())
+	faults.value = now
+}
+
 let waiting: (() => void)[] = []
 
 /** Applies what came as one batch, in the next frame. */
@@ -91,7 +103,7 @@ function snapshot(s: Snapshot) {
 		topics.set(name, new Map(Object.entries(v)))
 		another(name)
 	}
-	faults.value = s.errors
+	failed(s.errors)
 }
 
 function difference(d: Diff) {
@@ -105,7 +117,7 @@ function difference(d: Diff) {
 		for (const k of keys) topics.get(name)?.delete(k)
 		another(name)
 	}
-	faults.value = d.errors
+	failed(d.errors)
 }
 
 const shell = ['alerts', 'overview', 'services']

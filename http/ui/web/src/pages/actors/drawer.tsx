@@ -67,12 +67,14 @@ export function ActorDrawer({ id, row, all, at: elsewhere, close }: { id: string
 }
 
 function Acts({ id, there, row, below, allowed }: { id: string; there: string; row: Row | undefined; below: number; allowed: boolean | undefined }) {
-	const act = (kind: 'restart' | 'stop') => confirm({
-		title: kind === 'restart' ? tr(`Restart ${row?.name}?`, `重启 ${row?.name}？`) : tr(`Stop ${row?.name}?`, `停止 ${row?.name}？`),
-		says: kind === 'restart'
-			? tr(`${below + 1} ${plural(below + 1, 'actor stops and starts', 'actors stop and start')} again. What waits in the mailbox is kept; a stream fetches a new snapshot.`, `${below + 1} 个 Actor 将停止并重新启动。邮箱中的消息会保留；数据流会重新获取快照。`)
-			: tr(`${below + 1} ${plural(below + 1, 'actor stops', 'actors stop')} and stay so until restarted. A stream that stops opens a gap.`, `${below + 1} 个 Actor 停止，直到再次启动。停止的数据流会产生缺口。`),
-		act: kind === 'restart' ? tr('Restart', '重启') : tr(`Stop ${below + 1}`, `停止 ${below + 1} 个`), risk: kind === 'stop', name: kind === 'stop' && below > 1 ? row?.name : undefined, reason: true,
+	const n = below + 1
+	const acts = {
+		restart: [tr(`Restart ${row?.name}?`, `重启 ${row?.name}？`), tr(`${n} ${plural(n, 'actor stops and starts', 'actors stop and start')} again. What waits in the mailbox is kept; a stream fetches a new snapshot.`, `${n} 个 Actor 将停止并重新启动。邮箱中的消息会保留；数据流会重新获取快照。`), tr('Restart', '重启')],
+		kill: [tr(`Kill ${row?.name}?`, `使 ${row?.name} 失败？`), tr('It fails as by a bug of its own, to rehearse one. Its supervisor spends a restart, waits, and starts it again; without one left it escalates. A stream is blind meanwhile.', '它将如自身缺陷般失败，用于演练。上级消耗一次重启额度，退避后重新启动；额度用尽则上报。期间数据流中断。'), tr('Kill', '使其失败')],
+		stop: [tr(`Stop ${row?.name}?`, `停止 ${row?.name}？`), tr(`${n} ${plural(n, 'actor stops', 'actors stop')} and stay so until restarted. A stream that stops opens a gap.`, `${n} 个 Actor 停止，直到再次启动。停止的数据流会产生缺口。`), tr(`Stop ${n}`, `停止 ${n} 个`)],
+	} as const
+	const act = (kind: keyof typeof acts) => confirm({
+		title: acts[kind][0], says: acts[kind][1], act: acts[kind][2], risk: kind !== 'restart', name: kind !== 'restart' && below > 1 ? row?.name : undefined, reason: true,
 		go: async reason => {
 			await send('POST', `monitoring/actors/${encodeURIComponent(id)}/${kind}${there}`, reason ? { reason } : {})
 			return id
@@ -84,6 +86,7 @@ function Acts({ id, there, row, below, allowed }: { id: string; there: string; r
 	return (
 		<>
 			<button class="btn" disabled={!row || !!refused} title={refused ?? tr('Restart… (r)', '重启…（r）')} onClick={() => act('restart')}><Icon name="rotate-cw" size={14} />{tr('Restart…', '重启…')}</button>
+			<button class="btn risk" disabled={!row || !!refused} title={refused ?? tr('Kill…: it fails as by a bug of its own', '使其如自身缺陷般失败…')} onClick={() => act('kill')}><Icon name="zap" size={14} />{tr('Kill…', '演练失败…')}</button>
 			<button class="btn risk" disabled={!row || !!refused} title={refused} onClick={() => act('stop')}><Icon name="square" size={14} />{tr('Stop…', '停止…')}</button>
 		</>
 	)

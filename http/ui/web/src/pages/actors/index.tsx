@@ -8,10 +8,10 @@ import { levelIcon, Mark, rank, type Level } from '../../parts/status'
 import { Table, type Column } from '../../parts/table'
 import { count, exact, percent, rate, since, span } from '../../state/format'
 import { bind } from '../../state/keys'
-import { entries, faults, heard, version } from '../../state/live'
+import { entries, version } from '../../state/live'
 import { now } from '../../state/moment'
 import { density, language } from '../../state/prefs'
-import { useResource, type Resource } from '../../state/resource'
+import { ofTopic, useResource, type Resource } from '../../state/resource'
 import { param, set } from '../../state/route'
 import { tr } from '../../state/words'
 import { Drawers } from '../../parts/drawer'
@@ -70,7 +70,7 @@ export function Actors({ banner }: { banner: ComponentChildren }) {
 		return () => off.forEach(f => f())
 	}, [bad.map(r => r.id).join(), selected])
 	const branches = useMemo(() => all.filter(r => r.depthIn === 1), [all])
-	const source: Resource<true> = node ? { ...far, data: far.data && true } : { data: all.length ? true : undefined, at: heard.value, error: faults.value.actors, status: 0, next: 0, asked: heard.value || Date.now(), retry: () => {} }
+	const source: Resource<true> = node ? { ...far, data: far.data && true } : ofTopic('actors', all.length > 0)
 	return (
 		<>
 			<main id="main" tabIndex={-1}>
@@ -175,10 +175,10 @@ function Tree({ rows, flat, selected, pick }: { rows: Row[]; flat: boolean; sele
 							<span class="dim clip fact">{r.level !== 'ok' ? r.word : r.note || (r.children ? r.below : '')}</span>
 						</span>
 						<span role="gridcell" class="wide"><Spark points={forest.past(r.id)} /></span>
-						<span role="gridcell" class="num">{rate(r.rate)}</span>
+						<span role="gridcell" class={'num' + (r.rate ? '' : ' dim')}>{rate(r.rate)}</span>
 						<span role="gridcell" class="num dim">{count(r.depth)}</span>
-						<span role="gridcell" class={'num' + (late ? ' c-warn' : '')}><i class={'mini' + (late ? ' over' : '')}><i style={{ width: Math.min(100, (r.wait_p99_seconds / waitLimit) * 75) + '%' }} /></i>{r.wait_p99_seconds ? span(r.wait_p99_seconds) : '–'}</span>
-						<span role="gridcell" class="num wide">{percent(r.busy_ratio)}</span>
+						<span role="gridcell" class={'num waits' + (late ? ' c-warn' : r.wait_p99_seconds ? '' : ' dim')}><i class={'mini' + (late ? ' over' : '')}><i style={{ width: Math.min(100, (r.wait_p99_seconds / waitLimit) * 75) + '%' }} /></i>{r.wait_p99_seconds ? span(r.wait_p99_seconds) : '–'}</span>
+						<span role="gridcell" class={'num wide' + (r.busy_ratio ? '' : ' dim')}>{percent(r.busy_ratio)}</span>
 						<span role="gridcell">{r.budget ? <Pips left={r.left ?? r.budget} of={r.budget} /> : <span class={r.restarts ? 'c-work' : 'dim'}>{r.restarts}</span>}</span>
 						<span role="gridcell" class="num dim wide" title={exact(r.started_at)}>{span(Math.round(since(r.started_at, now.value)))}</span>
 					</div>

@@ -5,7 +5,6 @@ import { clock, minute, span } from '../../state/format'
 import { entries, version } from '../../state/live'
 import { now } from '../../state/moment'
 import { ranges, rangeWord } from '../../state/moment'
-import { Choice } from '../../parts/choice'
 import { Twin, TwinButton } from '../../parts/twin'
 import { set } from '../../state/route'
 import { plural, tr } from '../../state/words'
@@ -33,7 +32,7 @@ export function Lanes({ branches }: { branches: string[] }) {
 	const x = (t: string | number) => ((new Date(t).getTime() - begin) / window) * 100
 	return (
 		<Card title={tr('Supervision', '监督')} hint={tr(`${failures} ${plural(failures, 'failure', 'failures')} · ${restarts} ${plural(restarts, 'restart', 'restarts')} · ${up} ${plural(up, 'escalation', 'escalations')}`, `失败 ${failures} · 重启 ${restarts} · 上报 ${up}`)}
-			end={<><span class="legend wide">{Object.values(shapes).slice(0, 3).map(s => <span class="row"><Icon name={s.icon} size={12} cls={s.cls} />{s.word()}</span>)}<span><i class="seg backoff" />{tr('backoff', '退避')}</span></span><Choice name="range" label={tr('Last', '最近')} of={[['', '15 min'], ['5m', '5 min'], ['1h', '1 h'], ['6h', '6 h']]} /><TwinButton /></>}>
+			end={<><span class="legend wide far">{Object.values(shapes).slice(0, 3).map(s => <span class="row"><Icon name={s.icon} size={12} cls={s.cls} />{s.word()}</span>)}<span class="row"><i class="seg backoff" />{tr('backoff', '退避')}</span></span><TwinButton /></>}>
 			<Twin label={tr('What happened in each branch', '各分支事件')} head={[tr('Time', '时间'), tr('Actor', 'Actor'), tr('What', '事件'), '#' + tr('Delay', '延迟')]} rows={() => recent.toReversed().map(e => [clock(e.time, true), shortName(e.id), shapes[e.event]?.word() ?? tr('backoff', '退避'), e.delay_seconds ? span(e.delay_seconds) : ''])}>
 			<div class="pad lanes">
 				{branches.map(b => {

@@ -42,7 +42,7 @@ export function Explore({ banner }: { banner: ComponentChildren }) {
 
 /** When gaps of any stream began today, in Unix seconds. */
 function useGaps(): number[] {
-	const q = useResource<Quality>('collector/quality', 30_000)
+	const q = useResource<Quality>('collector/quality?channels=false&day=' + new Date(now.value).toISOString().slice(0, 10), 30_000)
 	return useMemo(() => (q.data?.streams ?? []).flatMap(s => s.gaps).filter(g => g.from_time).map(g => Date.parse(g.from_time!) / 1000), [q.at])
 }
 

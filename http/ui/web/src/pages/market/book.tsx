@@ -35,9 +35,12 @@ function rungs(levels: Level[], step: number, digits: number, bid: boolean, most
 	return out
 }
 
+/** How many rungs a side has: as many as a screen shows, between two bounds. */
+export const ladderRows = () => Math.max(17, Math.min(32, Math.floor((innerHeight - 290) / 40)))
+
 export function Ladder({ of, symbol, title }: { of: Resource<Book>; symbol: string; title?: ComponentChildren }) {
 	const [factor, setFactor] = useState(1)
-	const rows = 16
+	const rows = ladderRows()
 	const [base, quote] = symbol.split('-')
 	const digits = Math.max(0, ...(of.data?.asks.slice(0, 20) ?? []).map(l => places(l.price)))
 	const tick = 10 ** -digits

@@ -15,8 +15,8 @@ export interface CandleChart {
 const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
 /** Candles with volume below. The library's own link is shown beside the chart. */
-export function candleChart(box: HTMLElement): CandleChart {
-	const chart: IChartApi = createChart(box, { autoSize: true, layout: { attributionLogo: false, fontSize: 11, fontFamily: getComputedStyle(document.body).fontFamily }, crosshair: { mode: CrosshairMode.Normal }, rightPriceScale: { borderVisible: false }, timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, maxBarSpacing: 18 } })
+export function candleChart(box: HTMLElement, seconds: boolean): CandleChart {
+	const chart: IChartApi = createChart(box, { autoSize: true, layout: { attributionLogo: false, fontSize: 11, fontFamily: getComputedStyle(document.body).fontFamily }, crosshair: { mode: CrosshairMode.Normal }, rightPriceScale: { borderVisible: false }, timeScale: { borderVisible: false, timeVisible: true, secondsVisible: seconds, maxBarSpacing: 18 } })
 	const candles = chart.addSeries(CandlestickSeries, {})
 	const volume = chart.addSeries(HistogramSeries, { priceScaleId: 'volume', priceFormat: { type: 'volume' }, lastValueVisible: false, priceLineVisible: false })
 	chart.priceScale('volume').applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } })

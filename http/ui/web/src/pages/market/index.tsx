@@ -15,7 +15,7 @@ import { useAsked, useResource, type Resource } from '../../state/resource'
 import { href, param, set } from '../../state/route'
 import { tr } from '../../state/words'
 import type { OneQuality, Quality } from '../streams/quality'
-import { Ladder, Depth, depthRows, type Book } from './book'
+import { Ladder, ladderRows, Depth, depthRows, type Book } from './book'
 import { bookOf, storedTrades, until } from './replay'
 import { Twin, TwinButton } from '../../parts/twin'
 import type { Bar, CandleChart } from './charts'
@@ -67,6 +67,7 @@ function Instrument({ exchange, market, symbol, streams }: { exchange: string; m
 	const t = facts.data?.ticker
 	const known = places(tape.trades.slice(0, 50).map(x => x.price))
 	const up = t?.change ? !t.change.startsWith('-') : undefined
+	const sign = up && Number(t?.change) ? '+' : ''
 	const [level, word] = bookLevel(book.data?.state)
 	const proof = quality.data?.channels.find(c => c.kind === 'book_delta')?.proof
 	const fact = (label: string, v: ComponentChildren, cls = '') => <div><div class="label">{label}</div><div class={'nums value ' + cls}>{v}</div></div>
@@ -78,7 +79,7 @@ function Instrument({ exchange, market, symbol, streams }: { exchange: string; m
 				<label class="choice"><span class="sr">{tr('Market', '市场')}</span><select value={exchange + ' ' + market} onChange={e => { const [x, m] = e.currentTarget.value.split(' '); set({ exchange: x, market: m, symbol: streams.find(s => s.exchange === x && s.market === m && s.symbol === symbol)?.symbol ?? streams.find(s => s.exchange === x && s.market === m)?.symbol }, 'push') }}>{markets.length === 0 && <option>{exchange + ' ' + market}</option>}{markets.map(m => <option value={m}>{m.replace(' ', ' · ')}</option>)}</select><Icon name="chevron-down" size={14} /></label>
 				<label class="choice"><span class="sr">{tr('Symbol', '品种')}</span><select value={symbol} onChange={e => set({ exchange, market, symbol: e.currentTarget.value }, 'push')}>{symbols.length === 0 && <option>{symbol}</option>}{symbols.map(s => <option value={s}>{s}</option>)}</select><Icon name="chevron-down" size={14} /></label>
 				<div class={'last nums ' + (last ? (last.side === 'buy' ? 'c-up' : 'c-down') : '')} data-last={last?.price}>{price(cut(last?.price ?? t?.last, known))}</div>
-				{fact('24 h', t ? <>{price(cut(t.change, known))} {t.change_percent && <>({price(t.change_percent)}{'\u202f'}%)</>}</> : absent, up === undefined ? '' : up ? 'c-up' : 'c-down')}
+				{fact('24 h', t?.change ? <>{sign}{price(cut(t.change, known))} {t.change_percent && <>({sign}{price(Number(t.change_percent).toFixed(2))}{'\u202f'}%)</>}</> : absent, up === undefined ? '' : up ? 'c-up' : 'c-down')}
 				{derivative && <>{fact(tr('Mark', '标记价'), price(facts.data?.mark?.price))}{fact(tr('Index', '指数'), price(facts.data?.index?.price))}
 					{fact(funding?.next_funding_time_ns ? tr(`Funding in ${span(Math.max(0, Math.round(funding.next_funding_time_ns / 1e9 - now.value / 1000)))}`, `资金费率，${span(Math.max(0, Math.round(funding.next_funding_time_ns / 1e9 - now.value / 1000)))} 后`) : tr('Funding', '资金费率'), funding ? (Number(funding.rate) * 100).toFixed(4) + '\u202f%' : absent)}
 					{fact(tr('Open interest', '持仓量'), interest ? count(Number(interest.amount ?? interest.open_interest ?? interest.value)) : absent)}</>}
@@ -147,16 +148,19 @@ function Tape({ tape, symbol }: { tape: TapeState; symbol: string }) {
 		<Card title={tr('Trades', '成交')} hint={rate(tape.rate) + ' /s'}>
 			{tape.fault && <div class="veil-line"><Icon name="timer-off" size={14} /> {tr(`Not following: ${tape.fault}`, `未跟踪：${tape.fault}`)}</div>}
 			{tape.trades.length === 0 ? <Empty title={tr('No trades yet', '尚无成交')} /> : <div class="rungs tape"><div class="rung label"><span>{tr('Price', '价格')}</span><span class="num">{symbol.split('-')[0]}</span><span class="num">{tr('Time', '时间')}</span></div>
-				{tape.trades.slice(0, 46).map(t => <div key={t.id} data-trade={t.id} data-price={t.price} data-amount={t.amount} class={'rung' + (Number(t.amount) >= large ? ' large' : '')}><span class={'nums ' + (t.side === 'buy' ? 'c-up' : 'c-down')}><Icon name={t.side === 'buy' ? 'arrow-up' : 'arrow-down'} size={10} label={t.side === 'buy' ? tr('bought', '买入') : tr('sold', '卖出')} /> {price(cut(t.price, priceDigits))}</span><span class="num">{cut(t.amount, amountDigits)}</span><span class="num dim" title={exact((t.exchange_time_ns || t.receive_time_ns) / 1e6)}>{clock((t.exchange_time_ns || t.receive_time_ns) / 1e6)}</span></div>)}</div>}
+				{tape.trades.slice(0, 2 * ladderRows() + 3).map(t => <div key={t.id} data-trade={t.id} data-price={t.price} data-amount={t.amount} class={'rung' + (Number(t.amount) >= large ? ' large' : '')}><span class={'nums ' + (t.side === 'buy' ? 'c-up' : 'c-down')}><Icon name={t.side === 'buy' ? 'arrow-up' : 'arrow-down'} size={10} label={t.side === 'buy' ? tr('bought', '买入') : tr('sold', '卖出')} /> {price(cut(t.price, priceDigits))}</span><span class="num">{cut(t.amount, amountDigits)}</span><span class="num dim" title={exact((t.exchange_time_ns || t.receive_time_ns) / 1e6)}>{clock((t.exchange_time_ns || t.receive_time_ns) / 1e6)}</span></div>)}</div>}
 		</Card>
 	)
 }
 
-const intervals = ['1m', '5m', '15m', '1h', '4h', '1d'] as const
-const seconds: Record<string, number> = { '1m': 60, '5m': 300, '15m': 900, '1h': 3600, '4h': 14_400, '1d': 86_400 }
+const intervals = ['1s', '1m', '5m', '15m', '1h', '4h', '1d'] as const
+const seconds: Record<string, number> = { '1s': 1, '1m': 60, '5m': 300, '15m': 900, '1h': 3600, '4h': 14_400, '1d': 86_400 }
 
 function Candles({ exchange, market, symbol, quality }: { exchange: string; market: string; symbol: string; quality: OneQuality | undefined }) {
-	const interval = (intervals as readonly string[]).includes(param('interval')) ? param('interval') : '1m'
+	// A market that is watched for some minutes only has no picture in minutes: unless somebody chose, it begins with seconds.
+	const [young, setYoung] = useState(false)
+	const chosen = (intervals as readonly string[]).includes(param('interval'))
+	const interval = chosen ? param('interval') : young ? '1s' : '1m'
 	const candles: Resource<{ data: Candle[] }> = useResource(`storage/candles/${at(exchange, symbol)}?market=${market}&interval=${interval}&limit=300&decimals=string${until()}`, 2000)
 	const box = useRef<HTMLDivElement>(null)
 	const chart = useRef<CandleChart | null>(null)
@@ -171,7 +175,7 @@ function Candles({ exchange, market, symbol, quality }: { exchange: string; mark
 		let mine = true
 		import('./charts').then(m => {
 			if (!mine || !box.current) return
-			chart.current = m.candleChart(box.current)
+			chart.current = m.candleChart(box.current, interval === '1s')
 			chart.current.set(latest.current, digits)
 			chart.current.over(b => setOver(b))
 			chart.current.moved(() => setMoved(n => n + 1))
@@ -179,6 +183,7 @@ function Candles({ exchange, market, symbol, quality }: { exchange: string; mark
 		return () => { mine = false; chart.current?.remove(); chart.current = null }
 	}, [interval])
 	useEffect(() => { chart.current?.set(bars, Math.max(digits, 1)) }, [candles.at])
+	useEffect(() => { if (!chosen && interval === '1m' && bars.length > 0 && bars.length < 12 && !past.value) setYoung(true) }, [candles.at])
 	useEffect(() => { chart.current?.paint() }, [theme.value, rising.value])
 	const shown = over ?? bars.at(-1)
 	const n = (v: number | undefined) => v === undefined ? absent : price(v.toFixed(Math.max(digits, 1)))
@@ -186,7 +191,7 @@ function Candles({ exchange, market, symbol, quality }: { exchange: string; mark
 	const wide = bars.length > 1 ? (chart.current?.x(bars[1]!.time) ?? 0) - (chart.current?.x(bars[0]!.time) ?? 0) : 0
 	const strip = moved >= 0 && chart.current && wide > 0 ? bars.map(b => ({ x: chart.current!.x(b.time), tone: toneOf(b.time, seconds[interval]!, quality) })).filter(s => s.x !== undefined && s.x > -wide && s.x < width) : []
 	return (
-		<Card title={tr('Candles', 'K 线')} end={<><span class="nums mid far ohlc" data-close={shown?.close}>O <b>{n(shown?.open)}</b> H <b>{n(shown?.high)}</b> L <b>{n(shown?.low)}</b> C <b class={shown && shown.close >= shown.open ? 'c-up' : 'c-down'}>{n(shown?.close)}</b></span><Tabs label={tr('Interval', '周期')} value={interval} of={intervals.map(i => [i, i] as const)} pick={v => set({ interval: v === '1m' ? undefined : v })} /><TwinButton /></>}>
+		<Card title={tr('Candles', 'K 线')} end={<><span class="nums mid far ohlc" data-close={shown?.close}>O <b>{n(shown?.open)}</b> H <b>{n(shown?.high)}</b> L <b>{n(shown?.low)}</b> C <b class={shown && shown.close >= shown.open ? 'c-up' : 'c-down'}>{n(shown?.close)}</b></span><Tabs label={tr('Interval', '周期')} value={interval} of={intervals.map(i => [i, i] as const)} pick={v => set({ interval: v })} /><TwinButton /></>}>
 			{twin() && <Twin label={tr('Candles', 'K 线')} head={[tr('Time', '时间'), '#O', '#H', '#L', '#C', '#' + tr('Volume', '成交量'), tr('Proof', '证明')]} rows={() => bars.toReversed().map(b => [day(b.time * 1000), n(b.open), n(b.high), n(b.low), n(b.close), count(b.volume), proofWord(toneOf(b.time, seconds[interval]!, quality))])}>{null}</Twin>}
 			<div class="chart" hidden={twin()} role="img" aria-label={tr(`Candles of ${symbol}, ${interval}; the last closed at ${n(bars.at(-1)?.close)}`, `${symbol} ${interval} K 线，最新 ${n(bars.at(-1)?.close)}`)}><div ref={box} class="canvas" /></div>
 			{(candles.data === undefined || fault || bars.length === 0) && <div class="overlay">{fault ? <Empty title={tr('The chart could not be fetched', '图表加载失败')}>{fault}</Empty> : <Shown of={candles} what={tr('Storage', '存储')}>{() => bars.length === 0 ? <Empty title={tr('No trades are stored yet', '尚无入库成交')} /> : null}</Shown>}</div>}

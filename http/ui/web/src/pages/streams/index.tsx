@@ -7,17 +7,18 @@ import { Card, Empty, Shown } from '../../parts/panel'
 import { Mark, Status, type Level } from '../../parts/status'
 import { Table, type Column } from '../../parts/table'
 import { absent, count, cutPercent, rate, since, span } from '../../state/format'
-import { entries, faults, heard, version } from '../../state/live'
+import { entries, version } from '../../state/live'
 import { now } from '../../state/moment'
 import { narrow } from '../../state/media'
+import { language } from '../../state/prefs'
 import { only, useInstants } from '../../state/promql'
 import { queries } from '../../state/queries'
-import type { Resource } from '../../state/resource'
+import { ofTopic } from '../../state/resource'
 import { param, set } from '../../state/route'
 import { tr } from '../../state/words'
 import { Subscribe } from './acts'
-import { dayOf, DayStrip, useDay, type Day } from './day'
-import { lagCell } from '../lag'
+import { DayStrip, useDay, type Day } from './day'
+import { lagCell, LagLegend } from '../lag'
 import { useColumns } from '../../parts/columns'
 import { Dock } from './dock'
 import { filter } from './filter'
@@ -52,35 +53,35 @@ const order: Record<Level, number> = { crit: 0, stale: 1, warn: 2, work: 3, unkn
 export function Streams({ banner }: { banner: ComponentChildren }) {
 	const rates = useInstants(queries('records_by_stream', 'exchange_lag_by_market', 'publish_by_market_p99', 'store_p99'), 5000)
 	const days = useDay()
-	const slow = Math.floor(now.value / 1000)
+	// The answer is some seconds old itself: ages are as of its newest record, unless nothing comes any more.
+	const last = useMemo(() => [...entries('streams')].reduce((a, [key, v]) => key.startsWith('streams/') ? Math.max(a, newestOf(v as Stream)) : a, 0), [version('streams')])
+	const asOf = now.value - last > 6000 ? Math.floor(now.value / 1000) * 1000 : last
 	const rows = useMemo(() => {
 		const by = new Map((rates.data?.records_by_stream ?? []).map(s => [`${s.labels.exchange}/${s.labels.market}/${s.labels.symbol}`, s.points[0]?.[1]]))
 		const byMarket = (name: 'exchange_lag_by_market' | 'publish_by_market_p99') => new Map((rates.data?.[name] ?? []).map(s => [`${s.labels.exchange}/${s.labels.market}`, s.points[0]?.[1]]))
 		const lags = byMarket('exchange_lag_by_market'), publishes = byMarket('publish_by_market_p99'), store = only(rates.data?.store_p99)
 		const list: Row[] = []
-		const found = [...entries('streams')].filter(([key]) => key.startsWith('streams/')).map(([key, v]) => ({ key, s: v as Stream, newest: newestOf(v as Stream) }))
-		// The answer is some seconds old itself: ages are as of its newest record, unless nothing comes any more.
-		const last = found.reduce((a, f) => Math.max(a, f.newest), 0)
-		const asOf = now.value - last > 6000 ? now.value : last
-		for (const { key, s, newest } of found) {
-			const id = key.slice('streams/'.length)
-			const age = ageOf(newest, asOf)
+		for (const [key, v] of entries('streams')) {
+			if (!key.startsWith('streams/')) continue
+			const s = v as Stream, id = key.slice('streams/'.length)
+			const age = ageOf(newestOf(s), asOf)
 			const open = s.sum?.open_gaps ?? 0
 			const [level, word] = levelOf(s, age, open)
 			const m = s.exchange + '/' + s.market
 			list.push({ ...s, id, rate: by.get(id), lag: known(lags.get(m)), publish: known(publishes.get(m)), store, age, gaps_total: s.sum?.gaps ?? 0, open, level, word })
 		}
 		return list
-	}, [version('streams'), rates.at, slow])
+	}, [version('streams'), rates.at, asOf, language.value])
 	const q = param('q'), market = param('market')
 	const shown = useMemo(() => !market && !q ? rows : rows.filter(r => (!market || r.exchange + ' ' + r.market === market) && filter(q, r)), [rows, q, market])
 	const [shownColumns, tools] = useColumns('streams', columns(), shown)
-	const markets = [...new Set(rows.map(r => r.exchange + ' ' + r.market))].sort()
+	const markets = useMemo(() => [...new Set(rows.map(r => r.exchange + ' ' + r.market))].sort(), [rows])
 	const sel = param('sel')
 	const asTable = param('view') === 'table' || narrow.value && param('view') !== 'grid'
 	const chosen = rows.find(r => r.id === sel)
-	const number = (l: Level) => rows.filter(r => r.level === l).length
-	const source: Resource<true> = { data: rows.length ? true : undefined, at: heard.value, error: faults.value.streams, status: 0, next: 0, asked: heard.value || Date.now(), retry: () => {} }
+	const numbers = useMemo(() => rows.reduce<Partial<Record<Level, number>>>((n, r) => { n[r.level] = (n[r.level] ?? 0) + 1; return n }, {}), [rows])
+	const number = (l: Level) => numbers[l] ?? 0
+	const source = ofTopic('streams', rows.length > 0)
 	return (
 		<main id="main" tabIndex={-1}>
 			{banner}
@@ -94,7 +95,7 @@ export function Streams({ banner }: { banner: ComponentChildren }) {
 			<Card title={tr('Streams', '数据流')} hint={tr('worst first', '最差优先')} end={<><Subscribe markets={markets} />{tools}</>} undated>
 				<Shown of={source} what={tr('The collector', '采集服务')}>{() => shown.length === 0 ? <Empty title={tr('No stream is like that', '没有匹配的数据流')}><button class="btn linkish" onClick={() => set({ q: undefined, market: undefined })}>{tr('Clear the filter', '清除过滤')}</button></Empty>
 					: asTable ? <Table rows={shown} columns={shownColumns} id={r => r.id} label={tr('Streams', '数据流')} first="state" pick={r => set({ sel: r.id === sel ? undefined : r.id }, 'push')} selected={sel} height={560} />
-					: <Grid rows={shown} sel={sel} day={days.data} />}</Shown>
+					: <Grid rows={shown} sel={sel} day={days} />}</Shown>
 			</Card>
 			{chosen ? <Dock key={sel} stream={chosen} /> : sel && rows.length > 0 ? <Card title={sel}><Empty title={tr('This stream is not collected', '未采集此数据流')} /></Card> : null}
 		</main>
@@ -105,10 +106,10 @@ const columns = (): Column<Row>[] => [
 	{ key: 'state', title: tr('State', '状态'), cell: r => <Status level={r.level} word={r.word} />, value: r => order[r.level] },
 	{ key: 'stream', title: tr('Stream', '数据流'), fluid: true, cell: r => <>{r.exchange} <span class="dim">{r.market}</span> {r.symbol}</>, value: r => r.id },
 	{ key: 'rate', title: tr('rec/s', '条/秒'), num: true, cell: r => rate(r.rate), value: r => r.rate },
-	{ key: 'lag', title: tr('To us, p99', '到本地 p99'), num: true, cell: r => <span title={tr('of its market', '所属市场')}>{span(r.lag)}</span>, value: r => r.lag },
+	{ key: 'lag', title: tr('To us, p99', '到本地 p99'), num: true, far: true, cell: r => <span title={tr('of its market', '所属市场')}>{span(r.lag)}</span>, value: r => r.lag },
 	{ key: 'publish', title: tr('Publish', '发布'), num: true, far: true, cell: r => span(r.publish), value: r => r.publish },
 	{ key: 'store', title: tr('Store', '入库'), num: true, far: true, cell: r => span(r.store), value: r => r.store },
-	{ key: 'age', title: tr('Age', '年龄'), num: true, cell: r => span(r.age), value: r => r.age },
+	{ key: 'age', title: tr('Age', '年龄'), num: true, far: true, cell: r => span(r.age), value: r => r.age },
 	{ key: 'gaps', title: tr('Gaps', '缺口'), num: true, cell: r => <span class={r.open ? 'c-warn' : r.gaps_total ? '' : 'dim'}>{count(r.gaps_total)}</span>, value: r => r.gaps_total },
 	{ key: 'resyncs', title: tr('Resyncs', '重同步'), num: true, far: true, cell: r => count(r.resyncs), value: r => r.resyncs },
 	{ key: 'verified', title: tr('Verified %', '已验证 %'), num: true, far: true, cell: r => cutPercent(r.verified_percent), value: r => r.verified_percent },
@@ -130,21 +131,28 @@ const known = (v: number | undefined) => v !== undefined && Number.isFinite(v) ?
 
 const mostColumns = 10
 
-function Grid({ rows, sel, day }: { rows: Row[]; sel: string; day: Day | undefined }) {
-	const shows = param('cell')
+/** What the grid shows of the streams: the symbols that most markets have, those first that are not well; the markets, the worst first. */
+function gridOf(rows: Row[]) {
 	const bySymbol = new Map<string, number>()
 	for (const r of rows) bySymbol.set(r.symbol, (bySymbol.get(r.symbol) ?? 0) + 1)
 	const bad = new Set(rows.filter(r => r.level !== 'ok').map(r => r.symbol))
-	const symbols = [...bySymbol].sort((a, b) => Number(bad.has(b[0])) - Number(bad.has(a[0])) || b[1] - a[1] || a[0].localeCompare(b[0])).slice(0, mostColumns).map(s => s[0])
-	const markets = [...Map.groupBy(rows, r => r.exchange + '/' + r.market)].map(([id, list]) => ({ id, list, level: list.reduce<Level>((w, r) => order[r.level] < order[w] ? r.level : w, 'ok') })).sort((a, b) => order[a.level] - order[b.level] || a.id.localeCompare(b.id))
-	const hidden = bySymbol.size - symbols.length
+	const symbols = [...bySymbol].sort((a, b) => Number(bad.has(b[0])) - Number(bad.has(a[0])) || b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, mostColumns).map(s => s[0])
+	const markets = [...Map.groupBy(rows, r => r.exchange + '/' + r.market)].map(([id, list]) => ({
+		id, list, by: new Map(list.map(r => [r.symbol, r])), level: list.reduce<Level>((w, r) => order[r.level] < order[w] ? r.level : w, 'ok'),
+		live: list.reduce<number | null>((n, r) => r.coverage_percent === null ? n : Math.min(n ?? 100, r.coverage_percent), null),
+		rate: list.reduce<number | undefined>((n, r) => r.rate === undefined ? n : (n ?? 0) + r.rate, undefined), open: list.reduce((n, r) => n + r.open, 0), gaps: list.reduce((n, r) => n + r.gaps_total, 0),
+	})).sort((a, b) => order[a.level] - order[b.level] || (a.id < b.id ? -1 : 1))
+	return { symbols, markets, hidden: bySymbol.size - symbols.length }
+}
+
+function Grid({ rows, sel, day }: { rows: Row[]; sel: string; day: Day }) {
+	const shows = param('cell')
+	const { symbols, markets, hidden } = useMemo(() => gridOf(rows), [rows])
 	return (
 		<div class="scroll" tabIndex={0} role="region" aria-label={tr('Streams by market and symbol', '按市场与品种的数据流')}>
 			<table class="t cells-grid"><thead><tr><th>{tr('Market', '市场')}</th>{symbols.map(s => <th class="num">{s}</th>)}<th class="num">{tr('rec/s', '条/秒')}</th><th class="num">{tr('Gaps', '缺口')}</th><th class="far daycell"><span class="row label ticks"><span>00</span><span>06</span><span>12</span><span>18</span><span>24 UTC</span></span></th><th class="num">{tr('Live %', '实时 %')}</th></tr></thead>
 				<tbody>{markets.map(m => {
-					const by = new Map(m.list.map(r => [r.symbol, r]))
-					const covered = m.list.filter(r => r.coverage_percent !== null)
-					const live = covered.length ? Math.min(...covered.map(r => r.coverage_percent!)) : null
+					const { by, live } = m
 					const [exchange, market] = m.id.split('/')
 					return (
 						<tr key={m.id}><td><span class="row"><Mark level={m.level} word={m.level} /><span>{exchange} <span class="dim">{market}</span></span></span></td>
@@ -155,10 +163,10 @@ function Grid({ rows, sel, day }: { rows: Row[]; sel: string; day: Day | undefin
 								const tone = r.level === 'crit' ? 'crit' : r.level === 'warn' ? 'warn' : r.level === 'work' ? 'work' : 'h' + Math.round(depth)
 								return <td class="cell"><button class={'heatcell ' + tone} aria-pressed={r.id === sel} aria-label={`${r.exchange} ${r.market} ${r.symbol}: ${r.word}, ${text}`} onClick={() => set({ sel: r.id === sel ? undefined : r.id }, 'push')}>{r.level !== 'ok' && <Icon name={r.level === 'crit' ? 'octagon-x' : r.level === 'warn' ? 'triangle-alert' : 'refresh-cw'} size={12} />}<span class="nums">{text}</span></button></td>
 							})}
-							<td class="num">{rate(m.list.reduce<number | undefined>((n, r) => r.rate === undefined ? n : (n ?? 0) + r.rate, undefined))}</td><td class="num" title={tr('open, of all', '未补 / 全部')}>{count(m.list.reduce((n, r) => n + r.open, 0))}<span class="dim"> / {count(m.list.reduce((n, r) => n + r.gaps_total, 0))}</span></td><td class="far daycell"><DayStrip day={dayOf(day, exchange!, market!)} label={`${exchange} ${market}`} silent={m.level === 'crit'} /></td><td class={'num' + (live !== null && live < 99.95 ? ' c-crit' : '')}>{cutPercent(live)}</td></tr>
+							<td class="num">{rate(m.rate)}</td><td class="num" title={tr('open, of all', '未补 / 全部')}>{count(m.open)}<span class="dim"> / {count(m.gaps)}</span></td><td class="far daycell"><DayStrip day={day.get(m.id)} label={`${exchange} ${market}`} silent={m.level === 'crit'} /></td><td class={'num' + (live !== null && live < 99.95 ? ' c-crit' : '')}>{cutPercent(live)}</td></tr>
 					)
 				})}</tbody></table>
-			<div class="legend pad"><span class="grow" /><span>{tr('Day:', '当日：')}</span><span><i class="h2" />{tr('live', '实时')}</span><span><i class="hb" />{tr('healed by backfill', '已回补')}</span><span><i class="hc" />{tr('gap', '缺口')}</span><span><i class="hs" />{tr('silent now', '当前静默')}</span><span><i class="hq" />{tr('not observed', '未观测')}</span><span><i class="hf" />{tr('not yet', '未到')}</span></div>
+			<div class="legend pad">{shows === 'lag' && <LagLegend />}<span class="grow" /><span>{tr('Day:', '当日：')}</span><span><i class="h2" />{tr('live', '实时')}</span><span><i class="hb" />{tr('healed by backfill', '已回补')}</span><span><i class="hc" />{tr('gap', '缺口')}</span><span><i class="hs" />{tr('silent now', '当前静默')}</span><span><i class="hq" />{tr('not observed', '未观测')}</span><span><i class="hf" />{tr('not yet', '未到')}</span></div>
 			{hidden > 0 && <p class="pad small dim">{tr(`${hidden} more symbols are in the table.`, `另有 ${hidden} 个品种，见表格视图。`)}</p>}
 		</div>
 	)
