@@ -185,7 +185,12 @@ func newPause(first, most time.Duration) *pause { return &pause{first: first, mo
 
 func (p *pause) next() time.Duration {
 	p.last = min(max(2*p.last, p.first), p.most)
-	return time.Duration(float64(p.last) * (0.8 + 0.4*rand.Float64()))
+	return spread(p.last)
+}
+
+// spread is d ± 20 %.
+func spread(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
 func (p *pause) reset() { p.last = 0 }

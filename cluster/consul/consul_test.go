@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -228,17 +229,24 @@ func TestConsulLate(t *testing.T) {
 
 // slow stands before Consul and keeps every call for a while.
 func slow(t *testing.T, s *consultest.Server, by *atomic.Int64) string {
+	return before(t, s, func(r *http.Request, next func()) {
+		select {
+		case <-time.After(time.Duration(by.Load())): // what the test is about
+			next()
+		case <-r.Context().Done():
+		}
+	})
+}
+
+// before stands before Consul and sees every call.
+func before(t *testing.T, s *consultest.Server, see func(r *http.Request, next func())) string {
 	target, err := url.Parse("http://" + s.HTTP)
 	if err != nil {
 		t.Fatal(err)
 	}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-time.After(time.Duration(by.Load())): // what the test is about
-			proxy.ServeHTTP(w, r)
-		case <-r.Context().Done():
-		}
+		see(r, func() { proxy.ServeHTTP(w, r) })
 	})}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -342,6 +350,45 @@ func TestLease(t *testing.T) {
 	cancel()
 	g.release()
 	g.release()
+}
+
+// TestLeaseStandby: who waits for a lease writes nothing to Consul until it is free.
+func TestLeaseStandby(t *testing.T) {
+	t.Parallel()
+	s := consultest.Start(t)
+	var writes atomic.Int64
+	address := before(t, s, func(r *http.Request, next func()) {
+		if r.Method == http.MethodPut && (strings.HasPrefix(r.URL.Path, "/v1/kv/") || strings.HasPrefix(r.URL.Path, "/v1/session/")) {
+			writes.Add(1)
+		}
+		next()
+	})
+	a, b := join(t, s.HTTP, "a"), join(t, address, "b")
+	b.settle(t, 20*time.Second, "a", "b")
+	ctx := within(t, time.Minute)
+	_, release, err := a.NewLease("job", cluster.Storage, nil).Acquire(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, got := b.NewLease("job", cluster.Storage, nil), make(chan error, 1)
+	go func() {
+		_, release, err := second.Acquire(ctx)
+		if err == nil {
+			release()
+		}
+		got <- err
+	}()
+	eventually(t, "the other knows who has it", func() bool { return second.Holder() == "a" })
+	if n := writes.Load(); n != 0 {
+		t.Errorf("%d writes of one that only waits", n)
+	}
+	release()
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+	if n := writes.Load(); n < 4 { // session, key, and both back
+		t.Errorf("%d writes of one that had it", n)
+	}
 }
 
 // TestLeaseCrash: the lease of a node that is silent goes to the next one within TTL,

@@ -82,20 +82,26 @@ func (l *Lease) Acquire(ctx context.Context) (lost <-chan struct{}, release func
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
-		if !errors.Is(err, errTaken) {
-			l.log.Debug("Consul does not give the lease", zap.Error(err))
+		if errors.Is(err, errTaken) {
+			pause.reset()
+			continue
 		}
+		l.log.Debug("Consul does not give the lease", zap.Error(err))
 		if !wait(ctx, pause.next()) {
 			return nil, nil, ctx.Err()
 		}
 	}
 }
 
-// errTaken: another has the lease.
+// errTaken: another was faster.
 var errTaken = errors.New("another node has the lease")
 
-// take makes a session and waits until its key is free.
+// take waits until the key is free, and takes it with a session of its own. Who only
+// waits asks one question that Consul keeps, and writes nothing.
 func (l *Lease) take(ctx context.Context) (session string, err error) {
+	if err := l.await(ctx); err != nil {
+		return "", err
+	}
 	if session, err = l.open(ctx); err != nil {
 		return "", err
 	}
@@ -104,30 +110,43 @@ func (l *Lease) take(ctx context.Context) (session string, err error) {
 			l.end(ctx, session)
 		}
 	}()
-	index := uint64(0)
 	for {
 		got, err := l.claim(ctx, session)
 		if err != nil || got {
 			return session, err
 		}
-		// Until the key changes; a lock delay is not a change, so not for long.
-		pair, next, err := l.look(ctx, index, 2*lockDelay)
+		// Others were faster; or Consul gives it to nobody yet, the end of which is not a
+		// change of the key.
+		if !wait(ctx, spread(lockDelay/4)) {
+			return "", ctx.Err()
+		}
+		pair, _, err := l.look(ctx, 0, 0)
 		if err != nil {
 			return "", err
 		}
-		index = next
 		if pair != nil && pair.Session != "" {
-			l.seen(string(pair.Value))
-			if string(pair.Value) == l.node.name && pair.Session != session {
-				// Of a process of this node that was killed: our heartbeats keep it alive.
-				l.log.Info("ending the session that a process before has left")
-				l.end(ctx, pair.Session)
-			}
-		} else if !wait(ctx, lockDelay/4) {
-			return "", ctx.Err()
+			return "", errTaken
 		}
-		if alive, err := l.alive(ctx, session); err != nil || !alive {
-			return "", errors.Join(errTaken, err)
+	}
+}
+
+// await waits until nobody has the key.
+func (l *Lease) await(ctx context.Context) error {
+	index := uint64(0)
+	for {
+		pair, next, err := l.look(ctx, index, blockFor)
+		if err != nil {
+			return err
+		}
+		if pair == nil || pair.Session == "" {
+			return nil
+		}
+		index = next
+		l.seen(string(pair.Value))
+		if string(pair.Value) == l.node.name {
+			// Of a process of this node that was killed: our heartbeats keep it alive.
+			l.log.Info("ending the session that a process before has left")
+			l.end(ctx, pair.Session)
 		}
 	}
 }
@@ -219,16 +238,6 @@ func (l *Lease) look(ctx context.Context, index uint64, block time.Duration) (*a
 		return pair, 0, nil
 	}
 	return pair, max(meta.LastIndex, 1), nil
-}
-
-func (l *Lease) alive(ctx context.Context, session string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.node.callTimeout())
-	defer cancel()
-	entry, _, err := l.node.client.Session().Info(session, (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
-	if err != nil {
-		return false, fmt.Errorf("reading the session of the lease %s: %w", l.job, err)
-	}
-	return entry != nil, nil
 }
 
 // hold watches the key until ctx of release ends or another has it.
