@@ -53,7 +53,7 @@ type Config struct {
 	// only), -1 takes any free port.
 	Port int `yaml:"port" doc:"Port of the embedded server; 0 does not listen (connections are in process only), -1 takes any free one."`
 	// ServerName must stay the same from one start to the next.
-	ServerName string `yaml:"server_name" doc:"Name of the embedded server; it must stay the same from one start to the next."`
+	ServerName string `yaml:"server_name" doc:"Name of an embedded server that stands alone; it must stay the same from one start to the next. In a cluster node.id is the name."`
 	// Cluster makes the servers of several nodes one.
 	Cluster ClusterConfig `yaml:"cluster" doc:"Several nodes with an embedded server, which keep copies of everything."`
 	// StoreDir is JetStream's directory.
