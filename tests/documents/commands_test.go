@@ -1,4 +1,3 @@
-// Package documents runs the commands that the documents give their readers.
 package documents
 
 import (
@@ -15,8 +14,6 @@ import (
 
 	"github.com/marketprism/marketprism/tests/harness"
 )
-
-func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 var (
 	// runnable are the blocks that are run: ```sh run
@@ -37,40 +34,24 @@ curl() {
 go() { [[ $* == "build -o marketprism ." ]]; } # it is built
 `
 
-// TestCommands runs every block of the documents that is marked as runnable, line by line
-// as a reader would, against a node as make run starts it.
-func TestCommands(t *testing.T) {
+// testCommands runs every block of the documents that is marked as runnable, line by line
+// as a reader would, at the root of a tree with the program built in it.
+func testCommands(t *testing.T, n *harness.Node, offset int) {
 	_, err := exec.LookPath("curl")
 	harness.Unless(t, err == nil, "MARKETPRISM_REQUIRE_SERVERS", "there is no curl")
-	blocks := found(t)
-	offset := harness.DevOffset(t)
-	data := t.TempDir()
-	n := harness.Dev(t, data, offset, "--symbols", "2", "--rate", "20")
-	harness.Await(t, time.Minute, "trades of BTC-USDT", func() bool {
-		return len(n.MustQuery("trade", "binance", "BTC-USDT", "market", "spot")) > 5
-	})
-	for _, b := range blocks {
+	for _, b := range found(t) {
 		t.Run(b.name, func(t *testing.T) {
-			home := t.TempDir()
-			if err := os.Symlink(harness.Program(t), filepath.Join(home, "marketprism")); err != nil {
-				t.Fatal(err)
-			}
-			config, err := filepath.Abs("../../config")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(config, filepath.Join(home, "config")); err != nil {
-				t.Fatal(err)
-			}
+			home := tree(t)
 			script := address.ReplaceAllStringFunc(b.text, func(at string) string {
 				port, _ := strconv.Atoi(at[strings.LastIndex(at, ":")+1:])
 				return fmt.Sprint("127.0.0.1:", port+offset)
 			})
 			var out []byte
+			var err error
 			if !harness.Eventually(t, 20*time.Second, func() bool { // a busy machine may answer 503 and say: again
 				c := exec.CommandContext(t.Context(), "bash", "-c", prelude+script)
 				c.Dir = home
-				c.Env = append(os.Environ(), "PATH="+home+":"+os.Getenv("PATH"), "MARKETPRISM_NODE__DATA_DIR="+data,
+				c.Env = append(os.Environ(), "PATH="+home+":"+os.Getenv("PATH"), "MARKETPRISM_NODE__DATA_DIR="+n.Data,
 					"no_proxy=*", "NO_PROXY=*", "NO_COLOR=1")
 				out, err = c.CombinedOutput()
 				return err == nil
@@ -81,47 +62,77 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// notRun are commands that this test does not run, by document and the beginning of their
-// first line, and why not.
+// tree is a folder with what commands of the documents find at the root of a checkout.
+func tree(t *testing.T) string {
+	t.Helper()
+	home := t.TempDir()
+	link := func(from, to string) {
+		if err := os.Symlink(from, filepath.Join(home, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(harness.Program(t), "marketprism")
+	for _, name := range []string{"config", "connectors", "docs"} {
+		path, err := filepath.Abs(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		link(path, name)
+	}
+	return home
+}
+
+const (
+	others  = "it wants several nodes: "
+	docker  = "there is no Docker here: tests/deploy judges the files by the parsers of those who read them, and runs prepare in TestPrepare"
+	endless = "it goes on until it is ended: "
+)
+
+// notRun are commands that testCommands does not run, by document and the beginning of
+// their first line, and why not. Tests that a reason names exist.
 var notRun = map[string]string{
-	"README.md: make run":                                   "it is what the test begins with, without make",
-	"README.md: $ make run":                                 "the same, with what it prints",
-	"README.md: $ marketprism normalize binance/btcusdt":    "it wants a capture, which is not in the tree; internal/cli/normalize has tests of its own",
-	"README.md: $ marketprism normalize binance/dropped":    "the same, of another capture",
-	"README.md: $ marketprism replay binance/btcusdt":       "the same; tests/endtoend replays it",
-	"adding-an-exchange.md: go test ./connectors":           "it names an exchange that there is not yet",
-	"cluster.md: marketprism node drain":                    "it wants several nodes: tests/cluster",
-	"cluster.md: marketprism node move":                     "it wants several nodes: tests/cluster",
-	"cluster.md: curl -s 'http://127.0.0.1:8084/api/v1/act": "it wants several nodes: tests/cluster",
-	"configuration.md: $ marketprism config check -c bad":   "it shows what errors look like: config/testdata",
-	"README.md: docs/examples/trades.sh":                    "TestExamples runs each",
-	"gateway.md: curl -s http://127.0.0.1:8083":             "it wants a service of the reader's: tests/contract registers one",
-	"getting-started.md: git clone":                         "it fetches what is tested here",
-	"getting-started.md: make run ARGS":                     "it goes on until it is ended: tests/endtoend runs dev with faults",
-	"query.md: curl -s -D- -o /dev/null":                    "the second command wants what the first one printed: http/storage does it",
-	"security.md: marketprism user add":                     "it asks for a password, and wants a gateway that asks who one is: internal/cli TestUsersAndKeys",
+	"README.md: make run":                                        "TestDocuments begins with what it stands for",
+	"README.md: $ make run":                                      "the same, with what it prints",
+	"README.md: $ marketprism normalize binance/btcusdt":         "TestRecorded runs it where there is recorded traffic, of which none is in the tree",
+	"README.md: $ marketprism normalize binance/dropped":         "the same",
+	"README.md: $ marketprism replay binance/btcusdt":            "TestReplayInto replays the same, where there is recorded traffic",
+	"docs/adding-an-exchange.md: go test ./connectors":           "it names an exchange that the reader writes",
+	"docs/cluster.md: marketprism node drain":                    others + "TestMultiNodePlacement",
+	"docs/cluster.md: marketprism node move":                     others + "TestMultiNodeMarkets",
+	"docs/cluster.md: curl -s 'http://127.0.0.1:8084/api/v1/act": others + "TestMultiNodeRemoting",
+	"docs/configuration.md: $ marketprism config check -c bad":   "TestShownErrors runs it",
+	"docs/examples/README.md: docs/examples/trades.sh":           "TestExamples runs each, with the packages that it wants",
+	"docs/getting-started.md: git clone":                         "it fetches what is tested here",
+	"docs/getting-started.md: make run ARGS":                     endless + "TestDocuments begins with what it stands for",
+	"docs/getting-started.md: duckdb -c":                         "DuckDB is there as a package of Python: TestOtherTools",
+	"docs/security.md: marketprism user add":                     "it asks for a password, and wants a gateway that asks who one is: TestUsersAndKeys",
+	"deploy/README.md: make build":                               docker,
+	"deploy/README.md: docker compose exec":                      docker,
+	"deploy/README.md: docker build -f deploy/Dockerfile":        docker,
 }
 
 var (
-	fenced  = regexp.MustCompile("(?ms)^```([^\n]*)\n(.*?)^```$")
-	command = regexp.MustCompile(`(?m)^(\$ )?(\./)?(marketprism|curl|make|go|git|docker|kubectl|python3|systemctl|sudo|websocat|docs/examples/\S+) .*$`)
+	fenced   = regexp.MustCompile("(?ms)^```([^\n]*)\n(.*?)^```$")
+	command  = regexp.MustCompile(`(?m)^(\$ )?(\./)?(marketprism|curl|make|go|git|docker|kubectl|python3?|pip|duckdb|nats|promtool|systemctl|sudo|apt|apt-get|websocat|docs/examples/\S+) .*$`)
+	namedIn  = regexp.MustCompile(`\bTest[A-Z]\w*`)
+	declared = regexp.MustCompile(`(?m)^func (Test[A-Z]\w*)\(`)
 )
 
 // TestAllCommands: what the documents tell their readers to run is run, or is named above
 // with the reason why not.
 func TestAllCommands(t *testing.T) {
-	seen := map[string]bool{}
-	for _, file := range documentFiles(t) {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range fenced.FindAllStringSubmatch(string(text), -1) {
+	seen, runs := map[string]bool{}, 0
+	for _, d := range documents(t) {
+		for _, m := range fenced.FindAllStringSubmatch(d.text, -1) {
 			line := command.FindString(m[2])
-			if m[1] == "sh run" || line == "" || !slices.Contains([]string{"", "sh", "console"}, m[1]) {
+			if m[1] == "sh run" {
+				runs++
 				continue
 			}
-			at := filepath.Base(file) + ": " + line
+			if line == "" || !slices.Contains([]string{"", "sh", "bash", "console"}, m[1]) {
+				continue
+			}
+			at := d.title() + ": " + line
 			known := false
 			for beginning := range notRun {
 				if strings.HasPrefix(at, beginning) {
@@ -133,11 +144,40 @@ func TestAllCommands(t *testing.T) {
 			}
 		}
 	}
-	for beginning := range notRun {
+	if runs < 15 {
+		t.Errorf("only %d blocks are run", runs)
+	}
+	tests := everyTest(t)
+	for beginning, why := range notRun {
 		if !seen[beginning] {
 			t.Errorf("%q is in no document", beginning)
 		}
+		for _, name := range namedIn.FindAllString(why, -1) {
+			if !tests[name] {
+				t.Errorf("%q is not run because of %s, and there is no such test", beginning, name)
+			}
+		}
 	}
+}
+
+// everyTest are the names of all tests of the tree.
+func everyTest(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	err := filepath.WalkDir("../..", func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range declared.FindAllSubmatch(text, -1) {
+			names[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 // block is what one is told to run.
@@ -145,31 +185,11 @@ type block struct{ name, text string }
 
 func found(t *testing.T) (all []block) {
 	t.Helper()
-	for _, file := range documentFiles(t) {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+	for _, d := range documents(t) {
+		for _, m := range runnable.FindAllStringSubmatchIndex(d.text, -1) {
+			line := 1 + strings.Count(d.text[:m[0]], "\n")
+			all = append(all, block{fmt.Sprintf("%s:%d", filepath.Base(d.path), line), d.text[m[2]:m[3]]})
 		}
-		for _, m := range runnable.FindAllSubmatchIndex(text, -1) {
-			line := 1 + strings.Count(string(text[:m[0]]), "\n")
-			all = append(all, block{fmt.Sprintf("%s:%d", filepath.Base(file), line), string(text[m[2]:m[3]])})
-		}
-	}
-	if len(all) < 5 {
-		t.Fatalf("only %d runnable blocks", len(all))
-	}
-	return all
-}
-
-// documentFiles are the README and everything below docs.
-func documentFiles(t *testing.T) (all []string) {
-	t.Helper()
-	for _, pattern := range []string{"../../README.md", "../../docs/*.md", "../../docs/*/*.md"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, files...)
 	}
 	return all
 }

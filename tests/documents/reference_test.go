@@ -2,7 +2,6 @@ package documents
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -13,8 +12,6 @@ import (
 
 	"github.com/marketprism/marketprism/tests/harness"
 )
-
-var update = flag.Bool("update", false, "write the reference of the interfaces anew")
 
 // openapi is what is read of a description.
 type openapi struct {
@@ -71,10 +68,9 @@ type schema struct {
 	OneOf       []schema          `json:"oneOf"`
 }
 
-// TestReference: docs/api has each service's operations, parameters and bodies, as its
+// testReference: docs/api has each service's operations, parameters and bodies, as its
 // OpenAPI description has them. With -update it is written.
-func TestReference(t *testing.T) {
-	n := harness.Dev(t, t.TempDir(), harness.DevOffset(t), "--symbols", "1", "--rate", "1")
+func testReference(t *testing.T, n *harness.Node) {
 	for _, service := range harness.Services {
 		var d openapi
 		harness.GetJSON(t, n.URL(service, "/openapi.json"), &d)
@@ -90,7 +86,7 @@ func TestReference(t *testing.T) {
 			continue
 		}
 		if found, err := os.ReadFile(path); err != nil || string(found) != text {
-			t.Errorf("docs/api/%s.md is not what the service says: go test ./tests/documents -run TestReference -update (%v)", service, err)
+			t.Errorf("docs/api/%s.md is not what the service says: go test ./tests/documents -run TestDocuments -update (%v)", service, err)
 		}
 	}
 }
