@@ -32,12 +32,12 @@ def ask(path, **params):
         raise SystemExit(f"{error.code} {error.read().decode()}") from error
 
 
-def trades(exchange, symbol, begin, end):
-    """Yields each trade once, in order, however many arrive meanwhile."""
+def rows(kind, exchange, symbol, begin, end):
+    """Yields each record once, in order, however many arrive meanwhile."""
     cursor = ""
     while True:
         page = ask(
-            f"storage/query/trade/{exchange}/{symbol}",
+            f"storage/query/{kind}/{exchange}/{symbol}",
             **{"market": "spot", "from": begin, "to": end, "limit": PAGE, "cursor": cursor, "decimals": "string"},
         )
         yield from page["data"]
@@ -48,13 +48,12 @@ def trades(exchange, symbol, begin, end):
 
 def main(exchange="binance", symbol="BTC-USDT", begin="", end=""):
     count, volume, turnover = 0, Decimal(0), Decimal(0)
-    for t in trades(exchange, symbol, begin, end):
+    for t in rows("trade", exchange, symbol, begin, end):
         amount, price = Decimal(t["amount"]), Decimal(t["price"])
         count, volume, turnover = count + 1, volume + amount, turnover + amount * price
     print(f"{count} trades, volume {volume}, average price {turnover / volume if volume else '-'}")
-    gaps = ask(f"storage/query/gap/{exchange}/{symbol}", **{"market": "spot", "from": begin, "to": end, "limit": PAGE})
-    open_gaps = [g for g in gaps["data"] if g["channel"] == "trade" and g["outcome"] != "healed"]
-    print(f"{len(open_gaps)} gaps of trades that were not healed")
+    gaps = [g for g in rows("gap", exchange, symbol, begin, end) if g["channel"] == "trade" and g["outcome"] != "healed"]
+    print(f"{len(gaps)} gaps of trades that were not healed")
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ def main(exchange="binance", symbol="BTC-USDT"):
     rows = duckdb.sql(
         """
         select time_bucket(interval 1 minute, ts::timestamp) as minute, arg_min(price, ts_ns) as open, max(price) as high,
-               min(price) as low, arg_max(price, ts_ns) as close, sum(amount) as volume, count(distinct trade_id) as trades
-        from trades where exchange = $exchange and symbol = $symbol and market = 'spot'
+               min(price) as low, arg_max(price, ts_ns) as close, sum(amount) as volume, count(*) as trades
+        from (select distinct on (ts_ns, trade_id) * from trades where exchange = $exchange and symbol = $symbol and market = 'spot')
         group by minute order by minute
         """,
         params={"exchange": exchange, "symbol": symbol},

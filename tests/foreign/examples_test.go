@@ -1,9 +1,12 @@
 package foreign
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,13 +71,64 @@ func TestExamples(t *testing.T) {
 		name := filepath.Base(file)
 		t.Run(name, func(t *testing.T) {
 			var out string
+			if filepath.Ext(file) == "" {
+				file = built(t, file)
+			}
 			if !harness.Eventually(t, time.Minute, func() bool {
 				out = example(t, env, file, arguments[name]...)
 				return enough[name](strings.Split(strings.TrimSpace(out), "\n"))
 			}) {
 				t.Errorf("it prints\n%s", out)
 			}
+			if filepath.Ext(file) == "" {
+				followed(t, env, file)
+			}
 		})
+	}
+}
+
+// built is the program of a folder.
+func built(t *testing.T, folder string) string {
+	t.Helper()
+	at := filepath.Join(t.TempDir(), filepath.Base(folder))
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", at, folder).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return at
+}
+
+// followed runs the program of trades until trades have come after those that were stored,
+// and ends it as people do.
+func followed(t *testing.T, env []string, program string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, program, "-follow", "binance", "BTC-USDT")
+	c.Env = env
+	var said strings.Builder
+	c.Stderr = &said
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, after := false, 0
+	for lines := bufio.NewScanner(out); after < 3 && lines.Scan(); {
+		switch line := lines.Text(); {
+		case strings.Contains(line, "gaps of trades"):
+			stored = true
+		case stored && strings.Contains(line, " at "):
+			after++
+		}
+	}
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Error(err)
+	}
+	_, read := io.Copy(io.Discard, out)
+	if err := errors.Join(read, c.Wait()); err != nil || after < 3 {
+		t.Errorf("%d trades came, and it ended with %v\n%s", after, err, said.String())
 	}
 }
 
@@ -87,7 +141,7 @@ func example(t *testing.T, env []string, file string, args ...string) string {
 	case ".py":
 		command[0] = "python3"
 	case "":
-		command = append([]string{"go", "run", file}, args...)
+		command = append([]string{file}, args...)
 	}
 	c := exec.CommandContext(ctx, command[0], command[1:]...)
 	c.Env = env
