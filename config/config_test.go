@@ -210,6 +210,7 @@ func TestVariables(t *testing.T) {
 		{name: "secret file", environ: []string{"MARKETPRISM_MESSAGE_BROKER_SERVICE__NATS__PASSWORD_FILE=" + filepath.Join(dir, "password")}, path: "message-broker-service.nats.password", value: "[redacted]"},
 		{name: "not ours", environ: []string{"MARKETPRISM_CAPTURES=/x", "MARKETPRISM_SERVICE_HOST=10.0.0.1"}, path: "node.id", value: `""`},
 		{name: "misspelt", environ: []string{"MARKETPRISM_NODE__DATADIR=/x"}, err: "env MARKETPRISM_NODE__DATADIR: node.datadir: unknown key; did you mean MARKETPRISM_NODE__DATA_DIR?"},
+		{name: "roles", environ: []string{"MARKETPRISM_CLUSTER__ROLES=collector,storage"}, err: "env MARKETPRISM_CLUSTER__ROLES: cluster.roles: unknown key: which services a node runs is said by the arguments of its start, such as `marketprism start"},
 		{name: "one underscore", environ: []string{"MARKETPRISM_LOG_LEVEL=debug"}, err: "env MARKETPRISM_LOG_LEVEL: not a setting; did you mean MARKETPRISM_LOG__LEVEL?"},
 		{name: "wrong type", environ: []string{"MARKETPRISM_API_GATEWAY_SERVICE__PORT=http"}, err: `env MARKETPRISM_API_GATEWAY_SERVICE__PORT: api-gateway-service.port: found "http"; allowed: an integer from 0 to 65535`},
 		{name: "empty number", environ: []string{"MARKETPRISM_API_GATEWAY_SERVICE__PORT="}, err: `found ""`},

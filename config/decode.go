@@ -17,6 +17,7 @@ type decoder struct {
 	origins  map[string]Origin // of each setting that a source gave
 	sections map[string]Origin // of each section and key that a source mentions
 	legacy   map[string]string // path -> what a key means here that meant something else before
+	instead  map[string]string // path -> what to use in place of a key that there is not
 	errs     Errors
 	notices  []Notice
 
@@ -151,6 +152,10 @@ func (d *decoder) setSection(path string, v value, dst reflect.Value) {
 		case old:
 			d.notice(at, e.at, means)
 		default:
+			if use, known := d.instead[at]; known {
+				d.fail(at, e.at, "unknown key: "+use, "", "")
+				continue
+			}
 			d.fail(at, e.at, "unknown key", "", d.suggest(path, e, fields))
 		}
 	}

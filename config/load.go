@@ -59,6 +59,7 @@ var exchangeName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 func Load(o Options) (*Loaded, error) {
 	l := &Loaded{Config: Default()}
 	l.state = newDecoder(&l.Config, legacyKeys)
+	l.state.instead = insteadKeys
 	d := l.state
 
 	d.embeddedExchanges()
