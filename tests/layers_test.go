@@ -97,7 +97,7 @@ var below = map[string][]string{
 	// Black-box: the program is driven by its commands and ports. The
 	// vocabulary reads its answers, the simulator is the exchange, and certificates are made as
 	// its users make them.
-	"tests": {"tests/browser/forest", "internal/market", "connectors/simulator", "persistence/questdb/questdbtest", "cluster/consul/consultest", "internal/certs"},
+	"tests": {"tests/browser/forest", "http/client", "internal/market", "connectors/simulator", "persistence/questdb/questdbtest", "cluster/consul/consultest", "internal/certs"},
 
 	// More actors than black-box tests could give work to, behind the real façade.
 	"tests/browser/forest": {"actors/monitoring", "actors/supervise", "http/chassis", "http/monitoring", "http/ui"},
