@@ -15,7 +15,7 @@ const heardEvery = 50 * time.Millisecond
 // not known everywhere yet, and is asked for until ctx ends.
 func Bucket(ctx context.Context, js jetstream.JetStream, name string) (kv jetstream.KeyValue, err error) {
 	err = heard(ctx, jetstream.ErrBucketNotFound, func() error {
-		kv, err = js.KeyValue(ctx, name)
+		kv, err = answered(ctx, func(ctx context.Context) (jetstream.KeyValue, error) { return js.KeyValue(ctx, name) })
 		return err
 	})
 	return kv, err
@@ -24,10 +24,15 @@ func Bucket(ctx context.Context, js jetstream.JetStream, name string) (kv jetstr
 // Stream is the same of a stream.
 func Stream(ctx context.Context, js jetstream.JetStream, name string) (s jetstream.Stream, err error) {
 	err = heard(ctx, jetstream.ErrStreamNotFound, func() error {
-		s, err = js.Stream(ctx, name)
+		s, err = known(ctx, js, name)
 		return err
 	})
 	return s, err
+}
+
+// known is what there is of a stream; errors are those of [jetstream.JetStream.Stream].
+func known(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+	return answered(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, name) })
 }
 
 // heard asks until the answer is not that there is no such thing.
