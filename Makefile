@@ -96,6 +96,7 @@ soak: ## the kill and fault suites, 50 rounds each, ten million archived trades,
 	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestReproducible' ./tests/deploy
 	MARKETPRISM_SOAK=1 go test -count=1 -timeout 2h -v -run 'Crowd|Flood|Tab|Steady' ./tests/browser
 	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestMultiNode(Partition|Frozen|ConsulSilent|FiveBrokers)$$' ./tests/cluster
+	MARKETPRISM_SOAK=1 MARKETPRISM_KILL_ROUNDS=20 go test -count=1 -timeout 2h -v -parallel 1 -run '^TestMultiNode(Kills|Upgrade|Many)$$' ./tests/cluster
 
 bench: ## benchmarks for benchstat (PKG=./internal/book COUNT=6)
 	go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),6) $(PKG)

@@ -68,12 +68,7 @@ func TestMultiNodeKills(t *testing.T) {
 	c.fired(tasks, made, end, 0, 1, 2)
 	c.powerCut(r, one, tasks)
 	c.judge(made, time.Now())
-	for i, n := range c.all {
-		n.Stop()
-		if why := n.Crashed(); why != "" {
-			t.Errorf("%s: %s", c.name(i), why)
-		}
-	}
+	c.stopAll()
 	all.report(t)
 }
 

@@ -147,6 +147,23 @@ func (c *nodes) start(which ...int) {
 	}
 }
 
+// stopAll stops all nodes at once, in order: one after the other, the last ones would wait
+// for a broker that has no majority.
+func (c *nodes) stopAll() {
+	c.t.Helper()
+	for _, n := range c.all {
+		n.Terminate()
+	}
+	for i, n := range c.all {
+		if code := n.Exit(); code != 0 {
+			c.t.Errorf("%s was stopped, and ended with %d", c.name(i), code)
+		}
+		if why := n.Crashed(); why != "" {
+			c.t.Errorf("%s: %s", c.name(i), why)
+		}
+	}
+}
+
 // live are the streams that a node collects, live.
 func (c *nodes) live(i int) []string {
 	var list struct {
