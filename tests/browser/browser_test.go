@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,12 +32,22 @@ type walked struct {
 		Known    bool       `json:"book_known"`
 		Book     []string   `json:"book"`
 		Answered []string   `json:"book_answered"`
+		Rungs    int        `json:"rungs"`   // of the book, with an amount
+		Sides    []int      `json:"sides"`   // rungs of bids, and of asks
+		Depth    int        `json:"depth"`   // sides of the depth's picture
+		Proof    int        `json:"proof"`   // candles with their proof
+		Candles  int        `json:"candles"` // that the interface answered
+		Close    float64    `json:"close"`   // of the last that is shown
+		Inside   bool       `json:"inside"`  // that is within one of those
 	} `json:"market"`
 	Kill struct {
-		Before int    `json:"before"`
-		After  int    `json:"after"`
-		State  string `json:"state"`
-		Marks  int    `json:"marks"`
+		Before  int      `json:"before"` // incarnation
+		After   int      `json:"after"`
+		State   string   `json:"state"`
+		Reason  string   `json:"reason"`  // of the failure
+		Events  []string `json:"events"`  // of the actor, since
+		Rows    []string `json:"rows"`    // how its row stood, one after the other
+		Hatched int      `json:"hatched"` // backoffs in the lanes
 	} `json:"kill"`
 	Cluster struct {
 		Before  map[string]string `json:"before"` // what is said of each node
@@ -51,7 +62,7 @@ type walked struct {
 
 // TestMultiNodeWalk: every page in both themes and languages has no error, no violation
 // of accessibility and no request to another origin; the market page's numbers are the
-// interface's; a restart is seen, and its recovery.
+// interface's; an actor that is killed is seen to fail and to come back.
 func TestMultiNodeWalk(t *testing.T) {
 	node, chromium, modules := tools(t)
 	pictures := os.Getenv("MARKETPRISM_PICTURES")
@@ -66,10 +77,26 @@ func TestMultiNodeWalk(t *testing.T) {
 	if !w.Market.Known || strings.Join(w.Market.Book, " ") != strings.Join(w.Market.Answered, " ") {
 		t.Errorf("the book shows %v, the interface answered %v", w.Market.Book, w.Market.Answered)
 	}
-	if w.Kill.After <= w.Kill.Before || w.Kill.State != "running" || w.Kill.Marks == 0 {
-		t.Errorf("the restart: %+v", w.Kill)
+	if m := w.Market; m.Rungs < 20 || len(m.Sides) != 2 || min(m.Sides[0], m.Sides[1]) < 10 || m.Depth != 2 || m.Candles == 0 || m.Proof == 0 || !m.Inside {
+		t.Errorf("the market page is not full: %+v", m)
+	}
+	k := w.Kill
+	if k.After <= k.Before || k.State != "running" || k.Reason != "killed by hand: shown to the walker" || k.Hatched == 0 || !inOrder(k.Events, "failed", "backoff", "restarted", "ready") || !slices.Contains(k.Rows, "l-work") {
+		t.Errorf("the kill: %+v", k)
 	}
 	t.Logf("first paint after %d ms", w.Paint)
+}
+
+// inOrder says whether words are in a list, one behind the other.
+func inOrder(list []string, words ...string) bool {
+	for _, w := range words {
+		i := slices.Index(list, w)
+		if i < 0 {
+			return false
+		}
+		list = list[i+1:]
+	}
+	return true
 }
 
 // walk walks every page, and checks what holds of each.

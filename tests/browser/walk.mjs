@@ -115,26 +115,58 @@ async function market() {
 	const answer = await (await page.request.get(base + '/api/v1/collector/trades/binance/BTC-USDT?market=spot&limit=200&decimals=string')).json()
 	const by = new Map(answer.trades.map(t => [t.id, t]))
 	const common = shown.trades.filter(t => by.has(t[0]))
-	found.market = { trades: common.length, wrong: common.filter(t => by.get(t[0]).price !== t[1] || by.get(t[0]).amount !== t[2]), book_known: books.has(shown.seq), book: [shown.bid, shown.ask], book_answered: books.get(shown.seq) ?? null }
+	// A book of both sides, candles that are drawn (the library's canvas is not empty), and their last close.
+	await page.waitForFunction(() => [...document.querySelectorAll('.chart canvas')].some(c => c.width > 100))
+	await page.waitForFunction(() => Number(document.querySelector('.ohlc')?.dataset.close) > 0)
+	const full = await page.evaluate(() => ({
+		rungs: [...document.querySelectorAll('.books [data-seq] .bar-side')].filter(e => Number(e.querySelectorAll('.num')[0].textContent) > 0).length,
+		sides: ['up', 'down'].map(s => document.querySelectorAll('.books [data-seq] .sumbar.' + s).length), depth: document.querySelectorAll('svg.depth path[d^="M"]').length,
+		close: Number(document.querySelector('.ohlc').dataset.close), proof: document.querySelectorAll('.proof i').length,
+	}))
+	const candles = (await (await page.request.get(base + '/api/v1/storage/candles/binance/BTC-USDT?market=spot&interval=1m&limit=300&decimals=string')).json()).data
+	found.market = {
+		...full, candles: candles.length, inside: candles.some(c => Number(c.low) <= full.close && full.close <= Number(c.high)), trades: common.length, wrong: common.filter(t => by.get(t[0]).price !== t[1] || by.get(t[0]).amount !== t[2]), book_known: books.has(shown.seq), book: [shown.bid, shown.ask], book_answered: books.get(shown.seq) ?? null }
 }
 
-/** An actor is restarted from the page: the tree shows that it fell, and that it is back. */
-async function restart() {
-	where = '/actors restart'
+/** An actor is killed from the page: the tree shows that it failed, waits, is started again and
+ * is back, what that cost its supervisor, and says so once. */
+async function kill() {
+	where = '/actors kill'
 	const id = 'root/collector/binance-spot/BTC-USDT'
+	const ask = async path => (await page.request.get(base + '/api/v1/actors/' + path)).json()
 	await page.goto(base + '/actors?sel=' + encodeURIComponent(id))
 	await settled()
 	await page.waitForSelector('.drawer .cells')
-	const before = await (await page.request.get(base + '/api/v1/actors/' + encodeURIComponent(id))).json()
-	await page.click('.drawer button:has-text("Restart")')
+	const before = await ask(encodeURIComponent(id))
+	const told = (await ask('events?limit=10000')).last_seq
+	// What is said while it is down, and right after, is over soon: it is written down as it comes.
+	await page.evaluate(() => {
+		const said = window.said = { rows: [], words: [], toasts: [] }
+		const note = (list, what) => { if (what && list.at(-1) !== what) list.push(what) }
+		const look = () => {
+			note(said.rows, [...document.querySelector('.branch[aria-selected="true"]')?.classList ?? []].find(c => c.startsWith('l-')))
+			note(said.words, document.querySelector('.drawer .status')?.textContent.trim())
+			for (const t of document.querySelectorAll('.toast')) note(said.toasts, t.textContent)
+		}
+		new MutationObserver(look).observe(document.body, { subtree: true, attributes: true, childList: true, characterData: true })
+		look()
+	})
+	await page.click('.drawer button:has-text("Kill")')
 	await page.waitForSelector('dialog[open]')
+	await audit()
 	await page.fill('dialog[open] input', 'shown to the walker')
-	await page.click('dialog[open] button.main')
-	await page.waitForFunction(() => [...document.querySelectorAll('.lane-line .mark')].some(m => /BTC-USDT/.test(m.getAttribute('aria-label'))))
-	await page.waitForFunction(() => /running|recovered/.test(document.querySelector('.drawer .status')?.textContent ?? ''))
-	const after = await (await page.request.get(base + '/api/v1/actors/' + encodeURIComponent(id))).json()
-	await picture('actors-restarted')
-	found.kill = { before: before.incarnation, after: after.incarnation, state: after.state, marks: await page.locator('.lane-line .mark').count() }
+	await page.click('dialog[open] button.full')
+	await page.waitForSelector('.lane-line .mark.c-crit[aria-label*="BTC-USDT"]')
+	await page.waitForSelector('.lane-line .mark.c-work[aria-label*="BTC-USDT"]')
+	await page.waitForFunction(() => window.said.words.includes('recovered') && window.said.toasts.some(t => /BTC-USDT is live again/.test(t)))
+	await page.waitForSelector('.drawer .pips .used')
+	await page.waitForSelector('.drawer b:has-text("killed by hand: shown to the walker")')
+	await page.waitForSelector('.drawer .timeline .cut')
+	const after = await ask(encodeURIComponent(id))
+	const events = (await ask(`events?limit=10000&after=${told}&actor=${encodeURIComponent(id)}`)).events.map(e => e.event)
+	await picture('actors-killed')
+	await audit()
+	found.kill = { before: before.incarnation, after: after.incarnation, state: after.state, reason: after.last_failure?.reason ?? '', events, rows: await page.evaluate(() => window.said.rows), hatched: await page.locator('.lane-line .seg.backoff').count() }
 }
 
 /** What the page says of each node, by name. */
@@ -173,7 +205,7 @@ async function lose() {
 	await picture('cluster-other')
 }
 
-for (const step of victim ? [walk, lose] : [walk, market, restart]) {
+for (const step of victim ? [walk, lose] : [walk, market, kill]) {
 	try {
 		await step()
 	} catch (e) {
