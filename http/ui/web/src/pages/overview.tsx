@@ -6,11 +6,11 @@ import { Card, Empty, Shown } from '../parts/panel'
 import { Mark, serviceLevel, Status } from '../parts/status'
 import { Twin, TwinButton } from '../parts/twin'
 import { absent, bytes, clock, count, cutPercent, exact, minute, rate, since, span, spanParts } from '../state/format'
-import { entries, value } from '../state/live'
+import { entries, told, value } from '../state/live'
 import { now, ranges, rangeWord } from '../state/moment'
 import { only, useInstants, useRanges, type Series } from '../state/promql'
 import { limits, queries } from '../state/queries'
-import { useResource, type Resource } from '../state/resource'
+import { ofTopic, useResource, type Resource } from '../state/resource'
 import { href } from '../state/route'
 import { plural, tr } from '../state/words'
 import { eventLine, type ActorEvent } from './actors/event_line'
@@ -55,7 +55,7 @@ function Verdict({ quality }: { quality: Resource<Quality> }) {
 	const critical = alerts.filter(a => a.severity === 'critical')
 	const down = services.filter(([, s]) => s.status !== 'healthy')
 	const silent = streams?.filter(s => !s.live) ?? []
-	if (!streams && services.length === 0) return null
+	if (!streams && services.length === 0 && !quality.error) return null
 	if (down.length > 0) {
 		return <Says level="crit" title={tr(`${down.length} of ${services.length} services ${plural(down.length, 'is', 'are')} not well`, `${services.length} 个服务中有 ${down.length} 个异常`)} text={down.map(([name, s]) => `${name}: ${s.status}`).join(' · ')}><a class="btn main" href={href('logs', { service: down[0]![0] })}>{tr('Open logs', '查看日志')}</a></Says>
 	}
@@ -68,8 +68,8 @@ function Verdict({ quality }: { quality: Resource<Quality> }) {
 		return <Says level="crit" title={tr(`${begun.length} of ${count(streams.length)} streams ${plural(begun.length, 'is', 'are')} losing data`, `${count(streams.length)} 条流中有 ${begun.length} 条正在丢失数据`)} text={begun.slice(0, 3).map(x => `${x.exchange} · ${x.market} · ${x.symbol}`).join(', ')}><a class="btn main" href={href('streams', { sel: `${s.exchange}/${s.market}/${s.symbol}` })}>{tr('Open stream', '打开该流')}</a></Says>
 	}
 	if (critical.length > 0) return <Says level="crit" title={critical[0]!.rule_name || critical[0]!.rule_id} text={tr(`${critical.length} critical ${plural(critical.length, 'alert fires', 'alerts fire')}`, `${critical.length} 条严重告警触发中`)}><a class="btn main" href={href('alerts')}>{tr('Open alerts', '查看告警')}</a></Says>
-	if (alerts.length > 0) return <Says level="warn" title={tr('All streams are live; something needs a look', '全部数据流实时；有事项需要关注')} text={alerts.slice(0, 3).map(a => a.rule_name || a.rule_id).join(' · ')}><a class="btn" href={href('alerts')}>{tr('Open alerts', '查看告警')}</a></Says>
-	if (!streams) return null
+	if (alerts.length > 0) return <Says level="warn" title={streams ? tr('All streams are live; something needs a look', '全部数据流实时；有事项需要关注') : tr('Something needs a look', '有事项需要关注')} text={alerts.slice(0, 3).map(a => a.rule_name || a.rule_id).join(' · ')}><a class="btn" href={href('alerts')}>{tr('Open alerts', '查看告警')}</a></Says>
+	if (!streams) return quality.error ? <Says level="warn" title={tr('It is not known whether the streams are live', '数据流是否实时尚不可知')} text={quality.error}><button class="btn" onClick={quality.retry}>{tr('Try now', '立即重试')}</button></Says> : null
 	const open = streams.reduce((a, x) => a + (x.sum?.open_gaps ?? 0), 0)
 	return (
 		<div class="verdict quiet"><Icon name="circle-check" cls="c-ok" /><div class="says"><b>{tr(`All ${count(streams.length)} streams are live`, `全部 ${count(streams.length)} 条数据流实时`)}</b>
@@ -104,6 +104,7 @@ function Tiles({ n, past, quality }: { n: Of; past: Of; quality: Resource<Qualit
 	const p50 = sum(only(d.exchange_lag_p50), only(d.publish_p50), only(d.store_p50))
 	const [big, unit] = spanParts(p99)
 	const worst = [...(d.exchange_lag_by_market ?? [])].sort((a, b) => (b.points[0]?.[1] || 0) - (a.points[0]?.[1] || 0))[0]
+	const known = quality.data !== undefined
 	const streams = quality.data?.streams ?? []
 	const covered = streams.filter(s => s.coverage_percent !== null)
 	const complete = covered.length ? covered.reduce((a, s) => a + s.coverage_percent!, 0) / covered.length : undefined
@@ -115,9 +116,9 @@ function Tiles({ n, past, quality }: { n: Of; past: Of; quality: Resource<Qualit
 	const freshPast = past.data?.exchange_lag_p99?.[0]?.points.map(([t, v]) => v + (past.data?.store_p99?.[0]?.points.find(p => p[0] === t)?.[1] ?? 0))
 	return (
 		<div class="tiles">
-			<Tile title={tr('Complete today', '今日完整率')} aside={tr('target 99.95 %', '目标 99.95 %')} big={cutPercent(complete)} unit="%" foot={<>{below > 0 && <Icon name="triangle-alert" size={14} cls="c-warn" />} {tr(`${below} below target · ${open} gaps open, ${gaps} in all`, `${below} 条低于目标 · 未补缺口 ${open}，共 ${gaps}`)}</>} />
+			<Tile title={tr('Complete today', '今日完整率')} aside={tr('target 99.95 %', '目标 99.95 %')} big={cutPercent(complete)} unit="%" foot={<>{below > 0 && <Icon name="triangle-alert" size={14} cls="c-warn" />} {known ? tr(`${below} below target · ${open} gaps open, ${gaps} in all`, `${below} 条低于目标 · 未补缺口 ${open}，共 ${gaps}`) : absent}</>} />
 			<Tile title={tr('Fresh: exchange to stored, p99', '新鲜度：交易所到落库 p99')} aside={tr('at most', '上界')} big={big} unit={unit} points={freshPast} foot={tr(`p50 ${span(p50)} · slowest ${worst ? marketOf(worst) : absent} ${span(worst?.points[0]?.[1])}`, `p50 ${span(p50)} · 最慢 ${worst ? marketOf(worst) : absent} ${span(worst?.points[0]?.[1])}`)} />
-			<Tile title={tr('Records in', '入站记录')} aside={tr(`${count(streams.length)} streams`, `${count(streams.length)} 条流`)} big={count(only(d.records))} unit="/s" points={line(past.data?.records)} foot={tr(`${count(only(d.records_today))} in the last hour`, `最近一小时 ${count(only(d.records_today))}`)} />
+			<Tile title={tr('Records in', '入站记录')} aside={known ? tr(`${count(streams.length)} streams`, `${count(streams.length)} 条流`) : ''} big={count(only(d.records))} unit="/s" points={line(past.data?.records)} foot={tr(`${count(only(d.records_today))} in the last hour`, `最近一小时 ${count(only(d.records_today))}`)} />
 			<Tile title={tr('Acknowledged, not yet queryable', '已确认，尚不可查')} aside={tr(`p99 · limit ${span(limits.visible)}`, `p99 · 上限 ${span(limits.visible)}`)} big={ackBig} unit={ackUnit} points={line(past.data?.store_p99)} foot={tr(`journal ${bytes(only(d.journal_bytes))} of ${bytes(only(d.journal_limit))} · reader ${span(behind)} behind`, `预写日志 ${bytes(only(d.journal_bytes))} / ${bytes(only(d.journal_limit))} · 读取落后 ${span(behind)}`)} />
 		</div>
 	)
@@ -235,12 +236,12 @@ function Machine({ n, past }: { n: Of; past: Of }) {
 function Alerts() {
 	const all = ([...entries('alerts').values()] as LiveAlert[]).sort((a, b) => a.severity.localeCompare(b.severity))
 	return (
-		<Card title={tr('Alerts', '告警')} hint={tr(`${all.length} firing`, `${all.length} 条触发`)} end={<a href={href('alerts', { tab: 'rules' })}>{tr('All rules', '全部规则')}</a>}>
-			{all.length === 0 ? <Empty title={tr('Nothing fires', '无触发告警')}>{tr('Every rule is evaluated every 5 s.', '规则每 5 秒评估一次。')}</Empty>
+		<Card title={tr('Alerts', '告警')} hint={told('alerts') ? tr(`${all.length} firing`, `${all.length} 条触发`) : ''} end={<a href={href('alerts', { tab: 'rules' })}>{tr('All rules', '全部规则')}</a>}>
+			<Shown of={ofTopic('alerts')} what={tr('Alerts', '告警')}>{() => all.length === 0 ? <Empty title={tr('Nothing fires', '无触发告警')}>{tr('Every rule is evaluated every 5 s.', '规则每 5 秒评估一次。')}</Empty>
 				: <ul class="alerts">{all.slice(0, 6).map(a => (
 					<li><div class="row"><Status level={a.severity === 'critical' ? 'crit' : 'warn'} word={a.severity === 'critical' ? tr('Critical', '严重') : tr('Warning', '警告')} /><b class="grow clip">{a.rule_id}</b><span class="dim nums small" title={exact(a.start_time)}>{span(Math.round(since(a.start_time, now.value)))}</span></div>
 						<p class="small mid">{a.rule_name ? a.rule_name + '. ' : ''}{a.description}</p><div class="row small"><a href={href('alerts', { sel: a.rule_id })}>{tr('Open', '打开')}</a></div></li>
-				))}</ul>}
+				))}</ul>}</Shown>
 		</Card>
 	)
 }
@@ -250,11 +251,11 @@ function Happened() {
 	const runs = (value<Archiving>('storage', 'archiving')?.operations ?? []).filter(o => o.finished && (o.rows > 0 || o.state === 'failed')).map(o => ({
 		name: o.job, time: o.finished!, level: o.state === 'failed' ? 'crit' as const : 'ok' as const, word: o.state === 'failed' ? tr('failed', '失败') : tr('is done', '已完成'), fact: o.error ? '' : tr(`${count(o.rows)} rows`, `${count(o.rows)} 行`), to: href('storage'),
 	}))
-	const told = [...actors, ...runs].sort((a, b) => Date.parse(b.time) - Date.parse(a.time)).slice(0, 8)
+	const list = [...actors, ...runs].sort((a, b) => Date.parse(b.time) - Date.parse(a.time)).slice(0, 8)
 	return (
 		<Card title={tr('What happened', '发生了什么')} hint={tr('failures, restarts, archiving', '失败、重启、归档')} end={<a href={href('actors')}>{tr('Actors', 'Actor 树')}</a>}>
-			{told.length === 0 ? <Empty title={tr('Nothing failed', '没有失败')}>{tr('No actor failed or was restarted.', '没有 Actor 失败或被重启。')}</Empty>
-				: <ul class="happened">{told.map(e => <li><span class="nums dim" title={exact(e.time)}>{clock(e.time)}</span><Mark level={e.level} word={e.word} /><a class="clip grow plain-link" href={e.to}><b>{e.name}</b> {e.word}</a><span class="num small mid">{e.fact}</span></li>)}</ul>}
+			<Shown of={ofTopic('events')} what={tr('The tree', 'Actor 树')}>{() => list.length === 0 ? <Empty title={tr('Nothing failed', '没有失败')}>{tr('No actor failed or was restarted.', '没有 Actor 失败或被重启。')}</Empty>
+				: <ul class="happened">{list.map(e => <li><span class="nums dim" title={exact(e.time)}>{clock(e.time)}</span><Mark level={e.level} word={e.word} /><a class="clip grow plain-link" href={e.to}><b>{e.name}</b> {e.word}</a><span class="num small mid">{e.fact}</span></li>)}</ul>}</Shown>
 		</Card>
 	)
 }

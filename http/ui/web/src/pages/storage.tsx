@@ -58,14 +58,15 @@ function standing(s: Shard): [Level, string] {
 /** The journal of one shard as a bar: cold, archived to, hot, applied, end; with the lag at each edge. */
 function Line({ shard: s, archiving, stats }: { shard: Shard; archiving: Archiving | undefined; stats: Stats | undefined }) {
 	const j = s.journal
-	const hot = stats?.data.tables.reduce((n, t) => n + t.rows, 0) ?? 0
-	const cold = stats?.data.cold_tables.reduce((n, t) => n + t.rows, 0) ?? 0
+	const hot = stats?.data.tables.reduce((n, t) => n + t.rows, 0)
+	const cold = stats?.data.cold_tables.reduce((n, t) => n + t.rows, 0)
 	const waiting = j ? Math.max(0, j.last - s.applied) : 0
 	const [level, word] = standing(s)
 	const late = archiving !== undefined && archiving.lag_seconds > archiving.after_seconds + 2 * archiving.interval_seconds
 	const coldBytes = stats?.data.cold_tables.reduce((n, t) => n + t.bytes, 0), hotBytes = stats?.data.tables.reduce((n, t) => n + t.bytes, 0)
 	// The store is drawn by rows, the journal's rest as a tenth: what waits there is few, and matters most.
-	const share = hot + cold ? Math.min(0.88, Math.max(0.06, cold / (hot + cold) * 0.9)) : 0.06
+	const all = (hot ?? 0) + (cold ?? 0)
+	const share = all ? Math.min(0.88, Math.max(0.06, (cold ?? 0) / all * 0.9)) : 0.06
 	const edge = (at: number, name: ComponentChildren, lag: ComponentChildren, bad = false) => <div class={'edge' + (bad ? ' c-warn' : '')} style={{ left: at * 100 + '%' }}><b class="nums">{name}</b><span class="nums">{lag}</span></div>
 	return (
 		<div class="stack">
@@ -94,7 +95,7 @@ function Retention({ archiving: a }: { archiving: Archiving | undefined }) {
 	return (
 		<Card title={tr('Retention', '保留')}><div class="pad facts-row">
 			{([[tr('Hot, once archived', '热数据（归档后）'), kept(a?.hot_ttl_seconds)], [tr('Cold', '冷数据'), kept(a?.cold_ttl_seconds)], [tr('Archived after', '归档延迟'), kept(a?.after_seconds)], [tr('Not archived yet', '未归档'), tr(`${count(a?.waiting_rows)} rows`, `${count(a?.waiting_rows)} 行`)], [tr('Disk free', '磁盘剩余'), bytes(free)],
-				[tr('Full in', '写满时间'), full === undefined ? tr('it is not filling', '未在增长') : full > 31_536_000 ? tr('over a year', '一年以上') : span(full)]] as [string, string][]).map(([k, v], i) => <div><div class="label">{k}</div><div class={'nums' + (i === 5 && full !== undefined && full < 604_800 ? ' c-warn' : '')}><b>{v}</b></div></div>)}
+				[tr('Full in', '写满时间'), full === undefined ? n.data ? tr('it is not filling', '未在增长') : absent : full > 31_536_000 ? tr('over a year', '一年以上') : span(full)]] as [string, string][]).map(([k, v], i) => <div><div class="label">{k}</div><div class={'nums' + (i === 5 && full !== undefined && full < 604_800 ? ' c-warn' : '')}><b>{v}</b></div></div>)}
 		</div></Card>
 	)
 }

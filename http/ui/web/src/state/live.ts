@@ -51,6 +51,13 @@ export function version(topic: string): number {
 	return versions.get(topic) ?? 0
 }
 
+/** Whether anything was said of a topic, be it that there is nothing. */
+export function told(topic: string): boolean {
+	revision.value
+	const t = topics.get(topic)
+	return t !== undefined && (t.size > 0 || faults.value[topic] === undefined)
+}
+
 /** A topic's entries; it is not to be kept. */
 export function entries(topic: string): Topic {
 	revision.value

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { get, Refusal } from './api'
-import { faults, frozen, heard, heardOf, standing, tryNow } from './live'
+import { faults, frozen, heard, heardOf, standing, told, tryNow } from './live'
 import { anonymous } from './login'
 import { tr } from './words'
 
@@ -77,7 +77,7 @@ export function useAsked<T>(key: string, ask: (signal: AbortSignal) => Promise<T
 }
 
 /** What a panel knows of a topic of the live stream, as if it were asked for. */
-export function ofTopic(topic: string, known: boolean): Resource<true> {
+export function ofTopic(topic: string, known = told(topic)): Resource<true> {
 	const error = faults.value[topic] ?? (standing() === 'old' && !frozen.value ? tr('the connection broke', '连接中断') : undefined)
 	return { data: known || undefined, at: heardOf(topic), error, status: 0, next: 0, asked: heard.value || Date.now(), retry: tryNow }
 }

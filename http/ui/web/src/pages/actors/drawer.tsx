@@ -86,8 +86,8 @@ function Acts({ id, there, row, below, allowed }: { id: string; there: string; r
 	return (
 		<>
 			<button class="btn" disabled={!row || !!refused} title={refused ?? tr('Restart… (r)', '重启…（r）')} onClick={() => act('restart')}><Icon name="rotate-cw" size={14} />{tr('Restart…', '重启…')}</button>
-			<button class="btn risk" disabled={!row || !!refused} title={refused ?? tr('Kill…: it fails as by a bug of its own', '使其如自身缺陷般失败…')} onClick={() => act('kill')}><Icon name="zap" size={14} />{tr('Kill…', '演练失败…')}</button>
-			<button class="btn risk" disabled={!row || !!refused} title={refused} onClick={() => act('stop')}><Icon name="square" size={14} />{tr('Stop…', '停止…')}</button>
+			<button class="btn risk" disabled={!row || !!refused} title={refused ?? tr('Kill…: it fails as by a bug of its own', '使其如自身缺陷般失败…')} onClick={() => act('kill')}>{tr('Kill…', '演练…')}</button>
+			<button class="btn risk" disabled={!row || !!refused} title={refused} onClick={() => act('stop')}>{tr('Stop…', '停止…')}</button>
 		</>
 	)
 }
@@ -110,7 +110,7 @@ function Why({ failure, node }: { failure: Failure; node: Node }) {
 	return (
 		<section><h3>{tr('Why it failed', '失败原因')}<span title={exact(failure.time)}>{tr(`${span(Math.round(since(failure.time, now.value)))} ago`, `${span(Math.round(since(failure.time, now.value)))} 前`)}</span></h3>
 			<div class="card"><div class="pad"><div class="row"><Icon name="octagon-x" cls="c-crit" /><b class="grow">{failure.reason}</b></div>
-				<span class="small mid">{failure.message && <>{tr('while handling', '处理')} <code>{failure.message}</code></>} {tr(`${count(node.failures_total)} failures in all`, `共失败 ${count(node.failures_total)} 次`)}</span></div>
+				<span class="small mid">{failure.message && <>{tr('while handling', '处理')} <code>{failure.message}</code> · </>}{tr(`${count(node.failures_total)} ${plural(node.failures_total, 'failure', 'failures')} in all`, `共失败 ${count(node.failures_total)} 次`)}</span></div>
 				{failure.stack && <pre class="text" tabIndex={0}>{failure.stack}</pre>}</div>
 		</section>
 	)

@@ -139,7 +139,10 @@ function Tree({ rows, flat, selected, pick }: { rows: Row[]; flat: boolean; sele
 		if (i < 0 || !box.current) return
 		const y = i * tall
 		if (y < box.current.scrollTop) box.current.scrollTop = y
-		else if (y + tall * 3 > box.current.scrollTop + box.current.clientHeight) box.current.scrollTop = y + tall * 3 - box.current.clientHeight
+		else {
+			const seen = Math.min(box.current.clientHeight, innerHeight - box.current.getBoundingClientRect().top) // the page may end before the tree does
+			if (y + tall * 3 > box.current.scrollTop + seen) box.current.scrollTop = y + tall * 6 - seen
+		}
 	}, [focus, selected])
 	const key = (e: KeyboardEvent) => {
 		const r = visible[at]

@@ -46,7 +46,7 @@ export function Lanes({ branches }: { branches: string[] }) {
 								{apart(mine.filter(e => e.event in shapes), x).map(({ e, at, more }) => {
 									const s = shapes[e.event]!
 									const word = `${clock(e.time)} ${shortName(e.id)}: ${s.word()}${more ? ` ×${more + 1}` : ''}`
-									return <button class={'mark ' + s.cls} style={{ left: at + '%' }} title={word} aria-label={word} onClick={() => set({ sel: e.id }, 'push')}><Icon name={s.icon} size={12} />{more > 0 && <small>×{more + 1}</small>}</button>
+									return <button class={'mark ' + s.cls} style={{ left: at + '%' }} title={word} aria-label={word} onClick={() => set({ sel: e.id }, 'push')}><Icon name={s.icon} size={12} cls={s.cls} />{more > 0 && <small>×{more + 1}</small>}</button>
 								})}
 							</div>
 							<span class="num small dim">{n ? tr(`${n} ${plural(n, 'restart', 'restarts')}`, `重启 ${n}`) : ''}</span>
@@ -67,7 +67,7 @@ function apart(events: ActorEvent[], x: (t: string) => number): { e: ActorEvent;
 		const at = x(e.time)
 		const same = out.findLast(o => o.e.event === e.event && at - o.at < 4)
 		if (same && out.filter(o => Math.abs(o.at - at) < 4).length > 1) same.more++
-		else out.push({ e, at: Math.max(at, (out.at(-1)?.at ?? -9) + 1.4), more: 0 })
+		else out.push({ e, at: Math.max(at, (out.at(-1)?.at ?? -9) + 2.4), more: 0 })
 	}
 	return out
 }

@@ -5,7 +5,7 @@ import { Facts, Spark } from '../../parts/marks'
 import { Card, Empty, Shown } from '../../parts/panel'
 import { bookLevel, Status } from '../../parts/status'
 import { send } from '../../state/api'
-import { absent, clock, count, cutPercent, exact, minute, rate, span } from '../../state/format'
+import { absent, clock, count, cutPercent, exact, minute, price, rate, span } from '../../state/format'
 import { entries } from '../../state/live'
 import { now } from '../../state/moment'
 import { only, useInstants, useRanges } from '../../state/promql'
@@ -43,7 +43,7 @@ export function Dock({ stream: s }: { stream: Row }) {
 						{q.source !== 'ledger' && <p class="small dim">{tr(`Reckoned from memory: ${q.source_reason ?? ''}`, `根据内存统计：${q.source_reason ?? ''}`)}</p>}
 					</>}</Shown></div>
 				<div class="pad"><h3 class="row sub"><b class="grow">{tr('Book and channels', '订单簿与通道')}</b></h3>
-					<Shown of={book} what={tr('The book', '订单簿')}>{b => { const [level, word] = bookLevel(b.state); return <Facts rows={[[tr('Book', '订单簿'), <Status level={level} word={word} />], [tr('Levels', '档位'), `${b.bid_levels} / ${b.ask_levels}`], [tr('Sequence', '序号'), String(b.sequence)], [tr('Age', '年龄'), span(b.age)], [tr('Resyncs', '重同步'), count(s.resyncs)], [tr('Verified', '已验证'), cutPercent(s.verified_percent) + ' %']]} /> }}</Shown>
+					<Shown of={book} what={tr('The book', '订单簿')}>{b => { const [level, word] = bookLevel(b.state); return <Facts rows={[[tr('Book', '订单簿'), <Status level={level} word={word} />], [tr('Levels', '档位'), `${b.bid_levels} / ${b.ask_levels}`], [tr('Sequence', '序号'), price(String(b.sequence))], [tr('Age', '年龄'), span(b.age)], [tr('Resyncs', '重同步'), count(s.resyncs)], [tr('Verified', '已验证'), cutPercent(s.verified_percent) + ' %']]} /> }}</Shown>
 					<table class="t tight"><tbody>{one.data?.channels.map(c => <tr><td>{c.kind}</td><td class="dim">{c.proof}</td><td class="num">{count(c.records)}</td></tr>)}</tbody></table></div>
 			</div>
 		</Card>

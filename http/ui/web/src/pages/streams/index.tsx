@@ -104,7 +104,7 @@ export function Streams({ banner }: { banner: ComponentChildren }) {
 
 const columns = (): Column<Row>[] => [
 	{ key: 'state', title: tr('State', '状态'), cell: r => <Status level={r.level} word={r.word} />, value: r => order[r.level] },
-	{ key: 'stream', title: tr('Stream', '数据流'), fluid: true, cell: r => <>{r.exchange} <span class="dim">{r.market}</span> {r.symbol}</>, value: r => r.id },
+	{ key: 'stream', title: tr('Stream', '数据流'), fluid: true, cell: r => narrow.value ? <>{r.symbol} <span class="dim">{r.exchange} {r.market}</span></> : <>{r.exchange} <span class="dim">{r.market}</span> {r.symbol}</>, value: r => r.id },
 	{ key: 'rate', title: tr('rec/s', '条/秒'), num: true, cell: r => rate(r.rate), value: r => r.rate },
 	{ key: 'lag', title: tr('To us, p99', '到本地 p99'), num: true, far: true, cell: r => <span title={tr('of its market', '所属市场')}>{span(r.lag)}</span>, value: r => r.lag },
 	{ key: 'publish', title: tr('Publish', '发布'), num: true, far: true, cell: r => span(r.publish), value: r => r.publish },

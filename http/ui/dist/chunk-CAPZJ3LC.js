@@ -1,1 +1,0 @@
-import{g as a}from"/assets/chunk-AW3FW2OW.js";function e(o){let t=matchMedia(o),n=a(t.matches);return t.addEventListener("change",i=>{n.value=i.matches}),n}var r=e("(max-width: 639px)"),c=e("(min-width: 2200px)");export{r as a,c as b};
