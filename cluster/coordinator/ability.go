@@ -19,8 +19,8 @@ import (
 // abilityPrefix begins the keys of what nodes say that they can collect, beside the plan.
 const abilityPrefix = "node."
 
-// abilityVersion is that of the document; one of a later version is left alone, and its
-// node is taken for one that says nothing.
+// abilityVersion is that of the document. Of a node that says something in a version that
+// is not known what it said before counts, or what the plan in force was made with.
 const abilityVersion = 1
 
 // Ability is what a node can collect by its own settings.
@@ -66,12 +66,15 @@ func (a Ability) Runs(group string) bool {
 	return slices.ContainsFunc(a.Markets, func(m Market) bool { return m.Group == group })
 }
 
+// errVersion: what a node says is not for this program.
+var errVersion = errors.New("it is of another version")
+
 func abilityOf(d bucket.Document) (a Ability, err error) {
 	if err := unpack(d.Value, &a); err != nil {
 		return a, fmt.Errorf("reading what %s can collect: %w", d.Key, err)
 	}
 	if a.Version != abilityVersion {
-		return a, fmt.Errorf("what %s can collect is of version %d, this program reads %d", d.Key, a.Version, abilityVersion)
+		return a, fmt.Errorf("what %s can collect: %w: %d, this program reads %d", d.Key, errVersion, a.Version, abilityVersion)
 	}
 	a.Node = strings.TrimPrefix(d.Key, abilityPrefix)
 	return a, nil
@@ -163,10 +166,10 @@ func wantedOf(d Demand, group string) []Wanted {
 // able takes what a node says that it can collect, or that it says nothing any more.
 func (c *Coordinator) able(change bucket.Change) error {
 	node := strings.TrimPrefix(change.Key, abilityPrefix)
-	one := ability{value: change.Value, revision: change.Revision}
+	one := ability{value: change.Value, revision: change.Revision, known: true}
+	var err error
 	if !change.Removed {
-		var err error
-		if one.Ability, err = abilityOf(change.Document); err != nil {
+		if one.Ability, err = abilityOf(change.Document); err != nil && !errors.Is(err, errVersion) {
 			return err
 		}
 	}
@@ -175,31 +178,41 @@ func (c *Coordinator) able(change bucket.Change) error {
 		if all == nil {
 			all = map[string]ability{}
 		}
+		if err != nil {
+			one.Ability, one.known = all[node].Ability, all[node].known
+		}
 		delete(all, node)
 		if !change.Removed {
 			all[node] = one
 		}
 		c.abilities = all
 	})
-	return nil
+	return err
 }
 
 // ability is what a node says, as it is kept.
 type ability struct {
 	Ability
+	// known is false where nothing that it said could be read; then Ability is zero.
+	known    bool
 	value    []byte
 	revision uint64
 }
 
 // enabled gives each node what it says that it can collect. One that says so, and of
 // which nothing was heard yet, can have nothing; one of a version that does not say it,
-// everything.
+// everything. One that cannot be understood can have what the plan in force was made with.
 func (s *state) enabled(m Members, nodes []placement.Node) []placement.Node {
 	all := slices.Clone(nodes)
 	for i := range all {
-		if one, said := s.abilities[all[i].ID]; said {
+		one, said := s.abilities[all[i].ID]
+		had := slices.IndexFunc(s.plan.Nodes, func(n placement.Node) bool { return n.ID == all[i].ID })
+		switch {
+		case one.known:
 			all[i].Runs, all[i].Address = one.groups(), one.Address
-		} else if m.Says[all[i].ID] {
+		case said && had >= 0:
+			all[i].Runs, all[i].Address = s.plan.Nodes[had].Runs, s.plan.Nodes[had].Address
+		case said || m.Says[all[i].ID]:
 			all[i].Runs = []string{}
 		}
 	}

@@ -53,11 +53,11 @@ func (c *Coordinator) sharers(s state, m Members) map[string]int {
 	}
 	if m.Known {
 		for _, n := range m.Nodes {
-			if one, said := s.abilities[n.ID]; n.ID == c.o.Node {
-				continue
-			} else if said {
+			switch one := s.abilities[n.ID]; {
+			case n.ID == c.o.Node:
+			case one.known:
 				count(one.Ability)
-			} else {
+			default:
 				silent++
 			}
 		}

@@ -1,15 +1,68 @@
 package coordinator_test
 
 import (
+	"bytes"
 	"maps"
 	"testing"
 
+	"github.com/marketprism/marketprism/cluster/coordinator"
 	"github.com/marketprism/marketprism/cluster/placement"
 )
 
 // Sharers implements coordinator.Collector.
 func (n *node) Sharers(nodes map[string]int) {
 	n.site.change(func() { n.sharers = maps.Clone(nodes) })
+}
+
+// TestLaterAbility: a node says in a later version what it can collect. It keeps its
+// streams, whoever makes the plan; after it has gone back it is understood again.
+func TestLaterAbility(t *testing.T) {
+	s := newSite(t)
+	s.plans = ringing{s.plans, s}
+	s.says = map[string]bool{"a": true, "b": true, "c": true}
+	a, b := s.start("a"), s.start("b")
+	s.await("two nodes to share", s.spread(a, b))
+	const key = "node.b"
+	said, _, err := s.plans.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later, err := coordinator.Pack(map[string]any{"version": 99, "node": "b", "collects": "everything"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// b itself writes what it can collect over that: it is of the version before.
+	if _, err := s.plans.Put(t.Context(), key, later, said.Revision); err != nil {
+		t.Fatal(err)
+	}
+	s.await("two nodes to share still", s.spread(a, b))
+	back := func() bool {
+		d, there, err := s.plans.Get(t.Context(), key)
+		return err == nil && there && bytes.Equal(d.Value, said.Value)
+	}
+	s.await("it to say again what it can collect", back)
+
+	// One that is not there to write it again, as a node of that version would.
+	b.stop()
+	said, _, err = s.plans.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.plans.Put(t.Context(), key, later, said.Revision); err != nil {
+		t.Fatal(err)
+	}
+	c := s.start("c") // which makes a plan, and has never heard anything else of b
+	a.stop()
+	s.gone(&s.members, "a")
+	s.gone(&s.alive, "a")
+	s.await("a plan of the two that are left", func() bool {
+		p, _ := c.coordinator.Plan()
+		count := map[string]int{}
+		for _, owner := range p.Owners {
+			count[owner]++
+		}
+		return p.By == "c" && len(p.Nodes) == 2 && count["b"] >= 24 && count["c"] >= 24
+	})
 }
 
 // TestAddress: nodes behind one address divide what it may have of the markets that each

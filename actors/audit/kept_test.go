@@ -1,0 +1,14 @@
+package audit
+
+import (
+	"testing"
+
+	"github.com/marketprism/marketprism/internal/heritage"
+)
+
+// TestKept: what the audit log has.
+func TestKept(t *testing.T) {
+	heritage.Check(t,
+		heritage.Form{Name: "entry", Of: Entry{}},
+	)
+}
