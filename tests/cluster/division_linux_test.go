@@ -80,7 +80,7 @@ func divide(t *testing.T, settings harness.Settings) *division {
 		scheduler + "urls.allow": true, scheduler + "urls.networks": []string{"127.0.0.0/8"},
 		rules + "files": []string{probes(t, d.began)}, rules + "interval": "1s", rules + "grace": "0s",
 		notify + "startup_grace": "0s",
-		notify + "route":         map[string]any{"receiver": "desk", "group_by": []string{"alertname"}, "group_wait": "1s", "group_interval": "2s", "repeat_interval": "4h", "routes": []any{}},
+		notify + "route":         map[string]any{"receiver": "desk", "group_by": []string{"alertname"}, "group_wait": "1s", "group_interval": "30s", "repeat_interval": "4h", "routes": []any{}},
 		notify + "receivers":     []map[string]any{{"name": "desk", "webhooks": []map[string]any{{"url": "http://" + called + "/alerts"}}}},
 	}
 	d.collect()
