@@ -61,6 +61,23 @@ const scrolled = page => page.evaluate(async rows => {
 	return { height: most, steps, blank: blank.slice(0, 5), nodes }
 }, rows)
 
+/** What the palette asks for when somebody types the end of a name, and what it finds. */
+async function sought(page) {
+	const answers = []
+	const taken = r => { if (/\/api\/v1\/(collector\/quality|monitoring\/actors)/.test(r.url())) answers.push(r.body().then(b => [new URL(r.url()).pathname, b.length], () => ['', 0])) }
+	page.on('response', taken)
+	await page.keyboard.press('Control+k')
+	await page.waitForSelector('.palette input')
+	answers.length = 0 // those of the page below
+	await page.keyboard.type('099')
+	await page.waitForFunction(() => [...document.querySelectorAll('.palette li')].some(l => /099-USDT/.test(l.textContent)))
+	const places = await page.locator('.palette li').count()
+	page.off('response', taken)
+	const all = (await Promise.all(answers)).filter(a => /search|quality$/.test(a[0]))
+	await page.keyboard.press('Escape')
+	return { places, asked: all.length, bytes: all.reduce((n, a) => n + a[1], 0) }
+}
+
 /** What a trace says of the page's main thread: processor time of each frame in which
  * something was applied, of what came from the network, and tasks that were long. */
 function judged(file) {
@@ -97,6 +114,8 @@ for (const path of paths) {
 	const one = { path, usable_ms: Date.now() - begin, trace: null, paint_ms: Math.round(await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? -1)), first: { ...size } }
 	one.scroll = await scrolled(page)
 	one.says = await page.evaluate(() => document.querySelector('.filters .end > span:last-child')?.textContent ?? '')
+	one.rows = await page.evaluate(() => Number(document.querySelector('main [aria-rowcount]')?.getAttribute('aria-rowcount') ?? 0) - 1)
+	if (path === paths[0]) one.palette = await sought(page)
 	if (Number(seconds) > 0) {
 		const file = join(tmpdir(), `trace-${process.pid}.json`)
 		const before = { ...size }

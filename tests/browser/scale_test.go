@@ -33,7 +33,13 @@ type crowdedOne struct {
 		Blank  []string `json:"blank"`
 		Nodes  int      `json:"nodes"` // most that there were
 	} `json:"scroll"`
-	Says  string  `json:"says"` // how many there are
+	Says    string `json:"says"` // how many there are
+	Rows    int    `json:"rows"` // that its table says it has
+	Palette struct {
+		Places int `json:"places"` // it found
+		Asked  int `json:"asked"`  // questions
+		Bytes  int `json:"bytes"`  // of their answers, unpacked
+	} `json:"palette"`
 	Trace *traced `json:"trace"`
 	Heap  int     `json:"heap"` // bytes, after a collection
 	Nodes int     `json:"nodes"`
@@ -91,13 +97,14 @@ func look(t *testing.T, at string, seconds int, paths ...string) crowd {
 	return all
 }
 
-// What a page of 20,000 actors may take, whatever the machine: elements, and bytes in the
+// What a page of 20,000 actors or 5,000 streams may take, whatever the machine: elements, and bytes in the
 // browser's heap and of the first event on the wire. What is there without any actor is in it too.
 const (
 	mostNodes    = 3000
 	mostWire     = 1 << 20
 	mostHeap     = 80 << 20
-	crowdedFrame = 8.0 // ms of the processor, p95
+	mostSought   = 64 << 10 // bytes that the palette may be answered
+	crowdedFrame = 8.0      // ms of the processor, p95
 )
 
 // TestMultiNodeCrowd: with 20,000 actors, some of which are told something every second,
@@ -113,32 +120,65 @@ func TestMultiNodeCrowd(t *testing.T) {
 	if f.Actors < 20_000 {
 		t.Fatalf("%d actors", f.Actors)
 	}
-	if packed := firstEvent(t, f.URL); packed > mostWire {
-		t.Errorf("the first event has %d bytes on the wire, most %d", packed, mostWire)
-	} else {
-		t.Logf("the first event of %d actors has %d KB on the wire", f.Actors, packed>>10)
-	}
-	for _, one := range look(t, f.URL, seconds, "/actors?unfold=all", "/actors?view=table").Pages {
+	weigh(t, f.URL, "actors")
+	for i, one := range look(t, f.URL, seconds, "/actors?unfold=all", "/actors?view=table").Pages {
 		if digits := strings.Map(onlyDigits, one.Says); digits != strconv.Itoa(f.Actors) {
 			t.Errorf("%s says %q, want %d actors", one.Path, one.Says, f.Actors)
 		}
 		if one.Scroll.Height < 20_000*20 || one.Scroll.Steps < 20 || len(one.Scroll.Blank) > 0 {
 			t.Errorf("%s: scrolled %d pixels in %d steps, blank at %v", one.Path, one.Scroll.Height, one.Scroll.Steps, one.Scroll.Blank)
 		}
-		if max(one.Nodes, one.Scroll.Nodes) > mostNodes || one.Heap > mostHeap {
-			t.Errorf("%s: %d elements, %d while it scrolled (most %d); heap %d (most %d)",
-				one.Path, one.Nodes, one.Scroll.Nodes, mostNodes, one.Heap, mostHeap)
-		}
-		t.Logf("%s: usable after %d ms, painted after %d; %d elements; heap %.1f MB",
-			one.Path, one.Usable, one.Paint, one.Scroll.Nodes, float64(one.Heap)/(1<<20))
-		judge(t, one)
+		bounded(t, i, one)
 	}
 }
 
-// firstEvent is how many bytes the first event of all actors has on the wire.
-func firstEvent(t *testing.T, at string) int {
+// TestMultiNodeFlood: with 5,000 streams, all of which move all the time, the table holds the
+// rows in sight alone, and the grid a row for each market.
+func TestMultiNodeFlood(t *testing.T) {
+	seconds := 0
+	if os.Getenv("MARKETPRISM_SOAK") == "1" {
+		seconds = 30
+	}
+	const markets = 25
+	r := forest.Flow(t, markets, 200)
+	weigh(t, r.URL, "streams")
+	for i, one := range look(t, r.URL, seconds, "/streams?view=table", "/streams?view=grid").Pages {
+		if i == 0 && (one.Rows != r.Streams || one.Scroll.Height < r.Streams*20 || one.Scroll.Steps < 20 || len(one.Scroll.Blank) > 0) {
+			t.Errorf("%s: %d rows of %d, scrolled %d pixels in %d steps, blank at %v", one.Path, one.Rows, r.Streams, one.Scroll.Height, one.Scroll.Steps, one.Scroll.Blank)
+		}
+		bounded(t, i, one)
+	}
+}
+
+// bounded checks what a page may take, and on the first of them what the palette asks for.
+func bounded(t *testing.T, i int, one crowdedOne) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at+"/api/v1/ui/live?topics=actors", nil)
+	if max(one.Nodes, one.Scroll.Nodes) > mostNodes || one.Heap > mostHeap {
+		t.Errorf("%s: %d elements, %d while it scrolled (most %d); heap %d (most %d)",
+			one.Path, one.Nodes, one.Scroll.Nodes, mostNodes, one.Heap, mostHeap)
+	}
+	if p := one.Palette; i == 0 && (p.Places == 0 || p.Asked == 0 || p.Bytes > mostSought) {
+		t.Errorf("the palette found %d places, of %d answers with %d bytes (most %d)", p.Places, p.Asked, p.Bytes, mostSought)
+	}
+	t.Logf("%s: usable after %d ms, painted after %d; %d elements; heap %.1f MB",
+		one.Path, one.Usable, one.Paint, max(one.Nodes, one.Scroll.Nodes), float64(one.Heap)/(1<<20))
+	judge(t, one)
+}
+
+// weigh checks what the first event of a topic has on the wire.
+func weigh(t *testing.T, at, topic string) {
+	t.Helper()
+	packed := firstEvent(t, at, topic)
+	t.Logf("the first event of %s has %d KB on the wire", topic, packed>>10)
+	if packed > mostWire {
+		t.Errorf("the first event of %s has %d bytes on the wire, most %d", topic, packed, mostWire)
+	}
+}
+
+// firstEvent is how many bytes the first event of a topic has on the wire.
+func firstEvent(t *testing.T, at, topic string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at+"/api/v1/ui/live?topics="+topic, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

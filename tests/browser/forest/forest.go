@@ -5,7 +5,10 @@ package forest
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -43,20 +46,6 @@ func Supervisor(n int) string { return fmt.Sprintf("root/forest/market-%02d", n)
 // one after the other.
 func Grow(t testing.TB, supervisors, leaves, toldEachSecond int) *Forest {
 	t.Helper()
-	sys, err := supervise.NewSystem(t.Context(), supervise.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var server *chassis.Server
-	begin := make(chan struct{})
-	o := branch.Options{
-		Config: branch.DefaultConfig(), Self: monitoring.Service, Services: []string{monitoring.Service}, DataDir: t.TempDir(), Begin: begin,
-		Instances: func(context.Context, string) ([]string, error) { return []string{server.URL()}, nil },
-	}
-	watch, err := branch.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var markets []supervise.Spec
 	for m := range supervisors {
 		var specs []supervise.Spec
@@ -65,7 +54,49 @@ func Grow(t testing.TB, supervisors, leaves, toldEachSecond int) *Forest {
 		}
 		markets = append(markets, supervise.Branch(fmt.Sprintf("market-%02d", m), supervise.DefaultStrategy(), specs...))
 	}
-	if err := sys.Start(t.Context(), supervise.Branch("forest", supervise.DefaultStrategy(), markets...), watch.Spec()); err != nil {
+	server, sys := watched(t, nil, nil, supervise.Branch("forest", supervise.DefaultStrategy(), markets...))
+	tell(t, sys, supervisors, leaves, toldEachSecond)
+	return &Forest{URL: server.URL(), System: sys, Actors: len(sys.Tree().Snapshot().Actors)}
+}
+
+// watched starts a system of actors, with a monitoring service that has the dashboard,
+// the services beside it by their addresses, and a Prometheus if there is one.
+func watched(t testing.TB, beside map[string]string, prometheus *branch.Prometheus, specs ...supervise.Spec) (*chassis.Server, *supervise.System) {
+	t.Helper()
+	sys, err := supervise.NewSystem(t.Context(), supervise.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := chassis.New(chassis.Options{Service: monitoring.Service, Listen: "127.0.0.1:0", Config: chassis.DefaultConfig()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(_ context.Context, service string) ([]string, error) {
+		switch url, ok := beside[service]; {
+		case service == monitoring.Service:
+			return []string{s.URL()}, nil
+		case ok:
+			return []string{url}, nil
+		}
+		return nil, nil
+	}
+	begin := make(chan struct{})
+	watch, err := branch.New(branch.Options{
+		Config: branch.DefaultConfig(), Self: monitoring.Service, Services: []string{monitoring.Service}, DataDir: t.TempDir(), Begin: begin, Instances: at,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := monitoring.Options{Tree: sys.Tree(), Branch: watch, Mount: at, Fetch: fetcher(at)}
+	var further []supervise.Spec
+	if prometheus != nil {
+		further = prometheus.Specs()
+		o.Prometheus = &monitoring.Prometheus{
+			Queries: prometheus.Engine, Scraped: prometheus.Scraper, Ruled: prometheus.Rules,
+			Interval: prometheus.Config.Scrape.Interval, Timeout: prometheus.Config.Scrape.Timeout,
+		}
+	}
+	if err := sys.Start(t.Context(), append(specs, watch.Spec(further...))...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -74,31 +105,17 @@ func Grow(t testing.TB, supervisors, leaves, toldEachSecond int) *Forest {
 		}
 		watch.Close()
 	})
-	server = serve(t, sys, watch)
+	if err := errors.Join(monitoring.Register(s, o), ui.Register(s)); err != nil {
+		t.Fatal(err)
+	}
+	listen(t, s)
 	close(begin)
-	tell(t, sys, supervisors, leaves, toldEachSecond)
-	return &Forest{URL: server.URL(), System: sys, Actors: len(sys.Tree().Snapshot().Actors)}
+	return s, sys
 }
 
-// serve is the façade as the program has it, with nothing beside it but itself.
-func serve(t testing.TB, sys *supervise.System, watch *branch.Handle) *chassis.Server {
+// listen starts a server that ends with the test.
+func listen(t testing.TB, s *chassis.Server) {
 	t.Helper()
-	s, err := chassis.New(chassis.Options{Service: monitoring.Service, Listen: "127.0.0.1:0", Config: chassis.DefaultConfig()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := func(_ context.Context, service string) ([]string, error) {
-		if service != monitoring.Service {
-			return nil, nil
-		}
-		return []string{s.URL()}, nil
-	}
-	if err := monitoring.Register(s, monitoring.Options{Tree: sys.Tree(), Branch: watch, Mount: at}); err != nil {
-		t.Fatal(err)
-	}
-	if err := ui.Register(s); err != nil {
-		t.Fatal(err)
-	}
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +126,26 @@ func serve(t testing.TB, sys *supervise.System, watch *branch.Handle) *chassis.S
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
-	return s
+}
+
+// fetcher asks the services for live pages.
+func fetcher(at monitoring.Whereabouts) monitoring.Fetch {
+	return func(ctx context.Context, service, path string) (json.RawMessage, error) {
+		found, err := at(ctx, service)
+		if err != nil || len(found) == 0 {
+			return nil, errors.Join(err, fmt.Errorf("%s runs nowhere", service))
+		}
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, found[0]+path, nil)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		return io.ReadAll(resp.Body)
+	}
 }
 
 // tell tells leaves something until the test ends.
