@@ -21,7 +21,7 @@ page.setDefaultTimeout(patience)
 let step = ''
 page.on('pageerror', e => found.errors.push(`${step}: ${e.message}`))
 // What is not collected any more has no book: browsers call the answer an error.
-page.on('console', m => { if (m.type() === 'error' && !(step === 'subscribe' && /status of 404/.test(m.text()))) found.errors.push(`${step}: ${m.text()}`) })
+page.on('console', m => { if (m.type() === 'error' && !(step === 'subscribe' && /status of 404/.test(m.text())) && !(step === 'states' && /status of 503/.test(m.text()))) found.errors.push(`${step}: ${m.text()}`) })
 
 const api = async path => (await page.request.get(base + '/api/v1/' + path)).json()
 const open = async path => {
@@ -204,6 +204,29 @@ const steps = {
 		await page.keyboard.press('.')
 		await page.waitForSelector('[data-state="live"]')
 		found.seen.moment = { shown, want: [want.bids[0][0], want.asks[0][0]], over: at() === null && await page.locator('[data-frozen]').count() === 0 }
+	},
+	/** Services that refuse are said to, on every page; of what is not known nothing is made up. */
+	async states() {
+		const all = /\/api\/v1\/(?!monitoring\/ui\/live)/
+		await page.route(all, r => r.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"detail":"it is away"}' }))
+		const seen = []
+		for (const path of ['/', '/market', '/storage', '/scheduler', '/alerts', '/logs']) {
+			await page.goto(base + path)
+			await page.waitForSelector('main [role="alert"]:has-text("it is away")')
+			seen.push(path)
+		}
+		await audit()
+		await picture('states-refused')
+		await page.unroute(all)
+		const hung = /\/api\/v1\//
+		await page.route(hung, () => {})
+		await page.goto(base + '/')
+		await page.waitForFunction(() => document.querySelectorAll('main .bones').length >= 4)
+		found.seen.states = { refused: seen.length, invented: await page.evaluate(() => document.querySelector('main').innerText.match(/Nothing \w+|\b0 \w+/g) ?? []) }
+		await audit()
+		await picture('states-waiting')
+		await page.unroute(hung)
+		await open('/')
 	},
 	async palette() {
 		await page.keyboard.press('Control+k')

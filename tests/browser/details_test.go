@@ -59,6 +59,10 @@ type detailed struct {
 			Around int `json:"around"` // lines within five seconds
 			Said   int `json:"said"`   // of one request
 		} `json:"logs"`
+		States struct {
+			Refused  int      `json:"refused"`  // pages that say who does not answer
+			Invented []string `json:"invented"` // what is said of what nobody knows
+		} `json:"states"`
 		Palette bool `json:"palette"`
 	} `json:"seen"`
 }
@@ -66,7 +70,8 @@ type detailed struct {
 // TestMultiNodeDetails uses what the pages offer: a frozen moment shows what storage has,
 // keys step through time and turn charts into tables, a pinned drawer stays, an actor is
 // traced, columns are kept, streams are unsubscribed and subscribed, a task is edited, a
-// rule is tested, a message is published and followed, a request is seen in its log.
+// rule is tested, a message is published and followed, a request is seen in its log, and
+// services that refuse or hang are said to.
 func TestMultiNodeDetails(t *testing.T) {
 	node, chromium, modules := tools(t)
 	pictures := os.Getenv("MARKETPRISM_PICTURES")
@@ -90,6 +95,9 @@ func TestMultiNodeDetails(t *testing.T) {
 		}
 	}
 	s := &d.Seen
+	if s.States.Refused != 6 || len(s.States.Invented) > 0 {
+		t.Errorf("states: %+v", s.States)
+	}
 	if len(s.Moment.Want) != 2 || !slices.Equal(s.Moment.Shown, s.Moment.Want) || !s.Moment.Over {
 		t.Errorf("the frozen moment: %+v", s.Moment)
 	}
