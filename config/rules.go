@@ -7,7 +7,7 @@ import (
 
 // rules are the built-in rules. Their tests (rules/*_test.yaml) stay outside.
 //
-//go:embed rules/actors.yaml rules/broker.yaml rules/collector.yaml rules/platform.yaml rules/storage.yaml
+//go:embed rules/actors.yaml rules/broker.yaml rules/cluster.yaml rules/collector.yaml rules/platform.yaml rules/storage.yaml
 var rules embed.FS
 
 // Rules are the built-in rule files, in Prometheus' format, by their names.

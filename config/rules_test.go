@@ -83,6 +83,7 @@ func TestRulesAreComplete(t *testing.T) {
 		"RoleDown", "TargetScrapeFailing", "StreamStale", "StreamGapRate", "BookResyncStorm", "ClockSkew", "ExchangeLagHigh", "PipelineLagHigh",
 		"ActorRestartStorm", "MailboxBacklog", "DeadLetterRate", "WriterQueueNearFull", "WriterFailing", "WalTableSuspended", "ArchiveOverdue",
 		"JobMissed", "BrokerConsumerLag", "RateLimitNearCap", "CertExpiry", "DiskLow", "CardinalityHigh", "Watchdog",
+		"BrokerMajorityLost", "StreamsUnplaced", "ConsulUnreachable", "NoPlan", "PlanNotFollowed",
 		"high_cpu_usage", "high_memory_usage", "service_down", "high_response_time", "data_processing_errors",
 	} {
 		if all[name].Expr == "" {

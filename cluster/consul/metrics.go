@@ -29,6 +29,12 @@ func (m *metrics) heartbeat(service string, err error) {
 	m.beats.WithLabelValues(service, outcome).Inc()
 }
 
+// begin shows that nothing has happened yet: an increase is seen of what there is only.
+func (m *metrics) begin(service string) {
+	m.beats.WithLabelValues(service, "accepted")
+	m.beats.WithLabelValues(service, "failed")
+}
+
 func (m *metrics) registered(service string)     { m.anew.WithLabelValues(service).Inc() }
 func (m *metrics) members(service string, n int) { m.known.WithLabelValues(service).Set(float64(n)) }
 

@@ -221,6 +221,7 @@ func (n *Node) worker(name, kind string, run func(context.Context, *zap.Logger))
 func (n *Node) Announce(ctx context.Context, system *supervise.System, all ...Announcement) error {
 	for _, what := range all {
 		a := &announcer{node: n, id: n.id(what.Service), what: what, metrics: n.metrics}
+		n.metrics.begin(what.Service)
 		n.mu.Lock()
 		n.announcers = append(n.announcers, a)
 		n.mu.Unlock()
