@@ -3,14 +3,9 @@ package deploy
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"math"
 	"net/http"
-	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -35,14 +30,15 @@ func TestMultiNodeDashboards(t *testing.T) {
 		"gateways": n.URL(harness.Gateway, ""), "alertmanagers": alertmanager, "questdb": "http://" + healthOf(t, quest.Root),
 	}, key)
 
+	get := func(path string, into any) { harness.GetJSON(t, prometheus+path, into) }
 	harness.Await(t, time.Minute, "every service to be up", func() bool {
-		return len(ask(t, prometheus, `up == 1`)) == len(harness.Services)+1
+		return len(ask(t, get, `up == 1`)) == len(harness.Services)+1
 	})
-	if double := ask(t, prometheus, `count by (__name__) (mp_broker_up) > 1`); len(double) > 0 {
+	if double := ask(t, get, `count by (__name__) (mp_broker_up) > 1`); len(double) > 0 {
 		t.Errorf("one process is counted %v times", double)
 	}
-	dashboards(t, prometheus)
-	rules(t, prometheus)
+	dashboards(t, get, func(p panel) bool { return p.quiet == "" })
+	rules(t, get)
 	harness.Await(t, time.Minute, "the Watchdog at the Alertmanager", func() bool {
 		var alerts []struct{ Labels map[string]string }
 		harness.GetJSON(t, alertmanager+"/api/v2/alerts", &alerts)
@@ -172,88 +168,8 @@ func awaitReady(t *testing.T, address string) {
 	})
 }
 
-// ask are the values of a query's series.
-func ask(t *testing.T, prometheus, query string) (values []float64) {
-	t.Helper()
-	var answer struct {
-		Data struct {
-			Result []struct {
-				Value [2]any `json:"value"`
-			} `json:"result"`
-		} `json:"data"`
-	}
-	harness.GetJSON(t, prometheus+"/api/v1/query?query="+url.QueryEscape(query), &answer)
-	for _, r := range answer.Data.Result {
-		said, _ := r.Value[1].(string)
-		v, err := strconv.ParseFloat(said, 64)
-		if err != nil {
-			t.Fatalf("%s gives %v", query, r.Value)
-		}
-		values = append(values, v)
-	}
-	return values
-}
-
-// shown is a panel of a dashboard.
-type shown struct {
-	Type        string  `json:"type"`
-	Title       string  `json:"title"`
-	Description string  `json:"description"`
-	Panels      []shown `json:"panels"`
-	Targets     []struct {
-		Expr string `json:"expr"`
-	} `json:"targets"`
-}
-
-var variables = regexp.MustCompile(`\$[a-z]+`)
-
-// dashboards waits until every query of every dashboard gives something: a number, or in
-// the folded rows, which have what is rare, at least a series.
-func dashboards(t *testing.T, prometheus string) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(deployed, "grafana/dashboards/*.json"))
-	if err != nil || len(files) != 7 {
-		t.Fatalf("dashboards %q, %v", files, err)
-	}
-	waiting, empty := map[string]string{}, 0 // query -> where it is
-	rare := map[string]bool{}
-	for _, file := range files {
-		var board struct{ Panels []shown }
-		if err := json.Unmarshal([]byte(text(t, file)), &board); err != nil {
-			t.Fatal(err)
-		}
-		for _, row := range board.Panels {
-			for _, p := range append(row.Panels, row) {
-				for _, q := range p.Targets {
-					expr := variables.ReplaceAllString(strings.ReplaceAll(q.Expr, "$__rate_interval", "30s"), ".*")
-					if strings.Contains(p.Description, " Empty ") {
-						empty++
-						ask(t, prometheus, expr) // it is answered at least
-						continue
-					}
-					waiting[expr] = filepath.Base(file) + ": " + p.Title
-					rare[expr] = strings.HasPrefix(row.Title, "More: ")
-				}
-			}
-		}
-	}
-	all := len(waiting)
-	if !harness.Eventually(t, time.Minute, func() bool {
-		maps.DeleteFunc(waiting, func(expr, _ string) bool {
-			values := ask(t, prometheus, expr)
-			return slices.ContainsFunc(values, func(v float64) bool { return rare[expr] || !math.IsNaN(v) })
-		})
-		return len(waiting) == 0
-	}) {
-		for expr, where := range waiting {
-			t.Errorf("%s: nothing from %s", where, expr)
-		}
-	}
-	t.Logf("%d of %d queries give something; %d more say when they are empty", all-len(waiting), all, empty)
-}
-
 // rules waits until every rule has been evaluated, which none may fail.
-func rules(t *testing.T, prometheus string) {
+func rules(t *testing.T, get getter) {
 	t.Helper()
 	harness.Await(t, time.Minute, "every rule to be evaluated", func() bool {
 		var answer struct {
@@ -263,7 +179,7 @@ func rules(t *testing.T, prometheus string) {
 				}
 			}
 		}
-		harness.GetJSON(t, prometheus+"/api/v1/rules", &answer)
+		get("/api/v1/rules", &answer)
 		count := 0
 		for _, g := range answer.Data.Groups {
 			for _, r := range g.Rules {

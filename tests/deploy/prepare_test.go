@@ -13,7 +13,7 @@ import (
 	"github.com/marketprism/marketprism/tests/harness"
 )
 
-var secret = regexp.MustCompile(`(?m)^[A-Z_]+=[0-9a-f-]{36,64}$`)
+var secret = regexp.MustCompile(`(?m)^[A-Z0-9_]+=[0-9a-f-]{36,64}$`)
 
 // TestPrepare: prepare makes secrets that others cannot read, and a certificate for each
 // node that its authority has signed; run again it leaves all of that.
@@ -28,7 +28,7 @@ func TestPrepare(t *testing.T) {
 			t.Errorf("%s is another after the second run", name)
 		}
 	}
-	if n := len(secret.FindAllString(before[".env"], -1)); n != 5 {
+	if n := len(secret.FindAllString(before[".env"], -1)); n != 6 {
 		t.Errorf("%d secrets in\n%s", n, before[".env"])
 	}
 	for _, name := range []string{".env", "certs/ca.key", "certs/node-2.key"} {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -37,21 +38,46 @@ func TestSettings(t *testing.T) {
 		}
 		at.check(t, env)
 	})
-	for _, environment := range []string{"production", "development"} {
-		t.Run(environment, func(t *testing.T) {
-			at := newPlace(t)
-			write(t, at.services, "{}\n")
-			write(t, filepath.Join(at.dir, ".env."+environment), at.moved(text(t, "../../config/.env."+environment+".example")))
-			at.check(t, []string{"MARKETPRISM_ENV=" + environment})
-		})
-	}
+	t.Run("production", func(t *testing.T) { example(t, "production") })
+	t.Run("development", func(t *testing.T) { example(t, "development") })
 	t.Run("what is wrong is refused", func(t *testing.T) {
 		at := newPlace(t)
 		write(t, at.services, "node: {lissten: 0.0.0.0}\n")
-		if out, err := at.run(t, nil); err == nil {
+		if out, err := at.run(t, "check", nil); err == nil {
 			t.Errorf("an unknown key is taken: %s", out)
 		}
 	})
+}
+
+var suggested = regexp.MustCompile(`(?m)^# (MARKETPRISM_[A-Z0-9_]+__[A-Z0-9_]+=)`)
+
+// example checks an example of variables, with those that it has as comments: the program
+// takes it, and every one of them decides a setting.
+func example(t *testing.T, environment string) {
+	at := newPlace(t)
+	write(t, at.services, "{}\n")
+	variables := suggested.ReplaceAllString(at.moved(text(t, "../../config/.env."+environment+".example")), "$1")
+	write(t, filepath.Join(at.dir, ".env."+environment), variables)
+	write(t, filepath.Join(at.dir, "secrets/nats_password"), "of-a-test-0000")
+	env := []string{"MARKETPRISM_ENV=" + environment}
+	at.check(t, env)
+	shown, err := at.run(t, "show", env, "--origin")
+	if err != nil {
+		t.Fatalf("config show: %v\n%s", err, shown)
+	}
+	count := 0
+	for line := range strings.Lines(variables) {
+		name, _, set := strings.Cut(strings.TrimSpace(line), "=")
+		if !set || strings.HasPrefix(name, "#") {
+			continue
+		}
+		if count++; !strings.Contains(shown, ": "+name+"\n") && !strings.Contains(shown, ": "+name+" ") {
+			t.Errorf("%s decides nothing", name)
+		}
+	}
+	if count < 8 {
+		t.Errorf("%d variables in\n%s", count, variables)
+	}
 }
 
 // composed checks each node of compose.yaml with its file, environment and secrets.
@@ -86,7 +112,7 @@ func composed(t *testing.T) {
 				}
 				write(t, filepath.Join(at.dir, "secrets", file), "of-a-test-0000")
 			}
-			if len(node.Environment) < 3 || len(node.Secrets) < 6 || len(node.Command) < 3 {
+			if len(node.Environment) < 2 || len(node.Secrets) < 6 || len(node.Command) < 3 {
 				t.Fatalf("read %+v", node)
 			}
 			at.check(t, env)
@@ -116,14 +142,15 @@ func (p place) moved(text string) string {
 
 func (p place) check(t *testing.T, env []string) {
 	t.Helper()
-	if out, err := p.run(t, env); err != nil {
+	if out, err := p.run(t, "check", env); err != nil {
 		t.Errorf("config check: %v\n%s", err, out)
 	}
 }
 
-func (p place) run(t *testing.T, env []string) (string, error) {
+// run runs a command of config with an environment and no more than that.
+func (p place) run(t *testing.T, command string, env []string, flags ...string) (string, error) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), harness.Program(t), "config", "check", "-c", p.services)
+	c := exec.CommandContext(t.Context(), harness.Program(t), append([]string{"config", command, "-c", p.services}, flags...)...)
 	c.Env, c.Dir = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir}, env...), p.dir
 	out, err := c.CombinedOutput()
 	return string(out), err

@@ -14,7 +14,7 @@ import (
 
 // secrets are what `prepare` writes into .env.
 var secrets = []string{
-	"NATS_PASSWORD=a", "QUESTDB_PASSWORD=b", "CONSUL_TOKEN=c", "CONSUL_MANAGEMENT_TOKEN=d", "GRAFANA_PASSWORD=e",
+	"NATS_PASSWORD=a", "QUESTDB_PASSWORD=b", "CONSUL_TOKEN=c", "CONSUL_MANAGEMENT_TOKEN=d", "GRAFANA_PASSWORD=e", "S3_SECRET=f",
 }
 
 func load(t *testing.T, env ...string) (*types.Project, error) {
@@ -29,7 +29,7 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"alertmanager", "consul", "consul-setup", "grafana", "node-1", "node-2", "node-3", "prometheus", "questdb"}
+	want := []string{"alertmanager", "consul", "consul-setup", "grafana", "node-1", "node-2", "node-3", "prometheus", "questdb", "s3"}
 	if names := p.ServiceNames(); !slices.Equal(names, want) {
 		t.Errorf("services %q, want %q", names, want)
 	}
@@ -59,7 +59,7 @@ func TestCompose(t *testing.T) {
 			hardened(t, s)
 		}
 	}
-	if len(p.Secrets) != 10 || len(p.Volumes) != 8 {
+	if len(p.Secrets) != 11 || len(p.Volumes) != 9 {
 		t.Errorf("%d secrets, %d volumes", len(p.Secrets), len(p.Volumes))
 	}
 }
