@@ -183,16 +183,19 @@ func (p *part) hear(ctx context.Context, to *live.Foreign) live.End {
 	}
 }
 
+// lostEvent says what a node cannot give of what a client has missed.
+type lostEvent struct {
+	Asked   string   `json:"last_event_id"`
+	Why     string   `json:"message"`
+	Streams []string `json:"begun_anew"`
+}
+
 // told passes on what the node says of where the client is, and of what it lacks.
 func (p *part) told(ctx context.Context, e sent, to *live.Foreign) error {
 	if e.name == "at" {
 		return to.At(ctx, e.id)
 	}
-	var lost struct {
-		Asked   string   `json:"last_event_id"`
-		Why     string   `json:"message"`
-		Streams []string `json:"begun_anew"`
-	}
+	var lost lostEvent
 	if err := json.Unmarshal(e.data, &lost); err != nil {
 		return err
 	}

@@ -55,6 +55,11 @@ func (w *filler) fill(v reflect.Value, name string) error {
 		v.SetUint(uint64(w.next())) //nolint:gosec // it counts from 1
 	case reflect.Float32, reflect.Float64:
 		v.SetFloat(float64(w.next()) + 0.5)
+	case reflect.Interface:
+		if t.NumMethod() > 0 {
+			return fmt.Errorf("%s: nothing is known of a %s", name, t)
+		}
+		v.Set(reflect.ValueOf(name))
 	case reflect.Pointer:
 		v.Set(reflect.New(t.Elem()))
 		return w.fill(v.Elem(), name)

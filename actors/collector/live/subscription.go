@@ -125,20 +125,23 @@ func (c *Client) admit(sub *Subscription, a Asked, streams []*Source) error {
 		count += p.Streams
 		waiting = slices.DeleteFunc(waiting, func(symbol string) bool { return !slices.Contains(p.Waiting, symbol) })
 	}
-	text, err := json.Marshal(struct {
-		Type         string          `json:"type"`
-		ID           json.RawMessage `json:"id,omitempty"`
-		Subscription string          `json:"subscription"`
-		Filter
-		Streams int      `json:"streams"`
-		Waiting []string `json:"waiting"`
-		Process string   `json:"process,omitempty"`
-	}{"subscribed", a.Echo, sub.name, sub.match.asked, count, waiting, c.process()})
+	text, err := json.Marshal(subscribed{"subscribed", a.Echo, sub.name, sub.match.asked, count, waiting, c.process()})
 	if err != nil {
 		return refuse("invalid_field", "id", "cannot be repeated: %v", err)
 	}
 	c.replyLocked(item{text: text})
 	return nil
+}
+
+// subscribed is the answer to a subscription, which other nodes read too.
+type subscribed struct {
+	Type         string          `json:"type"`
+	ID           json.RawMessage `json:"id,omitempty"`
+	Subscription string          `json:"subscription"`
+	Filter
+	Streams int      `json:"streams"`
+	Waiting []string `json:"waiting"`
+	Process string   `json:"process,omitempty"`
 }
 
 // process is what a node that passes on what it is given is told: whose ids it gets.
