@@ -5,7 +5,7 @@ import { refused, toast } from '../../parts/toast'
 import { get, send } from '../../state/api'
 import { count } from '../../state/format'
 import { tr } from '../../state/words'
-import type { Row } from './index'
+import type { Row } from './row'
 
 interface Backfill { operation_id: string; state: string; records: number; gaps_found: number; gaps_healed: number; gaps_left: number; problem?: string }
 

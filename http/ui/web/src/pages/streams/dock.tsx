@@ -15,7 +15,7 @@ import { href, set } from '../../state/route'
 import { tr } from '../../state/words'
 import { StreamActs } from './acts'
 import type { Bucket, OneQuality } from './quality'
-import type { Row } from './index'
+import type { Row } from './row'
 
 /** Whose fault is it: the way's parts, the gap ledger, the day, the book. */
 export function Dock({ stream: s }: { stream: Row }) {

@@ -1,4 +1,4 @@
-import type { Row } from './index'
+import type { Row } from './row'
 
 const numbers: Record<string, (r: Row) => number | undefined> = { gaps: r => r.gaps_total, open: r => r.open, age: r => r.age, rate: r => r.rate, lag: r => r.lag, resyncs: r => r.resyncs, live: r => r.coverage_percent ?? undefined, verified: r => r.verified_percent ?? undefined }
 

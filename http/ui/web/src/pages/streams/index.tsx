@@ -6,7 +6,7 @@ import { Tabs } from '../../parts/marks'
 import { Card, Empty, Shown } from '../../parts/panel'
 import { Mark, Status, type Level } from '../../parts/status'
 import { Table, type Column } from '../../parts/table'
-import { absent, count, cutPercent, rate, since, span } from '../../state/format'
+import { absent, count, cutPercent, rate, span } from '../../state/format'
 import { entries, version } from '../../state/live'
 import { now } from '../../state/moment'
 import { narrow } from '../../state/media'
@@ -22,56 +22,22 @@ import { lagCell, LagLegend } from '../lag'
 import { useColumns } from '../../parts/columns'
 import { Dock } from './dock'
 import { filter } from './filter'
-import type { Stream } from './quality'
-
-export interface Row extends Stream { id: string; rate: number | undefined; lag: number | undefined; publish: number | undefined; store: number | undefined; age: number | undefined; gaps_total: number; open: number; level: Level; word: string }
-
-/** How old the newest record of a stream is, in seconds. */
-function ageOf(newest: number, asOf: number): number | undefined { return newest ? since(newest, Math.max(asOf, newest)) : undefined }
-
-const newest = new WeakMap<Stream, number>()
-
-/** When a stream's newest record came, in ms; read once of what was said once. */
-function newestOf(s: Stream): number {
-	let at = newest.get(s)
-	if (at === undefined) newest.set(s, (at = s.sum?.last_received ? Date.parse(s.sum.last_received) : 0))
-	return at
-}
-
-function levelOf(s: Stream, age: number | undefined, open: number): [Level, string] {
-	if (s.book_state === 'stale') return ['crit', tr('stale', '陈旧')]
-	if (!s.live && age !== undefined && age > 30) return ['crit', tr('silent', '静默')]
-	if (s.book_state === 'syncing') return ['work', tr('syncing', '同步中')]
-	if (!s.live) return ['work', tr('starting', '启动中')]
-	if (open > 0) return ['warn', tr('gap open', '缺口未补')]
-	if (age !== undefined && age > 60) return ['warn', tr('late', '延迟')]
-	return ['ok', tr('live', '实时')]
-}
+import { Row, said, type Measured } from './row'
 
 const order: Record<Level, number> = { crit: 0, stale: 1, warn: 2, work: 3, unknown: 4, off: 5, ok: 6 }
 
 export function Streams({ banner }: { banner: ComponentChildren }) {
 	const rates = useInstants(queries('records_by_stream', 'exchange_lag_by_market', 'publish_by_market_p99', 'store_p99'), 5000)
 	const days = useDay()
+	const all = useMemo(() => said(entries('streams')), [version('streams')])
 	// The answer is some seconds old itself: ages are as of its newest record, unless nothing comes any more.
-	const last = useMemo(() => [...entries('streams')].reduce((a, [key, v]) => key.startsWith('streams/') ? Math.max(a, newestOf(v as Stream)) : a, 0), [version('streams')])
+	const last = useMemo(() => all.reduce((a, r) => Math.max(a, r.newest), 0), [all])
 	const asOf = now.value - last > 6000 ? Math.floor(now.value / 1000) * 1000 : last
-	const rows = useMemo(() => {
-		const by = new Map((rates.data?.records_by_stream ?? []).map(s => [`${s.labels.exchange}/${s.labels.market}/${s.labels.symbol}`, s.points[0]?.[1]]))
-		const byMarket = (name: 'exchange_lag_by_market' | 'publish_by_market_p99') => new Map((rates.data?.[name] ?? []).map(s => [`${s.labels.exchange}/${s.labels.market}`, s.points[0]?.[1]]))
-		const lags = byMarket('exchange_lag_by_market'), publishes = byMarket('publish_by_market_p99'), store = only(rates.data?.store_p99)
-		const list: Row[] = []
-		for (const [key, v] of entries('streams')) {
-			if (!key.startsWith('streams/')) continue
-			const s = v as Stream, id = key.slice('streams/'.length)
-			const age = ageOf(newestOf(s), asOf)
-			const open = s.sum?.open_gaps ?? 0
-			const [level, word] = levelOf(s, age, open)
-			const m = s.exchange + '/' + s.market
-			list.push({ ...s, id, rate: by.get(id), lag: known(lags.get(m)), publish: known(publishes.get(m)), store, age, gaps_total: s.sum?.gaps ?? 0, open, level, word })
-		}
-		return list
-	}, [version('streams'), rates.at, asOf, language.value])
+	const measured = useMemo((): Measured => {
+		const by = (name: 'records_by_stream' | 'exchange_lag_by_market' | 'publish_by_market_p99', more = false) => new Map((rates.data?.[name] ?? []).map(s => [s.labels.exchange + '/' + s.labels.market + (more ? '/' + s.labels.symbol : ''), s.points[0]?.[1]]))
+		return { rates: by('records_by_stream', true), lags: by('exchange_lag_by_market'), publishes: by('publish_by_market_p99'), store: only(rates.data?.store_p99) }
+	}, [rates.at])
+	const rows = useMemo(() => all.map(r => new Row(r, asOf, measured)), [all, asOf, measured, language.value])
 	const q = param('q'), market = param('market')
 	const shown = useMemo(() => !market && !q ? rows : rows.filter(r => (!market || r.exchange + ' ' + r.market === market) && filter(q, r)), [rows, q, market])
 	const [shownColumns, tools] = useColumns('streams', columns(), shown)
@@ -126,8 +92,6 @@ function cellOf(r: Row, shows: string): [string, number] {
 	}
 	return [rate(r.rate), r.rate === undefined ? 0 : Math.min(3, Math.log10(1 + r.rate))]
 }
-
-const known = (v: number | undefined) => v !== undefined && Number.isFinite(v) ? v : undefined
 
 const mostColumns = 10
 
