@@ -257,7 +257,8 @@ func (n *Node) Withdraw(ctx context.Context, system *supervise.System, services 
 			errs[i] = errors.Join(err, a.withdraw(ctx))
 		})
 	}
-	return errors.Join(append(errs, work.Wait())...)
+	err := work.Wait()
+	return errors.Join(err, errors.Join(errs...))
 }
 
 // Find asks Consul once where a service answers: for programs that do not stay.

@@ -33,7 +33,7 @@ func TestLinks(t *testing.T) {
 				t.Fatalf("a question right after a failure: %v", err)
 			}
 		}
-		time.Sleep(retryAfter)
+		<-time.After(retryAfter)
 		begin("another:1")
 		for _, address := range []string{"asked:1", "up:1", "another:1"} {
 			if k.links[address] == nil {
