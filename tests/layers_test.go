@@ -101,7 +101,7 @@ var below = map[string][]string{
 	"tests": {"tests/browser/forest", "http/client", "internal/market", "connectors/simulator", "persistence/questdb/questdbtest", "cluster/consul/consultest", "internal/certs"},
 
 	// More actors and streams than black-box tests could give work to, behind the real façades.
-	"tests/browser/forest": {"actors/collector", "actors/monitoring", "actors/supervise", "http/chassis", "http/collector", "http/monitoring", "http/ui", "internal/catalogue", "internal/market"},
+	"tests/browser/forest": {"actors/collector", "actors/monitoring", "actors/monitoring/scrape", "actors/supervise", "http/chassis", "http/collector", "http/monitoring", "http/ui", "internal/catalogue", "internal/market"},
 }
 
 // wiring are the only layers that may import config, app and cli.
