@@ -40,6 +40,17 @@ func (m *muffled) Watch(ctx context.Context, prefix string, each func(bucket.Cha
 	})
 }
 
+// Get implements bucket.Store: who is cut off reads nothing by itself either.
+func (m *muffled) Get(ctx context.Context, key string) (bucket.Document, bool, error) {
+	m.mu.Lock()
+	deaf := m.deaf
+	m.mu.Unlock()
+	if deaf {
+		return bucket.Document{}, false, bucket.ErrUnavailable
+	}
+	return m.Store.Get(ctx, key)
+}
+
 func (m *muffled) deafen() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
