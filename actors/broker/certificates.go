@@ -2,113 +2,106 @@ package broker
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
-	"os"
-	"sync"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/internal/certs"
 )
 
-// certificates are what the embedded server shows and trusts: the files of [TLSConfig],
-// read again when they change. A connection that is made afterwards meets the new ones;
-// those that are there go on. Files that cannot be read change nothing, and are logged.
+// certificates are what the embedded server shows and trusts at one of its ports. Each
+// handshake meets the files of [TLSConfig] as they are then; connections that are there go
+// on. Files that cannot be used change nothing, and are logged.
 type certificates struct {
-	config TLSConfig
-	log    *zap.Logger
-
-	mu     sync.Mutex
-	seen   []os.FileInfo // as they were when they were read last
-	served *tls.Config
-	expiry time.Time // of the certificate
-	fault  string    // what was logged last
+	pair *certs.Pair
+	// demand: who connects has to show a certificate.
+	demand bool
 }
 
-// openCertificates reads the files.
-func openCertificates(c TLSConfig, log *zap.Logger) (*certificates, error) {
-	o := &certificates{config: c, log: log}
-	seen, err := o.look()
+// openCertificates reads the files of the port for clients, whose authorities may be
+// others than that of the server.
+func openCertificates(c TLSConfig, log *zap.Logger, reg prometheus.Registerer) (*certificates, error) {
+	return openPair(c, certs.Options{Name: "broker", Apart: true, Log: log, Registerer: reg})
+}
+
+// openJoint reads the files of the port for other servers of the cluster.
+func openJoint(c TLSConfig, log *zap.Logger, reg prometheus.Registerer) (*certificates, error) {
+	return openPair(c, certs.Options{Name: "broker-cluster", Log: log, Registerer: reg})
+}
+
+func openPair(c TLSConfig, o certs.Options) (*certificates, error) {
+	o.Config = certs.Config{CertFile: c.CertFile, KeyFile: c.KeyFile, CAFile: c.CAFile, ClientAuth: certs.ClientOptional}
+	pair, err := certs.Open(o)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading the broker's certificates: %w", err)
 	}
-	return o, o.read(seen)
+	return &certificates{pair: pair, demand: c.CAFile != ""}, nil
+}
+
+// now reads the files again if they have changed.
+func (o *certificates) now() *certs.Pair {
+	_ = o.pair.Reload() // it is logged, and what there was stays
+	return o.pair
 }
 
 // tls is the configuration of a listener.
 func (o *certificates) tls() *tls.Config {
-	c := o.current().Clone()
-	c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return o.current(), nil }
+	change := func(c *tls.Config) {
+		c.MinVersion, c.NextProtos = tls.VersionTLS12, nil // clients of NATS may be old
+		if o.demand {
+			c.ClientAuth = tls.RequireAndVerifyClientCert
+		}
+	}
+	c := o.pair.ServerFor(change)
+	current := c.GetConfigForClient
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		o.now()
+		return current(hello)
+	}
 	return c
 }
 
-// current is what a connection that begins now meets.
-func (o *certificates) current() *tls.Config {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	seen, err := o.look()
-	switch {
-	case err == nil && o.same(seen):
-		return o.served
-	case err == nil:
-		err = o.read(seen)
-	}
-	switch {
-	case err == nil:
-		o.fault = ""
-		o.log.Info("the broker's certificates were read again", zap.Time("expires", o.expiry))
-	case err.Error() != o.fault:
-		o.fault = err.Error()
-		o.log.Warn("the broker's certificates cannot be read again, and stay as they are", zap.Error(err))
-	}
-	return o.served
+// mutual is the configuration of both ends of a route, of which some go to these hosts.
+// The server keeps it for as long as it runs, its authorities among it: whoever is asked
+// for a route is judged in VerifyConnection, by those of the moment.
+func (o *certificates) mutual(hosts []string) *tls.Config {
+	c := o.tls()
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.now().Certificate(), nil }
+	c.InsecureSkipVerify = true //nolint:gosec // VerifyConnection verifies
+	c.VerifyConnection = func(s tls.ConnectionState) error { return verify(o.now(), hosts, s) }
+	return c
 }
 
-func (o *certificates) look() ([]os.FileInfo, error) {
-	var seen []os.FileInfo
-	for _, path := range []string{o.config.CertFile, o.config.KeyFile, o.config.CAFile} {
-		if path == "" {
-			continue
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, fmt.Errorf("reading the broker's certificates: %w", err)
-		}
-		seen = append(seen, info)
+// verify judges who was asked for a route, as a client does by itself. Of a route to an
+// address, which TLS does not name, the connection does not say which one it is: then the
+// certificate has to be good for any of the hosts.
+func verify(pair *certs.Pair, hosts []string, s tls.ConnectionState) error {
+	if len(s.PeerCertificates) == 0 {
+		return errors.New("the other server shows no certificate")
 	}
-	return seen, nil
-}
-
-func (o *certificates) same(seen []os.FileInfo) bool {
-	for i, info := range seen {
-		if !os.SameFile(info, o.seen[i]) || !info.ModTime().Equal(o.seen[i].ModTime()) || info.Size() != o.seen[i].Size() {
-			return false
-		}
+	between := x509.NewCertPool()
+	for _, c := range s.PeerCertificates[1:] {
+		between.AddCert(c)
 	}
-	return true
-}
-
-// read takes the files as they are; what is half replaced is read again at its next
-// change.
-func (o *certificates) read(seen []os.FileInfo) error {
-	o.seen = seen
-	fresh, err := server.GenTLSConfig(&server.TLSConfigOpts{
-		CertFile: o.config.CertFile, KeyFile: o.config.KeyFile, CaFile: o.config.CAFile, Verify: o.config.CAFile != "",
+	leaf := s.PeerCertificates[0]
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: pair.Roots(), Intermediates: between, DNSName: s.ServerName, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
-	if err != nil {
-		return fmt.Errorf("reading the broker's certificates: %w", err)
+	named := func(host string) bool { return leaf.VerifyHostname(host) == nil }
+	if err == nil && s.ServerName == "" && !slices.ContainsFunc(hosts, named) {
+		err = fmt.Errorf("it is good for none of %s", strings.Join(hosts, ", "))
 	}
-	o.served = fresh
-	if leaf := fresh.Certificates[0].Leaf; leaf != nil {
-		o.expiry = leaf.NotAfter
+	if err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
 	}
 	return nil
 }
 
 // expires is when the certificate that is shown ends.
-func (o *certificates) expires() time.Time {
-	o.current()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.expiry
-}
+func (o *certificates) expires() time.Time { return o.now().Standing().Expires }

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -99,11 +98,17 @@ func (c Config) joinOptions(o *server.Options, routes []string, certs *certifica
 		Username: as.username, Password: as.password, AuthTimeout: tlsTimeout.Seconds(),
 		PingInterval: routePing, MaxPingsOut: routePings,
 	}
+	var hosts []string
 	for _, r := range routes {
+		host, _, err := net.SplitHostPort(r)
+		if err != nil {
+			return fmt.Errorf("the route %q: %w", r, err)
+		}
+		hosts = append(hosts, host)
 		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: r, User: url.UserPassword(as.username, as.password)})
 	}
 	if certs != nil {
-		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = certs.mutual(), tlsTimeout.Seconds()
+		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = certs.mutual(hosts), tlsTimeout.Seconds()
 	}
 	// Accounts have to be known before the server starts: else what the cluster assigns
 	// to this node would meet accounts without JetStream. The server's own account ($G)
@@ -147,16 +152,6 @@ func clusteredAccounts(srv *server.Server) (accounts, error) {
 		return a, fmt.Errorf("looking for the accounts: %w", err)
 	}
 	return a, nil
-}
-
-// mutual is the configuration of both ends of a route.
-func (o *certificates) mutual() *tls.Config {
-	c := o.tls()
-	c.RootCAs = c.ClientCAs
-	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		return &o.current().Certificates[0], nil
-	}
-	return c
 }
 
 // sayRoutes logs whom the server will look for.

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/marketprism/marketprism/actors/actorstest"
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/supervise"
 )
@@ -52,7 +53,8 @@ func clusterConfigs(t *testing.T) []broker.Config {
 }
 
 // TestCluster: three servers become one broker over TLS, which goes on without any one
-// of them.
+// of them. While they run another authority takes the place of theirs, with certificates
+// of its own: who is started with the new files is let in by those that were not.
 func TestCluster(t *testing.T) {
 	configs, ca := clusterConfigs(t), newAuthority(t)
 	for i := range configs {
@@ -116,6 +118,36 @@ func TestCluster(t *testing.T) {
 	}
 	if n := stream.CachedInfo().State.Msgs; n < 2 {
 		t.Errorf("%d messages are stored, want 2 or more", n)
+	}
+
+	next := newAuthority(t)
+	for i, c := range configs {
+		next.sign(filepath.Dir(c.Cluster.TLS.CertFile), int64(i+12), time.Now().Add(time.Hour))
+	}
+	fresh, err := os.ReadFile(next.File)
+	if err == nil {
+		err = os.WriteFile(ca.File+".next", fresh, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(ca.File+".next", ca.File)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := broker.New(configs[leader], broker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := newSystem(t).Start(testContext(t), again.Spec()); err != nil {
+		t.Fatal(err)
+	}
+	for i, h := range []*broker.Handle{handles[(leader+1)%3], handles[(leader+2)%3], again} {
+		actorstest.Eventually(t, "each to hear the others with certificates of the new authority", func() bool {
+			s := h.Cluster()
+			return s != nil && len(s.Peers) == 3 && len(s.Missing()) == 0
+		})
+		_, js = connectClients(t, h)
+		publish(t, js, fmt.Sprint("with new certificates ", i))
 	}
 }
 
@@ -196,5 +228,27 @@ func mkdir(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRouteToAnother: a server does not take another's certificate of its authority for
+// that of one of its cluster.
+func TestRouteToAnother(t *testing.T) {
+	configs, ca := clusterConfigs(t), newAuthority(t)
+	c := &configs[0]
+	c.Cluster.TLS.CAFile = ca.File
+	c.Cluster.TLS.CertFile, c.Cluster.TLS.KeyFile = ca.sign(t.TempDir(), 2, time.Now().Add(time.Hour))
+	for name, tc := range map[string]struct {
+		hosts []string
+		want  bool
+	}{
+		"an address of the cluster": {[]string{"10.0.0.1", "127.0.0.1"}, true},
+		"none of the cluster":       {[]string{"10.0.0.1", "10.0.0.2"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := broker.ShakeHands(t, c.Cluster.TLS, tc.hosts); (err == nil) != tc.want {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -170,13 +171,21 @@ type logBridge struct {
 	fatal chan error // takes one
 }
 
+// untrueOfRoutes begins what nats-server says of routes whose certificates it does not
+// verify itself: they are verified, by [certificates.mutual].
+const untrueOfRoutes = "TLS certificate chain and hostname of solicited routes will not be verified"
+
 // Noticef is a debug message here: what operators need to know of the server, the
 // broker actor says itself.
 func (l *logBridge) Noticef(format string, v ...any) { l.write(zap.DebugLevel, format, v) }
-func (l *logBridge) Warnf(format string, v ...any)   { l.write(zap.WarnLevel, format, v) }
-func (l *logBridge) Errorf(format string, v ...any)  { l.write(zap.ErrorLevel, format, v) }
-func (l *logBridge) Debugf(format string, v ...any)  { l.write(zap.DebugLevel, format, v) }
-func (l *logBridge) Tracef(format string, v ...any)  { l.write(zap.DebugLevel, format, v) }
+func (l *logBridge) Warnf(format string, v ...any) {
+	if !strings.HasPrefix(format, untrueOfRoutes) {
+		l.write(zap.WarnLevel, format, v)
+	}
+}
+func (l *logBridge) Errorf(format string, v ...any) { l.write(zap.ErrorLevel, format, v) }
+func (l *logBridge) Debugf(format string, v ...any) { l.write(zap.DebugLevel, format, v) }
+func (l *logBridge) Tracef(format string, v ...any) { l.write(zap.DebugLevel, format, v) }
 
 func (l *logBridge) write(level zapcore.Level, format string, v []any) {
 	if entry := l.log.Check(level, "nats-server"); entry != nil {

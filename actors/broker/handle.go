@@ -38,6 +38,8 @@ type Handle struct {
 	free    func() (uint64, error)                                         // bytes free on the store's disk
 	ref     atomic.Pointer[ref]
 	certs   atomic.Pointer[certificates] // nil without TLS
+	// registerer is of the metrics of certificates; nil exports none.
+	registerer prometheus.Registerer
 
 	complaints complaints
 
@@ -84,7 +86,7 @@ func New(cfg Config, o Options) (*Handle, error) {
 	if cfg.Clustered() && len(cfg.Cluster.Routes) == 0 && o.Routes == nil {
 		return nil, errors.New("broker configuration: cluster.routes: list all nodes with the broker, or let Consul find them")
 	}
-	h := &Handle{cfg: cfg, log: o.Logger, ask: o.Routes, changed: make(chan struct{}), reason: ErrNotRunning, since: time.Now()}
+	h := &Handle{cfg: cfg, log: o.Logger, registerer: o.Registerer, ask: o.Routes, changed: make(chan struct{}), reason: ErrNotRunning, since: time.Now()}
 	if cfg.Mode == Embedded && cfg.Username == "" {
 		h.cfg.Username, h.cfg.Password = programUser, rand.Text()
 	}

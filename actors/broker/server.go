@@ -320,7 +320,7 @@ func (h *Handle) surroundings(ctx context.Context, log *zap.Logger) (surrounding
 	var s surroundings
 	var err error
 	if h.cfg.TLS.on() {
-		if s.certs, err = openCertificates(h.cfg.TLS, log); err != nil {
+		if s.certs, err = openCertificates(h.cfg.TLS, log, h.registerer); err != nil {
 			return s, err
 		}
 	}
@@ -329,7 +329,7 @@ func (h *Handle) surroundings(ctx context.Context, log *zap.Logger) (surrounding
 		return s, nil
 	}
 	if h.cfg.Cluster.TLS.on() {
-		if s.joint, err = openCertificates(h.cfg.Cluster.TLS, log); err != nil {
+		if s.joint, err = openJoint(h.cfg.Cluster.TLS, log, h.registerer); err != nil {
 			return s, err
 		}
 	}

@@ -99,8 +99,9 @@ func closed(path string) error {
 	return err
 }
 
-// parse makes what can be used of the files. Every error is an [*Error], or several.
-func (c Config) parse(t texts, now time.Time) (*material, error) {
+// parse makes what can be used of the files; the authorities may be apart from the
+// certificate. Every error is an [*Error], or several.
+func (c Config) parse(t texts, apart bool, now time.Time) (*material, error) {
 	m := &material{texts: t}
 	var errs []error
 	wrong := func(setting, path string, err error) {
@@ -127,7 +128,7 @@ func (c Config) parse(t texts, now time.Time) (*material, error) {
 	if m.certificate, err = tls.X509KeyPair(t.cert, t.key); err != nil {
 		wrong("key_file", c.KeyFile, fmt.Errorf("%w: %w", ErrKeyMismatch, err))
 	}
-	wrong("cert_file", c.CertFile, c.judge(chain, m, now))
+	wrong("cert_file", c.CertFile, c.judge(chain, m, apart, now))
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -136,7 +137,7 @@ func (c Config) parse(t texts, now time.Time) (*material, error) {
 }
 
 // judge says whether a certificate can be shown to others.
-func (c Config) judge(chain []*x509.Certificate, m *material, now time.Time) error {
+func (c Config) judge(chain []*x509.Certificate, m *material, apart bool, now time.Time) error {
 	leaf := chain[0]
 	var errs []error
 	switch {
@@ -151,10 +152,10 @@ func (c Config) judge(chain []*x509.Certificate, m *material, now time.Time) err
 	if !may(leaf, x509.ExtKeyUsageServerAuth) {
 		errs = append(errs, fmt.Errorf("%w: its extended key usage lacks serverAuth", ErrUsage))
 	}
-	if m.roots != nil && !may(leaf, x509.ExtKeyUsageClientAuth) {
+	if m.roots != nil && !apart && !may(leaf, x509.ExtKeyUsageClientAuth) {
 		errs = append(errs, fmt.Errorf("%w: its extended key usage lacks clientAuth, which connections between nodes need", ErrUsage))
 	}
-	if len(errs) > 0 || m.roots == nil || len(m.authorities) == 0 {
+	if len(errs) > 0 || apart || m.roots == nil || len(m.authorities) == 0 {
 		return errors.Join(errs...)
 	}
 	between := x509.NewCertPool()
@@ -218,7 +219,7 @@ func Check(c Config, now time.Time) (expires time.Time, err error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	m, err := c.parse(t, now)
+	m, err := c.parse(t, false, now)
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -23,12 +23,16 @@ type Options struct {
 	Log        *zap.Logger           // nil discards
 	Registerer prometheus.Registerer // nil exports nothing; several pairs may share one
 	Now        func() time.Time      // nil is time.Now
+	// Apart: ca_file has signed those who connect, and need not have signed the
+	// certificate that they are shown.
+	Apart bool
 }
 
 // Pair is a certificate with its key, and the authorities that are trusted, as the
 // files have them now. It is safe for concurrent use.
 type Pair struct {
 	config  Config
+	apart   bool
 	name    string
 	log     *zap.Logger
 	now     func() time.Time
@@ -56,7 +60,7 @@ func Open(o Options) (*Pair, error) {
 	if !o.Config.Enabled() {
 		return nil, errors.New("no certificate is configured")
 	}
-	p := &Pair{config: o.Config, name: o.Name, log: o.Log, now: o.Now}
+	p := &Pair{config: o.Config, apart: o.Apart, name: o.Name, log: o.Log, now: o.Now}
 	if p.log == nil {
 		p.log = zap.NewNop()
 	}
@@ -71,7 +75,7 @@ func Open(o Options) (*Pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := p.config.parse(t, p.now())
+	m, err := p.config.parse(t, p.apart, p.now())
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +223,7 @@ func (p *Pair) Reload() error {
 }
 
 func (p *Pair) judge(t texts) error {
-	m, err := p.config.parse(t, p.now())
+	m, err := p.config.parse(t, p.apart, p.now())
 	if err != nil {
 		return err
 	}

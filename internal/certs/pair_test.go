@@ -94,6 +94,25 @@ func TestWrongFiles(t *testing.T) {
 }
 
 // listen accepts connections, shakes hands, and answers one byte.
+// TestApart: authorities of those who connect need not have signed the server's own
+// certificate, which need not be one to connect with.
+func TestApart(t *testing.T) {
+	own, theirs := certstest.New(t, "ours"), certstest.New(t, "of clients")
+	r := certs.NodeRequest("a", []string{"127.0.0.1"}, time.Hour, time.Now())
+	r.Uses = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	c := certstest.Files(t, t.TempDir(), own.Issue(r), theirs.PEM())
+	if _, err := certs.Open(certs.Options{Config: c, Name: "node"}); err == nil {
+		t.Error("a node shows what its peers do not trust")
+	}
+	p, err := certs.Open(certs.Options{Config: c, Name: "broker", Apart: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Reload(); err != nil {
+		t.Error(err)
+	}
+}
+
 func listen(t *testing.T, c *tls.Config) string {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", c)
