@@ -156,6 +156,9 @@ type ColdStats struct {
 	// file has too counts twice.
 	Tables []TableStats `json:"tables"`
 	Exact  bool         `json:"exact"`
+	// Record is the number of the manifest's last record: whoever archives makes the next
+	// one only where there is none yet.
+	Record uint64 `json:"record"`
 	// Archived says up to where each table has the journal.
 	Archived []ArchivedTo `json:"archived"`
 	// Damaged are files that a query, or the check of one, has found damaged.

@@ -26,6 +26,9 @@ type Config struct {
 	// RetireAfter is how long a reader of the journal must have said nothing before it
 	// can be retired.
 	RetireAfter time.Duration `yaml:"retire_after" doc:"How long another reader of the journal must have said nothing before it can be retired."`
+	// StaleAfter is for how long it may be unknown whether queries see all that the
+	// journal has, until their answers say so.
+	StaleAfter time.Duration `yaml:"stale_after" doc:"For how long it may be unknown whether queries see all that the journal has, until their answers say so (X-Stale)."`
 	// MaxLeases bounds the queries whose rows are open.
 	MaxLeases int `yaml:"max_leases" doc:"Most queries whose rows are open at once; more are refused."`
 	// MaxRequests bounds the other questions under way, MaxWrites the writes.
@@ -43,6 +46,7 @@ func DefaultConfig() Config {
 		VisibleTimeout:   2 * time.Second,
 		Takeover:         6 * time.Second,
 		RetireAfter:      10 * time.Minute,
+		StaleAfter:       10 * time.Second,
 		MaxLeases:        256,
 		MaxRequests:      256,
 		MaxWrites:        1024,
@@ -69,6 +73,7 @@ func (c Config) Validate() error {
 	between("visible_timeout", c.VisibleTimeout, 0, time.Minute)
 	between("takeover", c.Takeover, time.Second, 5*time.Minute)
 	between("retire_after", c.RetireAfter, 0, 24*time.Hour)
+	between("stale_after", c.StaleAfter, 3*time.Second, time.Hour)
 	count("max_leases", c.MaxLeases)
 	count("max_requests", c.MaxRequests)
 	count("max_writes", c.MaxWrites)

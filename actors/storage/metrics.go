@@ -29,7 +29,7 @@ type metrics struct {
 	copied, copiedBytes      prometheus.Counter
 
 	appliedSeq, publishedSeq, positionSeq, registeredSeq catalogue.Reading
-	behind, faults, standby, leases, incomplete          catalogue.Reading
+	behind, faults, standby, leases, incomplete, age     catalogue.Reading
 	lag, coldUp, coldFiles, coldBytes, coldRows          catalogue.Reading
 	coldDamaged                                          catalogue.Reading
 }
@@ -66,6 +66,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 		standby:          catalogue.NewReading(catalogue.ReaderStandby),
 		leases:           catalogue.NewReading(catalogue.StorageLeases),
 		incomplete:       catalogue.NewReading(catalogue.StorageIncomplete),
+		age:              catalogue.NewReading(catalogue.StorageAge),
 		copies:           catalogue.NewCounterVec(catalogue.StorageCopies),
 		copied:           catalogue.NewCounter(catalogue.StorageCopiedFiles),
 		copiedBytes:      catalogue.NewCounter(catalogue.StorageCopiedBytes),
@@ -91,7 +92,7 @@ func newMetrics(h *Handle, reg prometheus.Registerer) (*metrics, error) {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	catalogue.Describe(ch, m.appliedSeq, m.publishedSeq, m.behind, m.positionSeq, m.registeredSeq, m.faults, m.standby, m.leases, m.incomplete, m.lag, m.coldUp, m.coldFiles, m.coldBytes, m.coldRows, m.coldDamaged)
+	catalogue.Describe(ch, m.appliedSeq, m.publishedSeq, m.behind, m.positionSeq, m.registeredSeq, m.faults, m.standby, m.leases, m.incomplete, m.age, m.lag, m.coldUp, m.coldFiles, m.coldBytes, m.coldRows, m.coldDamaged)
 }
 
 // Collect implements prometheus.Collector.
@@ -106,6 +107,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		m.faults.Send(ch, flag(s.Fault != ""), name)
 		m.standby.Send(ch, flag(s.State == "standby"), name)
 		m.incomplete.Send(ch, flag(p.lacking() != nil), name)
+		if s.Age != nil {
+			m.age.Send(ch, *s.Age, name)
+		}
 	}
 	m.leases.Send(ch, float64(len(m.handle.leases)))
 	if m.handle.options.Tiers == nil {

@@ -50,6 +50,7 @@ type progress struct {
 	turn  string // the node whose turn it is, of a store that several share; "" while it is this one's
 	share share  // nil unless it is
 
+	fresh  freshness
 	reader atomic.Pointer[ref]
 	tables [market.NumKinds]*table // nil for kinds that are never stored
 

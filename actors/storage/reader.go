@@ -46,6 +46,7 @@ func (r *reader) Receive(c *supervise.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		r.p.reader.Store(&ref{c.System(), c.Self()})
+		c.Go(func(ctx context.Context) { r.h.watch(ctx, r.p) })
 		if !r.p.begin(c.Incarnation()) {
 			c.Log().Error("the journal cannot be read on; queries answer from what is stored", zap.Error(r.p.faulted()))
 			c.Ready()

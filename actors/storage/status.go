@@ -93,6 +93,10 @@ type ShardStatus struct {
 	// Behind is the age in seconds of the oldest records that are due to be
 	// published; 0 when there are none.
 	Behind float64 `json:"behind_seconds"`
+	// Age is how long ago, in seconds, the journal had no more than queries see; nil when
+	// that is not known of any moment since the start. Doubt is why it is not known of now.
+	Age   *float64 `json:"age_seconds,omitempty"`
+	Doubt string   `json:"doubt,omitempty"`
 	// Writers are those of the shard's tables that have written, or tried to.
 	Writers []WriterStatus `json:"writers"`
 	// Published is when the last Publish succeeded; zero when none has.
@@ -165,6 +169,14 @@ func (h *Handle) shardStatus(p *progress) ShardStatus {
 		s.Behind = max(0, time.Since(sealed.Began).Seconds())
 	}
 	s.Copying = p.copyStatus()
+	_, since, why := p.fresh.at(s.Applied)
+	if !since.IsZero() {
+		age := max(0, time.Since(since).Seconds())
+		s.Age = &age
+	}
+	if why != nil {
+		s.Doubt = why.Error()
+	}
 	s.Writers = []WriterStatus{}
 	for _, t := range p.tables {
 		if t == nil {

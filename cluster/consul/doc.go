@@ -27,4 +27,9 @@
 // grows and is spread. A lease that Consul cannot confirm stays: nobody else can take
 // it from a Consul that does not answer, and whoever takes it from one that we do not
 // reach is above us by its fencing number, which is the broker's.
+//
+// A lease is a session that hangs on the heartbeat of an announcement and has no TTL of
+// its own: Consul allows none below 10 s and lets it run to twice that, while a heartbeat
+// of 3 s that is missed ends the session at once. After that Consul gives the lease to
+// nobody for a lock delay of a second.
 package consul

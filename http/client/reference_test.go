@@ -270,6 +270,7 @@ func everyCall(c *Client) map[string]calls {
 			"ActorEvents":    func(ctx context.Context) error { return just(mon.ActorEvents(ctx, "root/a", 5)) },
 			"RestartActor":   func(ctx context.Context) error { return just(mon.RestartActor(ctx, "root/a", "n", "why")) },
 			"StopActor":      func(ctx context.Context) error { return just(mon.StopActor(ctx, "root/a", "n", "why")) },
+			"KillActor":      func(ctx context.Context) error { return just(mon.KillActor(ctx, "root/a", "n", "why")) },
 			"PauseActor":     func(ctx context.Context) error { return just(mon.PauseActor(ctx, "root/a", "n", "why")) },
 			"ResumeActor":    func(ctx context.Context) error { return just(mon.ResumeActor(ctx, "root/a", "n", "why")) },
 			"Cluster":        func(ctx context.Context) error { return just(mon.Cluster(ctx, true)) },

@@ -48,6 +48,25 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// TestReflects: a question says what its answer has to reflect, and an answer what it does.
+func TestReflects(t *testing.T) {
+	c := served(t, Config{Attempts: 1}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Journal-Position", r.Header.Get("X-Journal-Position")+",2:9")
+		w.Header().Set("X-Stale", `reason="cut off"`)
+		w.Header().Set(http.TrailerPrefix+"X-Row-Count", "0")
+	})
+	a, err := c.Storage.Query(t.Context(), Query{Kind: "trade", Exchange: "a", Symbol: "b", Reflects: []string{"0:7", "1:8"}}, FormatLines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Reflects() != "0:7,1:8,2:9" || a.Stale() != `reason="cut off"` {
+		t.Errorf("it reflects %q, stale: %q", a.Reflects(), a.Stale())
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCutOff: what is not complete is never taken for it.
 func TestCutOff(t *testing.T) {
 	missing := served(t, Config{Attempts: 1}, func(w http.ResponseWriter, _ *http.Request) {

@@ -54,6 +54,10 @@ type Query struct {
 	Exact bool
 	// Cursor goes on where an answer to the same question has ended.
 	Cursor string
+	// Reflects are positions that the answer has to reflect: of a write ([Stored]), or of
+	// an answer before ([Answer.Reflects]), whichever node gives this one. Where that does
+	// not get there within five seconds the error's code is not_applied.
+	Reflects []string
 }
 
 func (q *Query) parameters() parameters {
@@ -86,6 +90,9 @@ func (s *Storage) Query(ctx context.Context, q Query, format string) (*Answer, e
 	p := q.parameters()
 	p.set("format", format)
 	r := get(StorageService, join(storagePath+"/query", q.Kind, q.Exchange, q.Symbol), p.Values)
+	if len(q.Reflects) > 0 {
+		r.header = http.Header{"X-Journal-Position": {strings.Join(q.Reflects, ",")}}
+	}
 	res, err := s.c.send(ctx, r) //nolint:bodyclose // the answer closes it
 	if err != nil {
 		return nil, err
@@ -122,6 +129,14 @@ func (a *Answer) FilesMissing() int {
 	}
 	return n
 }
+
+// Reflects is what of the journal the answer reflects at least, as shard:sequence, several
+// with commas; for [Query.Reflects].
+func (a *Answer) Reflects() string { return a.res.Header.Get("X-Journal-Position") }
+
+// Stale says why the answer may be old, as from a node that is cut off, and how old if that
+// is known; empty when it is not.
+func (a *Answer) Stale() string { return a.res.Header.Get("X-Stale") }
 
 // RequestID finds the request in the service's log.
 func (a *Answer) RequestID() string { return a.res.Header.Get("X-Request-Id") }

@@ -20,9 +20,11 @@ type StorageStatus struct {
 
 // ShardStatus is how the reader of one shard stands.
 type ShardStatus struct {
+	AgeSeconds    *float64       `json:"age_seconds,omitempty"` // how long ago the journal had no more; nil when that is not known
 	Applied       int64          `json:"applied"`
 	BehindSeconds float64        `json:"behind_seconds"`
 	Copying       *Copying       `json:"copying,omitempty"` // while the store lacks records that the journal has forgotten
+	Doubt         string         `json:"doubt,omitempty"`   // why it is not known to have all of the journal now
 	Fault         string         `json:"fault,omitempty"`
 	Journal       *JournalStatus `json:"journal,omitempty"`
 	Last          *LastRead      `json:"last,omitempty"`
@@ -143,5 +145,6 @@ type ColdStore struct {
 	Open     bool          `json:"open"`
 	Place    string        `json:"place,omitempty"`
 	Problem  string        `json:"problem,omitempty"`
+	Record   int64         `json:"record"` // the last of the manifest
 	Tables   []TableStats  `json:"tables,omitempty"`
 }

@@ -78,7 +78,7 @@ type Lease struct {
 	Job    string     `json:"job" required:"true"`
 	Holder string     `json:"holder" required:"true" doc:"empty when nobody has it"`
 	Since  *time.Time `json:"since" required:"true" doc:"null when it is not known"`
-	Fence  uint64     `json:"fence" required:"true" doc:"what its effects carry: of the placement the plan's revision; 0 when it is not known"`
+	Fence  uint64     `json:"fence" required:"true" doc:"what its effects carry: of the placement the plan's revision, of the scheduler and of notifications that of the key which the holder wrote when it got the lease, of the archive the number of the manifest's last record; 0 when it is not known"`
 }
 
 // Placement is the plan in force.

@@ -101,7 +101,7 @@ func (f *service) toCache(resp *http.Response, p *passage) error {
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	kept := http.Header{}
-	for _, name := range []string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Disposition", "Link"} {
+	for _, name := range []string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Disposition", "Link", "X-Journal-Position"} {
 		takeOver(kept, h, name)
 	}
 	a := &cache.Answer{Header: kept, Body: body, ETag: strconv.FormatUint(xxhash.Sum64(body), 36)}
@@ -110,9 +110,10 @@ func (f *service) toCache(resp *http.Response, p *passage) error {
 	return nil
 }
 
-// keepable says whether an answer is for whoever asks the same.
+// keepable says whether an answer is for whoever asks the same. One that says itself that
+// it may be old, or lacks something, is asked for again.
 func keepable(h http.Header) bool {
-	if len(h["Set-Cookie"]) > 0 || strings.Contains(h.Get("Cache-Control"), "private") || len(h["Trailer"]) > 0 {
+	if len(h["X-Stale"]) > 0 || len(h["X-Incomplete"]) > 0 || len(h["Set-Cookie"]) > 0 || strings.Contains(h.Get("Cache-Control"), "private") || len(h["Trailer"]) > 0 {
 		return false
 	}
 	for _, line := range h["Vary"] {

@@ -87,7 +87,7 @@ var (
 		"X-API-Key", "X-Journal-Position", "X-Request-Id", "traceparent", "tracestate",
 	}
 	corsExposed = []string{
-		"ETag", "Retry-After", "X-Request-Id", "X-Gateway-Service", "X-Gateway-Timestamp", "X-Journal-Position", "X-Incomplete",
+		"ETag", "Retry-After", "X-Request-Id", "X-Gateway-Service", "X-Gateway-Timestamp", "X-Journal-Position", "X-Incomplete", "X-Stale",
 		"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
 	}
 )

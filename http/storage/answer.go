@@ -106,7 +106,7 @@ func (a *queryAnswer) array() error {
 	if err := a.write(s, a.json.Append); err != nil {
 		return err
 	}
-	tail := queryTail{listTail: listTail{Count: s.Rows(), Timestamp: a.f.Now().UTC().Round(time.Microsecond)}, Missing: watchOf(a.r.Context()).missing()}
+	tail := queryTail{listTail: listTail{Count: s.Rows(), Timestamp: a.f.Now().UTC().Round(time.Microsecond), Stale: staleOf(a.r.Context())}, Missing: watchOf(a.r.Context()).missing()}
 	if tail.NextCursor, err = a.cursor(s.Rows()); err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (f *service) candles(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	watchOf(ctx).tell(s, s.Rows())
-	return f.closeList(s, scope, cursor)
+	return f.closeList(ctx, s, scope, cursor)
 }
 
 // tradeCandles streams candles that the store computes.

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -43,6 +44,7 @@ type coldTail struct {
 	Params     coldParams `json:"query_params" required:"true"`
 	Timestamp  time.Time  `json:"timestamp" required:"true"`
 	NextCursor string     `json:"next_cursor,omitempty"`
+	Stale      *stale     `json:"stale,omitempty" doc:"that the list may be old; absent while it is not"`
 }
 
 // coldList is the answer of cold/trades, for the documentation.
@@ -92,8 +94,8 @@ func (f *service) coldTrades(w http.ResponseWriter, r *http.Request) error {
 	if err := q.Err(); err != nil {
 		return err
 	}
-	closing := func(s *chassis.Stream, scope, cursor string) error {
-		tail := coldTail{Count: s.Rows(), Timestamp: f.Now().UTC().Round(time.Microsecond), Params: coldParams{
+	closing := func(ctx context.Context, s *chassis.Stream, scope, cursor string) error {
+		tail := coldTail{Count: s.Rows(), Timestamp: f.Now().UTC().Round(time.Microsecond), Stale: staleOf(ctx), Params: coldParams{
 			asked.Exchange, asked.Symbol, given(start), given(end), query.Limit, [...]string{"all", "hot", "cold"}[query.Tier],
 		}}
 		if cursor != "" && tail.Count > 0 {

@@ -126,7 +126,7 @@ func (f *service) parts(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return f.closeList(s, "", "")
+	return f.closeList(r.Context(), s, "", "")
 }
 
 // listed are the files of a tier. The hot ones are asked for first: what is archived

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -167,6 +168,8 @@ func (f *service) applied(w http.ResponseWriter, r *http.Request) error {
 	}
 	return chassis.WriteJSON(w, r, http.StatusOK, appliedAnswer{succeeded, id, shard, at, err == nil})
 }
+
+func positionText(shard int, seq uint64) string { return fmt.Sprintf("%d:%d", shard, seq) }
 
 // parsePosition reads shard:sequence.
 func parsePosition(s string) (shard int, seq uint64, ok bool) {

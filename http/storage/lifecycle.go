@@ -283,5 +283,5 @@ func (f *service) operationList(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return f.closeList(s, "", "")
+	return f.closeList(r.Context(), s, "", "")
 }

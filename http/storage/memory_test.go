@@ -31,6 +31,7 @@ type memory struct {
 	hold       chan struct{} // when set, operations last until it is closed
 	suspended  suspended     // nil: no server
 	incomplete error
+	stale      branch.Freshness
 	copies     map[string][]byte
 	readers    []branch.JournalReader
 	asked      []asking
@@ -269,6 +270,11 @@ func (m *memory) Adopt(context.Context) ([]branch.Adoption, error) { return m.ad
 
 // Incomplete is the problem that the test has set.
 func (m *memory) Incomplete() error { return m.incomplete }
+
+func (m *memory) Freshness() branch.Freshness {
+	m.stale.Applied = []uint64{7}
+	return m.stale
+}
 
 func (m *memory) Offer(context.Context) (persistence.Offer, error) {
 	if m.copies == nil {

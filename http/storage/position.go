@@ -3,7 +3,10 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,16 +23,47 @@ const (
 	maxReason = 300
 	// headerIncomplete says that this node lacks records that others have, and why.
 	headerIncomplete = "X-Incomplete"
+	// headerStale says that an answer may be old, as a dictionary of structured fields
+	// (https://www.rfc-editor.org/rfc/rfc9651): age in seconds, where it is known, and
+	// reason.
+	headerStale = "X-Stale"
 )
 
-// positioned makes a read wait for the positions that its client names, and say when this
-// node lacks records.
+// readHeaders are those of an answer to a read.
+var readHeaders = map[string]string{
+	headerPosition:   "what the answer reflects at least, as shard:sequence, several with commas: sent with a read of any node, it has that not be older",
+	headerStale:      "the answer may lack what the journal has had for a while, such as at a node that is cut off: age=12.3 (seconds for which it is not known; absent when it is not since the start), reason=\"…\"",
+	headerIncomplete: "why this node lacks records that others have",
+}
+
+// stale is in a list what headerStale is in the header.
+type stale struct {
+	Age    float64 `json:"age_seconds,omitempty" doc:"what was written longer ago is in the answer; absent when that is not known since the start"`
+	Reason string  `json:"reason" required:"true" doc:"why it is not known whether the answer has all that was written since"`
+}
+
+type staleKey struct{}
+
+// staleOf is what is said of answers to a request; nil when they are not old.
+func staleOf(ctx context.Context) *stale {
+	s, _ := ctx.Value(staleKey{}).(*stale)
+	return s
+}
+
+// positioned makes a read wait for the positions that its client names, and say which it
+// reflects, and when this node lacks records or may be behind.
 func (f *service) positioned(r *chassis.Route) {
 	r.Params = append(r.Params[:len(r.Params):len(r.Params)], chassis.Param{
 		Name: headerPosition, In: "header", Example: "0:1234",
 		Doc: "What a write was answered with, several with commas: the answer is given once this node has it, " +
 			"or after " + positionWait.String() + " is 503 `not_applied`. So a client reads what it has written, whichever node it asks.",
 	})
+	r.Responses = slices.Clone(r.Responses)
+	for i := range r.Responses {
+		headers := maps.Clone(readHeaders)
+		maps.Copy(headers, r.Responses[i].Headers)
+		r.Responses[i].Headers = headers
+	}
 	read := r.Handler
 	r.Handler = func(w http.ResponseWriter, req *http.Request) error {
 		if err := f.reached(req); err != nil {
@@ -38,8 +72,28 @@ func (f *service) positioned(r *chassis.Route) {
 		if err := f.Branch.Incomplete(); err != nil {
 			w.Header().Set(headerIncomplete, line(err))
 		}
-		return read(w, req)
+		return read(w, f.reflects(w, req))
 	}
+}
+
+// reflects says what an answer that is made from now on reflects.
+func (f *service) reflects(w http.ResponseWriter, r *http.Request) *http.Request {
+	now := f.Branch.Freshness()
+	at := make([]string, len(now.Applied))
+	for shard, seq := range now.Applied {
+		at[shard] = positionText(shard, seq)
+	}
+	w.Header().Set(headerPosition, strings.Join(at, ","))
+	if now.Stale == nil {
+		return r
+	}
+	s := &stale{Age: now.Age.Seconds(), Reason: line(now.Stale)}
+	text := `reason="` + strings.NewReplacer(`"`, "'", `\`, "/").Replace(s.Reason) + `"`
+	if now.Age > 0 {
+		text = fmt.Sprintf("age=%.1f, ", s.Age) + text
+	}
+	w.Header().Set(headerStale, text)
+	return r.WithContext(context.WithValue(r.Context(), staleKey{}, s))
 }
 
 // line is an error as one line of a header.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	branch "github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/http/chassis"
@@ -78,6 +79,43 @@ func TestIncomplete(t *testing.T) {
 	m.incomplete = errors.New("shard 0: lacks 5 to 9\nas yet")
 	if a := get(t, s, path); a.header.Get("X-Incomplete") != "shard 0: lacks 5 to 9 as yet" {
 		t.Errorf("says %q", a.header.Get("X-Incomplete"))
+	}
+}
+
+// TestStale: a node that does not know what the journal has by now says so with every
+// answer, in the header and in lists, and says always what it reflects.
+func TestStale(t *testing.T) {
+	s, m := serve(t)
+	paths := []string{
+		"query/trade/binance/BTC-USDT?exact=true", "hot/trades/binance/BTC-USDT?limit=1", "cold/trades/binance/BTC-USDT?limit=1",
+		"candles/binance/BTC-USDT", "query/trade/binance/BTC-USDT?exact=true&format=ndjson",
+	}
+	for _, path := range paths {
+		a := get(t, s, path)
+		if a.status != http.StatusOK || a.header.Get("X-Journal-Position") != "0:7" || len(a.header.Values("X-Stale")) > 0 || strings.Contains(a.body, `"stale"`) {
+			t.Errorf("%s: %d, reflects %q, stale %q: %s", path, a.status, a.header.Get("X-Journal-Position"), a.header.Get("X-Stale"), a.body)
+		}
+	}
+	for _, c := range []struct {
+		is           branch.Freshness
+		header, list string
+	}{
+		{
+			branch.Freshness{Stale: errors.New("shard 0: it hears 1 of the \"3\"\nnodes"), Age: 12345 * time.Millisecond},
+			`age=12.3, reason="shard 0: it hears 1 of the '3' nodes"`, `"stale":{"age_seconds":12.345,"reason":"shard 0: it hears 1 of the \"3\" nodes"}`,
+		},
+		{branch.Freshness{Stale: errors.New("shard 0: not asked")}, `reason="shard 0: not asked"`, `"stale":{"reason":"shard 0: not asked"}`},
+	} {
+		m.stale = c.is
+		for _, path := range paths {
+			a := get(t, s, path)
+			if a.status != http.StatusOK || a.header.Get("X-Stale") != c.header {
+				t.Errorf("%s: %d, stale %q, want %q", path, a.status, a.header.Get("X-Stale"), c.header)
+			}
+			if !strings.Contains(path, "ndjson") && !strings.Contains(a.body, c.list) {
+				t.Errorf("%s: %s, want %s", path, a.body, c.list)
+			}
+		}
 	}
 }
 

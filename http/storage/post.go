@@ -97,7 +97,7 @@ func (f *service) post(w http.ResponseWriter, r *http.Request, noun string, add 
 		return err
 	}
 	if got.Stored > 0 {
-		w.Header().Set(headerPosition, fmt.Sprintf("%d:%d", got.Shard, got.Seq))
+		w.Header().Set(headerPosition, positionText(got.Shard, got.Seq))
 	}
 	return chassis.WriteJSON(w, r, http.StatusOK, written{
 		Status: "success", Message: message(got.Stored, noun), Timestamp: f.Now(), Stored: got.Stored, Visible: got.Visible,

@@ -120,8 +120,8 @@ func (f *service) open(ctx context.Context, q *chassis.Query, list string, i *ma
 }
 
 // closeList completes the answer of a list.
-func (f *service) closeList(s *chassis.Stream, scope, cursor string) error {
-	tail := listTail{Count: s.Rows(), Timestamp: f.Now().UTC().Round(time.Microsecond)}
+func (f *service) closeList(ctx context.Context, s *chassis.Stream, scope, cursor string) error {
+	tail := listTail{Count: s.Rows(), Timestamp: f.Now().UTC().Round(time.Microsecond), Stale: staleOf(ctx)}
 	if cursor != "" && tail.Count > 0 {
 		next, err := chassis.EncodeCursor(scope, cursor)
 		if err != nil {

@@ -163,6 +163,7 @@ type listTail struct {
 	Count      int       `json:"count" minimum:"0" required:"true"`
 	Timestamp  time.Time `json:"timestamp" required:"true"`
 	NextCursor string    `json:"next_cursor,omitempty" doc:"continues the list; absent when nothing follows"`
+	Stale      *stale    `json:"stale,omitempty" doc:"that the list may be old; absent while it is not"`
 }
 
 // notFound is the documented 404 that is no problem document.

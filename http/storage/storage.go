@@ -38,6 +38,7 @@ type (
 		Streams(ctx context.Context, kind market.Kind) ([]market.StreamID, error)
 		Parts(ctx context.Context) ([]persistence.PartInfo, error)
 		Status(ctx context.Context) (branch.Status, error)
+		Freshness() branch.Freshness
 		Health() (failures, warnings []error)
 		ColdStats() persistence.ColdStats
 		ColdParts() ([]persistence.PartInfo, error)

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -130,7 +131,7 @@ type askedTrades struct {
 	query persistence.Query
 	rows  *rowWriter
 	// end writes what follows the trades.
-	end func(s *chassis.Stream, scope, cursor string) error
+	end func(ctx context.Context, s *chassis.Stream, scope, cursor string) error
 }
 
 // giveTrades answers with a list of trades.
@@ -157,5 +158,5 @@ func (f *service) giveTrades(w http.ResponseWriter, r *http.Request, l askedTrad
 		return err
 	}
 	watchOf(ctx).tell(s, s.Rows())
-	return l.end(s, scope, view.Cursor())
+	return l.end(ctx, s, scope, view.Cursor())
 }

@@ -20,7 +20,7 @@ func (a *App) makeNotify(store bucket.Store) error {
 	}
 	var err error
 	a.notify, err = notify.New(notify.Options{
-		Config: a.cfg.Monitoring.Monitoring.Notify, Store: store, Lease: lease, Events: a.events, Source: a.source(cluster.Monitoring),
+		Config: a.cfg.Monitoring.Monitoring.Notify, Store: store, Lease: lease, Node: a.node, Events: a.events, Source: a.source(cluster.Monitoring),
 		URL: func() string { return a.URL(cluster.Monitoring) }, Version: a.options.Version, Registerer: a.registry,
 	})
 	if err != nil {

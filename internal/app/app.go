@@ -41,6 +41,7 @@ import (
 	"github.com/marketprism/marketprism/actors/broker/messages"
 	"github.com/marketprism/marketprism/actors/broker/outbox"
 	"github.com/marketprism/marketprism/actors/broker/tasks"
+	"github.com/marketprism/marketprism/actors/bucket"
 	"github.com/marketprism/marketprism/actors/collector"
 	"github.com/marketprism/marketprism/actors/gateway"
 	"github.com/marketprism/marketprism/actors/gateway/access"
@@ -121,8 +122,9 @@ type App struct {
 	monitoring *monitoring.Handle // nil where its service does not run
 	prometheus *monitoring.Prometheus
 	notify     *notify.Handle
-	lines      *logs.Ring // of the log
-	process    string     // one run of this process, among others
+	told       bucket.Store // of notifications; nil as monitoring
+	lines      *logs.Ring   // of the log
+	process    string       // one run of this process, among others
 	settings   atomic.Pointer[func() watch.InForce]
 	traces     *traces.Recorder
 

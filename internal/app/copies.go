@@ -5,6 +5,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/marketprism/marketprism/actors/scheduler"
 	"github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/cluster/consul"
@@ -46,7 +49,14 @@ func (a *App) archivist(full bool) func() bool {
 	if a.members == nil || !full || !a.cfg.Storage.Storage.Cold.S3.Used() {
 		return nil
 	}
-	lease := resigning{a.members.NewLease(archiverLease, nodeService, a.log), &a.resigned, func() bool { return a.spread(cluster.Storage) }}
+	return a.holding(resigning{a.members.NewLease(archiverLease, nodeService, a.log), &a.resigned, func() bool { return a.spread(cluster.Storage) }})
+}
+
+// leaseAgain is the pause before a lease is asked for again that could not be.
+const leaseAgain = time.Second
+
+// holding stands in line for a lease until Stop, and says whether this node has it.
+func (a *App) holding(lease scheduler.Lease) func() bool {
 	var has atomic.Bool
 	ctx, cancel := context.WithCancel(context.Background()) // until Stop
 	a.watchers.Go(func() { <-a.ending; cancel() })
@@ -54,8 +64,11 @@ func (a *App) archivist(full bool) func() bool {
 		for ctx.Err() == nil {
 			lost, release, err := lease.Acquire(ctx)
 			if err != nil {
-				select { // until Stop, it waits itself
-				case <-time.After(time.Second):
+				if ctx.Err() == nil {
+					a.log.Warn("a lease cannot be asked for", zap.Error(err))
+				}
+				select {
+				case <-time.After(leaseAgain):
 				case <-ctx.Done():
 				}
 				continue

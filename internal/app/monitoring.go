@@ -56,6 +56,7 @@ func (a *App) startMonitoring(ctx context.Context) error {
 		bucket.Options{Name: monitoringBucket, Description: "state of alerts, silences"},
 	)
 	a.closers = append(a.closers, func() error { store.Close(); return nil })
+	a.told = store
 	if err := a.makeNotify(store); err != nil {
 		return err
 	}

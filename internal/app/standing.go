@@ -13,6 +13,7 @@ import (
 
 	"github.com/marketprism/marketprism/actors/broker"
 	"github.com/marketprism/marketprism/actors/bucket"
+	"github.com/marketprism/marketprism/actors/monitoring/notify"
 	"github.com/marketprism/marketprism/actors/scheduler/ledger"
 	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/cluster/consul"
@@ -29,13 +30,15 @@ type clusterSource struct {
 	a     *App
 	plans bucket.Store // nil where there is no cluster, as runs
 	runs  *ledger.JetStream
+	// told is where notifications are kept.
+	told bucket.Store
 	// journal is how the journal is replicated.
 	journal *journalView
 }
 
 // registerCluster adds the façade of the cluster to a server.
 func (a *App) registerCluster(s *chassis.Server) error {
-	source := &clusterSource{a: a, journal: a.newJournalView()}
+	source := &clusterSource{a: a, told: a.told, journal: a.newJournalView()}
 	if a.members != nil {
 		source.plans = a.openPlans()
 		c := a.cfg.Scheduler.Scheduler
@@ -90,15 +93,9 @@ func (c *clusterSource) View(ctx context.Context) facade.View {
 	leases, err := c.a.members.Leases(ctx)
 	trouble(&v, err)
 	for _, l := range leases {
-		lease := facade.Lease{Job: l.Job, Holder: l.Holder, Since: whenKnown(l.Since)}
-		switch {
-		case l.Job == placementLease:
-			lease.Fence = plan.Revision
-		case l.Job == schedulerLease && l.Holder != "":
-			lease.Fence, err = c.runs.Fence(ctx)
-			trouble(&v, err)
-		}
-		v.Leases = append(v.Leases, lease)
+		fence, err := c.fence(ctx, l.Job, plan.Revision)
+		trouble(&v, err)
+		v.Leases = append(v.Leases, facade.Lease{Job: l.Job, Holder: l.Holder, Since: whenKnown(l.Since), Fence: fence})
 	}
 	nodes, standings := c.nodes(ctx)
 	for _, d := range now.Drains {
@@ -125,6 +122,24 @@ func (c *clusterSource) View(ctx context.Context) facade.View {
 		}
 	}
 	return v
+}
+
+// fence is the fencing number of a job, also while nobody has its lease; 0 when it is not
+// known here, as that of the archive on a node without a store.
+func (c *clusterSource) fence(ctx context.Context, job string, plan uint64) (uint64, error) {
+	switch job {
+	case placementLease:
+		return plan, nil
+	case schedulerLease:
+		return c.runs.Fence(ctx)
+	case notifyLease:
+		return notify.Fence(ctx, c.told)
+	case archiverLease:
+		if c.a.store != nil {
+			return c.a.store.ColdStats().Record, nil
+		}
+	}
+	return 0, nil
 }
 
 // trouble notes what could not be found out.

@@ -17,6 +17,7 @@ const (
 	StorageRequest        Name = "mp_storage_request_seconds"
 	StorageLeases         Name = "mp_storage_leases"
 	StorageIncomplete     Name = "mp_storage_incomplete"
+	StorageAge            Name = "mp_storage_age_seconds"
 	StorageCopies         Name = "mp_storage_copies_total"
 	StorageCopiedFiles    Name = "mp_storage_copied_files_total"
 	StorageCopiedBytes    Name = "mp_storage_copied_bytes_total"
@@ -78,6 +79,7 @@ func readers() Area {
 			histogram(StorageRequest, Seconds, Task, "Time to answer a request, rows of a query not included.", message, outcome),
 			gauge(StorageLeases, Number, "Queries whose rows are open."),
 			gauge(StorageIncomplete, Flag, "1 while the store lacks what the journal has forgotten: it is copied from another node, or cannot be.", stream),
+			gauge(StorageAge, Seconds, "How long ago a majority of the journal said that it had no more than queries see.", stream),
 			counter(StorageCopies, Number, "Attempts to copy from another node what the journal has forgotten.", stream, outcome),
 			counter(StorageCopiedFiles, Number, "Files that were copied from other nodes."),
 			counter(StorageCopiedBytes, Bytes, "Bytes that were copied from other nodes."),

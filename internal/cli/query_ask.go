@@ -32,6 +32,9 @@ func (o *queryOptions) ask(ctx context.Context, s streams, w *output) (next stri
 	if err = errors.Join(err, answer.Close()); err != nil {
 		return "", err
 	}
+	if why := answer.Stale(); why != "" {
+		fmt.Fprintf(s.err, "marketprism: what was written lately may be missing: %s\n", why)
+	}
 	if n := answer.FilesMissing(); n > 0 {
 		fmt.Fprintf(s.err, "marketprism: %d damaged files were set aside: what they held of this is not printed; see %s/health\n", n, base)
 	}

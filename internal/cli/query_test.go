@@ -40,6 +40,7 @@ func TestQueryAsks(t *testing.T) {
 	var got *http.Request
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got = r
+		w.Header().Set("X-Stale", `age=42.0, reason="cut off"`)
 		fmt.Fprintln(w, `{"id":"1"}`) // the client may leave
 		_ = http.NewResponseController(w).Flush()
 		w.Header().Set(http.TrailerPrefix+"X-Next-Cursor", "abc")
@@ -47,7 +48,7 @@ func TestQueryAsks(t *testing.T) {
 	defer s.Close()
 	r := runCLI(t, "query", "trades", "My Venue", "BTC/USDT", "--url", s.URL, "--from", "2026-01-31", "--to", "1769990400", "--limit", "5", "--newest",
 		"--fields", "price,id", "--market", "spot", "--origin", "external", "--tier", "hot", "--exact", "--cursor", "c+d")
-	if r.code != ExitOK || r.out != "{\"id\":\"1\"}\n" || !strings.Contains(r.errs, "--cursor abc") {
+	if r.code != ExitOK || r.out != "{\"id\":\"1\"}\n" || !strings.Contains(r.errs, "--cursor abc") || !strings.Contains(r.errs, `may be missing: age=42.0, reason="cut off"`) {
 		t.Errorf("%+v", r)
 	}
 	if p := got.URL.EscapedPath(); p != "/api/v1/storage/query/trade/My%20Venue/BTC%2FUSDT" {

@@ -320,6 +320,7 @@ func (t *Tier) Stats() persistence.ColdStats {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	st.Record = s.record
 	for _, a := range s.archive {
 		st.Archived = append(st.Archived, a)
 	}
