@@ -11,6 +11,8 @@ import (
 	"testing"
 )
 
+//go:generate go test -run ^TestSettings$ . -update
+
 const settingsPage = "docs/settings.md"
 
 // TestSettings: docs/settings.md has every setting with its default, as the JSON Schemas
