@@ -32,7 +32,7 @@ func TestProgressOnTerminal(t *testing.T) {
 		if n, err := p.Write([]byte("a line\n")); n != 7 || err != nil || out.String() != "\r\x1b[Ka line\n"+want[1:len(want)-3] {
 			t.Errorf("%d, %v, %q", n, err, out.String())
 		}
-		time.Sleep(drawEvery)
+		<-time.After(drawEvery)
 		out.Reset()
 		p.draw(1, "done")
 		p.end()
@@ -55,7 +55,7 @@ func TestProgressElsewhere(t *testing.T) {
 		p := newProgressLine(&out)
 		for range 11 {
 			p.draw(0.5, "half")
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 		p.end()
 		if out.String() != "half\nhalf\nhalf\n" {
@@ -66,7 +66,7 @@ func TestProgressElsewhere(t *testing.T) {
 		if p.draw(0.9, "nearly"); out.Len() > 0 {
 			t.Errorf("%q", out.String())
 		}
-		time.Sleep(sayEvery)
+		<-time.After(sayEvery)
 		if p.draw(0.9, "nearly"); out.String() != "nearly\n" {
 			t.Errorf("%q", out.String())
 		}

@@ -120,7 +120,7 @@ func (u *usage) each(name string, do func(name string)) {
 	}
 }
 
-var listing = regexp.MustCompile("(?ms)^## ([a-z]+)$(.*?)(?:^## |\\z)")
+var listing = regexp.MustCompile(`(?ms)^## ([a-z]+)$(.*?)(?:^## |\z)`)
 
 // TestFlagLists: where the page of the commands lists the flags of one, they are those
 // that it says itself.
