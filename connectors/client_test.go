@@ -127,8 +127,8 @@ func TestClientsShareAnAddress(t *testing.T) {
 		v := spotVenue(t)
 		v.Limits.Weight.N = 400
 		start := time.Now().Truncate(time.Minute).Add(time.Minute)
-		time.Sleep(time.Until(start))
-		spent, minute := 0, start // as the exchange counts
+		time.Sleep(time.Until(start)) //nolint:forbidigo // the bubble's clock, not time
+		spent, minute := 0, start     // as the exchange counts
 		client := func() *connectors.Client {
 			return connectors.NewClient(connectors.ClientOptions{Venue: v, HTTP: &http.Client{Transport: answer(func(*http.Request) (int, http.Header, string) {
 				if now := time.Now().Truncate(time.Minute); now.After(minute) {
@@ -180,7 +180,7 @@ func TestClientsShareAnAddress(t *testing.T) {
 		}
 		// Others at the address have used everything.
 		b.SetSharers(2)
-		time.Sleep(time.Until(minute.Add(time.Minute)))
+		time.Sleep(time.Until(minute.Add(time.Minute))) //nolint:forbidigo // the bubble's clock, not time
 		spent, minute = 375, minute.Add(time.Minute)
 		calls(b, 1) // which it cannot know before
 		if waited := calls(b, 1); waited != time.Minute {

@@ -74,12 +74,12 @@ func TestPacerSetSharers(t *testing.T) {
 			}
 		}
 		p.SetSharers(0) // alone: after the turn that was given
-		for _, want := range []time.Duration{600, 700} {
+		for _, want := range []time.Duration{600 * time.Millisecond, 700 * time.Millisecond} {
 			if err := p.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if got := time.Since(begin); got != want*time.Millisecond {
-				t.Errorf("alone a turn after %v, want %v", got, want*time.Millisecond)
+			if got := time.Since(begin); got != want {
+				t.Errorf("alone a turn after %v, want %v", got, want)
 			}
 		}
 	})

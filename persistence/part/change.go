@@ -13,7 +13,7 @@ import (
 const changeVersion = 1
 
 // errUnknown: a record that is whole, and that this program does not know.
-var errUnknown = errors.New("a record of the manifest that this program does not know")
+var errUnknown = errors.New("a later version of the program has written it, and has to be used")
 
 // encodeChange writes a change; epochs that equal those in known are left out.
 func encodeChange(dst []byte, c *Change, known map[int]persistence.Position) []byte {

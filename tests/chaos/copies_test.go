@@ -1,6 +1,9 @@
 package chaos
 
 import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,4 +78,41 @@ func TestCopies(t *testing.T) {
 	m = harness.Start(t, whole, s)
 	c.verify(t, m)
 	m.Stop()
+}
+
+// TestFaultLaterVersion: a program that is older than the one which wrote the store says
+// so, ends, and changes nothing; the other one goes on from there.
+func TestFaultLaterVersion(t *testing.T) {
+	c := newClient("later")
+	n := harness.Start(t, t.TempDir(), slow())
+	fill(t, n, c, 3)
+	n.Stop()
+	path := filepath.Join(hot(n), "MANIFEST")
+	now, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := append(bytes.Clone(now), frameOf([]byte{2, 0})...) // a record of version 2
+	change(t, path, func([]byte) []byte { return later })
+	older := harness.Launch(t, n.Data, slow(), nil)
+	if code := older.Exit(); code != 1 || !strings.Contains(older.Log(), "a later version of the program") {
+		t.Errorf("exit code %d; it says:\n%s", code, older.Log())
+	}
+	if left, err := os.ReadFile(path); err != nil || !bytes.Equal(left, later) {
+		t.Errorf("the manifest is another: %v", err)
+	}
+	change(t, path, func([]byte) []byte { return now })
+	n = harness.Start(t, n.Data, slow())
+	c.verify(t, n)
+	n.Stop()
+}
+
+// frameOf is a record of the embedded store's manifest: magic, length, checksum of what it
+// holds and of what precedes it.
+func frameOf(payload []byte) []byte {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	frame := append([]byte("MPM\x01"), binary.LittleEndian.AppendUint32(nil, uint32(len(payload)))...)
+	frame = binary.LittleEndian.AppendUint32(frame, crc32.Checksum(payload, table))
+	frame = binary.LittleEndian.AppendUint32(frame, crc32.Checksum(frame, table))
+	return append(frame, payload...)
 }

@@ -101,7 +101,7 @@ func (c *nodes) awaitTaken(killed time.Time, had []string, others []int) *takeov
 // takeovers are those of all kills.
 type takeovers struct{ all []*takeover }
 
-func (t *takeovers) add(one *takeover) { t.all = append(t.all, one) }
+func (ts *takeovers) add(one *takeover) { ts.all = append(ts.all, one) }
 
 // report prints the times, by what the killed nodes led, and holds a soak to what is
 // promised.

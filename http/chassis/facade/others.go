@@ -152,7 +152,7 @@ const (
 	maxPart = 256 << 20
 )
 
-// AnsweredError: another node said no.
+// AnsweredError is the no of another node.
 type AnsweredError struct {
 	At     string
 	Status int
