@@ -131,6 +131,12 @@ func actors(t *testing.T, c *client) {
 	if after := c.get(sampler)["incarnation"]; after.(float64) != before.(float64)+1 {
 		t.Errorf("incarnation %v, before %v", after, before)
 	}
+	killed := c.get(sampler)["incarnation"].(float64)
+	has(t, "kill", c.ask(200, "POST", sampler+"/kill", `{"reason":"a test"}`), "success:b", "message:s", "action:s", "actor:s")
+	harness.Await(t, patience, "the actor that was killed", func() bool { return c.get(sampler)["incarnation"].(float64) > killed })
+	found := c.get("/api/v1/actors/search?q=monitoring%20sampler")
+	has(t, "search", found, "actors:a", "count:n>0")
+	has(t, "what was found", found["actors"].([]any)[0].(object), "id:s", "kind:s")
 	c.refused(409, "not_possible", "POST", "/api/v1/actors/"+url.PathEscape("root/storage")+"/stop", "", "")
 	c.refused(404, "not_found", "POST", "/api/v1/actors/nobody/restart", "", "")
 	stream := "/api/v1/actors/" + url.PathEscape("root/collector/okx-spot/BTC-USDT")
