@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,11 +23,13 @@ type stores struct {
 	all    []*harness.Node
 	acked  map[string]bool
 	last   string // where the newest record is in the journal
+	// gateway is the node that has one; -1 for none.
+	gateway int
 }
 
 func newStores(t *testing.T, n int, common harness.Settings) *stores {
 	t.Helper()
-	s := &stores{t: t, common: common, all: make([]*harness.Node, n), acked: map[string]bool{}}
+	s := &stores{t: t, common: common, all: make([]*harness.Node, n), acked: map[string]bool{}, gateway: -1}
 	for range n {
 		s.data = append(s.data, t.TempDir())
 	}
@@ -39,7 +42,11 @@ func (s *stores) launch(i int) {
 	for path, value := range s.common {
 		own[path] = value
 	}
-	s.all[i] = harness.Launch(s.t, s.data[i], own, nil, harness.Storage)
+	services := []string{harness.Storage}
+	if i == s.gateway {
+		services = append(services, harness.Gateway)
+	}
+	s.all[i] = harness.Launch(s.t, s.data[i], own, nil, services...)
 }
 
 // write stores some records through a node, at once, and remembers them.
@@ -160,9 +167,78 @@ func (s *stores) broker() *harness.Node {
 	return n
 }
 
+// reads is how many questions about records a node has answered.
+func (s *stores) reads(i int) int {
+	s.t.Helper()
+	var stats struct {
+		Data struct {
+			Operations struct {
+				Reads int `json:"total_reads"`
+			} `json:"operations"`
+		} `json:"data"`
+	}
+	harness.GetJSON(s.t, s.all[i].URL(harness.Storage, "/api/v1/storage/stats"), &stats)
+	return stats.Data.Operations.Reads
+}
+
+// throughGateway writes and reads through the gateway, which asks now this node and now
+// that: with the position that a write was answered with a read has it, at whichever node.
+func (s *stores) throughGateway() {
+	s.t.Helper()
+	at := s.all[s.gateway].URL(harness.Gateway, "/api/v1/storage/")
+	var before []int
+	for i := range s.all {
+		before = append(before, s.reads(i))
+	}
+	for n := range 24 {
+		id := fmt.Sprint("gateway-", n)
+		body := fmt.Appendf(nil, `{"timestamp":%d,"symbol":"BTC-USDT","exchange":"lab","price":"1","amount":"1","side":"buy","trade_id":%q}`, 1_800_000_000_000_000_000+n, id)
+		var position string
+		harness.Await(s.t, time.Minute, "a write through the gateway", func() bool {
+			a, err := harness.Post(s.t.Context(), at+"hot/trades", "application/json", body)
+			if err != nil || a.Status != http.StatusOK {
+				return false
+			}
+			position = a.Header.Get("X-Journal-Position")
+			return true
+		})
+		s.acked[id], s.last = true, position
+		var a *harness.Answer
+		harness.Await(s.t, time.Minute, "a read through the gateway", func() bool {
+			req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, at+"query/trade/lab/BTC-USDT?format=ndjson&order=desc&limit=1", nil)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			req.Header.Set("X-Journal-Position", position)
+			a, err = harness.Do(s.t.Context(), req)
+			return err == nil && a.Status == http.StatusOK // a node that is far behind says so
+		})
+		if !strings.Contains(string(a.Body), strconv.Quote(id)) || !reflects(a.Header.Get("X-Journal-Position"), position) {
+			s.t.Errorf("with the position %s the answer, which reflects %q, is %s", position, a.Header.Get("X-Journal-Position"), a.Body)
+		}
+	}
+	asked := 0
+	for i := range s.all {
+		if s.reads(i) > before[i] {
+			asked++
+		}
+	}
+	if asked < 2 {
+		s.t.Errorf("the gateway has asked %d nodes, want several", asked)
+	}
+}
+
+// reflects says whether an answer of a journal of one shard reflects a position.
+func reflects(answer, position string) bool {
+	has, err := strconv.Atoi(strings.TrimPrefix(answer, "0:"))
+	want, bad := strconv.Atoi(strings.TrimPrefix(position, "0:"))
+	return err == nil && bad == nil && has >= want
+}
+
 // TestMultiNodeCopies: a node with a store is killed, and is away while the journal, which
 // is small, is purged; it comes back, is killed while it copies what it lacks from a peer,
 // comes back again, and has everything, each record once. So does a node that is new.
+// Through a gateway, whoever writes reads that, whichever node answers.
 func TestMultiNodeCopies(t *testing.T) {
 	t.Parallel()
 	consul := consultest.Start(t)
@@ -174,6 +250,7 @@ func TestMultiNodeCopies(t *testing.T) {
 		harness.Storage + ".actors.retire_after": "1s",
 	})
 	s.broker()
+	s.gateway = 2
 	for i := range 2 {
 		s.launch(i)
 	}
@@ -217,6 +294,7 @@ func TestMultiNodeCopies(t *testing.T) {
 		}
 	}
 	s.write(1, batch, rows)
+	s.throughGateway()
 	for i := range 3 {
 		s.complete(i, s.last)
 		harness.Await(t, time.Minute, name(i)+" to have no complaint", func() bool { return s.all[i].Health(harness.Storage).Complaint() == "" })

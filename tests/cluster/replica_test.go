@@ -41,6 +41,7 @@ type replicas struct {
 func newReplicas(t *testing.T) *replicas {
 	t.Helper()
 	r := newBrokers(t, 3)
+	r.services = append(r.services, harness.Gateway)
 	r.start(0, 1, 2)
 	return r
 }
@@ -227,9 +228,33 @@ func (r *replicas) remove(i int) {
 	})
 }
 
+// says waits until a node, asked itself and through its gateway, says that its answers may
+// be old, or does not say so.
+func (r *replicas) says(i int, what string, old bool) {
+	r.t.Helper()
+	const query = "query/trade/lab/BTC-USDT?limit=1"
+	for _, url := range []string{r.all[i].URL(harness.Storage, "/api/v1/storage/"+query), r.all[i].URL(harness.Gateway, "/api/v1/storage/"+query)} {
+		var said string
+		if !harness.Eventually(r.t, time.Minute, func() bool {
+			a, err := harness.Get(r.t.Context(), url)
+			if err != nil || a.Status != http.StatusOK {
+				said = fmt.Sprint(err, a)
+				return false
+			}
+			said = fmt.Sprintf("%q, reflects %s: %s", a.Header.Get("X-Stale"), a.Header.Get("X-Journal-Position"), a.Body)
+			listed := strings.Contains(string(a.Body), `"stale":{"age_seconds":`)
+			return (a.Header.Get("X-Stale") != "") == old && listed == old
+		}) {
+			r.t.Fatalf("%s: waited in vain for it to say that %s: %s", url, what, said)
+		}
+		r.t.Logf("%s says that %s: %s", name(i), what, said)
+	}
+}
+
 // TestMultiNodeJournal: the journal is on three nodes. The one that leads it is killed
 // under load, one loses its disk, and two are away at once: whatever was acknowledged is
-// on every node in the end, once.
+// on every node in the end, once. While two are away the third answers what it has, and
+// says that it may be old.
 func TestMultiNodeJournal(t *testing.T) {
 	t.Parallel()
 	r := newReplicas(t)
@@ -283,8 +308,10 @@ func TestMultiNodeJournal(t *testing.T) {
 		text := r.all[live].Health(harness.Broker).Complaint()
 		return strings.Contains(text, name(away[0])) && strings.Contains(text, name(away[1]))
 	})
+	r.says(live, "what it answers may be old", true)
 	r.start(away[0])
 	r.awaitMore("records after one was back", 50)
+	r.says(live, "what it answers is not old", false)
 	r.start(away[1])
 	r.awaitMore("records after all were back", 50)
 	stop()
