@@ -266,9 +266,13 @@ type yieldAnswer struct {
 }
 
 // yielded reports whether a stream was given to another node, by a plan that is not
-// older than ours.
+// older than ours. What the very plan gives to us was asked for by mistake.
 func (s *subscriptions) yielded(i *market.Instrument) bool {
 	revision, ok := s.yields.of[i]
+	if share := s.venue.opts.share.Load(); ok && share != nil && share.Revision == revision {
+		_, mine := share.Streams[i.ID()]
+		return !mine
+	}
 	return ok && revision >= s.revision()
 }
 

@@ -279,3 +279,16 @@ func TestTakeoverStorm(t *testing.T) {
 	a.collector.Begin([]market.StreamID{btc}, nil)
 	a.settled("BTCUSDT")
 }
+
+// TestAskedByMistake: a node that is asked for a stream by a plan which it does not know
+// yet, and which gives the stream to itself, has it nevertheless once it knows the plan.
+func TestAskedByMistake(t *testing.T) {
+	w := newWorld(t)
+	a, ready := w.node()
+	a.take(5, 10)
+	if _, refused := a.yield(6, btc); len(refused) > 0 {
+		t.Fatalf("it refuses %v before it knows that it has it", refused)
+	}
+	a.take(6, 11, btc)
+	w.await(t, "the stream to be ready", func() bool { return ready.has(btc) })
+}

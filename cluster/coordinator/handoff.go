@@ -83,7 +83,8 @@ func (c *Coordinator) handOff(ctx context.Context, log *zap.Logger) {
 			}
 		case <-look.C:
 		}
-		for some := range slices.Chunk(a.due(), atOnce) {
+		ids, revision := a.due()
+		for some := range slices.Chunk(ids, atOnce) {
 			select {
 			case a.slots <- struct{}{}:
 			case <-ctx.Done():
@@ -92,7 +93,7 @@ func (c *Coordinator) handOff(ctx context.Context, log *zap.Logger) {
 			a.begin(some)
 			work.Go(func() {
 				defer func() { <-a.slots }()
-				a.ask(ctx, some)
+				a.ask(ctx, some, revision)
 			})
 		}
 	}
@@ -131,20 +132,25 @@ type refusal struct {
 	at       time.Time
 }
 
-// due are the streams to ask for.
-func (a *asking) due() (ids []string) {
-	revision := a.c.state().share.Revision
+// due are the streams to ask for, and the revision of the plan that gives them to this
+// node: what waits by an earlier one may be another's by now, and whoever is asked for it
+// by the later one would let go of what is its own.
+func (a *asking) due() (ids []string, revision uint64) {
+	share := a.c.state().share
 	waiting := a.c.o.Collector.Waiting()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, id := range waiting {
+		if _, mine := share.Streams[id]; !mine && share.Revision > 0 {
+			continue
+		}
 		no, refused := a.later[id]
-		if !a.under[id] && (!refused || no.revision != revision || time.Since(no.at) > refusedFor) {
+		if !a.under[id] && (!refused || no.revision != share.Revision || time.Since(no.at) > refusedFor) {
 			ids = append(ids, id)
 		}
 	}
 	slices.Sort(ids)
-	return ids
+	return ids, share.Revision
 }
 
 func (a *asking) begin(ids []string) {
@@ -156,9 +162,8 @@ func (a *asking) begin(ids []string) {
 }
 
 // ask asks all nodes for some streams, and lets those begin that nobody refuses.
-func (a *asking) ask(ctx context.Context, ids []string) {
+func (a *asking) ask(ctx context.Context, ids []string, revision uint64) {
 	begin := time.Now()
-	revision := a.c.state().share.Revision
 	seamless, refused, err := a.c.askAll(ctx, a.nc, letGo{From: a.c.o.Node, Revision: revision, Streams: ids}, a.log)
 	a.mu.Lock()
 	for _, id := range ids {
