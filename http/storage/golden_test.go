@@ -140,7 +140,7 @@ func TestGoldenQuery(t *testing.T) {
 		{name: "status", path: "status", status: 200,
 			want: `{"status":"success","data":{"shards":[{"shard":0,"state":"reading","applied":7,"position":5,"registered":5,"last":{"seq":0,"stored":"0001-01-01T00:00:00Z","pending":0},"published_to":0,"behind_seconds":0,"writers":[],"published":"2024-08-08T12:00:05Z","waiting":false,"journal":{"first":1,"last":9,"lag":2,"bytes":100,"max_bytes":1000,"readers":[]}}],` +
 				`"failures":[],"warnings":[],"leases":0,"max_leases":256,"maintained":"2024-08-08T12:00:05Z","quarantined":[],` +
-				`"archiving":{"cold":{"place":"/cold","open":true,"corrupt":false,"tables":[{"table":"trades","rows":5,"bytes":3000000,"parts":2,"memory_rows":0}],"exact":false,"archived":[],"damaged":[]},` +
+				`"archiving":{"cold":{"place":"/cold","open":true,"corrupt":false,"tables":[{"table":"trades","rows":5,"bytes":3000000,"parts":2,"memory_rows":0}],"exact":false,"record":0,"archived":[],"damaged":[]},` +
 				`"automatic":false,"interval_seconds":0,"after_seconds":0,"lag_seconds":0,"waiting_rows":0,"hot_ttl_seconds":0,"hot_limit_bytes":0,"cold_ttl_seconds":0,"operations":[]},"writable":true,` +
 				`"recorders":[{"shard":0,"state":"accepting","incarnation":"","batches":0,"entries":0,"bytes":0,"limit_bytes":64,"seq":0,"acknowledged":"2024-08-08T12:00:05Z","no_credit_total":0}]},` + done + `}`},
 		{name: "stats", path: "stats", status: 200,

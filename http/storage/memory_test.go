@@ -272,8 +272,9 @@ func (m *memory) Adopt(context.Context) ([]branch.Adoption, error) { return m.ad
 func (m *memory) Incomplete() error { return m.incomplete }
 
 func (m *memory) Freshness() branch.Freshness {
-	m.stale.Applied = []uint64{7}
-	return m.stale
+	f := m.stale // requests come at once
+	f.Applied = []uint64{7}
+	return f
 }
 
 func (m *memory) Offer(context.Context) (persistence.Offer, error) {
