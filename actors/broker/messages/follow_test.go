@@ -47,13 +47,13 @@ func follow(t *testing.T, d *messages.Desk, f messages.Following) *messages.Foll
 func TestFollow(t *testing.T) {
 	d, s := open(t, messages.Options{})
 	publishNumbers(t, d, 0, 10)
-	for from, want := range map[string]string{messages.FromFirst: "0", messages.FromLast: "9", messages.FromNew: "10"} {
-		f := follow(t, d, messages.Following{Subject: "market.>", From: from})
-		if from == messages.FromNew {
+	for _, tc := range []struct{ from, want string }{{messages.FromFirst, "0"}, {messages.FromLast, "9"}, {messages.FromNew, "10"}} {
+		f := follow(t, d, messages.Following{Subject: "market.>", From: tc.from})
+		if tc.from == messages.FromNew {
 			publishNumbers(t, d, 10, 11)
 		}
-		if got, _ := take(t, f, 1); got[0] != want {
-			t.Errorf("from %s it begins with %s, want %s", from, got[0], want)
+		if got, _ := take(t, f, 1); got[0] != tc.want {
+			t.Errorf("from %s it begins with %s, want %s", tc.from, got[0], tc.want)
 		}
 	}
 	// It goes on behind a position, and through a restart of the server.
