@@ -285,10 +285,11 @@ func TestTakeoverStorm(t *testing.T) {
 func TestAskedByMistake(t *testing.T) {
 	w := newWorld(t)
 	a, ready := w.node()
-	a.take(5, 10)
+	a.take(5, 10, eth)
+	w.await(t, "another stream to be ready", func() bool { return ready.has(eth) })
 	if _, refused := a.yield(6, btc); len(refused) > 0 {
 		t.Fatalf("it refuses %v before it knows that it has it", refused)
 	}
-	a.take(6, 11, btc)
+	a.take(6, 11, btc, eth)
 	w.await(t, "the stream to be ready", func() bool { return ready.has(btc) })
 }
