@@ -22,6 +22,8 @@ const (
 	manyRate = 0.02
 	// manyWithin bounds the wait for all of it.
 	manyWithin = 10 * time.Minute
+	// manyEvery is how often the nodes are asked, which costs them something.
+	manyEvery = 250 * time.Millisecond
 )
 
 // TestMultiNodeMany places five thousand streams on three processes, and measures how long
@@ -124,6 +126,7 @@ func (c *nodes) awaitSettled(what string, began time.Time, before map[string]str
 	var owners map[string]string
 	shares := map[string]int{}
 	settled := func() bool {
+		harness.Pause(c.t, manyEvery)
 		var now standing
 		a, err := harness.Get(c.t.Context(), c.all[0].URL(harness.Monitoring, "/api/v1/cluster"))
 		if err != nil || a.Status != http.StatusOK || json.Unmarshal(a.Body, &now) != nil {
