@@ -93,7 +93,7 @@ soak: ## the kill and fault suites, 50 rounds each, ten million archived trades,
 	if [[ -z $$packages ]]; then echo "no test reads MARKETPRISM_KILL_ROUNDS yet"; exit 1; fi; \
 	go test -count=1 -timeout 6h -v $$packages
 	MARKETPRISM_LARGE_TRADES=10000000 MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestLarge' ./persistence/cold ./internal/cron
-	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^(TestReproducible|TestMultiNodeCompose)$$' ./tests/deploy
+	MARKETPRISM_SOAK=1 go test -count=1 -timeout 60m -v -run '^(TestReproducible|TestMultiNodeCompose)$$' ./tests/deploy
 	MARKETPRISM_SOAK=1 go test -count=1 -timeout 2h -v -run 'Crowd|Flood|Tab|Steady' ./tests/browser
 	MARKETPRISM_SOAK=1 go test -count=1 -timeout 30m -v -run '^TestMultiNode(Partition|Frozen|ConsulSilent|FiveBrokers)$$' ./tests/cluster
 	MARKETPRISM_SOAK=1 MARKETPRISM_KILL_ROUNDS=20 go test -count=1 -timeout 2h -v -parallel 1 -run '^TestMultiNode(Kills|Upgrade|Many)$$' ./tests/cluster
