@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -33,8 +34,38 @@ func OpenSeal(ctx context.Context, h *broker.Handle) (*Seal, error) {
 		bucket.Options{Name: keyBucket, Description: "keys that sign what the broker hands out"},
 	)
 	defer keys.Close()
+	return sealOf(ctx, keys)
+}
+
+func sealOf(ctx context.Context, keys bucket.Store) (*Seal, error) {
 	fresh := make([]byte, sha256.Size)
 	rand.Read(fresh) // never fails
+	for try := 1; ; try++ {
+		seal, err := openSeal(ctx, keys, fresh)
+		switch {
+		case seal != nil || err != nil:
+			return seal, err
+		case try == sealTries:
+			return nil, fmt.Errorf("%w: the key of receipts was made, and is not there", bucket.ErrUnavailable)
+		}
+		select {
+		case <-time.After(sealPause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("making the key of receipts: %w", ctx.Err())
+		}
+	}
+}
+
+const (
+	// sealTries is how often a key is looked for that another node has just made: the
+	// server that leads the bucket by now may not have it yet.
+	sealTries = 20
+	sealPause = 250 * time.Millisecond
+)
+
+// openSeal makes the key, or reads the one that there is; nil when it is neither to be
+// made nor there.
+func openSeal(ctx context.Context, keys bucket.Store, fresh []byte) (*Seal, error) {
 	switch _, err := keys.Put(ctx, keyName, fresh, 0); {
 	case err == nil:
 		return &Seal{fresh}, nil
@@ -42,11 +73,11 @@ func OpenSeal(ctx context.Context, h *broker.Handle) (*Seal, error) {
 		return nil, fmt.Errorf("making the key of receipts: %w", err)
 	}
 	d, there, err := keys.Get(ctx, keyName)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("reading the key of receipts: %w", err)
-	case !there:
-		return nil, fmt.Errorf("%w: the key of receipts was removed at this moment", bucket.ErrUnavailable)
+	}
+	if !there {
+		return nil, nil
 	}
 	return &Seal{d.Value}, nil
 }
