@@ -42,29 +42,25 @@ func sealOf(ctx context.Context, keys bucket.Store) (*Seal, error) {
 	rand.Read(fresh) // never fails
 	for try := 1; ; try++ {
 		seal, err := openSeal(ctx, keys, fresh)
-		switch {
-		case seal != nil || err != nil:
+		if seal != nil || err != nil && !errors.Is(err, bucket.ErrUnavailable) || try == sealTries {
 			return seal, err
-		case try == sealTries:
-			return nil, fmt.Errorf("%w: the key of receipts was made, and is not there", bucket.ErrUnavailable)
 		}
 		select {
 		case <-time.After(sealPause):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("making the key of receipts: %w", ctx.Err())
+			return nil, err
 		}
 	}
 }
 
 const (
-	// sealTries is how often a key is looked for that another node has just made: the
-	// server that leads the bucket by now may not have it yet.
+	// sealTries is how often the bucket is asked that has no leader yet, or one that does
+	// not have yet what another node has just made.
 	sealTries = 20
 	sealPause = 250 * time.Millisecond
 )
 
-// openSeal makes the key, or reads the one that there is; nil when it is neither to be
-// made nor there.
+// openSeal makes the key, or reads the one that there is.
 func openSeal(ctx context.Context, keys bucket.Store, fresh []byte) (*Seal, error) {
 	switch _, err := keys.Put(ctx, keyName, fresh, 0); {
 	case err == nil:
@@ -77,7 +73,7 @@ func openSeal(ctx context.Context, keys bucket.Store, fresh []byte) (*Seal, erro
 		return nil, fmt.Errorf("reading the key of receipts: %w", err)
 	}
 	if !there {
-		return nil, nil
+		return nil, fmt.Errorf("%w: the key of receipts was made, and is not there", bucket.ErrUnavailable)
 	}
 	return &Seal{d.Value}, nil
 }
