@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/marketprism/marketprism/cluster"
 )
 
 // listener is a port that the program opens.
@@ -27,17 +30,24 @@ func (c *Config) listeners() []listener {
 	}
 	if c.Broker.NATS.Mode == "embedded" {
 		all = append(all, listener{"message-broker-service.nats.port", c.Broker.NATS.Port})
+		if c.Broker.NATS.Cluster.BootstrapExpect > 1 {
+			all = append(all, listener{"message-broker-service.nats.cluster.port", c.Broker.NATS.Cluster.Port})
+		}
+	}
+	if r := c.Cluster.Remoting; r.Enabled && (c.Cluster.Provider == cluster.ProviderConsul || len(r.Peers) > 0) {
+		all = append(all, listener{"cluster.remoting.port", r.Port})
 	}
 	return all
 }
 
 // checkPorts reports each port that two listeners share, at the one that a
-// source gave. Port 0 is any free one and is shared by none.
+// source gave. Port 0 is any free one, and so is
+// -1 of the broker: they are shared by none.
 func (d *decoder) checkPorts(c *Config) {
 	all := c.listeners()
 	for i, second := range all {
 		j := slices.IndexFunc(all[:i], func(l listener) bool { return l.port == second.port })
-		if second.port == 0 || j < 0 {
+		if second.port <= 0 || j < 0 {
 			continue
 		}
 		first := all[j]
@@ -68,6 +78,31 @@ func (d *decoder) checkExchanges(c *Config) {
 		path := fmt.Sprintf("market-data-collector.exchanges[%d]", i)
 		known := sortedKeys(c.Exchanges)
 		d.fail(path, d.place(path), fmt.Sprintf("found %q, which no exchanges/%s.yaml describes", name, name), fmt.Sprint(known), nearest(name, known))
+	}
+}
+
+// ErrColdOfItsOwn refuses a store whose archives the nodes that share its hot store could
+// not read.
+var ErrColdOfItsOwn = errors.New("data-storage-service.engine is questdb, which the nodes of a cluster share, and data-storage-service.storage.cold_storage is this node's own disk: " +
+	"what this node archives the others could not read. Name a bucket that all nodes share, data-storage-service.storage.cold_storage.s3, or take the embedded engine")
+
+// ColdOfItsOwn reports whether a node that stores is refused with [ErrColdOfItsOwn]:
+// where other nodes may have the store of its QuestDB, those of a Consul, or those that
+// the settings list, where archiving is on.
+func (c *Config) ColdOfItsOwn() bool {
+	if c.Storage.Engine != EngineQuestDB || c.Storage.Storage.Cold.S3.Used() {
+		return false
+	}
+	listed := len(c.Cluster.Services.Instances()[cluster.Storage]) > 1 && c.Storage.Storage.Lifecycle.Archive
+	return listed || c.Cluster.Provider == cluster.ProviderConsul
+}
+
+// checkCold reports what a start that includes the store would refuse.
+func (d *decoder) checkCold(c *Config) {
+	const path = "data-storage-service.engine"
+	if c.ColdOfItsOwn() {
+		d.fail(path, d.place(path), "found questdb, which the nodes of a cluster share, and data-storage-service.storage.cold_storage.path is this node's own disk",
+			"a bucket that all nodes share, data-storage-service.storage.cold_storage.s3, or the embedded engine", "")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/config"
 )
 
@@ -301,6 +302,14 @@ func TestPortsOfOneProcess(t *testing.T) {
 	if _, err := load(t, "scheduler-service: {port: 0}\napi-gateway-service: {port: 0}\n", config.Options{}); err != nil {
 		t.Errorf("0 is any free port: %v", err)
 	}
+	for where, text := range map[string]string{
+		"message-broker-service.nats.cluster.port": "message-broker-service: {nats: {cluster: {bootstrap_expect: 3, port: 8080}, username: md, password: a-long-word}}\n",
+		"cluster.remoting.port":                    "cluster: {provider: consul, remoting: {port: 8080}}\n",
+	} {
+		if errs := problems(t, text, config.Options{}); len(errs) != 1 || errs[0].Path != where {
+			t.Errorf("%s: %v", where, errs)
+		}
+	}
 	errs := problems(t, "data-storage-service: {port: 8083}\n", config.Options{})
 	if len(errs) != 1 || errs[0].Path != "data-storage-service.port" || errs[0].At.Line != 1 || !strings.Contains(errs[0].Problem, "api-gateway-service.port too (default)") {
 		t.Errorf("got %v, want one error where the file gives the port", errs)
@@ -319,6 +328,51 @@ func TestCheck(t *testing.T) {
 	}
 	if err := config.Check(&out, config.Options{Path: "testdata/bad/ports.yaml"}); err == nil {
 		t.Error("a bad file passes")
+	}
+	shared := filepath.Join(t.TempDir(), "services.yaml")
+	write(t, shared, "cluster: {provider: consul}\ndata-storage-service:\n  engine: questdb\n")
+	var errs config.Errors
+	if err := config.Check(&out, config.Options{Path: shared}); !errors.As(err, &errs) || len(errs) != 1 || errs[0].Path != "data-storage-service.engine" || errs[0].At.Line != 3 {
+		t.Errorf("archives that the other nodes cannot read: %v", err)
+	}
+	if err := config.Check(&out, config.Options{Path: shared}, cluster.Collector); err != nil {
+		t.Errorf("a node that stores nothing: %v", err)
+	}
+}
+
+// TestColdOfItsOwn: nodes that share a QuestDB do not have cold stores of their own.
+func TestColdOfItsOwn(t *testing.T) {
+	listed := func(places ...string) func(*config.Config) {
+		return func(c *config.Config) { c.Cluster.Services = cluster.Addresses{Storage: places} }
+	}
+	inConsul := func(c *config.Config) { c.Cluster.Provider = cluster.ProviderConsul }
+	for name, c := range map[string]struct {
+		changes []func(*config.Config)
+		refused bool
+	}{
+		"a cluster": {[]func(*config.Config){inConsul}, true},
+		"a list":    {[]func(*config.Config){listed("127.0.0.1:1", "127.0.0.1:2")}, true},
+		"a list of nodes that do not archive": {[]func(*config.Config){listed("127.0.0.1:1", "127.0.0.1:2"), func(c *config.Config) {
+			c.Storage.Storage.Lifecycle.Archive = false
+		}}, false},
+		"a list of one": {[]func(*config.Config){listed("127.0.0.1:1")}, false},
+		"one alone":     {nil, false},
+		"a cluster with a bucket": {[]func(*config.Config){inConsul, func(c *config.Config) {
+			s3 := &c.Storage.Storage.Cold.S3
+			s3.Endpoint, s3.Bucket = "127.0.0.1:9000", "market"
+		}}, false},
+		"an embedded store": {[]func(*config.Config){inConsul, func(c *config.Config) { c.Storage.Engine = config.EngineEmbedded }}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config.Default()
+			cfg.Storage.Engine = config.EngineQuestDB
+			for _, change := range c.changes {
+				change(&cfg)
+			}
+			if refused := cfg.ColdOfItsOwn(); refused != c.refused {
+				t.Errorf("refused: %t", refused)
+			}
+		})
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/marketprism/marketprism/cluster"
 )
 
 // Override is one setting given by the command line or decided by a command.
@@ -250,11 +252,18 @@ func (l *Loaded) lines() []line {
 }
 
 // Check loads the configuration and writes what a user wants to know about it:
-// the sources that were read and the notices. The error is that of Load.
-func Check(w io.Writer, o Options) error {
+// the sources that were read and the notices. The error is that of Load, or what a
+// start of the services would refuse; none names all.
+func Check(w io.Writer, o Options, services ...string) error {
 	l, err := Load(o)
 	if err != nil {
 		return err
+	}
+	if len(services) == 0 || slices.Contains(services, cluster.Storage) {
+		l.state.checkCold(&l.Config)
+	}
+	if len(l.state.errs) > 0 {
+		return l.state.errs.sorted()
 	}
 	file := l.File
 	if file == "" {

@@ -40,7 +40,13 @@ type JetStream struct {
 	options Options
 
 	mu sync.Mutex
+	at *opened // nil without a connection
+}
+
+// opened is a bucket on a connection.
+type opened struct {
 	nc *nats.Conn
+	js jetstream.JetStream
 	kv jetstream.KeyValue
 }
 
@@ -54,9 +60,9 @@ func New(connect func(context.Context) (*nats.Conn, error), o Options) *JetStrea
 func (s *JetStream) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.nc != nil {
-		s.nc.Close()
-		s.nc, s.kv = nil, nil
+	if s.at != nil {
+		s.at.nc.Close()
+		s.at = nil
 	}
 }
 
@@ -68,32 +74,31 @@ func (s *JetStream) Open(ctx context.Context) error {
 }
 
 // open connects and makes the bucket if it is not there yet.
-func (s *JetStream) open(ctx context.Context) (jetstream.KeyValue, error) {
+func (s *JetStream) open(ctx context.Context) (*opened, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.kv != nil && !s.nc.IsClosed() {
-		return s.kv, nil
+	if s.at != nil && !s.at.nc.IsClosed() {
+		return s.at, nil
 	}
 	nc, err := s.connect(ctx)
 	if err != nil {
 		return nil, unavailable("connecting", err)
 	}
-	kv, err := s.make(ctx, nc)
+	at := &opened{nc: nc}
+	if at.js, err = jetstream.New(nc); err == nil {
+		at.kv, err = s.make(ctx, at.js)
+	}
 	if err != nil {
 		nc.Close()
 		return nil, unavailable("opening bucket "+s.options.Name, err)
 	}
-	s.nc, s.kv = nc, kv
-	return kv, nil
+	s.at = at
+	return at, nil
 }
 
-func (s *JetStream) make(ctx context.Context, nc *nats.Conn) (jetstream.KeyValue, error) {
+func (s *JetStream) make(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, err
-	}
 	o := s.options
 	stream := jetstream.StreamConfig{
 		Name: "KV_" + o.Name, Description: o.Description, Subjects: []string{"$KV." + o.Name + ".>"},
@@ -113,8 +118,8 @@ func (s *JetStream) make(ctx context.Context, nc *nats.Conn) (jetstream.KeyValue
 	return copies.Bucket(ctx, js, o.Name)
 }
 
-// window is how long the server remembers ids of messages, which none of ours has; it
-// may not be longer than a document is kept.
+// window is how long the server remembers the ids of what is written; it may not be
+// longer than a document is kept.
 func window(ttl time.Duration) time.Duration {
 	const usual = 2 * time.Minute
 	if ttl > 0 {
@@ -152,13 +157,13 @@ func (s *JetStream) Load(ctx context.Context, prefix string) (all []Document, er
 
 // Get implements [Store].
 func (s *JetStream) Get(ctx context.Context, key string) (Document, bool, error) {
-	kv, err := s.open(ctx)
+	at, err := s.open(ctx)
 	if err != nil {
 		return Document{}, false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	e, err := copies.Newest(ctx, kv, key)
+	e, err := copies.Newest(ctx, at.kv, key)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return Document{}, false, nil
@@ -170,38 +175,34 @@ func (s *JetStream) Get(ctx context.Context, key string) (Document, bool, error)
 
 // Put implements [Store].
 func (s *JetStream) Put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	kv, err := s.open(ctx)
+	at, err := s.open(ctx)
 	if err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if revision == 0 {
-		revision, err = kv.Create(ctx, key, value)
-	} else {
-		revision, err = kv.Update(ctx, key, value, revision)
-	}
+	revision, err = copies.Put(ctx, at.js, s.options.Name, key, value, revision)
 	return revision, written(key, err)
 }
 
 // Remove implements [Store].
 func (s *JetStream) Remove(ctx context.Context, key string, revision uint64) error {
-	kv, err := s.open(ctx)
+	at, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return written(key, kv.Delete(ctx, key, jetstream.LastRevision(revision)))
+	return written(key, copies.Remove(ctx, at.js, s.options.Name, key, revision))
 }
 
 // Watch implements [Store].
 func (s *JetStream) Watch(ctx context.Context, prefix string, each func(Change)) error {
-	kv, err := s.open(ctx)
+	at, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
-	watch, err := kv.Watch(ctx, prefix+">")
+	watch, err := at.kv.Watch(ctx, prefix+">")
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil

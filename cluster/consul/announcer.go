@@ -29,8 +29,10 @@ type Announcement struct {
 	// Host and Port are where others reach it.
 	Host string
 	Port int
-	Tags []string
-	Meta map[string]string
+	// Lasting says that the port is open for as long as the process lives.
+	Lasting bool
+	Tags    []string
+	Meta    map[string]string
 	// Health says how it is, with a short text; nil is always well. It must return at
 	// once.
 	Health func() (Status, string)
@@ -154,6 +156,9 @@ func (a *announcer) register(ctx context.Context) error {
 		meta = map[string]string{}
 	}
 	meta[nodeMeta], meta[processMeta] = a.node.name, a.node.process
+	if a.what.Lasting {
+		meta[lastingMeta] = "true"
+	}
 	return a.node.client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
 		ID: a.id, Name: a.what.Service, Address: a.what.Host, Port: a.what.Port,
 		Tags: append([]string{a.node.cfg.Name}, a.what.Tags...), Meta: meta,

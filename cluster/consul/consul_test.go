@@ -35,9 +35,15 @@ type node struct {
 // join starts a node that announces storage, and follows it.
 func join(t *testing.T, address, name string) *node {
 	t.Helper()
+	return joinWith(t, address, name, time.Second, "")
+}
+
+// joinWith starts one with a TTL; what is vital has a port that lasts.
+func joinWith(t *testing.T, address, name string, ttl time.Duration, vital string) *node {
+	t.Helper()
 	c := cluster.DefaultConsul()
-	c.Address, c.TTL, c.Grace = address, time.Second, 4*time.Second
-	n, err := consul.New(consul.Options{Config: c, Name: name, Services: []string{cluster.Storage}})
+	c.Address, c.TTL, c.Grace = address, ttl, 4*ttl
+	n, err := consul.New(consul.Options{Config: c, Name: name, Services: []string{cluster.Storage}, Vital: vital})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +65,9 @@ func join(t *testing.T, address, name string) *node {
 	}
 	one := &node{Node: n, name: name, system: system, port: l}
 	t.Cleanup(func() { one.stop(t) })
-	if err := n.Announce(ctx, system, consul.Announcement{Service: cluster.Storage, Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Meta: map[string]string{"version": "1"}}); err != nil {
+	if err := n.Announce(ctx, system, consul.Announcement{
+		Service: cluster.Storage, Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Lasting: vital != "", Meta: map[string]string{"version": "1"},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return one

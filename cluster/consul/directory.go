@@ -25,6 +25,7 @@ type directory struct {
 	view    View
 	turn    chan struct{} // closed at the next change
 	missing time.Time     // since when others are listed, and this node is not
+	well    []Member      // those that Consul lists as well, this node left out
 }
 
 // View is who announces a service, as far as this node knows.
@@ -50,7 +51,9 @@ func (d *directory) now() View {
 	return d.view
 }
 
+// publish makes a list the latest view, without those that are known to be dead.
 func (d *directory) publish(members []Member) {
+	members = d.node.vitals.alive(members)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.view.Generation > 0 && slices.EqualFunc(d.view.Members, members, sameMember) {
@@ -96,6 +99,7 @@ func (d *directory) run(ctx context.Context, log *zap.Logger) {
 	look := time.NewTicker(d.node.beat())
 	defer look.Stop()
 	silent := false
+	_, later := d.node.vitals.now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -113,6 +117,9 @@ func (d *directory) run(ctx context.Context, log *zap.Logger) {
 			d.judge(ctx, r, log)
 		case <-look.C:
 			d.judge(ctx, r, log)
+		case <-later.Done():
+			_, later = d.node.vitals.now()
+			d.publish(r.members())
 		}
 	}
 }
@@ -144,7 +151,23 @@ func (d *directory) judge(ctx context.Context, r *roster, log *zap.Logger) {
 			log.Info("member is gone", zap.String("service", d.service), zap.String("member", m.ID), zap.Bool("port_closed", closed[m.ID]))
 		}
 	}
+	d.mu.Lock()
+	d.well = r.well()
+	d.mu.Unlock()
 	d.publish(r.members())
+}
+
+// watched are those that Consul lists as well, with a port that lasts, by node.
+func (d *directory) watched() map[string]Member {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := map[string]Member{}
+	for _, m := range d.well {
+		if m.Meta[lastingMeta] != "" {
+			all[m.Node] = m
+		}
+	}
+	return all
 }
 
 func (d *directory) say(log *zap.Logger, err error) {

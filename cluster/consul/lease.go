@@ -130,20 +130,35 @@ func (l *Lease) take(ctx context.Context) (session string, err error) {
 	}
 }
 
-// await waits until nobody has the key.
+// await waits until nobody has the key. That of a process that is known to be dead is
+// given back for it.
 func (l *Lease) await(ctx context.Context) error {
 	index := uint64(0)
 	for {
-		pair, next, err := l.look(ctx, index, blockFor)
-		if err != nil {
+		dead, later := l.node.vitals.now()
+		asking, cancel := context.WithCancel(ctx)
+		stop := context.AfterFunc(later, cancel)
+		pair, next, err := l.look(asking, index, blockFor)
+		stop()
+		cancel()
+		switch {
+		case err != nil && later.Err() != nil && ctx.Err() == nil:
+			index = 0 // who is dead has changed
+			continue
+		case err != nil:
 			return err
-		}
-		if pair == nil || pair.Session == "" {
+		case pair == nil || pair.Session == "":
 			return nil
 		}
 		index = next
-		l.seen(string(pair.Value))
-		if string(pair.Value) == l.node.name {
+		holder := string(pair.Value)
+		l.seen(holder)
+		if _, is := dead[holder]; is {
+			// Consul would keep it for the lock delay after the heartbeat has run out.
+			l.log.Info("giving back the lease of a node that has died", zap.String("holder", holder))
+			l.free(ctx, pair.Session, holder)
+			l.end(ctx, pair.Session)
+		} else if holder == l.node.name {
 			// Of a process of this node that was killed: our heartbeats keep it alive.
 			l.log.Info("ending the session that a process before has left")
 			l.end(ctx, pair.Session)
@@ -203,12 +218,12 @@ func (n *Node) Leases(ctx context.Context) ([]LeaseState, error) {
 	return all, nil
 }
 
-// free gives the key back at once: of a session that only ends, Consul keeps it for the
-// lock delay.
-func (l *Lease) free(ctx context.Context, session string) {
+// free gives the key of a holder back at once: of a session that only ends, Consul keeps
+// it for the lock delay.
+func (l *Lease) free(ctx context.Context, session, holder string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.node.callTimeout())
 	defer cancel()
-	pair := &api.KVPair{Key: l.key(), Value: []byte(l.node.name), Session: session}
+	pair := &api.KVPair{Key: l.key(), Value: []byte(holder), Session: session}
 	if _, _, err := l.node.client.KV().Release(pair, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
 		l.log.Debug("the lease runs out by itself", zap.Error(err))
 	}
@@ -270,7 +285,7 @@ func (l *Lease) hold(ctx context.Context, session string) (<-chan struct{}, func
 		}
 		l.seen("")
 		l.node.metrics.holds(l.job, false)
-		l.free(ctx, session)
+		l.free(ctx, session, l.node.name)
 		l.end(ctx, session)
 	})
 }

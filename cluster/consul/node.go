@@ -24,6 +24,7 @@ import (
 const (
 	nodeMeta    = "node"
 	processMeta = "process"
+	lastingMeta = "lasting" // "true": the port is open for as long as the process lives
 )
 
 // Options say what a [Node] is.
@@ -32,7 +33,11 @@ type Options struct {
 	// Name is the node's, unique in the cluster.
 	Name string
 	// Services are those to follow; none is followed besides.
-	Services   []string
+	Services []string
+	// Vital is the one among them whose announced port is open for as long as the process
+	// lives: who refuses connections there is dead, before its heartbeat is missed. Only
+	// ports of an [Announcement] that says so count. Empty: heartbeats alone do.
+	Vital      string
 	Registerer prometheus.Registerer // nil: not measured
 	Log        *zap.Logger           // of files that are read again; nil discards
 	// Probe asks a member's port whether it answers; nil is a TCP connection.
@@ -51,6 +56,8 @@ type Node struct {
 	metrics     *metrics
 	directories map[string]*directory
 	services    []string
+	vital       string
+	vitals      *vitals
 
 	mu         sync.Mutex
 	announcers []*announcer
@@ -72,7 +79,7 @@ func New(o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: o.Config, name: o.Name, process: rand.Text(), client: client, credentials: credentials, probe: o.Probe, directories: map[string]*directory{}, services: slices.Clone(o.Services)}
+	n := &Node{cfg: o.Config, name: o.Name, process: rand.Text(), client: client, credentials: credentials, probe: o.Probe, directories: map[string]*directory{}, services: slices.Clone(o.Services), vital: o.Vital}
 	if n.probe == nil {
 		n.probe = dial
 	}
@@ -82,6 +89,7 @@ func New(o Options) (*Node, error) {
 	for _, s := range o.Services {
 		n.directories[s] = newDirectory(n, s)
 	}
+	n.vitals = newVitals(n)
 	return n, nil
 }
 
@@ -199,6 +207,9 @@ func (n *Node) Spec() supervise.Spec {
 	for _, s := range n.services {
 		d := n.directories[s]
 		children = append(children, n.worker("directory-"+s, "directory", d.run))
+	}
+	if n.vitals.of != nil {
+		children = append(children, n.worker("vitals", "vitals", n.vitals.run))
 	}
 	return supervise.Branch(branchName, supervise.DefaultStrategy(), children...)
 }

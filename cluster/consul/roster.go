@@ -125,6 +125,16 @@ func (r *roster) judge(now time.Time, t trust, closed map[string]bool) (gone []M
 	return gone
 }
 
+// well are the others that Consul lists as well.
+func (r *roster) well() (all []Member) {
+	for id, s := range r.known {
+		if s.suspected.IsZero() && id != r.self {
+			all = append(all, s.Member)
+		}
+	}
+	return all
+}
+
 // members are all that are not given up, by ID.
 func (r *roster) members() []Member {
 	all := make([]Member, 0, len(r.known))

@@ -22,6 +22,7 @@ type Operation struct {
 	Files       int64            `json:"files"`
 	Finished    time.Time        `json:"finished,omitzero"`
 	Job         string           `json:"job,omitempty"`
+	Node        string           `json:"node,omitempty"` // that runs it, in a list
 	OperationID string           `json:"operation_id,omitempty"`
 	Problem     string           `json:"problem,omitempty"`
 	Resumed     int64            `json:"resumed"`

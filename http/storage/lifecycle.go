@@ -12,6 +12,7 @@ import (
 
 	branch "github.com/marketprism/marketprism/actors/storage"
 	"github.com/marketprism/marketprism/http/chassis"
+	"github.com/marketprism/marketprism/http/chassis/facade"
 	"github.com/marketprism/marketprism/internal/market"
 	"github.com/marketprism/marketprism/persistence"
 )
@@ -79,10 +80,22 @@ type operationAnswer struct {
 	Timestamp time.Time        `json:"timestamp" required:"true"`
 }
 
+// operationOf is an operation, and which node runs it.
+type operationOf struct {
+	branch.Operation
+	Node string `json:"node,omitempty" doc:"that runs it; absent where no other is known"`
+}
+
 type operationList struct {
 	success
-	Data []branch.Operation `json:"data" required:"true" doc:"newest first"`
-	listTail
+	Data []operationOf `json:"data" required:"true" doc:"newest first"`
+	operationTail
+}
+
+type operationTail struct {
+	Count     int       `json:"count" minimum:"0" required:"true"`
+	Timestamp time.Time `json:"timestamp" required:"true"`
+	Missing   []string  `json:"missing_nodes,omitempty" doc:"nodes that did not say what they run"`
 }
 
 // preferAsync documents Prefer.
@@ -117,7 +130,8 @@ func (f *service) lifecycleRoutes() []chassis.Route {
 		},
 		{
 			Method: http.MethodGet, Path: base + "operations", ID: "operations", Tag: tagCold,
-			Summary: "The last operations", Params: []chassis.Param{paramLimit(50, maxOperations)}, Responses: []chassis.Response{{Body: operationList{}}}, Handler: f.operationList,
+			Summary: "The last operations", Description: "Of all nodes, each of which knows its last 200; an operation is run by one node.",
+			Params: []chassis.Param{paramLimit(50, maxOperations), facade.ParamScope()}, Responses: []chassis.Response{{Body: operationList{}}}, Handler: f.operationList,
 		},
 	}
 }
@@ -269,19 +283,27 @@ func (f *service) operation(w http.ResponseWriter, r *http.Request) error {
 func (f *service) operationList(w http.ResponseWriter, r *http.Request) error {
 	q := chassis.QueryOf(r)
 	limit := q.Limit(50, maxOperations)
+	wide := q.OneOf("scope", facade.ScopeCluster, facade.ScopeCluster, facade.ScopeNode) == facade.ScopeCluster && f.Others != nil && !facade.Passed(r)
 	if err := q.Err(); err != nil {
 		return err
+	}
+	var all []operationOf
+	for _, o := range f.Branch.Operations() {
+		all = append(all, operationOf{Operation: o})
+	}
+	var missing []string
+	if wide {
+		all, missing = f.withOthers(r, all, limit)
 	}
 	s, err := chassis.NewArray(w, r, succeeded, "data")
 	if err != nil {
 		return err
 	}
 	defer s.Release()
-	all := f.Branch.Operations()
 	for _, o := range all[:min(limit, len(all))] {
 		if err := s.Write(o); err != nil {
 			return err
 		}
 	}
-	return f.closeList(r.Context(), s, "", "")
+	return s.Close(operationTail{s.Rows(), f.Now().UTC().Round(time.Microsecond), missing})
 }

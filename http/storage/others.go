@@ -1,10 +1,13 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,4 +37,24 @@ func (f *service) elsewhere(w http.ResponseWriter, r *http.Request, id string, u
 		return unknown
 	}
 	return chassis.Unavailable(time.Second, "no node that answers knows the operation; %s may", strings.Join(slices.Sorted(maps.Keys(silent)), ", ")).WithCode("owner_away")
+}
+
+// withOthers adds the operations of the other nodes to those of this one, newest first;
+// missing are those that did not say.
+func (f *service) withOthers(r *http.Request, all []operationOf, limit int) (joined []operationOf, missing []string) {
+	for i := range all {
+		all[i].Node = f.Others.Name()
+	}
+	passer := facade.NewPasser(f.Others, "the operation", "owner_away")
+	answers, silent := facade.Gather[operationList](passer, r, base+"operations", url.Values{"limit": {strconv.Itoa(limit)}})
+	for node, a := range answers {
+		for _, o := range a.Data {
+			o.Node = node
+			all = append(all, o)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b operationOf) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.Node, b.Node))
+	})
+	return all, slices.Sorted(maps.Keys(silent))
 }

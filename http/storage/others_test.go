@@ -1,7 +1,9 @@
 package storage_test
 
 import (
+	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,5 +53,50 @@ func TestOperationElsewhere(t *testing.T) {
 	delete(all, "three")
 	if a := ask("none", all); a.status != http.StatusNotFound || problem(t, a).Code != "unknown_operation" {
 		t.Errorf("nobody knows it: %d %s", a.status, a.body)
+	}
+}
+
+// TestOperationsOfAll: a list has the operations of all nodes, newest first, says who runs
+// each, and who was not heard.
+func TestOperationsOfAll(t *testing.T) {
+	runs, _ := serve(t)
+	if begun := call(t, runs, http.MethodPost, "/api/v1/storage/cold/archive", "", ""); begun.status != http.StatusOK {
+		t.Fatalf("%d %s", begun.status, begun.body)
+	}
+	branch := newMemory(t)
+	asked := chassistest.Serve(t, "data-storage-service", func(s *chassis.Server) error {
+		return storage.Register(s, storage.Options{
+			Branch: branch, Recorders: recorders{}, Catalogue: binance(), Now: func() time.Time { return now }, Files: files,
+			Others: others{"two": runs.URL(), "three": "http://127.0.0.1:1"},
+		})
+	})
+	if begun := call(t, asked, http.MethodPost, "/api/v1/storage/cold/archive", "", ""); begun.status != http.StatusOK {
+		t.Fatalf("%d %s", begun.status, begun.body)
+	}
+	for query, want := range map[string][]string{
+		"operations": {"here", "two"}, "operations?limit=1": {"here"}, "operations?scope=node": {""},
+	} {
+		a := get(t, asked, query)
+		var list struct {
+			Data []struct {
+				ID   string `json:"operation_id"`
+				Node string `json:"node"`
+			} `json:"data"`
+			Count   int      `json:"count"`
+			Missing []string `json:"missing_nodes"`
+		}
+		if err := json.Unmarshal([]byte(a.body), &list); err != nil || a.status != http.StatusOK {
+			t.Fatalf("%s: %d %s: %v", query, a.status, a.body, err)
+		}
+		var nodes []string
+		for _, o := range list.Data {
+			nodes = append(nodes, o.Node)
+		}
+		if !slices.Equal(nodes, want) || list.Count != len(want) {
+			t.Errorf("%s: of %q, want %q: %s", query, nodes, want, a.body)
+		}
+		if all := !strings.Contains(query, "scope"); all != slices.Equal(list.Missing, []string{"three"}) {
+			t.Errorf("%s: missing %q", query, list.Missing)
+		}
 	}
 }

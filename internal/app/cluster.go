@@ -32,7 +32,8 @@ func (a *App) joinCluster(ctx context.Context) error {
 	}
 	var err error
 	a.members, err = consul.New(consul.Options{
-		Config: a.cfg.Cluster.Consul, Name: a.node, Services: append(cluster.Services(), nodeService, brokerService), Registerer: a.registry, Log: a.log,
+		Config: a.cfg.Cluster.Consul, Name: a.node, Services: append(cluster.Services(), nodeService, brokerService), Vital: nodeService,
+		Registerer: a.registry, Log: a.log,
 	})
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func (a *App) joinCluster(ctx context.Context) error {
 		return err
 	}
 	err = a.members.Announce(ctx, a.system, consul.Announcement{
-		Service: nodeService, Host: a.advertised(), Port: port,
+		Service: nodeService, Host: a.advertised(), Port: port, Lasting: lasting > 0,
 		Meta:   a.announced(map[string]string{"version": a.options.Version, servicesMeta: strings.Join(a.services, " "), sinceMeta: a.created.UTC().Format(time.RFC3339)}),
 		Health: a.fitness.status,
 	})

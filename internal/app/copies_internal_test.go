@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/marketprism/marketprism/cluster"
-	"github.com/marketprism/marketprism/cluster/consul"
 	"github.com/marketprism/marketprism/config"
 )
 
@@ -64,40 +63,10 @@ func TestHolding(t *testing.T) {
 
 // TestColdOfItsOwn: nodes that share a QuestDB do not start with cold stores of their own.
 func TestColdOfItsOwn(t *testing.T) {
-	for name, c := range map[string]struct {
-		change  func(a *App)
-		refused bool
-	}{
-		"a cluster": {func(a *App) { a.members = &consul.Node{} }, true},
-		"a list":    {func(a *App) { a.cfg.Cluster.Services = listed("127.0.0.1:1", "127.0.0.1:2") }, true},
-		"a list of nodes that do not archive": {func(a *App) {
-			a.cfg.Cluster.Services = listed("127.0.0.1:1", "127.0.0.1:2")
-			a.cfg.Storage.Storage.Lifecycle.Archive = false
-		}, false},
-		"a list of one": {func(a *App) { a.cfg.Cluster.Services = listed("127.0.0.1:1") }, false},
-		"one alone":     {func(*App) {}, false},
-		"a cluster with a bucket": {func(a *App) {
-			a.members = &consul.Node{}
-			s3 := &a.cfg.Storage.Storage.Cold.S3
-			s3.Endpoint, s3.Bucket = "127.0.0.1:9000", "market"
-		}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cfg := config.Default()
-			a := &App{cfg: &cfg, log: zap.NewNop()}
-			a.cfg.Storage.Engine = config.EngineQuestDB
-			c.change(a)
-			if refused := a.coldOfItsOwn() != nil; refused != c.refused {
-				t.Errorf("refused: %t", refused)
-			}
-			if !c.refused {
-				return
-			}
-			if _, err := a.openHot(t.Context(), nil, nil); !errors.Is(err, errColdOfItsOwn) {
-				t.Errorf("%v", err)
-			}
-		})
+	cfg := config.Default()
+	cfg.Storage.Engine, cfg.Cluster.Provider = config.EngineQuestDB, cluster.ProviderConsul
+	a := &App{cfg: &cfg, log: zap.NewNop()}
+	if _, err := a.openHot(t.Context(), nil, nil); !errors.Is(err, config.ErrColdOfItsOwn) {
+		t.Errorf("%v", err)
 	}
 }
-
-func listed(places ...string) cluster.Addresses { return cluster.Addresses{Storage: places} }

@@ -2,13 +2,11 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"strings"
 
 	"github.com/marketprism/marketprism/actors/broker"
-	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/config"
 	"github.com/marketprism/marketprism/persistence/cold"
 	"github.com/marketprism/marketprism/persistence/embedded"
@@ -66,26 +64,11 @@ func copyNameOf(node string) string {
 // maxNodeName leaves room in the 64 characters of a reader's name.
 const maxNodeName = 40
 
-// errColdOfItsOwn: what one node has moved out of the shared QuestDB, the others could
-// not read.
-var errColdOfItsOwn = errors.New("data-storage-service.engine is questdb, which the nodes of a cluster share, and data-storage-service.storage.cold_storage is this node's own disk: " +
-	"what this node archives the others could not read. Name a bucket that all nodes share, data-storage-service.storage.cold_storage.s3, or take the embedded engine")
-
-// coldOfItsOwn is errColdOfItsOwn where other nodes may have the store of this one's
-// QuestDB: those of a Consul, or those that the settings list, where archiving is on.
-func (a *App) coldOfItsOwn() error {
-	listed := len(a.cfg.Cluster.Services.Instances()[cluster.Storage]) > 1 && a.cfg.Storage.Storage.Lifecycle.Archive
-	if (a.members != nil || listed) && !a.cfg.Storage.Storage.Cold.S3.Used() {
-		return errColdOfItsOwn
-	}
-	return nil
-}
-
 // openQuestDB opens the store of a QuestDB server, which may be away. Its positions
 // are the broker's to keep, so the journal must answer.
 func (a *App) openQuestDB(ctx context.Context, names *part.Names, late func() *cold.Tier) (hotStore, error) {
-	if err := a.coldOfItsOwn(); err != nil {
-		return hotStore{}, err
+	if a.cfg.ColdOfItsOwn() {
+		return hotStore{}, config.ErrColdOfItsOwn
 	}
 	j, err := a.reading.Journal(ctx)
 	if err != nil {

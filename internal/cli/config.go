@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/marketprism/marketprism/cluster"
 	"github.com/marketprism/marketprism/config"
 )
 
@@ -59,13 +60,20 @@ func newConfig(s streams) *cobra.Command {
 func newConfigCheck(s streams) *cobra.Command {
 	var o settings
 	c := &cobra.Command{
-		Use: "check", Short: "report everything that is wrong with the configuration", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		Use: "check [SERVICE...]", Short: "report everything that is wrong with the configuration",
+		Long: `check reports everything that is wrong with the configuration, and what a start
+of the services would refuse; without any, of all six.`,
+		ValidArgs: cluster.Services(),
+		RunE: func(_ *cobra.Command, args []string) error {
+			services, err := cluster.Named(args)
+			if err != nil {
+				return usage("%w", err)
+			}
 			options, err := o.options(s)
 			if err != nil {
 				return err
 			}
-			return config.Check(s.out, options)
+			return config.Check(s.out, options, services...)
 		},
 	}
 	o.flags(c)

@@ -16,7 +16,7 @@ import (
 // (nats-server v2.15.2), and neither is the request that makes it. Errors are those of
 // the broker.
 func Ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
-	found, err := known(ctx, js, want.Name)
+	found, err := Known(ctx, js, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = js.CreateStream(ctx, want)
 		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {

@@ -9,9 +9,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestEnsure: what a real server says of a stream that was made is what was wanted, so
-// that nothing is updated; what is wanted otherwise is.
-func TestEnsure(t *testing.T) {
+// serve runs a real server, and connects.
+func serve(t *testing.T) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
 	if err != nil {
 		t.Fatal(err)
@@ -30,6 +30,13 @@ func TestEnsure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return nc, js
+}
+
+// TestEnsure: what a real server says of a stream that was made is what was wanted, so
+// that nothing is updated; what is wanted otherwise is.
+func TestEnsure(t *testing.T) {
+	nc, js := serve(t)
 	updates, err := nc.SubscribeSync("$JS.API.STREAM.UPDATE.>")
 	if err != nil {
 		t.Fatal(err)

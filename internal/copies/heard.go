@@ -24,14 +24,15 @@ func Bucket(ctx context.Context, js jetstream.JetStream, name string) (kv jetstr
 // Stream is the same of a stream.
 func Stream(ctx context.Context, js jetstream.JetStream, name string) (s jetstream.Stream, err error) {
 	err = heard(ctx, jetstream.ErrStreamNotFound, func() error {
-		s, err = known(ctx, js, name)
+		s, err = Known(ctx, js, name)
 		return err
 	})
 	return s, err
 }
 
-// known is what there is of a stream; errors are those of [jetstream.JetStream.Stream].
-func known(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+// Known is what there is of a stream, asked for until whoever leads it answers; errors are
+// those of [jetstream.JetStream.Stream].
+func Known(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
 	return answered(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, name) })
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/marketprism/marketprism/internal/copies"
 	"github.com/marketprism/marketprism/persistence"
 )
 
@@ -72,7 +73,7 @@ func (j *Journal) FindUnread(ctx context.Context, pos persistence.Position, keep
 func (j *Journal) SkipTo(ctx context.Context, shard int, seq uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	s, err := j.js.Stream(ctx, StreamName(shard))
+	s, err := copies.Known(ctx, j.js, StreamName(shard))
 	if err == nil {
 		err = s.Purge(ctx, jetstream.WithPurgeSequence(seq+1))
 	}

@@ -17,7 +17,7 @@ func (j *Journal) bucket(ctx context.Context, name string) (jetstream.KeyValue, 
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	stream := "KV_" + name
-	s, err := j.js.Stream(ctx, stream)
+	s, err := copies.Known(ctx, j.js, stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		s, err = j.js.CreateStream(ctx, jetstream.StreamConfig{
 			Name:              stream,

@@ -34,7 +34,7 @@ func (j *Journal) NextEpoch(ctx context.Context, atLeast uint64) (uint64, error)
 		return 0, err
 	}
 	for {
-		epoch, err := bumpEpoch(ctx, kv, atLeast)
+		epoch, err := j.bumpEpoch(ctx, kv, atLeast)
 		if err == nil {
 			return epoch, nil
 		}
@@ -47,7 +47,7 @@ func (j *Journal) NextEpoch(ctx context.Context, atLeast uint64) (uint64, error)
 	}
 }
 
-func bumpEpoch(ctx context.Context, kv jetstream.KeyValue, atLeast uint64) (uint64, error) {
+func (j *Journal) bumpEpoch(ctx context.Context, kv jetstream.KeyValue, atLeast uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	var v epochValue
@@ -69,12 +69,7 @@ func bumpEpoch(ctx context.Context, kv jetstream.KeyValue, atLeast uint64) (uint
 	if err != nil {
 		return 0, fmt.Errorf("encoding the epoch key: %w", err)
 	}
-	var revision uint64
-	if last == 0 {
-		revision, err = kv.Create(ctx, epochKey, b)
-	} else {
-		revision, err = kv.Update(ctx, epochKey, b, last)
-	}
+	revision, err := copies.Put(ctx, j.js, epochBucket, epochKey, b, last)
 	if err != nil {
 		return 0, fmt.Errorf("writing the epoch key: %w", err)
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Time that one request to the broker's API may take.
@@ -136,7 +138,7 @@ func (j *Journal) exists(ctx context.Context, k int) bool {
 func (j *Journal) lookup(ctx context.Context, k int) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	s, err := j.js.Stream(ctx, StreamName(k))
+	s, err := copies.Known(ctx, j.js, StreamName(k))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("%w: %s", ErrMissing, StreamName(k))
 	}
@@ -190,7 +192,7 @@ func (j *Journal) State(ctx context.Context, k int) (State, error) {
 func (j *Journal) Cut(ctx context.Context, k int) (bytes uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	s, err := j.js.Stream(ctx, StreamName(k))
+	s, err := copies.Known(ctx, j.js, StreamName(k))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return 0, fmt.Errorf("%w: %s", ErrMissing, StreamName(k))
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Purged is what one purge of a shard did.
@@ -66,7 +68,7 @@ func (g *Registry) Purge(ctx context.Context, shard int) (Purged, error) {
 func (g *Registry) purge(ctx context.Context, shard int, keep uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	s, err := g.journal.js.Stream(ctx, StreamName(shard))
+	s, err := copies.Known(ctx, g.journal.js, StreamName(shard))
 	if err == nil {
 		err = s.Purge(ctx, jetstream.WithPurgeSequence(keep))
 	}

@@ -164,12 +164,7 @@ func (r *Registration) put(ctx context.Context, position uint64) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	var revision uint64
-	if r.revision == 0 {
-		revision, err = r.registry.kv.Create(ctx, r.key, b)
-	} else {
-		revision, err = r.registry.kv.Update(ctx, r.key, b, r.revision)
-	}
+	revision, err := copies.Put(ctx, r.registry.journal.js, readersBucket, r.key, b, r.revision)
 	if err != nil {
 		return fmt.Errorf("registering %s at %d: %w", r.key, position, err)
 	}
@@ -211,7 +206,7 @@ func (g *Registry) Retire(ctx context.Context, r Registered) error {
 func (g *Registry) remove(ctx context.Context, key string, revision uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	if err := g.kv.Delete(ctx, key, jetstream.LastRevision(revision)); err != nil {
+	if err := copies.Remove(ctx, g.journal.js, readersBucket, key, revision); err != nil {
 		return fmt.Errorf("removing registration %s: %w", key, err)
 	}
 	return nil
@@ -244,7 +239,7 @@ func (g *Registry) Readers(ctx context.Context, shard int) ([]Registered, error)
 	api, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	prefix := "$KV." + readersBucket + "."
-	s, err := g.journal.js.Stream(api, "KV_"+readersBucket)
+	s, err := copies.Known(api, g.journal.js, "KV_"+readersBucket)
 	if err != nil {
 		return nil, fmt.Errorf("listing journal readers: %w", err)
 	}

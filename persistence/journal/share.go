@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // Share is the right of one of several processes to bring a shard into a store that they
@@ -101,12 +103,7 @@ func (s *Share) write(ctx context.Context, value registered) error {
 	ctx, cancel := context.WithTimeout(ctx, s.term/2)
 	defer cancel()
 	began := s.now()
-	var revision uint64
-	if s.revision == 0 {
-		revision, err = s.registry.kv.Create(ctx, s.key, b)
-	} else {
-		revision, err = s.registry.kv.Update(ctx, s.key, b, s.revision)
-	}
+	revision, err := copies.Put(ctx, s.registry.journal.js, readersBucket, s.key, b, s.revision)
 	if err != nil {
 		return fmt.Errorf("registering %s at %d: %w", s.key, value.Position, err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/marketprism/marketprism/internal/copies"
 	"github.com/marketprism/marketprism/persistence"
 )
 
@@ -58,7 +59,7 @@ func (j *Journal) forked(ctx context.Context, pos persistence.Position) error {
 func (j *Journal) message(ctx context.Context, shard int, seq uint64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	s, err := j.js.Stream(ctx, StreamName(shard))
+	s, err := copies.Known(ctx, j.js, StreamName(shard))
 	if err != nil {
 		return nil, fmt.Errorf("asking for stream %s: %w", StreamName(shard), err)
 	}

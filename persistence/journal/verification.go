@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketprism/marketprism/internal/copies"
 )
 
 // verify holds the journal as it is now against the position. A *Fault says
@@ -65,7 +67,7 @@ func (r *Reader) irregular(ctx context.Context, seq uint64) error {
 	if err := r.verify(ctx); err != nil {
 		return err
 	}
-	s, err := r.journal.js.Stream(ctx, StreamName(r.pos.Shard))
+	s, err := copies.Known(ctx, r.journal.js, StreamName(r.pos.Shard))
 	if err != nil {
 		return fmt.Errorf("asking for stream %s: %w", StreamName(r.pos.Shard), err)
 	}
