@@ -26,6 +26,9 @@ func DefaultConfig() Config {
 	}
 }
 
+// ByConsul reports whether Consul knows the members.
+func (c Config) ByConsul() bool { return c.Provider == ProviderConsul }
+
 // Provider is who knows the members of the cluster.
 type Provider string
 

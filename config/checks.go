@@ -9,8 +9,6 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/marketprism/marketprism/cluster"
 )
 
 // listener is a port that the program opens.
@@ -34,7 +32,7 @@ func (c *Config) listeners() []listener {
 			all = append(all, listener{"message-broker-service.nats.cluster.port", c.Broker.NATS.Cluster.Port})
 		}
 	}
-	if r := c.Cluster.Remoting; r.Enabled && (c.Cluster.Provider == cluster.ProviderConsul || len(r.Peers) > 0) {
+	if r := c.Cluster.Remoting; r.Enabled && (c.Cluster.ByConsul() || len(r.Peers) > 0) {
 		all = append(all, listener{"cluster.remoting.port", r.Port})
 	}
 	return all
@@ -81,6 +79,9 @@ func (d *decoder) checkExchanges(c *Config) {
 	}
 }
 
+// storageService is the one that has a store.
+const storageService = "data-storage-service"
+
 // ErrColdOfItsOwn refuses a store whose archives the nodes that share its hot store could
 // not read.
 var ErrColdOfItsOwn = errors.New("data-storage-service.engine is questdb, which the nodes of a cluster share, and data-storage-service.storage.cold_storage is this node's own disk: " +
@@ -93,8 +94,8 @@ func (c *Config) ColdOfItsOwn() bool {
 	if c.Storage.Engine != EngineQuestDB || c.Storage.Storage.Cold.S3.Used() {
 		return false
 	}
-	listed := len(c.Cluster.Services.Instances()[cluster.Storage]) > 1 && c.Storage.Storage.Lifecycle.Archive
-	return listed || c.Cluster.Provider == cluster.ProviderConsul
+	listed := len(c.Cluster.Services.Instances()[storageService]) > 1 && c.Storage.Storage.Lifecycle.Archive
+	return listed || c.Cluster.ByConsul()
 }
 
 // checkCold reports what a start that includes the store would refuse.

@@ -11,8 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/marketprism/marketprism/cluster"
 )
 
 // Override is one setting given by the command line or decided by a command.
@@ -259,7 +257,7 @@ func Check(w io.Writer, o Options, services ...string) error {
 	if err != nil {
 		return err
 	}
-	if len(services) == 0 || slices.Contains(services, cluster.Storage) {
+	if len(services) == 0 || slices.Contains(services, storageService) {
 		l.state.checkCold(&l.Config)
 	}
 	if len(l.state.errs) > 0 {

@@ -25,6 +25,7 @@ var bodiesOf = map[string]map[string]any{
 		"HotStats":        HotStats{},
 		"JournalStatus":   JournalStatus{},
 		"Operation":       Operation{},
+		"OperationOf":     OperationOf{},
 		"Operations":      OperationCounts{},
 		"PartInfo":        Part{},
 		"PostedOrderbook": NewOrderbook{},

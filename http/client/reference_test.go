@@ -155,10 +155,10 @@ func everyCall(c *Client) map[string]calls {
 				_, _, err := s.Operations(ctx, 5)
 				return err
 			},
-			"Operation":       func(ctx context.Context) error { return just(s.Operation(ctx, "1/2")) },
-			"Journal":         func(ctx context.Context) error { return just(s.Journal(ctx)) },
-			"Readers":         func(ctx context.Context) error { return just(s.Readers(ctx)) },
-			"RetireReader":    func(ctx context.Context) error { return just(s.RetireReader(ctx, "1/2")) },
+			"Operation":    func(ctx context.Context) error { return just(s.Operation(ctx, "1/2")) },
+			"Journal":      func(ctx context.Context) error { return just(s.Journal(ctx)) },
+			"Readers":      func(ctx context.Context) error { return just(s.Readers(ctx)) },
+			"RetireReader": func(ctx context.Context) error { return just(s.RetireReader(ctx, "1/2")) },
 			"AdoptJournal": func(ctx context.Context) error {
 				_, _, err := s.AdoptJournal(ctx)
 				return err

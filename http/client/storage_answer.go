@@ -22,7 +22,6 @@ type Operation struct {
 	Files       int64            `json:"files"`
 	Finished    time.Time        `json:"finished,omitzero"`
 	Job         string           `json:"job,omitempty"`
-	Node        string           `json:"node,omitempty"` // that runs it, in a list
 	OperationID string           `json:"operation_id,omitempty"`
 	Problem     string           `json:"problem,omitempty"`
 	Resumed     int64            `json:"resumed"`
@@ -33,6 +32,12 @@ type Operation struct {
 	Started     time.Time        `json:"started,omitzero"`
 	State       string           `json:"state,omitempty"`
 	Tables      []string         `json:"tables,omitempty"`
+}
+
+// OperationOf is an operation in a list.
+type OperationOf struct {
+	Operation
+	Node string `json:"node,omitempty"` // that runs it; empty where no other is known
 }
 
 // Applied is how far queries see a shard of the journal.

@@ -66,12 +66,12 @@ func (s *Storage) begin(ctx context.Context, path string, body any) (b Begun, er
 
 // Operations lists the last operations of all nodes, newest first; 0 is 50 of them.
 // missing are the nodes that did not say what they run.
-func (s *Storage) Operations(ctx context.Context, limit int) (all []Operation, missing []string, err error) {
+func (s *Storage) Operations(ctx context.Context, limit int) (all []OperationOf, missing []string, err error) {
 	var p parameters
 	p.number("limit", limit)
 	var answer struct {
-		Data    []Operation `json:"data"`
-		Missing []string    `json:"missing_nodes"`
+		Data    []OperationOf `json:"data"`
+		Missing []string      `json:"missing_nodes"`
 	}
 	err = s.c.call(ctx, get(StorageService, storagePath+"/operations", p.Values), &answer)
 	return answer.Data, answer.Missing, err

@@ -27,7 +27,7 @@ func (a *App) joinCluster(ctx context.Context) error {
 	if err := a.makeRemoting(); err != nil {
 		return err
 	}
-	if a.cfg.Cluster.Provider != cluster.ProviderConsul {
+	if !a.cfg.Cluster.ByConsul() {
 		return a.startRemoting(ctx)
 	}
 	var err error
@@ -197,7 +197,7 @@ func (a *App) spread(service string) bool {
 // Registry finds services for a program that does not stay: where the configuration
 // says, else it asks Consul.
 func Registry(c *config.Config) cluster.Registry {
-	if c.Cluster.Provider == cluster.ProviderConsul {
+	if c.Cluster.ByConsul() {
 		return asking{c}
 	}
 	return StaticRegistry(c)

@@ -25,7 +25,7 @@ const remotingMeta = "remoting"
 // is announced.
 func (a *App) makeRemoting() error {
 	c := a.cfg.Cluster.Remoting
-	byConsul := a.cfg.Cluster.Provider == cluster.ProviderConsul
+	byConsul := a.cfg.Cluster.ByConsul()
 	if !c.Enabled || !byConsul && len(c.Peers) == 0 {
 		return nil
 	}

@@ -124,7 +124,7 @@ func (a *App) makeBroker(ctx context.Context) error {
 	if cfg.Mode == broker.Embedded && !a.runs(cluster.Broker) {
 		url := cfg.URL
 		switch {
-		case url == "" && a.cfg.Cluster.Provider == cluster.ProviderConsul:
+		case url == "" && a.cfg.Cluster.ByConsul():
 			if url, err = a.findServers(ctx); err != nil {
 				return err
 			}

@@ -174,7 +174,7 @@ func serversOf(c *config.Config) []doctor.Place {
 		scheme := map[bool]string{true: "https", false: "http"}[s3.TLS]
 		add("S3", scheme, s3.Endpoint, "data-storage-service.storage.cold_storage.s3.endpoint", true)
 	}
-	if c.Cluster.Provider == cluster.ProviderConsul {
+	if c.Cluster.ByConsul() {
 		if path, ok := strings.CutPrefix(c.Cluster.Consul.Address, "unix://"); ok {
 			add("Consul", "unix", path, "cluster.consul.address", true)
 		} else {
