@@ -17,27 +17,19 @@ const (
 // Entry is one thing that somebody did, or tried to do.
 type Entry struct {
 	// Sequence is the entry's number in the log, from 1; set by [Log.Recent].
-	Sequence uint64 `json:"sequence,omitempty"`
+	Sequence uint64 `json:"sequence,omitempty" doc:"number in the log, from 1"`
 	// Time is set by [Log.Record] if it is zero.
-	Time time.Time `json:"time"`
-	// Principal is who, as KIND:SUBJECT; for a failed login the name that was tried.
-	Principal string `json:"principal"`
-	// Role that it had; absent when it had none.
-	Role string `json:"role,omitempty"`
-	// Action is what, in words between dots: auth.login, user.add, actor.restart.
-	Action string `json:"action"`
-	// Target is on what: a user, a key, an actor, a stream; absent for none.
-	Target string `json:"target,omitempty"`
-	// Outcome is done, refused or failed.
-	Outcome string `json:"outcome"`
-	// Detail says more, for people; never a secret.
-	Detail    string `json:"detail,omitempty"`
-	RequestID string `json:"request_id,omitempty"`
-	TraceID   string `json:"trace_id,omitempty"`
-	// Address is the client's, without port.
-	Address string `json:"address,omitempty"`
-	// Node is where it was done.
-	Node string `json:"node,omitempty"`
+	Time      time.Time `json:"time"`
+	Principal string    `json:"principal" doc:"who, as KIND:SUBJECT; for a failed login the name that was tried"`
+	Role      string    `json:"role,omitempty" doc:"that it had; absent when it had none"`
+	Action    string    `json:"action" doc:"what, in words between dots, such as auth.login, user.add, actor.restart"`
+	Target    string    `json:"target,omitempty" doc:"on what: a user, a key, an actor, a stream; absent for none"`
+	Outcome   string    `json:"outcome" doc:"done, refused (not allowed) or failed"`
+	Detail    string    `json:"detail,omitempty" doc:"more, for people, never a secret; absent when there is none"`
+	RequestID string    `json:"request_id,omitempty" doc:"the X-Request-Id of the request; absent for none"`
+	TraceID   string    `json:"trace_id,omitempty" doc:"32 hex digits; absent for none"`
+	Address   string    `json:"address,omitempty" doc:"the client's, without port; absent where it is not known"`
+	Node      string    `json:"node,omitempty" doc:"where it was done"`
 }
 
 // By makes an entry of what a principal did.

@@ -61,21 +61,21 @@ func (s Statistic) Uptime() float64 {
 
 // Change is a service that became another.
 type Change struct {
-	Seq      uint64    `json:"seq"`
+	Seq      uint64    `json:"seq" doc:"higher for later changes"`
 	Time     time.Time `json:"time"`
 	Service  string    `json:"service"`
-	From     Status    `json:"from"`
-	To       Status    `json:"to"`
-	Degraded bool      `json:"degraded"`
-	Cause    string    `json:"cause"`
+	From     Status    `json:"from" doc:"status before: healthy, unhealthy, unreachable or unknown"`
+	To       Status    `json:"to" doc:"status since: healthy, unhealthy or unreachable"`
+	Degraded bool      `json:"degraded" doc:"since then: healthy, but it warns, or not all instances are well"`
+	Cause    string    `json:"cause" doc:"why it is not healthy, or degraded; empty otherwise"`
 }
 
 // Point is one past check of a service.
 type Point struct {
 	Time     time.Time `json:"time"`
-	Status   Status    `json:"status"`
-	Degraded bool      `json:"degraded"`
-	Seconds  float64   `json:"response_time"`
+	Status   Status    `json:"status" doc:"healthy, unhealthy or unreachable"`
+	Degraded bool      `json:"degraded" doc:"healthy, but it warned, or not all instances were well"`
+	Seconds  float64   `json:"response_time" doc:"in seconds, of the slowest instance that answered"`
 }
 
 // judge puts the instances of a service together.

@@ -9,8 +9,8 @@ import (
 // Found is an actor by its name.
 type Found struct {
 	ID    string `json:"id" required:"true"`
-	Kind  string `json:"kind" required:"true"`
-	State State  `json:"state" required:"true"`
+	Kind  string `json:"kind" required:"true" doc:"the sort of actor, shared by all that are alike"`
+	State State  `json:"state" required:"true" doc:"starting, running, restarting, backoff, stopping, stopped or failed"`
 }
 
 // Find lists the actors whose id or kind has every word, whatever its case: the shortest

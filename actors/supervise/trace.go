@@ -9,10 +9,10 @@ import (
 // Traced is one message that an actor handled while it was traced. What the message
 // says is not kept.
 type Traced struct {
-	Time    time.Time `json:"time"`           // when its handling began
-	Message string    `json:"message"`        // Go type
-	Took    float64   `json:"handle_seconds"` // until the actor was done with it
-	Behind  int       `json:"waiting"`        // messages in the mailbox when it was done
+	Time    time.Time `json:"time" doc:"when its handling began"`
+	Message string    `json:"message" doc:"Go type"`
+	Took    float64   `json:"handle_seconds" doc:"until the actor was done with it"`
+	Behind  int       `json:"waiting" doc:"messages in the mailbox when it was done"`
 	Failed  bool      `json:"failed,omitempty" doc:"it made the actor panic"`
 }
 

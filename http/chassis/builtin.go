@@ -18,7 +18,7 @@ type Status struct {
 	Version       string    `json:"version" required:"true"`
 	Timestamp     time.Time `json:"timestamp" required:"true"`
 	StartTime     time.Time `json:"start_time" required:"true"`
-	UptimeSeconds float64   `json:"uptime_seconds" required:"true"`
+	UptimeSeconds float64   `json:"uptime_seconds" required:"true" doc:"since start_time"`
 }
 
 type probe struct {

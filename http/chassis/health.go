@@ -56,10 +56,10 @@ const (
 // HealthReport is the answer of /health.
 type HealthReport struct {
 	Service       string                    `json:"service" required:"true"`
-	Status        string                    `json:"status" enum:"healthy,degraded,unhealthy" required:"true"`
+	Status        string                    `json:"status" enum:"healthy,degraded,unhealthy" required:"true" doc:"degraded: a check warns; unhealthy: one fails"`
 	Version       string                    `json:"version" doc:"this and what follows is told to those who show an identity, where one is demanded"`
 	Timestamp     time.Time                 `json:"timestamp" required:"true"`
-	UptimeSeconds float64                   `json:"uptime_seconds"`
+	UptimeSeconds float64                   `json:"uptime_seconds" doc:"since the service began"`
 	Checks        map[string]map[string]any `json:"checks" doc:"by name: status (pass, warn, fail), duration_seconds, and result or error"`
 }
 

@@ -14,7 +14,7 @@ import (
 type Problem struct {
 	Type      string       `json:"type" doc:"urn:marketprism:problem:<code>; stable" required:"true"`
 	Title     string       `json:"title" doc:"the status in words" required:"true"`
-	Status    int          `json:"status" minimum:"400" maximum:"599" required:"true"`
+	Status    int          `json:"status" minimum:"400" maximum:"599" required:"true" doc:"the HTTP status"`
 	Code      string       `json:"code" doc:"what went wrong, stable, for programs" required:"true"`
 	Detail    string       `json:"detail" doc:"what went wrong, for people" required:"true"`
 	RequestID string       `json:"request_id" doc:"the X-Request-Id of this request" required:"true"`
@@ -24,13 +24,11 @@ type Problem struct {
 
 // FieldError names one refused input.
 type FieldError struct {
-	// In is where the input was: body, query, path or header.
-	In string `json:"in" enum:"body,query,path,header" required:"true"`
+	In string `json:"in" enum:"body,query,path,header" required:"true" doc:"where the input was"`
 	// Pointer is an RFC 6901 JSON pointer into the body ("" is the whole of
 	// it), or "/" and the parameter's name.
 	Pointer string `json:"pointer" doc:"JSON pointer into the body, or / and the parameter's name" required:"true"`
-	// Message says what is allowed.
-	Message string `json:"message" required:"true"`
+	Message string `json:"message" required:"true" doc:"what is allowed"`
 }
 
 // Field returns an error at a pointer of the body.

@@ -56,7 +56,7 @@ type service struct{ Options }
 // ordered is the answer to an order.
 type ordered struct {
 	Success   bool      `json:"success" required:"true"`
-	Message   string    `json:"message" required:"true"`
+	Message   string    `json:"message" required:"true" doc:"what comes of it, for people"`
 	Node      string    `json:"node" required:"true"`
 	Action    string    `json:"action" enum:"drain,undrain" required:"true"`
 	Timestamp time.Time `json:"timestamp" required:"true"`

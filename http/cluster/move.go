@@ -32,10 +32,10 @@ type PinOrder struct {
 // Pin is such an order, as it stands.
 type Pin struct {
 	Stream string     `json:"stream" required:"true" doc:"exchange/market/symbol"`
-	Node   string     `json:"node" required:"true"`
-	By     string     `json:"by,omitempty"`
-	Reason string     `json:"reason,omitempty"`
-	Since  time.Time  `json:"since" required:"true"`
+	Node   string     `json:"node" required:"true" doc:"where it is to be"`
+	By     string     `json:"by,omitempty" doc:"who ordered it"`
+	Reason string     `json:"reason,omitempty" doc:"as given with the order; absent when none was"`
+	Since  time.Time  `json:"since" required:"true" doc:"when it was ordered"`
 	Until  *time.Time `json:"until" required:"true" doc:"when it ends by itself; null: when it is taken back"`
 	Held   bool       `json:"held" required:"true" doc:"the plan has the stream there; else the node is away, drains, cannot, or has no room"`
 }
@@ -50,11 +50,11 @@ type toMove struct {
 // movedTo is the answer to an order about a stream.
 type movedTo struct {
 	Success   bool       `json:"success" required:"true"`
-	Message   string     `json:"message" required:"true"`
-	Stream    string     `json:"stream" required:"true"`
+	Message   string     `json:"message" required:"true" doc:"what comes of it, for people"`
+	Stream    string     `json:"stream" required:"true" doc:"exchange/market/symbol"`
 	Node      string     `json:"node" required:"true" doc:"where it is to be; empty for unpin"`
 	Action    string     `json:"action" enum:"move,unpin" required:"true"`
-	Until     *time.Time `json:"until" required:"true"`
+	Until     *time.Time `json:"until" required:"true" doc:"when the order ends by itself; null: when it is taken back"`
 	Timestamp time.Time  `json:"timestamp" required:"true"`
 }
 

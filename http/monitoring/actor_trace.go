@@ -21,8 +21,8 @@ const (
 
 // watched is what one actor handled in a while.
 type watched struct {
-	Actor    string             `json:"actor" required:"true"`
-	From     time.Time          `json:"from" required:"true"`
+	Actor    string             `json:"actor" required:"true" doc:"its id"`
+	From     time.Time          `json:"from" required:"true" doc:"when watching began"`
 	Seconds  float64            `json:"duration_seconds" required:"true" doc:"less than asked for where there were more messages than limit"`
 	Handled  uint64             `json:"handled" required:"true" doc:"messages that were seen"`
 	Dropped  uint64             `json:"dropped" required:"true" doc:"messages that came too fast to be told of"`
@@ -33,10 +33,10 @@ type watched struct {
 // watchedKind is one type of message.
 type watchedKind struct {
 	Message string  `json:"message" required:"true" doc:"Go type"`
-	Count   uint64  `json:"count" required:"true"`
-	Failed  uint64  `json:"failed" required:"true"`
-	Total   float64 `json:"total_seconds" required:"true"`
-	Max     float64 `json:"max_seconds" required:"true"`
+	Count   uint64  `json:"count" required:"true" doc:"messages that were seen"`
+	Failed  uint64  `json:"failed" required:"true" doc:"messages that made the actor panic"`
+	Total   float64 `json:"total_seconds" required:"true" doc:"spent on them"`
+	Max     float64 `json:"max_seconds" required:"true" doc:"spent on one"`
 }
 
 func (f *service) watchRoute() chassis.Route {

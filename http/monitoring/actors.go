@@ -21,7 +21,7 @@ const (
 // eventList is the answer of actors/events.
 type eventList struct {
 	Events []supervise.Event `json:"events" required:"true" doc:"oldest first"`
-	Count  int               `json:"count" required:"true"`
+	Count  int               `json:"count" required:"true" doc:"of this answer"`
 	Last   uint64            `json:"last_seq" required:"true" doc:"of the last event that was looked at: the next after"`
 }
 

@@ -15,28 +15,28 @@ import (
 const amBase = "/api/v2/"
 
 type amMatcher struct {
-	Name    string `json:"name" required:"true" minLength:"1" maxLength:"200"`
-	Value   string `json:"value" required:"true" maxLength:"1024"`
-	IsRegex bool   `json:"isRegex" required:"true"`
+	Name    string `json:"name" required:"true" minLength:"1" maxLength:"200" doc:"of a label"`
+	Value   string `json:"value" required:"true" maxLength:"1024" doc:"an absent label has the value \"\""`
+	IsRegex bool   `json:"isRegex" required:"true" doc:"whether value is an RE2 expression, which has to match all of the label's value"`
 	IsEqual *bool  `json:"isEqual" doc:"true when absent"`
 }
 
 type amSilence struct {
-	ID        string      `json:"id" maxLength:"64"`
-	Matchers  []amMatcher `json:"matchers" required:"true" minItems:"1" maxItems:"64"`
+	ID        string      `json:"id" maxLength:"64" doc:"in a request: of one that is to be changed; empty makes a new one"`
+	Matchers  []amMatcher `json:"matchers" required:"true" minItems:"1" maxItems:"64" doc:"all must match"`
 	StartsAt  time.Time   `json:"startsAt" required:"true"`
 	EndsAt    time.Time   `json:"endsAt" required:"true"`
-	CreatedBy string      `json:"createdBy" required:"true" maxLength:"200"`
+	CreatedBy string      `json:"createdBy" required:"true" maxLength:"200" doc:"in a request whoever is logged in counts more"`
 	Comment   string      `json:"comment" required:"true" maxLength:"2000"`
 }
 
 type amState struct {
-	State string `json:"state" required:"true"`
+	State string `json:"state" required:"true" doc:"pending (it begins later), active or expired"`
 }
 
 type amKeptSilence struct {
 	amSilence
-	UpdatedAt time.Time `json:"updatedAt" required:"true"`
+	UpdatedAt time.Time `json:"updatedAt" required:"true" doc:"when it was made or changed last"`
 	Status    amState   `json:"status" required:"true"`
 }
 
@@ -49,28 +49,28 @@ type amReceiver struct {
 }
 
 type amAlertStatus struct {
-	State       string   `json:"state" enum:"active,suppressed" required:"true"`
-	SilencedBy  []string `json:"silencedBy" required:"true"`
-	InhibitedBy []string `json:"inhibitedBy" required:"true"`
+	State       string   `json:"state" enum:"active,suppressed" required:"true" doc:"suppressed: a silence or another alert mutes it"`
+	SilencedBy  []string `json:"silencedBy" required:"true" doc:"ids of silences that mute it"`
+	InhibitedBy []string `json:"inhibitedBy" required:"true" doc:"fingerprints of alerts that explain it"`
 }
 
 type amAlert struct {
-	Labels       alert.Labels  `json:"labels" required:"true"`
-	Annotations  alert.Labels  `json:"annotations" required:"true"`
-	StartsAt     time.Time     `json:"startsAt" required:"true"`
-	EndsAt       time.Time     `json:"endsAt" required:"true"`
-	UpdatedAt    time.Time     `json:"updatedAt" required:"true"`
-	GeneratorURL string        `json:"generatorURL"`
-	Fingerprint  string        `json:"fingerprint" required:"true"`
+	Labels       alert.Labels  `json:"labels" required:"true" doc:"of the rule, and of the result of its expression"`
+	Annotations  alert.Labels  `json:"annotations" required:"true" doc:"texts of the rule, filled in at the last evaluation"`
+	StartsAt     time.Time     `json:"startsAt" required:"true" doc:"since when it fires"`
+	EndsAt       time.Time     `json:"endsAt" required:"true" doc:"when it counts as resolved if nothing more is heard of it"`
+	UpdatedAt    time.Time     `json:"updatedAt" required:"true" doc:"when its rule was evaluated last"`
+	GeneratorURL string        `json:"generatorURL" doc:"shows the rule's expression; may be empty"`
+	Fingerprint  string        `json:"fingerprint" required:"true" doc:"the same for the same labels"`
 	Status       amAlertStatus `json:"status" required:"true"`
-	Receivers    []amReceiver  `json:"receivers" required:"true"`
+	Receivers    []amReceiver  `json:"receivers" required:"true" doc:"who is told of it, unless it is muted"`
 }
 
 type amStatus struct {
-	Cluster     map[string]any    `json:"cluster" required:"true"`
-	VersionInfo map[string]string `json:"versionInfo" required:"true"`
-	Config      map[string]string `json:"config" required:"true"`
-	Uptime      time.Time         `json:"uptime" required:"true"`
+	Cluster     map[string]any    `json:"cluster" required:"true" doc:"status: ready, or settling while a receiver cannot be told; name: what notification does; no peers"`
+	VersionInfo map[string]string `json:"versionInfo" required:"true" doc:"of the Alertmanager whose interface this is"`
+	Config      map[string]string `json:"config" required:"true" doc:"empty: GET /api/v1/config has the settings"`
+	Uptime      time.Time         `json:"uptime" required:"true" doc:"when the service began"`
 }
 
 func (f *service) alertmanagerRoutes() []chassis.Route {

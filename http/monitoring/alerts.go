@@ -32,12 +32,12 @@ const silentFor = 2 * time.Minute
 type alertRow struct {
 	RuleID      string       `json:"rule_id" required:"true" doc:"name of the rule"`
 	RuleName    string       `json:"rule_name" required:"true" doc:"what it says in a line"`
-	Description string       `json:"description" required:"true"`
+	Description string       `json:"description" required:"true" doc:"what is wrong, for people"`
 	Severity    string       `json:"severity" enum:"warning,critical" required:"true"`
 	StartTime   time.Time    `json:"start_time" required:"true" doc:"since when it fires"`
-	LastChecked time.Time    `json:"last_checked" required:"true"`
+	LastChecked time.Time    `json:"last_checked" required:"true" doc:"when its rule was evaluated last"`
 	Value       float64      `json:"value" required:"true" doc:"of the rule's expression, at the last evaluation that had one"`
-	Labels      alert.Labels `json:"labels" required:"true"`
+	Labels      alert.Labels `json:"labels" required:"true" doc:"of the rule, and of the result of its expression"`
 	Runbook     string       `json:"runbook_url" required:"true" doc:"what to do; empty for a rule that names none"`
 	Fingerprint string       `json:"fingerprint" required:"true" doc:"the same for the same labels"`
 }
@@ -54,7 +54,7 @@ type activeRow struct {
 // pastRow is one that fires no longer.
 type pastRow struct {
 	alertRow
-	EndTime time.Time `json:"end_time" required:"true"`
+	EndTime time.Time `json:"end_time" required:"true" doc:"since when it fires no longer"`
 	Status  string    `json:"status" enum:"resolved" required:"true"`
 }
 

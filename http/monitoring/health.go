@@ -18,21 +18,21 @@ const gigabyte = 1e9
 type overview struct {
 	Timestamp time.Time `json:"timestamp" required:"true"`
 	Uptime    float64   `json:"uptime_seconds" required:"true" doc:"of the monitoring-service"`
-	Resources resources `json:"system_resources" required:"true"`
-	Services  counted   `json:"services" required:"true"`
-	Alerts    alerted   `json:"alerts" required:"true"`
-	Stats     stats     `json:"monitoring_stats" required:"true"`
+	Resources resources `json:"system_resources" required:"true" doc:"of the machine; zeros before it is read first"`
+	Services  counted   `json:"services" required:"true" doc:"how many are how"`
+	Alerts    alerted   `json:"alerts" required:"true" doc:"those that fire"`
+	Stats     stats     `json:"monitoring_stats" required:"true" doc:"what monitoring itself did"`
 }
 
 // resources are the figures of the machine that runs the monitoring-service.
 type resources struct {
-	CPU         float64     `json:"cpu_usage_percent" required:"true"`
-	Memory      float64     `json:"memory_usage_percent" required:"true"`
-	Available   float64     `json:"memory_available_gb" required:"true"`
+	CPU         float64     `json:"cpu_usage_percent" required:"true" doc:"0 to 100 of all cores together"`
+	Memory      float64     `json:"memory_usage_percent" required:"true" doc:"0 to 100"`
+	Available   float64     `json:"memory_available_gb" required:"true" doc:"what programs could get without swapping, in 10^9 bytes"`
 	Disk        float64     `json:"disk_usage_percent" required:"true" doc:"of the file system that holds the data"`
-	DiskFree    float64     `json:"disk_free_gb" required:"true"`
-	ReceiveRate float64     `json:"network_received_bytes_per_second" required:"true"`
-	SendRate    float64     `json:"network_sent_bytes_per_second" required:"true"`
+	DiskFree    float64     `json:"disk_free_gb" required:"true" doc:"on the file system that holds the data, in 10^9 bytes"`
+	ReceiveRate float64     `json:"network_received_bytes_per_second" required:"true" doc:"of all interfaces, the loopback one included"`
+	SendRate    float64     `json:"network_sent_bytes_per_second" required:"true" doc:"of all interfaces, the loopback one included"`
 	OpenFiles   int         `json:"open_files" required:"true" doc:"of this process"`
 	MaxFiles    uint64      `json:"max_open_files" required:"true" doc:"0 when it is not known"`
 	Clock       *host.Clock `json:"clock" doc:"null before the first reading"`
@@ -40,16 +40,16 @@ type resources struct {
 
 // counted counts the services.
 type counted struct {
-	Total      int     `json:"total" required:"true"`
+	Total      int     `json:"total" required:"true" doc:"services that are watched"`
 	Healthy    int     `json:"healthy" required:"true" doc:"degraded ones included"`
 	Unhealthy  int     `json:"unhealthy" required:"true" doc:"unreachable ones included"`
-	Degraded   int     `json:"degraded" required:"true"`
+	Degraded   int     `json:"degraded" required:"true" doc:"healthy ones that warn, or of which not all instances are well"`
 	Percentage float64 `json:"health_percentage" required:"true" doc:"0 to 100"`
 }
 
 // alerted counts the active alerts.
 type alerted struct {
-	Active   int `json:"active" required:"true"`
+	Active   int `json:"active" required:"true" doc:"that fire, muted ones included"`
 	Critical int `json:"critical" required:"true"`
 	Warning  int `json:"warning" required:"true"`
 }
@@ -60,10 +60,10 @@ type stats struct {
 	Failed       uint64     `json:"failed_checks" required:"true" doc:"those that found a service unhealthy or unreachable"`
 	Rounds       uint64     `json:"rounds" required:"true" doc:"of checks of every service"`
 	LastCheck    *time.Time `json:"last_check_time" doc:"null before the first"`
-	Reports      int        `json:"reports_kept" required:"true"`
-	Actors       int        `json:"actors" required:"true"`
-	ActorsFailed int        `json:"actors_waiting_to_restart" required:"true"`
-	DeadLetters  uint64     `json:"dead_letters_total" required:"true"`
+	Reports      int        `json:"reports_kept" required:"true" doc:"reports that can be had"`
+	Actors       int        `json:"actors" required:"true" doc:"in the supervision tree"`
+	ActorsFailed int        `json:"actors_waiting_to_restart" required:"true" doc:"that failed, and wait for their restart"`
+	DeadLetters  uint64     `json:"dead_letters_total" required:"true" doc:"messages that reached no actor, since the start"`
 }
 
 // health is how one service is.
@@ -74,41 +74,41 @@ type health struct {
 	Since     time.Time       `json:"since" required:"true" doc:"when the status was last another"`
 	Details   json.RawMessage `json:"details,omitempty" doc:"the health report of the service, or of its first instance that gave one"`
 	Error     string          `json:"error,omitempty" doc:"why it is not well"`
-	Instances []instance      `json:"instances" required:"true"`
+	Instances []instance      `json:"instances" required:"true" doc:"in the order of the registry"`
 }
 
 // instance is how one instance of a service is.
 type instance struct {
 	URL      string        `json:"url" required:"true"`
 	Status   branch.Status `json:"status" enum:"healthy,unhealthy,unreachable" required:"true"`
-	Degraded bool          `json:"degraded" required:"true"`
-	Seconds  float64       `json:"response_time" required:"true"`
-	Version  string        `json:"version,omitempty"`
-	Checked  time.Time     `json:"last_check_time" required:"true"`
-	Error    string        `json:"error,omitempty"`
+	Degraded bool          `json:"degraded" required:"true" doc:"healthy, but it warns"`
+	Seconds  float64       `json:"response_time" required:"true" doc:"in seconds: until it answered, or was given up"`
+	Version  string        `json:"version,omitempty" doc:"as it says; absent when it does not"`
+	Checked  time.Time     `json:"last_check_time" required:"true" doc:"when it was asked"`
+	Error    string        `json:"error,omitempty" doc:"why it is not well; absent when it is"`
 }
 
 // statistic sums up the checks of a service.
 type statistic struct {
-	Total       uint64     `json:"total_checks" required:"true"`
+	Total       uint64     `json:"total_checks" required:"true" doc:"rounds in which the service was asked, since the start"`
 	Healthy     uint64     `json:"healthy_checks" required:"true"`
-	Unhealthy   uint64     `json:"unhealthy_checks" required:"true"`
-	Unreachable uint64     `json:"unreachable_checks" required:"true"`
+	Unhealthy   uint64     `json:"unhealthy_checks" required:"true" doc:"rounds in which it answered, and was not well"`
+	Unreachable uint64     `json:"unreachable_checks" required:"true" doc:"rounds in which no instance answered"`
 	Mean        float64    `json:"avg_response_time" required:"true" doc:"of answers, in seconds"`
 	Last        *time.Time `json:"last_check_time" doc:"null before the first"`
 	Uptime      float64    `json:"uptime_percentage" required:"true" doc:"share of checks that found it healthy, 0 to 100"`
 }
 
 type servicesAnswer struct {
-	Health     map[string]health    `json:"health_status" required:"true"`
-	Statistics map[string]statistic `json:"statistics" required:"true"`
+	Health     map[string]health    `json:"health_status" required:"true" doc:"by service"`
+	Statistics map[string]statistic `json:"statistics" required:"true" doc:"by service, since the start"`
 	Timestamp  time.Time            `json:"timestamp" required:"true"`
 }
 
 type serviceAnswer struct {
 	Service    string          `json:"service_name" required:"true"`
-	Current    health          `json:"current_status" required:"true"`
-	Statistics statistic       `json:"statistics" required:"true"`
+	Current    health          `json:"current_status" required:"true" doc:"as the last round of checks found it"`
+	Statistics statistic       `json:"statistics" required:"true" doc:"since the start"`
 	Recent     []branch.Point  `json:"recent_checks" required:"true" doc:"oldest first"`
 	Changes    []branch.Change `json:"changes" required:"true" doc:"the latest first"`
 	Timestamp  time.Time       `json:"timestamp" required:"true"`
@@ -116,15 +116,15 @@ type serviceAnswer struct {
 
 type checkedAnswer struct {
 	Success   bool              `json:"success" required:"true" doc:"every service was asked, whatever it said"`
-	Message   string            `json:"message" required:"true"`
-	Results   map[string]health `json:"results" required:"true"`
-	Services  counted           `json:"services" required:"true"`
+	Message   string            `json:"message" required:"true" doc:"whether all are healthy, for people"`
+	Results   map[string]health `json:"results" required:"true" doc:"by service"`
+	Services  counted           `json:"services" required:"true" doc:"how many are how"`
 	Timestamp time.Time         `json:"timestamp" required:"true"`
 }
 
 type historyAnswer struct {
 	Changes   []branch.Change `json:"changes" required:"true" doc:"the latest first"`
-	Count     int             `json:"count" required:"true"`
+	Count     int             `json:"count" required:"true" doc:"of this answer"`
 	Timestamp time.Time       `json:"timestamp" required:"true"`
 }
 

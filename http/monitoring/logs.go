@@ -31,7 +31,7 @@ const (
 
 type logAnswer struct {
 	Logs      []logs.Entry `json:"logs" required:"true" doc:"oldest first"`
-	Count     int          `json:"count" required:"true"`
+	Count     int          `json:"count" required:"true" doc:"of this answer"`
 	First     uint64       `json:"first_seq" required:"true" doc:"of the oldest line that is kept; 0 when there is none"`
 	Last      uint64       `json:"last_seq" required:"true" doc:"of the newest line that is kept"`
 	Timestamp time.Time    `json:"timestamp" required:"true"`

@@ -27,9 +27,9 @@ type Nodes interface {
 // About is what a node says of itself.
 type About struct {
 	Version   string    `json:"version" required:"true"`
-	Services  []string  `json:"services" required:"true"`
-	Started   time.Time `json:"started_at" required:"true"`
-	Recording int       `json:"streams_recording" required:"true"`
+	Services  []string  `json:"services" required:"true" doc:"names of those that it runs"`
+	Started   time.Time `json:"started_at" required:"true" doc:"of its process"`
+	Recording int       `json:"streams_recording" required:"true" doc:"that its collector records"`
 	Waiting   int       `json:"streams_waiting" required:"true" doc:"until their owner before lets go"`
 	Plan      uint64    `json:"plan_revision" required:"true" doc:"that it follows; 0 is none"`
 }
@@ -58,7 +58,7 @@ func (f *service) asked(r *http.Request, id string) (node, target string, err er
 
 // nodeTree is one node with its tree, or why there is none.
 type nodeTree struct {
-	Node  string          `json:"node" required:"true"`
+	Node  string          `json:"node" required:"true" doc:"its name; local where there is this one alone"`
 	Self  bool            `json:"self" required:"true" doc:"the node that answers"`
 	About *About          `json:"about,omitempty" doc:"what it says of itself; absent where this node is alone"`
 	Took  float64         `json:"answered_in_seconds,omitempty" doc:"how long it took to say so"`

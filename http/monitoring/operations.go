@@ -53,9 +53,9 @@ type operated struct {
 	Success   bool      `json:"success" required:"true"`
 	Message   string    `json:"message" required:"true"`
 	Action    string    `json:"action" enum:"restart,stop,kill,pause,resume" required:"true"`
-	Actor     string    `json:"actor" required:"true"`
+	Actor     string    `json:"actor" required:"true" doc:"its id"`
 	Node      string    `json:"node,omitempty" doc:"when another node was asked"`
-	Seconds   float64   `json:"duration_seconds" required:"true"`
+	Seconds   float64   `json:"duration_seconds" required:"true" doc:"what it took"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }
 

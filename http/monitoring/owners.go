@@ -19,10 +19,10 @@ type StreamStanding struct {
 	// Time is nil where the exchange sent none.
 	Time      *time.Time `json:"time,omitempty" doc:"of the last change"`
 	Age       *float64   `json:"age_seconds,omitempty" doc:"since the last change was received"`
-	BestBid   string     `json:"best_bid,omitempty"`
-	BestAsk   string     `json:"best_ask,omitempty"`
-	BidLevels int        `json:"bid_levels" required:"true"`
-	AskLevels int        `json:"ask_levels" required:"true"`
+	BestBid   string     `json:"best_bid,omitempty" doc:"highest price; absent when nobody buys"`
+	BestAsk   string     `json:"best_ask,omitempty" doc:"lowest price; absent when nobody sells"`
+	BidLevels int        `json:"bid_levels" required:"true" doc:"prices on this side of the book"`
+	AskLevels int        `json:"ask_levels" required:"true" doc:"prices on this side of the book"`
 }
 
 // Owners ask the nodes that own streams. Errors are answers: [*chassis.Error].
@@ -56,8 +56,8 @@ func (f *service) ownerRoutes() []chassis.Route {
 // resynced is the answer of a resync.
 type resynced struct {
 	Success   bool      `json:"success" required:"true"`
-	Stream    string    `json:"stream" required:"true"`
-	Owner     string    `json:"owner" required:"true"`
+	Stream    string    `json:"stream" required:"true" doc:"exchange/market/symbol"`
+	Owner     string    `json:"owner" required:"true" doc:"the node that collects it, by the plan"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }
 

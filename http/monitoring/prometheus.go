@@ -58,11 +58,11 @@ type prometheus struct {
 // answer is what every call of the interface gives.
 type answer struct {
 	Status    string   `json:"status" enum:"success,error" required:"true"`
-	Data      any      `json:"data,omitempty"`
+	Data      any      `json:"data,omitempty" doc:"what the call is documented to answer by Prometheus; absent on an error"`
 	ErrorType string   `json:"errorType,omitempty" doc:"bad_data, execution, timeout, canceled or internal"`
-	Error     string   `json:"error,omitempty"`
-	Warnings  []string `json:"warnings,omitempty"`
-	Infos     []string `json:"infos,omitempty"`
+	Error     string   `json:"error,omitempty" doc:"what went wrong; absent on success"`
+	Warnings  []string `json:"warnings,omitempty" doc:"what may be wrong with the data; absent when there is nothing to say"`
+	Infos     []string `json:"infos,omitempty" doc:"remarks on the query; absent when there is nothing to say"`
 }
 
 // found is what a call found.

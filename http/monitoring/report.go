@@ -19,71 +19,71 @@ import (
 type reportHead struct {
 	ID        string    `json:"report_id" required:"true"`
 	Time      time.Time `json:"generated_at" required:"true"`
-	Services  counted   `json:"services" required:"true"`
-	Alerts    int       `json:"active_alerts" required:"true"`
+	Services  counted   `json:"services" required:"true" doc:"how many are how"`
+	Alerts    int       `json:"active_alerts" required:"true" doc:"how many fire"`
 	Links     links     `json:"links" required:"true"`
-	Unhealthy []string  `json:"unhealthy_services" required:"true"`
+	Unhealthy []string  `json:"unhealthy_services" required:"true" doc:"those that are not healthy, by name"`
 }
 
 // links are where a report can be had.
 type links struct {
-	JSON string `json:"json" required:"true"`
-	HTML string `json:"html" required:"true"`
+	JSON string `json:"json" required:"true" doc:"path of the report as JSON"`
+	HTML string `json:"html" required:"true" doc:"path of the report as a page"`
 }
 
 // reportBody is a whole report.
 type reportBody struct {
 	reportHead
 	Uptime     float64              `json:"uptime_seconds" required:"true" doc:"of the monitoring-service, when it was made"`
-	Health     map[string]health    `json:"health_status" required:"true"`
-	Statistics map[string]statistic `json:"statistics" required:"true"`
+	Health     map[string]health    `json:"health_status" required:"true" doc:"by service"`
+	Statistics map[string]statistic `json:"statistics" required:"true" doc:"by service, since the start"`
 	System     *host.Sample         `json:"system" doc:"null when the machine was not read yet"`
-	Actors     actorSummary         `json:"actors" required:"true"`
-	Active     []reportAlert        `json:"alerts" required:"true"`
+	Actors     actorSummary         `json:"actors" required:"true" doc:"the supervision tree, summed up"`
+	Active     []reportAlert        `json:"alerts" required:"true" doc:"those that fire"`
 	Changes    []branch.Change      `json:"changes" required:"true" doc:"of health, the latest first"`
 }
 
 // actorSummary sums up the supervision tree.
 type actorSummary struct {
-	Total       int             `json:"total" required:"true"`
-	Running     int             `json:"running" required:"true"`
-	Waiting     int             `json:"waiting_to_restart" required:"true"`
-	Restarts    uint64          `json:"restarts_total" required:"true"`
-	Failures    uint64          `json:"failures_total" required:"true"`
-	DeadLetters uint64          `json:"dead_letters_total" required:"true"`
+	Total       int             `json:"total" required:"true" doc:"actors in the tree"`
+	Running     int             `json:"running" required:"true" doc:"actors that are in this state"`
+	Waiting     int             `json:"waiting_to_restart" required:"true" doc:"actors that failed and wait for their restart"`
+	Restarts    uint64          `json:"restarts_total" required:"true" doc:"of all actors in the tree"`
+	Failures    uint64          `json:"failures_total" required:"true" doc:"of all actors in the tree"`
+	DeadLetters uint64          `json:"dead_letters_total" required:"true" doc:"messages that reached no actor, since the start"`
 	Troubled    []troubledActor `json:"troubled" required:"true" doc:"those that have failed, the one with most failures first"`
 }
 
 // troubledActor is one that has failed.
 type troubledActor struct {
 	ID       string    `json:"id" required:"true"`
-	State    string    `json:"state" required:"true"`
+	State    string    `json:"state" required:"true" doc:"starting, running, restarting, backoff, stopping, stopped or failed"`
 	Failures uint64    `json:"failures_total" required:"true"`
 	Restarts uint64    `json:"restarts_total" required:"true"`
 	Last     time.Time `json:"last_failure_time" required:"true"`
-	Reason   string    `json:"last_failure" required:"true"`
+	Reason   string    `json:"last_failure" required:"true" doc:"why it failed last"`
 }
 
 // reportAlert is one active alert.
 type reportAlert struct {
-	Rule        string    `json:"rule_name" required:"true"`
+	Rule        string    `json:"rule_name" required:"true" doc:"what the alert says in a line"`
 	Severity    string    `json:"severity" required:"true"`
-	Description string    `json:"description" required:"true"`
-	Since       time.Time `json:"start_time" required:"true"`
-	Value       float64   `json:"value" required:"true"`
+	Description string    `json:"description" required:"true" doc:"what is wrong, for people"`
+	Since       time.Time `json:"start_time" required:"true" doc:"since when it fires"`
+	Value       float64   `json:"value" required:"true" doc:"of the rule's expression, at the last evaluation that had one"`
 }
 
 type reportMade struct {
 	Success bool       `json:"success" required:"true"`
 	Status  string     `json:"status" enum:"success" required:"true"`
-	Message string     `json:"message" required:"true"`
+	Message string     `json:"message" required:"true" doc:"where the report is"`
 	ID      string     `json:"report_id" required:"true"`
 	Report  reportBody `json:"report" required:"true"`
 }
 
 type reportList struct {
 	Reports   []reportHead `json:"reports" required:"true" doc:"the latest first"`
-	Count     int          `json:"count" required:"true"`
+	Count     int          `json:"count" required:"true" doc:"of this answer"`
 	Timestamp time.Time    `json:"timestamp" required:"true"`
 }
 

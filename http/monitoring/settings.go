@@ -12,9 +12,9 @@ import (
 
 // Setting is one setting as it is in force; a secret is not shown.
 type Setting struct {
-	Path   string `json:"path" required:"true"`
+	Path   string `json:"path" required:"true" doc:"as in the file, its parts between dots"`
 	Value  string `json:"value" required:"true" doc:"as it would stand in a file; a secret is hidden"`
-	Source string `json:"source" enum:"default,file,dotenv,environment,flag,runtime" required:"true"`
+	Source string `json:"source" enum:"default,file,dotenv,environment,flag,runtime" required:"true" doc:"what gave it"`
 	Origin string `json:"origin" required:"true" doc:"where it was given: file:line:column, a variable, a flag"`
 
 	Default      *string   `json:"default" doc:"what it is when nothing gives it; null where the program has nothing there"`
@@ -47,7 +47,7 @@ const tagProgram = "program"
 
 type settingsAnswer struct {
 	Settings  []Setting `json:"settings" required:"true" doc:"in the order of the file"`
-	Count     int       `json:"count" required:"true"`
+	Count     int       `json:"count" required:"true" doc:"of this answer"`
 	Changed   int       `json:"changed" required:"true" doc:"how many of these were given: by a file, a variable, a flag or the command"`
 	Reload    *Reload   `json:"reload,omitempty" doc:"the last time that the configuration was read again; absent when it was not since the start"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
@@ -55,7 +55,7 @@ type settingsAnswer struct {
 
 type auditAnswer struct {
 	Entries    []audit.Entry `json:"entries" required:"true" doc:"the latest first"`
-	Count      int           `json:"count" required:"true"`
+	Count      int           `json:"count" required:"true" doc:"of this answer"`
 	NextCursor string        `json:"next_cursor,omitempty" doc:"for the page that follows; absent on the last"`
 	Timestamp  time.Time     `json:"timestamp" required:"true"`
 }

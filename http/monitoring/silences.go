@@ -28,19 +28,19 @@ type silenceBody struct {
 	EndsAt    *time.Time    `json:"ends_at" doc:"this or duration_seconds"`
 	Seconds   *float64      `json:"duration_seconds" minimum:"1" maximum:"315360000" doc:"from its start; this or ends_at"`
 	CreatedBy string        `json:"created_by" maxLength:"200" doc:"whoever is logged in counts more; anonymous when absent"`
-	Comment   string        `json:"comment" required:"true" minLength:"1" maxLength:"2000" example:"exchange maintenance"`
+	Comment   string        `json:"comment" required:"true" minLength:"1" maxLength:"2000" example:"exchange maintenance" doc:"why, for people"`
 }
 
 // silenceRow is a silence in an answer.
 type silenceRow struct {
 	ID        string        `json:"id" required:"true"`
-	State     string        `json:"state" enum:"pending,active,expired" required:"true"`
-	Matchers  []matcherBody `json:"matchers" required:"true"`
+	State     string        `json:"state" enum:"pending,active,expired" required:"true" doc:"pending: it begins later"`
+	Matchers  []matcherBody `json:"matchers" required:"true" doc:"all must match"`
 	StartsAt  time.Time     `json:"starts_at" required:"true"`
 	EndsAt    time.Time     `json:"ends_at" required:"true"`
-	UpdatedAt time.Time     `json:"updated_at" required:"true"`
+	UpdatedAt time.Time     `json:"updated_at" required:"true" doc:"when it was made or changed last"`
 	CreatedBy string        `json:"created_by" required:"true"`
-	Comment   string        `json:"comment" required:"true"`
+	Comment   string        `json:"comment" required:"true" doc:"why, for people"`
 }
 
 type silenceList struct {

@@ -18,16 +18,16 @@ type Traces interface {
 
 // traceHead is one trace of the list.
 type traceHead struct {
-	ID       string    `json:"trace_id" required:"true"`
-	Time     time.Time `json:"start_time" required:"true"`
+	ID       string    `json:"trace_id" required:"true" doc:"32 hex digits"`
+	Time     time.Time `json:"start_time" required:"true" doc:"of the span that began first"`
 	Seconds  float64   `json:"duration_seconds" required:"true" doc:"of the longest span that is kept"`
-	Slow     bool      `json:"slow" required:"true"`
-	Failed   bool      `json:"failed" required:"true"`
+	Slow     bool      `json:"slow" required:"true" doc:"a span took as long as monitoring-service.monitoring.traces.slow, or longer"`
+	Failed   bool      `json:"failed" required:"true" doc:"a span failed"`
 	Service  string    `json:"service" required:"true" doc:"of the first span"`
 	Name     string    `json:"name" required:"true" doc:"of the first span: method and route"`
-	Error    string    `json:"error,omitempty"`
-	Spans    int       `json:"spans" required:"true"`
-	Services []string  `json:"services" required:"true"`
+	Error    string    `json:"error,omitempty" doc:"of the first span that says why it failed; absent when none does"`
+	Spans    int       `json:"spans" required:"true" doc:"how many are kept"`
+	Services []string  `json:"services" required:"true" doc:"whose spans are kept"`
 }
 
 // traceBody is one trace with its spans.
@@ -39,25 +39,25 @@ type traceBody struct {
 
 // traceSpan is one span.
 type traceSpan struct {
-	ID      string    `json:"span_id" required:"true"`
-	Parent  string    `json:"parent_span_id,omitempty"`
-	Kind    string    `json:"kind" enum:"server,client,internal" required:"true"`
+	ID      string    `json:"span_id" required:"true" doc:"16 hex digits"`
+	Parent  string    `json:"parent_span_id,omitempty" doc:"absent at the start of a trace"`
+	Kind    string    `json:"kind" enum:"server,client,internal" required:"true" doc:"server answers a request, client sends one, internal does neither"`
 	Node    string    `json:"node" required:"true" doc:"of the process that answered"`
 	Service string    `json:"service" required:"true"`
-	Name    string    `json:"name" required:"true"`
-	Path    string    `json:"path,omitempty"`
+	Name    string    `json:"name" required:"true" doc:"of few values: method and route"`
+	Path    string    `json:"path,omitempty" doc:"what exactly was asked for; absent when the name says it"`
 	Start   time.Time `json:"start_time" required:"true"`
 	Seconds float64   `json:"duration_seconds" required:"true"`
-	Code    int       `json:"code,omitempty"`
+	Code    int       `json:"code,omitempty" doc:"HTTP status; absent where there is none"`
 	Failed  bool      `json:"failed" required:"true"`
-	Error   string    `json:"error,omitempty"`
-	Request string    `json:"request_id,omitempty"`
+	Error   string    `json:"error,omitempty" doc:"why it failed; absent when it did not"`
+	Request string    `json:"request_id,omitempty" doc:"the X-Request-Id of the request; absent where there is none"`
 }
 
 type traceList struct {
 	Traces    []traceHead `json:"traces" required:"true" doc:"the latest first"`
-	Count     int         `json:"count" required:"true"`
-	Kept      int         `json:"kept" required:"true"`
+	Count     int         `json:"count" required:"true" doc:"of this answer"`
+	Kept      int         `json:"kept" required:"true" doc:"traces that are kept, those not listed included"`
 	Timestamp time.Time   `json:"timestamp" required:"true"`
 }
 

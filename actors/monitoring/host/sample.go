@@ -9,15 +9,15 @@ type Sample struct {
 	// Hostname, OS, Kernel and BootTime say which machine it is.
 	Hostname string     `json:"hostname"`
 	OS       string     `json:"os"`
-	Kernel   string     `json:"kernel"`
+	Kernel   string     `json:"kernel" doc:"its version"`
 	BootTime *time.Time `json:"boot_time" doc:"null when it is not known"`
 
 	CPU       CPU         `json:"cpu"`
 	Memory    Memory      `json:"memory"`
 	Disks     []Disk      `json:"disks" doc:"one for each mounted file system that holds data"`
-	Network   []Interface `json:"network"`
-	Process   Process     `json:"process"`
-	Clock     Clock       `json:"clock"`
+	Network   []Interface `json:"network" doc:"the loopback interface included"`
+	Process   Process     `json:"process" doc:"the one that answers"`
+	Clock     Clock       `json:"clock" doc:"what is known of how right the machine's clock is"`
 	Missing   []string    `json:"missing" doc:"what could not be read, and why"`
 	DataMount string      `json:"data_mountpoint" doc:"where the data directory lies; empty when that is not known"`
 }
@@ -25,10 +25,10 @@ type Sample struct {
 // CPU is how busy the processors were since the reading before.
 type CPU struct {
 	Cores        int     `json:"cores" doc:"logical ones"`
-	UsagePercent float64 `json:"usage_percent"`
-	Load1        float64 `json:"load_1m"`
-	Load5        float64 `json:"load_5m"`
-	Load15       float64 `json:"load_15m"`
+	UsagePercent float64 `json:"usage_percent" doc:"0 to 100 of all cores together, since the reading before"`
+	Load1        float64 `json:"load_1m" doc:"average load of the last minute"`
+	Load5        float64 `json:"load_5m" doc:"average load of the last 5 minutes"`
+	Load15       float64 `json:"load_15m" doc:"average load of the last 15 minutes"`
 }
 
 // Memory is the machine's.
@@ -36,7 +36,7 @@ type Memory struct {
 	TotalBytes     uint64  `json:"total_bytes"`
 	AvailableBytes uint64  `json:"available_bytes" doc:"what programs could get without swapping"`
 	UsagePercent   float64 `json:"usage_percent" doc:"what is not available"`
-	SwapTotal      uint64  `json:"swap_total_bytes"`
+	SwapTotal      uint64  `json:"swap_total_bytes" doc:"0 without swap"`
 	SwapUsed       uint64  `json:"swap_used_bytes"`
 }
 
@@ -47,27 +47,27 @@ type Disk struct {
 	FSType        string  `json:"fs_type"`
 	TotalBytes    uint64  `json:"total_bytes"`
 	FreeBytes     uint64  `json:"free_bytes" doc:"for programs without privileges"`
-	UsagePercent  float64 `json:"usage_percent"`
-	InodesPercent float64 `json:"inodes_used_percent"`
+	UsagePercent  float64 `json:"usage_percent" doc:"0 to 100 of what programs without privileges could use"`
+	InodesPercent float64 `json:"inodes_used_percent" doc:"0 to 100"`
 }
 
 // Interface is one network interface, the loopback one included.
 type Interface struct {
 	Name          string  `json:"name"`
-	ReceivedBytes uint64  `json:"received_bytes_total"`
-	SentBytes     uint64  `json:"sent_bytes_total"`
-	ReceiveRate   float64 `json:"received_bytes_per_second"`
-	SendRate      float64 `json:"sent_bytes_per_second"`
-	Errors        uint64  `json:"errors_total"`
-	Dropped       uint64  `json:"dropped_total"`
+	ReceivedBytes uint64  `json:"received_bytes_total" doc:"as the kernel counts"`
+	SentBytes     uint64  `json:"sent_bytes_total" doc:"as the kernel counts"`
+	ReceiveRate   float64 `json:"received_bytes_per_second" doc:"since the reading before; 0 at the first"`
+	SendRate      float64 `json:"sent_bytes_per_second" doc:"since the reading before; 0 at the first"`
+	Errors        uint64  `json:"errors_total" doc:"of receiving and of sending, as the kernel counts"`
+	Dropped       uint64  `json:"dropped_total" doc:"packets, received and to be sent, as the kernel counts"`
 }
 
 // Process is this process.
 type Process struct {
 	PID           int     `json:"pid"`
 	CPUPercent    float64 `json:"cpu_percent" doc:"of one core, since the reading before"`
-	ResidentBytes uint64  `json:"resident_bytes"`
-	OpenFiles     int     `json:"open_files"`
+	ResidentBytes uint64  `json:"resident_bytes" doc:"memory that it occupies"`
+	OpenFiles     int     `json:"open_files" doc:"file descriptors"`
 	MaxOpenFiles  uint64  `json:"max_open_files" doc:"the soft limit; 0 when it is not known"`
 	Threads       int     `json:"threads"`
 	Goroutines    int     `json:"goroutines"`
@@ -88,7 +88,7 @@ type Clock struct {
 type ExchangeClock struct {
 	Exchange      string  `json:"exchange"`
 	Market        string  `json:"market"`
-	OffsetSeconds float64 `json:"offset_seconds"`
+	OffsetSeconds float64 `json:"offset_seconds" doc:"positive where the exchange's clock is ahead of ours"`
 }
 
 // DataDisk is the file system that holds the data directory; false when it is not

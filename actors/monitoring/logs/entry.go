@@ -13,17 +13,17 @@ type Entry struct {
 	Seq     uint64    `json:"seq" required:"true" doc:"in this ring, from 1"`
 	Time    time.Time `json:"time" required:"true"`
 	Level   string    `json:"level" enum:"debug,info,warn,error,dpanic,panic,fatal" required:"true"`
-	Node    string    `json:"node" required:"true"`
+	Node    string    `json:"node" required:"true" doc:"that wrote it"`
 	Service string    `json:"service" required:"true" doc:"empty for what belongs to the process as a whole"`
 	Message string    `json:"message" required:"true"`
 
 	Actor     string `json:"actor,omitempty" doc:"its id in the tree"`
-	Logger    string `json:"logger,omitempty"`
-	RequestID string `json:"request_id,omitempty"`
-	TraceID   string `json:"trace_id,omitempty"`
-	SpanID    string `json:"span_id,omitempty"`
-	Exchange  string `json:"exchange,omitempty"`
-	Symbol    string `json:"symbol,omitempty"`
+	Logger    string `json:"logger,omitempty" doc:"name of the logger; absent where it has none"`
+	RequestID string `json:"request_id,omitempty" doc:"of the request that it is about; absent for none"`
+	TraceID   string `json:"trace_id,omitempty" doc:"32 hex digits; absent for none"`
+	SpanID    string `json:"span_id,omitempty" doc:"16 hex digits; absent for none"`
+	Exchange  string `json:"exchange,omitempty" doc:"that it is about; absent for none"`
+	Symbol    string `json:"symbol,omitempty" doc:"that it is about; absent for none"`
 	// Fields are all others, as an object.
 	Fields json.RawMessage `json:"fields" required:"true" doc:"everything else that the line says"`
 
