@@ -25,7 +25,13 @@ type directory struct {
 	view    View
 	turn    chan struct{} // closed at the next change
 	missing time.Time     // since when others are listed, and this node is not
-	well    []Member      // those that Consul lists as well, this node left out
+	peers   []peer        // the others, dead ones among them
+}
+
+// peer is a member that is not given up.
+type peer struct {
+	Member
+	well bool // by what Consul says
 }
 
 // View is who announces a service, as far as this node knows.
@@ -152,22 +158,16 @@ func (d *directory) judge(ctx context.Context, r *roster, log *zap.Logger) {
 		}
 	}
 	d.mu.Lock()
-	d.well = r.well()
+	d.peers = r.others()
 	d.mu.Unlock()
 	d.publish(r.members())
 }
 
-// watched are those that Consul lists as well, with a port that lasts, by node.
-func (d *directory) watched() map[string]Member {
+// others are all members that are not given up, but this node's.
+func (d *directory) others() []peer {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	all := map[string]Member{}
-	for _, m := range d.well {
-		if m.Meta[lastingMeta] != "" {
-			all[m.Node] = m
-		}
-	}
-	return all
+	return d.peers
 }
 
 func (d *directory) say(log *zap.Logger, err error) {

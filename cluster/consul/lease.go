@@ -135,7 +135,7 @@ func (l *Lease) take(ctx context.Context) (session string, err error) {
 func (l *Lease) await(ctx context.Context) error {
 	index := uint64(0)
 	for {
-		dead, later := l.node.vitals.now()
+		_, later := l.node.vitals.now()
 		asking, cancel := context.WithCancel(ctx)
 		stop := context.AfterFunc(later, cancel)
 		pair, next, err := l.look(asking, index, blockFor)
@@ -153,7 +153,7 @@ func (l *Lease) await(ctx context.Context) error {
 		index = next
 		holder := string(pair.Value)
 		l.seen(holder)
-		if _, is := dead[holder]; is {
+		if l.node.vitals.died(holder) {
 			// Consul would keep it for the lock delay after the heartbeat has run out.
 			l.log.Info("giving back the lease of a node that has died", zap.String("holder", holder))
 			l.free(ctx, pair.Session, holder)

@@ -125,11 +125,11 @@ func (r *roster) judge(now time.Time, t trust, closed map[string]bool) (gone []M
 	return gone
 }
 
-// well are the others that Consul lists as well.
-func (r *roster) well() (all []Member) {
+// others are all that are not given up, but us.
+func (r *roster) others() (all []peer) {
 	for id, s := range r.known {
-		if s.suspected.IsZero() && id != r.self {
-			all = append(all, s.Member)
+		if id != r.self {
+			all = append(all, peer{s.Member, s.suspected.IsZero()})
 		}
 	}
 	return all

@@ -101,21 +101,21 @@ func (v *vitals) run(ctx context.Context, log *zap.Logger) {
 
 // round looks at some of those that are watched, and judges.
 func (v *vitals) round(ctx context.Context, log *zap.Logger) {
-	watched := v.of.watched()
+	watched := v.watched()
 	t := v.node.trust()
 	dead, _ := v.now()
 	dead = maps.Clone(dead)
 	if dead == nil {
 		dead = map[string]string{}
 	}
-	for node, process := range dead { // those that Consul does not list as well, the directories judge
-		if m, is := watched[node]; !is || m.Meta[processMeta] != process {
+	for node, process := range dead {
+		if !v.listed(node, process) {
 			delete(dead, node)
 			delete(v.since, node)
 		}
 	}
 	for node, process := range v.excused {
-		if m, is := watched[node]; !is || m.Meta[processMeta] != process {
+		if watched[node].Meta[processMeta] != process {
 			delete(v.excused, node)
 		}
 	}
@@ -125,15 +125,16 @@ func (v *vitals) round(ctx context.Context, log *zap.Logger) {
 	}
 	now := time.Now()
 	for node, is := range refused {
-		process := watched[node].Meta[processMeta]
+		m := watched[node]
+		process := m.Meta[processMeta]
 		found := v.since[node]
 		switch {
 		case !is:
 			delete(v.excused, node)
 			delete(dead, node)
 			delete(v.since, node)
-		case v.excused[node] == process:
-		case !found.IsZero():
+		case v.excused[node] == process || !m.well: // or its directory judges
+		case dead[node] == process:
 			if t.knewAt(found) && t.accepted.Sub(found) > forgiveAfter*v.node.cfg.TTL {
 				log.Warn("the port of a node refuses connections, and Consul has its heartbeats: it lives", zap.String("member", node))
 				v.excused[node] = process
@@ -148,9 +149,42 @@ func (v *vitals) round(ctx context.Context, log *zap.Logger) {
 	v.publish(dead)
 }
 
+// watched are the others with a port that lasts, by node.
+func (v *vitals) watched() map[string]peer {
+	all := map[string]peer{}
+	for _, m := range v.of.others() {
+		if m.Meta[lastingMeta] != "" {
+			all[m.Node] = m
+		}
+	}
+	return all
+}
+
+// listed reports whether anything of a process is in a list yet: one that is dead stays so
+// until the last of its heartbeats has run out.
+func (v *vitals) listed(node, process string) bool {
+	for _, d := range v.node.directories {
+		if slices.ContainsFunc(d.others(), func(m peer) bool { return m.Node == node && m.Meta[processMeta] == process }) {
+			return true
+		}
+	}
+	return false
+}
+
+// died reports whether a node is dead, and has not begun anew.
+func (v *vitals) died(node string) bool {
+	dead, _ := v.now()
+	process, is := dead[node]
+	return is && !slices.ContainsFunc(v.of.others(), func(m peer) bool { return m.Node == node && m.Meta[processMeta] != process })
+}
+
 // next are the nodes of this round.
-func (v *vitals) next(watched map[string]Member) []Member {
-	all := slices.SortedFunc(maps.Values(watched), func(a, b Member) int { return strings.Compare(a.Node, b.Node) })
+func (v *vitals) next(watched map[string]peer) []Member {
+	all := make([]Member, 0, len(watched))
+	for _, m := range watched {
+		all = append(all, m.Member)
+	}
+	slices.SortFunc(all, func(a, b Member) int { return strings.Compare(a.Node, b.Node) })
 	if len(all) <= probesAtOnce {
 		return all
 	}

@@ -1,7 +1,9 @@
 package deploy
 
 import (
+	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,11 +16,25 @@ const consulEntrypoint = `printf '%s' "$CONSUL_LOCAL_CONFIG" >/tmp/local.json
 command=$1; shift
 exec consul "$command" -data-dir=/consul/data -config-file=/tmp/local.json "$@"`
 
+// cached is where a step of .ci has a server, which it builds or fetches once; what it says of
+// that goes to its other output.
+func cached(t *testing.T, server string) string {
+	t.Helper()
+	var said bytes.Buffer
+	c := exec.CommandContext(t.Context(), filepath.Join("..", "..", ".ci", server))
+	c.Stderr = &said
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", server, err, said.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
 // images are what stands for the images of compose.yaml: the program as the Dockerfile
 // builds it, and servers that are installed here. There is no Grafana.
 func images(t *testing.T, p project) map[string]image {
 	t.Helper()
-	jar, agent := strings.TrimSpace(must(t, nil, "../../.ci/questdb")), strings.TrimSpace(must(t, nil, "../../.ci/consul"))
+	jar, agent := cached(t, "questdb"), cached(t, "consul")
 	return map[string]image{
 		"marketprism": ours(t, p),
 		"questdb/questdb": {
@@ -32,7 +48,7 @@ func images(t *testing.T, p project) map[string]image {
 			entrypoint: []string{"/bin/sh", "-c", consulEntrypoint, "entrypoint"},
 		},
 		"versity/versitygw": {
-			system: true, uid: 0, directory: "/", programs: map[string]string{"/opt/image/versitygw": strings.TrimSpace(must(t, nil, "../../.ci/versitygw"))},
+			system: true, uid: 0, directory: "/", programs: map[string]string{"/opt/image/versitygw": cached(t, "versitygw")},
 			entrypoint: []string{"/opt/image/versitygw"},
 		},
 		"prom/prometheus":   {system: true, uid: 65534, directory: "/prometheus", entrypoint: []string{tool(t, "prometheus")}},
