@@ -58,7 +58,7 @@ func TestVitals(t *testing.T) {
 func TestVitalsMistaken(t *testing.T) {
 	t.Parallel()
 	s := consultest.Start(t)
-	a, b := joinWith(t, s.HTTP, "a", time.Second, cluster.Storage), joinWith(t, s.HTTP, "b", time.Second, cluster.Storage)
+	a, b := joinWith(t, s.HTTP, "a", 3*time.Second, cluster.Storage), joinWith(t, s.HTTP, "b", 3*time.Second, cluster.Storage)
 	a.settle(t, 20*time.Second, "a", "b")
 	b.settle(t, 20*time.Second, "a", "b")
 	at := a.port.Addr().String()
@@ -70,7 +70,7 @@ func TestVitalsMistaken(t *testing.T) {
 	}
 	refuse()
 	b.settle(t, 5*time.Second, "b")
-	b.settle(t, 10*time.Second, "a", "b")
+	b.settle(t, 30*time.Second, "a", "b")
 	b.holds(t, 3*time.Second)
 	l, err := net.Listen("tcp", at)
 	if err != nil {
