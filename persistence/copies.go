@@ -9,39 +9,27 @@ import (
 
 // CopyFile is a file that one store can give to another.
 type CopyFile struct {
-	// Tier is "hot" or "cold".
-	Tier  string `json:"tier"`
-	Table string `json:"table"`
-	// Name is the giver's: below its hot store, or in its bucket.
-	Name  string `json:"name"`
-	Bytes int64  `json:"bytes"`
-	// Checksum is xxHash64 of the file, 16 hexadecimal digits.
-	Checksum string `json:"checksum"`
-	// Shard of the journal, and the range of it that the rows come from.
-	JournalID string `json:"journal_id"`
-	Shard     int    `json:"shard"`
-	FirstSeq  uint64 `json:"first_seq"`
-	LastSeq   uint64 `json:"last_seq"`
-	// Entry is how the giver's manifest lists a cold file.
-	Entry json.RawMessage `json:"entry,omitempty"`
+	Tier      string          `json:"tier" doc:"hot or cold"`
+	Table     string          `json:"table"`
+	Name      string          `json:"name" doc:"the giver's: below its hot store, or in its bucket"`
+	Bytes     int64           `json:"bytes"`
+	Checksum  string          `json:"checksum" doc:"xxHash64 of the file, 16 hex digits"`
+	JournalID string          `json:"journal_id" doc:"of the journal that the rows come from"`
+	Shard     int             `json:"shard" doc:"of that journal"`
+	FirstSeq  uint64          `json:"first_seq" doc:"first position that the rows come from"`
+	LastSeq   uint64          `json:"last_seq" doc:"last position that the rows come from"`
+	Entry     json.RawMessage `json:"entry,omitempty" doc:"how the giver's manifest lists a cold file; absent for a hot one"`
 }
 
 // Offer is what a store can give to others: its files, and the positions of the journal
 // that these reach up to. The positions are from before the files were listed.
 type Offer struct {
-	// Reader is the giver's name among the readers of the journal.
-	Reader string `json:"reader"`
-	// Positions are durable, by shard.
-	Positions []Position `json:"positions"`
-	Files     []CopyFile `json:"files"`
-	// Archived is up to where the cold files reach.
-	Archived []ArchivedTo `json:"archived"`
-	// Shared names the cold store that several nodes have together; "" when it is the
-	// giver's own.
-	Shared string `json:"shared_cold,omitempty"`
-	// Damaged are the journal ranges of files that are set aside: what they held cannot
-	// be given.
-	Damaged []CopyFile `json:"damaged"`
+	Reader    string       `json:"reader" doc:"the giver's name among the readers of the journal"`
+	Positions []Position   `json:"positions" doc:"up to where the giver has the journal durably, by shard"`
+	Files     []CopyFile   `json:"files"`
+	Archived  []ArchivedTo `json:"archived" doc:"up to where the cold files reach"`
+	Shared    string       `json:"shared_cold,omitempty" doc:"names the cold store that several nodes have together; absent when it is the giver's own"`
+	Damaged   []CopyFile   `json:"damaged" doc:"journal ranges of files that are set aside: what they held cannot be given"`
 }
 
 // Position of a shard; false when the giver has nothing of it.

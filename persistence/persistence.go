@@ -211,32 +211,24 @@ func ParseOriginFilter(s string) (OriginFilter, bool) {
 
 // PartInfo describes one published file.
 type PartInfo struct {
-	Table string      `json:"table"`
-	Kind  market.Kind `json:"-"`
-	// Tier is "hot" or "cold".
-	Tier string `json:"tier"`
-	// Archived says that the cold store lists every row of the file too, which is in
-	// the hot one.
-	Archived bool `json:"archived,omitempty"`
-	// Damaged says that the file is listed and not read, because its bytes are not what
-	// they were, or gone.
-	Damaged bool `json:"damaged,omitempty"`
-	// Path is absolute; of a file in a bucket it is its URL.
-	Path  string `json:"path"`
-	Bytes int64  `json:"bytes"`
-	Rows  int64  `json:"rows"`
+	Table    string      `json:"table"`
+	Kind     market.Kind `json:"-"`
+	Tier     string      `json:"tier" doc:"hot or cold"`
+	Archived bool        `json:"archived,omitempty" doc:"the cold store lists every row of this hot file too"`
+	Damaged  bool        `json:"damaged,omitempty" doc:"the file is listed and not read: its bytes are not what they were, or gone"`
+	Path     string      `json:"path" doc:"absolute; of a file in a bucket its URL"`
+	Bytes    int64       `json:"bytes"`
+	Rows     int64       `json:"rows"`
 	// MinTime and MaxTime are the lowest and the highest ts, Unix ns, inclusive.
-	MinTime int64 `json:"min_time_ns"`
-	MaxTime int64 `json:"max_time_ns"`
+	MinTime int64 `json:"min_time_ns" doc:"lowest time of a row, Unix ns"`
+	MaxTime int64 `json:"max_time_ns" doc:"highest time of a row, Unix ns"`
 	// Shard, FirstSeq and LastSeq are the journal range that the part covers: its
 	// records come from messages above FirstSeq-1 and up to LastSeq.
-	Shard    int    `json:"shard"`
-	FirstSeq uint64 `json:"first_seq"`
-	LastSeq  uint64 `json:"last_seq"`
-	// Created is when the part was published.
-	Created time.Time `json:"created"`
-	// Checksum is xxHash64 of the file, 16 hexadecimal digits.
-	Checksum string `json:"checksum"`
+	Shard    int       `json:"shard" doc:"of the journal that its rows come from"`
+	FirstSeq uint64    `json:"first_seq" doc:"first position of the journal that it covers"`
+	LastSeq  uint64    `json:"last_seq" doc:"last position of the journal that it covers"`
+	Created  time.Time `json:"created" doc:"when it was published"`
+	Checksum string    `json:"checksum" doc:"xxHash64 of the file, 16 hex digits"`
 }
 
 // Stats are counts of a store.
@@ -256,23 +248,19 @@ type Stats struct {
 type TableStats struct {
 	Table string      `json:"table"`
 	Kind  market.Kind `json:"-"`
-	// Rows counts keys, unpublished records included.
-	Rows int64 `json:"rows"`
+	Rows  int64       `json:"rows" doc:"keys, unpublished records included"`
 	// Bytes and Parts count published files.
-	Bytes int64 `json:"bytes"`
-	Parts int   `json:"parts"`
-	// MemoryRows counts records that are not yet in a file, before equal keys are
-	// dropped.
-	MemoryRows int64 `json:"memory_rows"`
+	Bytes      int64 `json:"bytes" doc:"of published files"`
+	Parts      int   `json:"parts" doc:"published files"`
+	MemoryRows int64 `json:"memory_rows" doc:"records that are not yet in a file, before equal keys are dropped"`
 }
 
 // Quarantined is a damaged file that was moved aside. Its rows are not served
 // any more, and a store that has one is not healthy.
 type Quarantined struct {
-	Part PartInfo `json:"part"`
-	// Path is where the file is now.
-	Path   string `json:"moved_to"`
-	Reason string `json:"reason"`
+	Part   PartInfo `json:"part" doc:"the file as it was listed"`
+	Path   string   `json:"moved_to" doc:"where the file is now"`
+	Reason string   `json:"reason" doc:"what is wrong with it"`
 }
 
 // Errors of every engine.

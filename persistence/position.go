@@ -9,27 +9,18 @@ import (
 // Position is how far a store has read one journal shard, and what the reader
 // must know to read on. It is saved in the same commit as the records.
 type Position struct {
-	// JournalID is the id of the journal; a position is of no use with another.
-	JournalID string `json:"journal_id"`
-	Shard     int    `json:"shard"`
-	// Seq is the sequence, in the shard's stream, of the last message whose records
-	// are stored; 0 is before the first.
-	Seq uint64 `json:"seq"`
-	// Recorders holds the last batch of each recorder incarnation.
-	Recorders map[Incarnation]RecorderBatch `json:"recorders,omitempty"`
-	// Epochs holds the highest epoch seen of each stream, by
-	// market.StreamID.String.
-	Epochs map[string]int64 `json:"epochs,omitempty"`
+	JournalID string                        `json:"journal_id" doc:"of the journal; a position is of no use with another"`
+	Shard     int                           `json:"shard" doc:"its number, from 0"`
+	Seq       uint64                        `json:"seq" doc:"of the last message of the shard whose records are stored; 0 is before the first"`
+	Recorders map[Incarnation]RecorderBatch `json:"recorders,omitempty" doc:"the last batch of each recorder incarnation"`
+	Epochs    map[string]int64              `json:"epochs,omitempty" doc:"highest ownership number seen, by stream"`
 }
 
 // RecorderBatch is the last batch of one recorder incarnation.
 type RecorderBatch struct {
-	// N is the batch's number within the incarnation.
-	N uint64 `json:"n"`
-	// Seq is the message's sequence in the journal stream.
-	Seq uint64 `json:"seq"`
-	// Sum is the batch's CRC32C, to tell a repeat from a conflict.
-	Sum uint32 `json:"sum"`
+	N   uint64 `json:"n" doc:"number of the batch within the incarnation"`
+	Seq uint64 `json:"seq" doc:"position of its message in the journal"`
+	Sum uint32 `json:"sum" doc:"CRC32C of the batch"`
 }
 
 // Incarnation identifies one run of one recorder.

@@ -12,12 +12,11 @@ import (
 
 // Tally counts the records of one stretch of time.
 type Tally struct {
-	// Start is Unix ns, a multiple of the width.
-	Start int64 `json:"start_ns"`
+	Start int64 `json:"start_ns" doc:"Unix ns, a multiple of the width of a stretch"`
 	// Records are the collected ones that are stored; Verified are those that a
 	// sequence or a checksum proves.
-	Records  int64 `json:"records"`
-	Verified int64 `json:"verified"`
+	Records  int64 `json:"records" doc:"collected ones that are stored"`
+	Verified int64 `json:"verified" doc:"those of them that a sequence number or a checksum proves"`
 }
 
 // MaxTallies is how many stretches one count may have.

@@ -143,33 +143,27 @@ type ArchiveReport struct {
 
 // ColdStats are counts of the cold store.
 type ColdStats struct {
-	// Place is where it is: a path, or the URL of a bucket.
-	Place string `json:"place"`
-	// Open says whether it could be opened. If not, the counts are 0 and mean nothing.
-	Open bool `json:"open"`
-	// Problem is why it is not open, or out of reach since; "" when all is well.
-	Problem string `json:"problem,omitempty"`
-	// Corrupt says that the problem is damage, which time does not heal.
-	Corrupt bool `json:"corrupt"`
+	Place   string `json:"place" doc:"a path, or the URL of a bucket; empty without a cold store"`
+	Open    bool   `json:"open" doc:"whether it could be opened; if not, the counts are 0 and mean nothing"`
+	Problem string `json:"problem,omitempty" doc:"why it is not open, or out of reach since; absent when all is well"`
+	Corrupt bool   `json:"corrupt" doc:"the problem is damage, which time does not heal"`
 	// Tables has a row for each table that has files. Rows counts keys; when Exact is
 	// false, files have come since those were compared, and a key of theirs that another
 	// file has too counts twice.
-	Tables []TableStats `json:"tables"`
-	Exact  bool         `json:"exact"`
+	Tables []TableStats `json:"tables" doc:"those that have files; rows count keys"`
+	Exact  bool         `json:"exact" doc:"false: files have come since keys were compared, and a key of theirs that another file has too counts twice"`
 	// Record is the number of the manifest's last record: whoever archives makes the next
 	// one only where there is none yet.
-	Record uint64 `json:"record"`
-	// Archived says up to where each table has the journal.
-	Archived []ArchivedTo `json:"archived"`
-	// Damaged are files that a query, or the check of one, has found damaged.
-	Damaged []Quarantined `json:"damaged"`
+	Record   uint64        `json:"record" doc:"number of the manifest's last record"`
+	Archived []ArchivedTo  `json:"archived" doc:"up to where each table has the journal"`
+	Damaged  []Quarantined `json:"damaged" doc:"files that a query, or the check of one, has found damaged"`
 }
 
 // ArchivedTo says that the cold store has every row of a table and shard up to a
 // position of a journal.
 type ArchivedTo struct {
 	Table     string `json:"table"`
-	Shard     int    `json:"shard"`
+	Shard     int    `json:"shard" doc:"its number, from 0"`
 	JournalID string `json:"journal_id"`
-	Seq       uint64 `json:"seq"`
+	Seq       uint64 `json:"seq" doc:"position of the journal up to which the cold store has every row"`
 }

@@ -47,34 +47,28 @@ const (
 // Operation is one archive or removal of rows: asked for, under way, or over. It
 // goes on when whoever asked for it has left.
 type Operation struct {
-	ID string `json:"operation_id"`
-	// Job is archive, cleanup or retention.
-	Job   Job    `json:"job"`
-	State string `json:"state"`
-	// Scheduled says that nobody asked for it.
-	Scheduled bool `json:"scheduled"`
-	// Tables are those that it is about; empty means all.
-	Tables []string `json:"tables"`
+	ID        string   `json:"operation_id"`
+	Job       Job      `json:"job" doc:"archive, cleanup (of the hot store, by age), retention (the configured limits) or upkeep (of the cold store's files)"`
+	State     string   `json:"state" doc:"queued, running, succeeded, failed or interrupted (by the end of the process)"`
+	Scheduled bool     `json:"scheduled" doc:"nobody asked for it"`
+	Tables    []string `json:"tables" doc:"that it is about; empty means all"`
 	// Cutoff is the instant that rows must have arrived before; set when it runs.
-	Cutoff time.Time `json:"cutoff_time"`
+	Cutoff time.Time `json:"cutoff_time" doc:"rows that arrived before it are meant"`
 	// Created, Started and Finished are zero until then.
-	Created  time.Time `json:"created"`
-	Started  time.Time `json:"started,omitzero"`
-	Finished time.Time `json:"finished,omitzero"`
+	Created  time.Time `json:"created" doc:"when it was asked for"`
+	Started  time.Time `json:"started,omitzero" doc:"absent before"`
+	Finished time.Time `json:"finished,omitzero" doc:"absent before"`
 	// Rows are done, of about Total; an archive lists them in Files, of Bytes.
-	Rows  int64 `json:"rows"`
-	Total int64 `json:"rows_total"`
-	Files int   `json:"files"`
-	Bytes int64 `json:"bytes"`
-	// ByTable counts what an archive has listed.
-	ByTable map[string]int64 `json:"by_table"`
-	// Kept counts the rows that a cleanup left, because they are not archived.
-	Kept int64 `json:"rows_kept"`
+	Rows    int64            `json:"rows" doc:"archived or removed so far"`
+	Total   int64            `json:"rows_total" doc:"about how many there are to do"`
+	Files   int              `json:"files" doc:"of the cold store, that an archive has listed"`
+	Bytes   int64            `json:"bytes" doc:"of these files"`
+	ByTable map[string]int64 `json:"by_table" doc:"rows that an archive has listed, by table"`
+	Kept    int64            `json:"rows_kept" doc:"rows that a cleanup left, because they are not archived"`
 	// Resumed counts the processes that took it up again; the other counts are of what
 	// all of them have done.
-	Resumed int `json:"resumed,omitempty"`
-	// Problem is why it failed.
-	Problem string `json:"problem,omitempty"`
+	Resumed int    `json:"resumed,omitempty" doc:"processes that took it up again, of what all of them have done the other counts are; absent for none"`
+	Problem string `json:"problem,omitempty" doc:"why it failed, or was interrupted; absent otherwise"`
 	// Err is the error behind Problem.
 	Err error `json:"-"`
 }

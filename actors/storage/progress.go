@@ -81,11 +81,9 @@ func (p *progress) nextPublished() <-chan struct{} {
 
 // Read is the last message that a reader has applied.
 type Read struct {
-	Seq uint64 `json:"seq"`
-	// Stored is when the broker had stored it, by its clock.
-	Stored time.Time `json:"stored"`
-	// Pending is how many messages were behind it when it was sent.
-	Pending uint64 `json:"pending"`
+	Seq     uint64    `json:"seq" doc:"its position in the journal; 0 before the first"`
+	Stored  time.Time `json:"stored" doc:"when the broker had stored it, by its clock"`
+	Pending uint64    `json:"pending" doc:"messages that were behind it when it was sent"`
 }
 
 func (p *progress) set(change func(p *progress)) {

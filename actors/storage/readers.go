@@ -13,12 +13,9 @@ import (
 // JournalReader is a store that the journal keeps its messages for.
 type JournalReader struct {
 	journal.Registered
-	// Own says that it is this node's.
-	Own bool `json:"own"`
-	// Behind is how many messages it has not stored.
-	Behind uint64 `json:"behind"`
-	// HoldsBack says that the journal would be purged further without it.
-	HoldsBack bool `json:"holds_back"`
+	Own       bool   `json:"own" doc:"it is this node's"`
+	Behind    uint64 `json:"behind" doc:"messages that it has not stored"`
+	HoldsBack bool   `json:"holds_back" doc:"the journal would be purged further without it"`
 }
 
 // Readers lists the journal's readers, by shard and position. Errors: those of asking the

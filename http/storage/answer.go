@@ -44,7 +44,7 @@ type FileWriter interface {
 type queryHead struct {
 	success
 	Kind     string `json:"kind" required:"true"`
-	Table    string `json:"table" required:"true"`
+	Table    string `json:"table" required:"true" doc:"of the store, that has the records"`
 	Exchange string `json:"exchange" required:"true"`
 	Market   string `json:"market" required:"true"`
 	Symbol   string `json:"symbol" required:"true" doc:"canonical"`

@@ -20,16 +20,16 @@ type candle struct {
 	Timestamp   time.Time `json:"timestamp" required:"true" doc:"open time"`
 	Symbol      string    `json:"symbol" required:"true" doc:"as asked"`
 	Exchange    string    `json:"exchange" required:"true" doc:"as asked"`
-	Interval    string    `json:"interval" required:"true"`
+	Interval    string    `json:"interval" required:"true" doc:"such as 1m, 4h, 1d, 1w, 1M"`
 	Open        number    `json:"open" required:"true"`
 	High        number    `json:"high" required:"true"`
 	Low         number    `json:"low" required:"true"`
 	Close       number    `json:"close" required:"true"`
 	Volume      number    `json:"volume" required:"true" doc:"in base"`
 	QuoteVolume number    `json:"quote_volume,omitzero"`
-	Trades      int64     `json:"trades,omitempty"`
-	Closed      bool      `json:"closed" required:"true"`
-	OpenTime    int64     `json:"open_time_ns" required:"true"`
+	Trades      int64     `json:"trades,omitempty" doc:"how many; absent where that is not known"`
+	Closed      bool      `json:"closed" required:"true" doc:"false while the interval is still running"`
+	OpenTime    int64     `json:"open_time_ns" required:"true" doc:"first instant inside, Unix ns"`
 	CloseTime   int64     `json:"close_time_ns" required:"true" doc:"last instant inside"`
 	further
 }
@@ -37,8 +37,8 @@ type candle struct {
 // candleHead opens the answer of candles.
 type candleHead struct {
 	success
-	Interval string `json:"interval" required:"true"`
-	Source   string `json:"source" enum:"trades,exchange" required:"true"`
+	Interval string `json:"interval" required:"true" doc:"such as 1m, 4h, 1d, 1w, 1M"`
+	Source   string `json:"source" enum:"trades,exchange" required:"true" doc:"what they are made of: trades, or the exchange's own candles"`
 }
 
 // candleList is the answer of candles, for the documentation.

@@ -34,16 +34,16 @@ type coldParams struct {
 	Symbol   string     `json:"symbol" required:"true"`
 	Start    *time.Time `json:"start_date" required:"true" doc:"null when open"`
 	End      *time.Time `json:"end_date" required:"true" doc:"inclusive; null when open"`
-	Limit    int        `json:"limit" required:"true"`
-	Tier     string     `json:"tier" required:"true"`
+	Limit    int        `json:"limit" required:"true" doc:"most rows of one answer"`
+	Tier     string     `json:"tier" required:"true" doc:"all, hot or cold"`
 }
 
 // coldTail closes the answer of history.
 type coldTail struct {
-	Count      int        `json:"count" minimum:"0" required:"true"`
-	Params     coldParams `json:"query_params" required:"true"`
+	Count      int        `json:"count" minimum:"0" required:"true" doc:"of this answer"`
+	Params     coldParams `json:"query_params" required:"true" doc:"how the request was understood"`
 	Timestamp  time.Time  `json:"timestamp" required:"true"`
-	NextCursor string     `json:"next_cursor,omitempty"`
+	NextCursor string     `json:"next_cursor,omitempty" doc:"continues the list; absent when nothing follows"`
 	Stale      *stale     `json:"stale,omitempty" doc:"that the list may be old; absent while it is not"`
 }
 

@@ -30,7 +30,7 @@ type statsAnswer struct {
 type stats struct {
 	Hot        hotStats                  `json:"hot_storage" required:"true"`
 	Cold       coldStats                 `json:"cold_storage" required:"true" doc:"what is archived; it means nothing while available is false"`
-	Operations operations                `json:"operations" required:"true"`
+	Operations operations                `json:"operations" required:"true" doc:"requests to this service"`
 	Tables     []persistence.TableStats  `json:"tables" required:"true" doc:"every table of the hot store"`
 	ColdTables []persistence.TableStats  `json:"cold_tables" required:"true" doc:"every table of the cold store that has files; rows are keys, as of the last time that files were compared"`
 	Superseded int64                     `json:"superseded_rows" required:"true" doc:"rows of a former owner that were dropped, since the start"`
@@ -39,9 +39,9 @@ type stats struct {
 
 // counts of rows; a row is one key.
 type counts struct {
-	Trades     int64 `json:"trades_count" required:"true"`
-	Tickers    int64 `json:"tickers_count" required:"true"`
-	Orderbooks int64 `json:"orderbooks_count" required:"true"`
+	Trades     int64 `json:"trades_count" required:"true" doc:"rows; of equal keys one counts"`
+	Tickers    int64 `json:"tickers_count" required:"true" doc:"rows; of equal keys one counts"`
+	Orderbooks int64 `json:"orderbooks_count" required:"true" doc:"rows of snapshots; of equal keys one counts"`
 }
 
 // add counts tables, and returns their bytes.
@@ -73,10 +73,10 @@ type coldStats struct {
 
 // operations count requests to this service since it started.
 type operations struct {
-	Reads    uint64 `json:"total_reads" required:"true"`
-	Writes   uint64 `json:"total_writes" required:"true"`
-	Archives uint64 `json:"total_archives" required:"true"`
-	Cleanups uint64 `json:"total_cleanups" required:"true"`
+	Reads    uint64 `json:"total_reads" required:"true" doc:"requests for records, since the start"`
+	Writes   uint64 `json:"total_writes" required:"true" doc:"requests to store records, since the start"`
+	Archives uint64 `json:"total_archives" required:"true" doc:"requests to archive, since the start"`
+	Cleanups uint64 `json:"total_cleanups" required:"true" doc:"requests to clean up, since the start"`
 }
 
 func (f *service) inspectRoutes() []chassis.Route {

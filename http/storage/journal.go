@@ -35,14 +35,14 @@ type adoption struct {
 type adoptionAnswer struct {
 	success
 	Message   string            `json:"message" required:"true"`
-	Shards    []branch.Adoption `json:"shards" required:"true"`
+	Shards    []branch.Adoption `json:"shards" required:"true" doc:"by number"`
 	Timestamp time.Time         `json:"timestamp" required:"true"`
 }
 
 type appliedAnswer struct {
 	success
-	Journal string `json:"journal_id" required:"true"`
-	Shard   int    `json:"shard" required:"true"`
+	Journal string `json:"journal_id" required:"true" doc:"of the journal that the position is of"`
+	Shard   int    `json:"shard" required:"true" doc:"its number, from 0"`
 	Applied uint64 `json:"applied" required:"true" doc:"up to where queries see everything"`
 	Reached bool   `json:"reached" required:"true" doc:"false: not within the wait"`
 }

@@ -37,14 +37,14 @@ type archiveRequest struct {
 type archiveAnswer struct {
 	success
 	Message   string           `json:"message" required:"true"`
-	DataType  string           `json:"data_type" required:"true"`
+	DataType  string           `json:"data_type" required:"true" doc:"as asked for"`
 	Cutoff    time.Time        `json:"cutoff_time" required:"true" doc:"rows that arrived before it are archived now"`
 	Archived  int64            `json:"archived_count" required:"true" doc:"rows that were copied into the cold store and verified there"`
 	Timestamp time.Time        `json:"timestamp" required:"true"`
 	Operation string           `json:"operation_id" required:"true"`
 	Joined    bool             `json:"joined" required:"true" doc:"whether the operation was under way already; then the rest is said of that one"`
-	ByTable   map[string]int64 `json:"by_table" required:"true"`
-	Files     int              `json:"files" required:"true"`
+	ByTable   map[string]int64 `json:"by_table" required:"true" doc:"rows that were archived, by table"`
+	Files     int              `json:"files" required:"true" doc:"of the cold store, that have these rows"`
 }
 
 // cleanupRequest is the body of lifecycle/cleanup.
@@ -56,11 +56,11 @@ type cleanupRequest struct {
 type cleanupAnswer struct {
 	success
 	Message   string    `json:"message" required:"true"`
-	Cutoff    time.Time `json:"cutoff_time" required:"true"`
+	Cutoff    time.Time `json:"cutoff_time" required:"true" doc:"rows that arrived before it are removed"`
 	Cleaned   int64     `json:"cleaned_count" required:"true" doc:"rows that left the hot store; the cold one has them"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 	Operation string    `json:"operation_id" required:"true"`
-	Joined    bool      `json:"joined" required:"true"`
+	Joined    bool      `json:"joined" required:"true" doc:"whether the operation was under way already; then the rest is said of that one"`
 	Kept      int64     `json:"kept_count" required:"true" doc:"rows that are as old and stay, because they are not archived yet"`
 }
 
@@ -69,9 +69,9 @@ type accepted struct {
 	Status    string           `json:"status" enum:"accepted" required:"true"`
 	Message   string           `json:"message" required:"true"`
 	Operation string           `json:"operation_id" required:"true" doc:"of GET operations/{id}"`
-	Joined    bool             `json:"joined" required:"true"`
+	Joined    bool             `json:"joined" required:"true" doc:"whether it was under way already"`
 	Timestamp time.Time        `json:"timestamp" required:"true"`
-	Data      branch.Operation `json:"data" required:"true"`
+	Data      branch.Operation `json:"data" required:"true" doc:"as it is now"`
 }
 
 type operationAnswer struct {
@@ -93,7 +93,7 @@ type operationList struct {
 }
 
 type operationTail struct {
-	Count     int       `json:"count" minimum:"0" required:"true"`
+	Count     int       `json:"count" minimum:"0" required:"true" doc:"of this answer"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 	Missing   []string  `json:"missing_nodes,omitempty" doc:"nodes that did not say what they run"`
 }

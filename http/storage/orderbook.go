@@ -19,7 +19,7 @@ type postedOrderbook struct {
 
 // orderbook is the data of hot/orderbooks, for the documentation.
 type orderbook struct {
-	Timestamp time.Time   `json:"timestamp" required:"true"`
+	Timestamp time.Time   `json:"timestamp" required:"true" doc:"of the book; when it was received, where the exchange does not say"`
 	Symbol    string      `json:"symbol" required:"true" doc:"as asked"`
 	Exchange  string      `json:"exchange" required:"true" doc:"as asked"`
 	Bids      [][2]number `json:"bids" required:"true" doc:"[price, amount], highest price first"`

@@ -160,7 +160,7 @@ var succeeded = success{Status: "success"}
 
 // listTail closes the answer of a list.
 type listTail struct {
-	Count      int       `json:"count" minimum:"0" required:"true"`
+	Count      int       `json:"count" minimum:"0" required:"true" doc:"of this answer"`
 	Timestamp  time.Time `json:"timestamp" required:"true"`
 	NextCursor string    `json:"next_cursor,omitempty" doc:"continues the list; absent when nothing follows"`
 	Stale      *stale    `json:"stale,omitempty" doc:"that the list may be old; absent while it is not"`

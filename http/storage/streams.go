@@ -21,7 +21,7 @@ type storedStream struct {
 type streamList struct {
 	success
 	Data      []storedStream `json:"data" required:"true" doc:"by exchange, market and symbol"`
-	Count     int            `json:"count" required:"true"`
+	Count     int            `json:"count" required:"true" doc:"of this answer"`
 	Timestamp time.Time      `json:"timestamp" required:"true"`
 }
 

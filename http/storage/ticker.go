@@ -20,7 +20,7 @@ type postedTicker struct {
 
 // ticker is the data of hot/tickers, for the documentation.
 type ticker struct {
-	Timestamp time.Time `json:"timestamp" required:"true"`
+	Timestamp time.Time `json:"timestamp" required:"true" doc:"of the ticker; when it was received, where the exchange does not say"`
 	Symbol    string    `json:"symbol" required:"true" doc:"as asked"`
 	Exchange  string    `json:"exchange" required:"true" doc:"as asked"`
 	LastPrice number    `json:"last_price" required:"true"`

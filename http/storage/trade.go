@@ -26,13 +26,13 @@ type postedTrade struct {
 
 // trade is one row of hot/trades, for the documentation.
 type trade struct {
-	Timestamp   time.Time `json:"timestamp" required:"true"`
+	Timestamp   time.Time `json:"timestamp" required:"true" doc:"when it took place; when it was received, where the exchange does not say"`
 	Symbol      string    `json:"symbol" required:"true" doc:"as asked"`
 	Exchange    string    `json:"exchange" required:"true" doc:"as asked"`
 	Price       number    `json:"price" required:"true"`
 	Amount      number    `json:"amount" required:"true"`
 	Side        side      `json:"side" required:"true"`
-	TradeID     string    `json:"trade_id" required:"true"`
+	TradeID     string    `json:"trade_id" required:"true" doc:"the exchange's own, as text"`
 	QuoteAmount number    `json:"quote_amount,omitzero"`
 	further
 }
@@ -44,10 +44,10 @@ type further struct {
 	ExchangeTime int64    `json:"exchange_time_ns,omitempty" doc:"Unix ns"`
 	ReceiveTime  int64    `json:"receive_time_ns,omitempty" doc:"Unix ns"`
 	Seq          int64    `json:"seq,omitempty" doc:"the exchange's sequence number"`
-	PrevSeq      int64    `json:"prev_seq,omitempty"`
-	Conn         int64    `json:"conn,omitempty"`
-	Epoch        int64    `json:"epoch,omitempty"`
-	Origin       string   `json:"origin" enum:"collected,external" required:"true"`
+	PrevSeq      int64    `json:"prev_seq,omitempty" doc:"the exchange's sequence number of what came before; absent where it gives none"`
+	Conn         int64    `json:"conn,omitempty" doc:"number of the connection within the epoch; absent for what came over REST"`
+	Epoch        int64    `json:"epoch,omitempty" doc:"number of the ownership under which it was received; absent for what was not collected live"`
+	Origin       string   `json:"origin" enum:"collected,external" required:"true" doc:"external: it was POSTed"`
 	Flags        []string `json:"flags,omitempty" doc:"future, backfilled, suspect, …"`
 }
 

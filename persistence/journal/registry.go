@@ -46,16 +46,12 @@ type registered struct {
 
 // Registered is one reader of one shard, as the registry knows it.
 type Registered struct {
-	Reader string `json:"reader"`
-	Shard  int    `json:"shard"`
-	// Position is the stream sequence up to which the reader has stored the shard.
-	Position uint64 `json:"position"`
-	// FullCopy says that the reader keeps a full copy of its own.
-	FullCopy bool `json:"full_copy"`
-	// Node is whose turn it is, of a reader that several nodes share.
-	Node string `json:"node,omitempty"`
-	// Moved is when it said so, by the broker's clock.
-	Moved time.Time `json:"moved"`
+	Reader   string    `json:"reader" doc:"its name among the readers"`
+	Shard    int       `json:"shard" doc:"its number, from 0"`
+	Position uint64    `json:"position" doc:"of the journal up to which the reader has stored the shard"`
+	FullCopy bool      `json:"full_copy" doc:"the reader keeps a full copy of its own"`
+	Node     string    `json:"node,omitempty" doc:"whose turn it is, of a reader that several nodes share; else the node that it is of; absent when that is not known"`
+	Moved    time.Time `json:"moved" doc:"when it said so, by the broker's clock"`
 
 	revision uint64
 }
