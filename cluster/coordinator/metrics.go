@@ -30,6 +30,12 @@ func newMetrics(c *Coordinator, r prometheus.Registerer) (*metrics, error) {
 		streams: catalogue.NewGaugeVec(catalogue.PlacementStreams),
 		at:      catalogue.NewGauge(catalogue.PlacementRevision),
 	}
+	for _, outcome := range []string{"written", "conflict", "failed"} { // an increase is seen of what there is only
+		m.plans.WithLabelValues(outcome)
+	}
+	for _, outcome := range []string{"seamless", "taken", "refused"} {
+		m.handed.WithLabelValues(outcome)
+	}
 	return m, catalogue.Register(r, m.plans, m.moved, m.handed, m.handoff, m.placing, m)
 }
 
