@@ -97,6 +97,7 @@ type image struct {
 	entrypoint []string
 	command    []string
 	env        map[string]string
+	stopped    int // exit code when it was asked to stop
 }
 
 // composition is a deployment that runs as compose.yaml says.
@@ -264,7 +265,8 @@ func (c *composition) down(names ...string) {
 				c.t.Fatal(err)
 			}
 		}
-		if code := c.all[name].stop(within); code != 0 {
+		i, _ := c.imageOf(c.Project.Services[name])
+		if code := c.all[name].stop(within); code != i.stopped {
 			c.t.Errorf("%s stops with exit code %d", name, code)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -41,7 +42,8 @@ func images(t *testing.T, p project) map[string]image {
 			system: true, uid: 10001, directory: "/", programs: map[string]string{"/opt/questdb.jar": jar},
 			entrypoint: []string{"java", "-Xmx1g", "-XX:+UseParallelGC", "-XX:-UsePerfData", "-p", "/opt/questdb.jar", "-m", "io.questdb/io.questdb.ServerMain", "-d", "/var/lib/questdb"},
 			// Small files, for a small machine.
-			env: map[string]string{"QDB_CAIRO_WRITER_DATA_APPEND_PAGE_SIZE": "1M", "QDB_CAIRO_O3_COLUMN_MEMORY_SIZE": "128K", "QDB_SHARED_WORKER_COUNT": "2"},
+			env:     map[string]string{"QDB_CAIRO_WRITER_DATA_APPEND_PAGE_SIZE": "1M", "QDB_CAIRO_O3_COLUMN_MEMORY_SIZE": "128K", "QDB_SHARED_WORKER_COUNT": "2"},
+			stopped: 128 + int(syscall.SIGTERM), // as every Java machine
 		},
 		"hashicorp/consul": {
 			system: true, uid: 100, directory: "/", programs: map[string]string{"/opt/image/consul": agent},
