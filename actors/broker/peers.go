@@ -17,24 +17,18 @@ var errLeaderless = errors.New("the broker's nodes have no majority")
 
 // ClusterStatus is how the servers of a cluster stand to each other, as one sees it.
 type ClusterStatus struct {
-	Name string `json:"name"`
-	// Expected is how many nodes run the broker.
-	Expected int `json:"expected"`
-	// Leader decides which streams there are; "" when there is no majority.
-	Leader string       `json:"leader"`
-	Peers  []PeerStatus `json:"peers"`
-	// Node is the server that says so.
-	Node string `json:"node"`
+	Name     string       `json:"name"`
+	Expected int          `json:"expected" doc:"how many nodes run the broker"`
+	Leader   string       `json:"leader" doc:"who decides which streams there are; empty when there is no majority"`
+	Peers    []PeerStatus `json:"peers"`
+	Node     string       `json:"node" doc:"the one that says so"`
 }
 
 // PeerStatus is one server of a cluster, with this one by name.
 type PeerStatus struct {
-	Node string `json:"node"`
-	// Online: its server is heard.
-	Online bool `json:"online"`
-	// Behind are the streams of which this server lacks something, or which nobody leads;
-	// of another server it is not known, and empty.
-	Behind []string `json:"behind"`
+	Node   string   `json:"node"`
+	Online bool     `json:"online" doc:"its server is heard"`
+	Behind []string `json:"behind" doc:"streams of which this node lacks something, or which nobody leads; of another node it is not known, and empty"`
 }
 
 // Behind are the streams of which this server lacks something.

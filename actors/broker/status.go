@@ -31,68 +31,63 @@ type Status struct {
 
 // ServerStatus describes the NATS server.
 type ServerStatus struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	// URL is where other processes reach it; empty when it takes in-process
-	// connections only.
-	URL        string    `json:"url"`
-	Host       string    `json:"host"`
-	Port       int       `json:"port"` // 0: it does not listen
-	MaxPayload int64     `json:"max_payload"`
-	Started    time.Time `json:"started"` // zero: external
+	ID         string    `json:"id"`
+	Name       string    `json:"name"`
+	Version    string    `json:"version"`
+	URL        string    `json:"url" doc:"where other processes reach it; empty when it takes in-process connections only"`
+	Host       string    `json:"host" doc:"that it listens at; empty for an external server"`
+	Port       int       `json:"port" doc:"0 when it does not listen, or is external"`
+	MaxPayload int64     `json:"max_payload" doc:"bytes of a message at most"`
+	Started    time.Time `json:"started" doc:"0001-01-01T00:00:00Z when it is external"`
 	// Connections, Subscriptions and SlowConsumers are counts; external: unknown, 0.
-	Connections   int   `json:"connections"`
-	Subscriptions int   `json:"subscriptions"`
-	SlowConsumers int64 `json:"slow_consumers"`
+	Connections   int   `json:"connections" doc:"open now; 0 when it is external"`
+	Subscriptions int   `json:"subscriptions" doc:"of all connections; 0 when it is external"`
+	SlowConsumers int64 `json:"slow_consumers" doc:"clients that were cut off because they read too slowly, since the start; 0 when it is external"`
 }
 
 // JetStreamStatus is the account's use of JetStream, in bytes.
 type JetStreamStatus struct {
-	Memory      uint64 `json:"memory"`
-	Store       uint64 `json:"storage"`
-	MaxMemory   int64  `json:"max_memory"`  // -1: no limit
-	MaxStore    int64  `json:"max_storage"` // -1: no limit
-	Reserved    uint64 `json:"reserved_storage"`
+	Memory      uint64 `json:"memory" doc:"bytes that streams take in memory"`
+	Store       uint64 `json:"storage" doc:"bytes that streams take on disk"`
+	MaxMemory   int64  `json:"max_memory" doc:"bytes; -1 is no limit"`
+	MaxStore    int64  `json:"max_storage" doc:"bytes; -1 is no limit"`
+	Reserved    uint64 `json:"reserved_storage" doc:"bytes that streams may take on disk, by their limits"`
 	Streams     int    `json:"streams"`
 	Consumers   int    `json:"consumers"`
-	APIRequests uint64 `json:"api_requests_total"`
-	APIErrors   uint64 `json:"api_errors_total"`
+	APIRequests uint64 `json:"api_requests_total" doc:"to JetStream"`
+	APIErrors   uint64 `json:"api_errors_total" doc:"requests to JetStream that were refused"`
 }
 
 // MessageStatus counts messages since the server was started; of an external
 // server, those of this process's own connection.
 type MessageStatus struct {
-	Published      uint64    `json:"published"` // into the server
-	Consumed       uint64    `json:"consumed"`  // out of it
-	PublishedBytes uint64    `json:"published_bytes"`
-	ConsumedBytes  uint64    `json:"consumed_bytes"`
-	Errors         uint64    `json:"errors"` // slow consumers and refused requests
-	Since          time.Time `json:"start_time"`
+	Published      uint64    `json:"published" doc:"messages into the server"`
+	Consumed       uint64    `json:"consumed" doc:"messages out of the server"`
+	PublishedBytes uint64    `json:"published_bytes" doc:"into the server"`
+	ConsumedBytes  uint64    `json:"consumed_bytes" doc:"out of the server"`
+	Errors         uint64    `json:"errors" doc:"slow consumers, and requests to JetStream that were refused"`
+	Since          time.Time `json:"start_time" doc:"when counting began; 0001-01-01T00:00:00Z where that is not known"`
 }
 
 // StreamStatus describes one JetStream stream.
 type StreamStatus struct {
 	Name      string    `json:"name"`
-	Subjects  []string  `json:"subjects"`
+	Subjects  []string  `json:"subjects" doc:"that it keeps"`
 	Messages  uint64    `json:"messages"`
-	Bytes     uint64    `json:"bytes"`
-	MaxBytes  int64     `json:"max_bytes"`
-	FirstSeq  uint64    `json:"first_seq"`
-	LastSeq   uint64    `json:"last_seq"`
-	LastTime  time.Time `json:"last_time,omitzero"`
+	Bytes     uint64    `json:"bytes" doc:"that its messages take"`
+	MaxBytes  int64     `json:"max_bytes" doc:"that they may take; -1 is no limit"`
+	FirstSeq  uint64    `json:"first_seq" doc:"of the oldest message that it has"`
+	LastSeq   uint64    `json:"last_seq" doc:"of the newest message that it took; 0 before the first"`
+	LastTime  time.Time `json:"last_time,omitzero" doc:"when it took that; absent before the first"`
 	Consumers int       `json:"consumer_count"`
-	Retention string    `json:"retention"`
-	Storage   string    `json:"storage"`
-	Discard   string    `json:"discard"`
-	MaxAge    float64   `json:"max_age_seconds"` // 0: messages do not age
-	Replicas  int       `json:"replicas"`
-	// Leader is the node that decides on the stream, in a cluster; empty when there is
-	// none, or the broker stands alone.
-	Leader  string    `json:"leader,omitempty"`
-	Created time.Time `json:"created_at"`
-	// Internal streams are the program's own; clients cannot write to them.
-	Internal bool `json:"internal"`
+	Retention string    `json:"retention" doc:"limits, workqueue (a message goes when it is acknowledged) or interest (when all consumers have)"`
+	Storage   string    `json:"storage" doc:"file or memory"`
+	Discard   string    `json:"discard" doc:"what it gives up when it is full: old (the oldest messages) or new (what would come)"`
+	MaxAge    float64   `json:"max_age_seconds" doc:"0: messages do not age"`
+	Replicas  int       `json:"replicas" doc:"copies"`
+	Leader    string    `json:"leader,omitempty" doc:"the node that decides on it, in a cluster; absent when there is none, or the broker stands alone"`
+	Created   time.Time `json:"created_at"`
+	Internal  bool      `json:"internal" doc:"it is the program's own: clients cannot write to it"`
 }
 
 // status collects a Status; r is nil when nothing runs.

@@ -12,15 +12,15 @@ const tagConsumers = "consumers"
 
 // consumerForm is a consumer to be.
 type consumerForm struct {
-	Name          string    `json:"name" required:"true" example:"desk"`
+	Name          string    `json:"name" required:"true" example:"desk" doc:"1 to 64 letters, digits, - and _"`
 	Filter        []string  `json:"filter_subjects,omitempty" maxLength:"16" doc:"none is the whole stream"`
-	AckWait       float64   `json:"ack_wait_seconds" minimum:"0" maximum:"86400" default:"30"`
+	AckWait       float64   `json:"ack_wait_seconds" minimum:"0" maximum:"86400" default:"30" doc:"how long a message waits for its answer before it comes again; 0 is 30"`
 	MaxDeliver    int       `json:"max_deliver" minimum:"0" maximum:"1000" default:"0" doc:"deliveries after which a message is a dead letter; 0 is no end"`
 	BackOff       []float64 `json:"backoff_seconds,omitempty" maxLength:"16" doc:"instead of ack_wait_seconds, a wait for each time; at most max_deliver of them"`
-	MaxAckPending int       `json:"max_ack_pending" minimum:"0" maximum:"100000" default:"1000"`
-	From          string    `json:"from" enum:"first,new,last" default:"first"`
-	FromSeq       uint64    `json:"from_seq,omitempty"`
-	FromTime      time.Time `json:"from_time,omitzero"`
+	MaxAckPending int       `json:"max_ack_pending" minimum:"0" maximum:"100000" default:"1000" doc:"most messages that wait for their answers; 0 is 1000"`
+	From          string    `json:"from" enum:"first,new,last" default:"first" doc:"where it begins: with the first message, with what comes from now on, or with the last"`
+	FromSeq       uint64    `json:"from_seq,omitempty" doc:"sequence to begin with, instead of from; absent or 0 is none"`
+	FromTime      time.Time `json:"from_time,omitzero" doc:"time to begin with, instead of from; absent is none"`
 	Idle          float64   `json:"idle_seconds" minimum:"0" maximum:"31536000" default:"0" doc:"without a reader for so long it is removed; 0 keeps it"`
 }
 
@@ -48,13 +48,13 @@ type consumerList struct {
 }
 
 type fetchForm struct {
-	Max  int     `json:"max" minimum:"1" maximum:"1000" default:"1"`
+	Max  int     `json:"max" minimum:"1" maximum:"1000" default:"1" doc:"most messages that are taken"`
 	Wait float64 `json:"wait_seconds" minimum:"0" maximum:"25" default:"0" doc:"for the first message"`
 }
 
 type fetchedList struct {
 	Messages []fetched `json:"messages" required:"true"`
-	Count    int       `json:"count" required:"true"`
+	Count    int       `json:"count" required:"true" doc:"of this answer"`
 }
 
 // fetched is a message that waits for its answer.
@@ -66,15 +66,15 @@ type fetched struct {
 }
 
 type settleForm struct {
-	Tokens []string `json:"tokens" required:"true" minLength:"1" maxLength:"1000"`
+	Tokens []string `json:"tokens" required:"true" minLength:"1" maxLength:"1000" doc:"of fetch"`
 	Delay  float64  `json:"delay_seconds" minimum:"0" maximum:"86400" doc:"nak: before it comes again"`
 	Reason string   `json:"reason" maxLength:"500" doc:"term: for the dead letter"`
 }
 
 type settled struct {
 	Success bool      `json:"success" required:"true" doc:"all of them"`
-	Settled int       `json:"settled" required:"true"`
-	Failed  []refused `json:"failed" required:"true"`
+	Settled int       `json:"settled" required:"true" doc:"how many were"`
+	Failed  []refused `json:"failed" required:"true" doc:"those that were not"`
 }
 
 type refused struct {

@@ -10,10 +10,10 @@ import (
 const tagLetters = "dead letters"
 
 type letterList struct {
-	Letters    []deadletters.Letter `json:"dead_letters" required:"true"`
+	Letters    []deadletters.Letter `json:"dead_letters" required:"true" doc:"the oldest first"`
 	Count      int                  `json:"count" required:"true" doc:"of this page"`
 	Total      uint64               `json:"total" required:"true" doc:"of all, whatever is asked for"`
-	NextCursor string               `json:"next_cursor,omitempty"`
+	NextCursor string               `json:"next_cursor,omitempty" doc:"for the page that follows; absent on the last"`
 }
 
 // letterDetail is a letter with its message.
@@ -25,19 +25,19 @@ type letterDetail struct {
 
 type replayed struct {
 	Success   bool   `json:"success" required:"true"`
-	Stream    string `json:"stream" required:"true"`
-	Seq       uint64 `json:"seq" required:"true"`
-	Duplicate bool   `json:"duplicate,omitempty"`
+	Stream    string `json:"stream" required:"true" doc:"that has the message now"`
+	Seq       uint64 `json:"seq" required:"true" doc:"in that stream"`
+	Duplicate bool   `json:"duplicate,omitempty" doc:"the stream had the message already; seq is that one's"`
 }
 
 type replayedAll struct {
-	Success  bool     `json:"success" required:"true"`
-	Replayed int      `json:"replayed" required:"true"`
-	Failed   []failed `json:"failed" required:"true"`
+	Success  bool     `json:"success" required:"true" doc:"all of them"`
+	Replayed int      `json:"replayed" required:"true" doc:"how many were"`
+	Failed   []failed `json:"failed" required:"true" doc:"those that were not"`
 }
 
 type failed struct {
-	ID    uint64 `json:"id" required:"true"`
+	ID    uint64 `json:"id" required:"true" doc:"of the letter"`
 	Error string `json:"error" required:"true"`
 }
 

@@ -17,30 +17,30 @@ import (
 // publishing is a message in the documented form: its payload is the JSON text of
 // message.
 type publishing struct {
-	Subject string            `json:"subject" required:"true" example:"market.notes"`
+	Subject string            `json:"subject" required:"true" example:"market.notes" doc:"1 to 255 bytes of tokens between dots, no wildcards"`
 	Message json.RawMessage   `json:"message" doc:"any JSON"`
 	ID      string            `json:"id,omitempty" doc:"the stream drops a second message with this id within its window; the header Idempotency-Key says the same"`
-	Headers map[string]string `json:"headers,omitempty"`
+	Headers map[string]string `json:"headers,omitempty" doc:"of the message"`
 }
 
 // batch is many of them.
 type batch struct {
-	Messages []publishing `json:"messages" required:"true" minLength:"1" maxLength:"1000"`
+	Messages []publishing `json:"messages" required:"true" minLength:"1" maxLength:"1000" doc:"at most 1000"`
 }
 
 // published is what became of a message.
 type published struct {
 	Success   bool   `json:"success" required:"true"`
 	Stream    string `json:"stream,omitempty" doc:"that has it; absent when none keeps the subject"`
-	Seq       uint64 `json:"seq,omitempty"`
-	Duplicate bool   `json:"duplicate,omitempty"`
-	Error     string `json:"error,omitempty"`
+	Seq       uint64 `json:"seq,omitempty" doc:"in that stream; absent when none keeps the subject"`
+	Duplicate bool   `json:"duplicate,omitempty" doc:"the stream had a message with this id already; seq is that one's"`
+	Error     string `json:"error,omitempty" doc:"why it was not published; absent when it was"`
 }
 
 type publishedAll struct {
 	Success   bool        `json:"success" required:"true" doc:"all of them"`
-	Published int         `json:"published" required:"true"`
-	Results   []published `json:"results" required:"true"`
+	Published int         `json:"published" required:"true" doc:"how many were"`
+	Results   []published `json:"results" required:"true" doc:"of each message, in their order"`
 }
 
 // headerKey makes requests of the same key one.

@@ -15,10 +15,10 @@ type status struct {
 	UptimeSeconds float64                `json:"uptime_seconds" required:"true"`
 	Server        natsServer             `json:"nats_server" required:"true"`
 	Streams       []branch.StreamStatus  `json:"jetstream_streams" required:"true"`
-	Messages      branch.MessageStatus   `json:"message_stats" required:"true"`
-	Available     bool                   `json:"nats_available" required:"true"`
+	Messages      branch.MessageStatus   `json:"message_stats" required:"true" doc:"since the server was started; of an external server those of this process's connection"`
+	Available     bool                   `json:"nats_available" required:"true" doc:"whether the broker can be used"`
 	Reason        string                 `json:"reason,omitempty" doc:"why NATS is not available"`
-	Mode          string                 `json:"mode,omitempty" enum:"embedded,external"`
+	Mode          string                 `json:"mode,omitempty" enum:"embedded,external" doc:"embedded: the server runs in this process"`
 	JetStream     branch.JetStreamStatus `json:"jetstream" required:"true" doc:"use of JetStream, in bytes"`
 	Cluster       *branch.ClusterStatus  `json:"cluster,omitempty" doc:"how the nodes with the broker stand to each other; absent where it stands alone"`
 }
@@ -61,8 +61,8 @@ func (f *service) status(w http.ResponseWriter, r *http.Request) error {
 
 // streamList is the answer of streams.
 type streamList struct {
-	Streams []branch.StreamStatus `json:"streams" required:"true"`
-	Total   int                   `json:"total" required:"true"`
+	Streams []branch.StreamStatus `json:"streams" required:"true" doc:"the program's own included"`
+	Total   int                   `json:"total" required:"true" doc:"of this answer"`
 }
 
 func (f *service) streams(w http.ResponseWriter, r *http.Request) error {
@@ -75,10 +75,10 @@ func (f *service) streams(w http.ResponseWriter, r *http.Request) error {
 
 // info is the answer of nats/info.
 type info struct {
-	Available bool                   `json:"nats_available" required:"true"`
-	Mode      string                 `json:"mode" required:"true"`
+	Available bool                   `json:"nats_available" required:"true" doc:"whether the broker can be used"`
+	Mode      string                 `json:"mode" required:"true" doc:"embedded (the server runs in this process) or external"`
 	Server    branch.ServerStatus    `json:"server_info" required:"true"`
-	JetStream branch.JetStreamStatus `json:"jetstream" required:"true"`
+	JetStream branch.JetStreamStatus `json:"jetstream" required:"true" doc:"use of JetStream, in bytes"`
 }
 
 func (f *service) info(w http.ResponseWriter, r *http.Request) error {

@@ -13,8 +13,8 @@ const tagStreams = "streams"
 
 // streamForm is a stream to be.
 type streamForm struct {
-	Name      string   `json:"name" required:"true" example:"ORDERS"`
-	Subjects  []string `json:"subjects" required:"true" minLength:"1" maxLength:"64"`
+	Name      string   `json:"name" required:"true" example:"ORDERS" doc:"1 to 64 letters, digits, - and _"`
+	Subjects  []string `json:"subjects" required:"true" minLength:"1" maxLength:"64" doc:"that it keeps; they may hold wildcards"`
 	Retention string   `json:"retention" enum:"limits,workqueue,interest" default:"limits" doc:"cannot change later"`
 	Storage   string   `json:"storage" enum:"file,memory" default:"file" doc:"cannot change later"`
 	Discard   string   `json:"discard" enum:"old,new" default:"old" doc:"what a full stream gives up"`
@@ -46,7 +46,7 @@ type done struct {
 
 type purged struct {
 	Success bool   `json:"success" required:"true"`
-	Purged  uint64 `json:"purged" required:"true"`
+	Purged  uint64 `json:"purged" required:"true" doc:"messages that were removed"`
 }
 
 func (f *service) streamRoutes(prefix string) []chassis.Route {

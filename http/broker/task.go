@@ -13,7 +13,7 @@ const tagTasks = "tasks"
 
 // submission is a task to be.
 type submission struct {
-	Queue       string          `json:"queue" required:"true" example:"reports"`
+	Queue       string          `json:"queue" required:"true" example:"reports" doc:"workers claim from it by this name"`
 	Payload     json.RawMessage `json:"payload" doc:"any JSON, at most 1 MiB"`
 	MaxAttempts int             `json:"max_attempts,omitempty" minimum:"0" maximum:"100" doc:"at most the configuration's, which 0 is"`
 	Key         string          `json:"idempotency_key,omitempty" maxLength:"256" doc:"the header Idempotency-Key says the same"`
@@ -22,15 +22,15 @@ type submission struct {
 type taskAnswer struct {
 	Success  bool       `json:"success" required:"true"`
 	TaskID   string     `json:"task_id" required:"true"`
-	Status   string     `json:"status" required:"true"`
+	Status   string     `json:"status" required:"true" doc:"of the task: queued, running, retrying, succeeded, dead or cancelled"`
 	Existing bool       `json:"existing,omitempty" doc:"a task with this key was there already"`
 	Task     tasks.Task `json:"task" required:"true"`
 }
 
 type taskList struct {
-	Tasks      []tasks.Task `json:"tasks" required:"true"`
-	Count      int          `json:"count" required:"true"`
-	NextCursor string       `json:"next_cursor,omitempty"`
+	Tasks      []tasks.Task `json:"tasks" required:"true" doc:"the one that changed longest ago first"`
+	Count      int          `json:"count" required:"true" doc:"of this answer"`
+	NextCursor string       `json:"next_cursor,omitempty" doc:"for the page that follows; absent on the last"`
 }
 
 // taskLimit is the largest body that holds a task or a result.

@@ -12,29 +12,29 @@ const tagWorkers = "workers"
 
 type claimForm struct {
 	Worker string  `json:"worker,omitempty" maxLength:"128" doc:"who works on them, for people"`
-	Max    int     `json:"max" minimum:"1" maximum:"100" default:"1"`
+	Max    int     `json:"max" minimum:"1" maximum:"100" default:"1" doc:"most tasks that are taken"`
 	Wait   float64 `json:"wait_seconds" minimum:"0" maximum:"25" default:"0" doc:"for the first task"`
 }
 
 type claimedList struct {
 	Tasks []tasks.Claimed `json:"tasks" required:"true"`
-	Count int             `json:"count" required:"true"`
+	Count int             `json:"count" required:"true" doc:"of this answer"`
 }
 
 type progressForm struct {
-	Token   string  `json:"token" required:"true" maxLength:"1024"`
-	Percent float64 `json:"percent" minimum:"0" maximum:"100"`
-	Note    string  `json:"note,omitempty" maxLength:"1000"`
+	Token   string  `json:"token" required:"true" maxLength:"1024" doc:"of claim"`
+	Percent float64 `json:"percent" minimum:"0" maximum:"100" doc:"how much is done"`
+	Note    string  `json:"note,omitempty" maxLength:"1000" doc:"for people"`
 }
 
 type completeForm struct {
-	Token  string          `json:"token" required:"true" maxLength:"1024"`
+	Token  string          `json:"token" required:"true" maxLength:"1024" doc:"of claim"`
 	Result json.RawMessage `json:"result" doc:"any JSON, at most 1 MiB"`
 }
 
 type failForm struct {
-	Token string `json:"token" required:"true" maxLength:"1024"`
-	Error string `json:"error" required:"true" maxLength:"1000"`
+	Token string `json:"token" required:"true" maxLength:"1024" doc:"of claim"`
+	Error string `json:"error" required:"true" maxLength:"1000" doc:"why, for people"`
 	Final bool   `json:"final" doc:"no further attempt: the task is dead"`
 }
 

@@ -35,19 +35,17 @@ const (
 
 // Letter is a message that a consumer has given up.
 type Letter struct {
-	ID       uint64 `json:"id" required:"true"`
-	Stream   string `json:"stream" required:"true"`
-	Consumer string `json:"consumer" required:"true"`
-	// Seq is the message's sequence in its stream.
-	Seq        uint64    `json:"seq" required:"true"`
-	Subject    string    `json:"subject" required:"true"`
-	Reason     string    `json:"reason" required:"true"`
-	Deliveries uint64    `json:"deliveries" required:"true" doc:"how often it came"`
-	Replays    int       `json:"replays" required:"true" doc:"how often it was replayed before"`
-	Died       time.Time `json:"died_at" required:"true"`
-	Size       int       `json:"size" required:"true" doc:"bytes of the payload"`
-	// PayloadLost: it was a work queue's, and gone before it could be fetched.
-	PayloadLost bool `json:"payload_lost" required:"true"`
+	ID          uint64    `json:"id" required:"true" doc:"its sequence in the stream DLQ"`
+	Stream      string    `json:"stream" required:"true" doc:"that had the message"`
+	Consumer    string    `json:"consumer" required:"true" doc:"that gave it up"`
+	Seq         uint64    `json:"seq" required:"true" doc:"of the message in its stream"`
+	Subject     string    `json:"subject" required:"true" doc:"of the message"`
+	Reason      string    `json:"reason" required:"true" doc:"why it was given up"`
+	Deliveries  uint64    `json:"deliveries" required:"true" doc:"how often it came"`
+	Replays     int       `json:"replays" required:"true" doc:"how often it was replayed before"`
+	Died        time.Time `json:"died_at" required:"true" doc:"when it was given up"`
+	Size        int       `json:"size" required:"true" doc:"bytes of the payload"`
+	PayloadLost bool      `json:"payload_lost" required:"true" doc:"it was a work queue's, and gone before it could be fetched"`
 
 	Header map[string][]string `json:"-"`
 	Data   []byte              `json:"-"`

@@ -17,10 +17,8 @@ import (
 // Claimed is a task that a worker has.
 type Claimed struct {
 	Task
-	// Token is for Report, Complete and Fail.
-	Token string `json:"token" required:"true"`
-	// Lease is when the worker has to have reported, in seconds from now.
-	Lease float64 `json:"lease_seconds" required:"true"`
+	Token string  `json:"token" required:"true" doc:"for progress, complete and fail"`
+	Lease float64 `json:"lease_seconds" required:"true" doc:"in which the worker has to report, from now"`
 }
 
 // Claim gives a worker at most n tasks of a queue, waiting for the first of them.
