@@ -87,11 +87,9 @@ type BackfillCounts struct {
 
 // Unobtainable says of how many entries of the ledger nothing is to be had.
 type Unobtainable struct {
-	// Channel is the kind, as in the entries.
-	Channel string `json:"channel"`
-	Entries int    `json:"entries"`
-	// Reason is why.
-	Reason string `json:"reason"`
+	Channel string `json:"channel" doc:"the kind, as in the entries"`
+	Entries int    `json:"entries" doc:"of the ledger, how many"`
+	Reason  string `json:"reason" doc:"why nothing is to be had of them"`
 }
 
 // Over reports whether the state is final.

@@ -17,52 +17,52 @@ import (
 // Status is the body of GET /api/v1/status.
 type Status struct {
 	Service            string                    `json:"service"`
-	Running            bool                      `json:"running"`
-	StartTime          time.Time                 `json:"start_time"`
-	UptimeSeconds      float64                   `json:"uptime_seconds"`
-	CollectorMetrics   Totals                    `json:"collector_metrics"`
-	Exchanges          map[string]ExchangeStatus `json:"exchanges"`
-	DataStats          map[string]DataStats      `json:"data_stats"`
+	Running            bool                      `json:"running" doc:"every enabled market has its instruments"`
+	StartTime          time.Time                 `json:"start_time" doc:"of the collector"`
+	UptimeSeconds      float64                   `json:"uptime_seconds" doc:"since start_time"`
+	CollectorMetrics   Totals                    `json:"collector_metrics" doc:"of all exchanges, since the start"`
+	Exchanges          map[string]ExchangeStatus `json:"exchanges" doc:"by name"`
+	DataStats          map[string]DataStats      `json:"data_stats" doc:"by kind"`
 	SupportedExchanges []string                  `json:"supported_exchanges"`
-	SupportedDataTypes []string                  `json:"supported_data_types"`
-	Live               live.Stats                `json:"live_streams"`
+	SupportedDataTypes []string                  `json:"supported_data_types" doc:"kinds that some market has"`
+	Live               live.Stats                `json:"live_streams" doc:"how clients follow streams"`
 }
 
 // Totals count since the start of the process.
 type Totals struct {
 	// MessagesProcessed are deliveries handled, MessagesPublished records put on
 	// the live plane.
-	MessagesProcessed uint64     `json:"messages_processed"`
-	MessagesPublished uint64     `json:"messages_published"`
-	ErrorsCount       uint64     `json:"errors_count"`
-	LastMessageTime   *time.Time `json:"last_message_time"`
+	MessagesProcessed uint64     `json:"messages_processed" doc:"deliveries of exchanges that were handled, since the start"`
+	MessagesPublished uint64     `json:"messages_published" doc:"records put on the live plane, since the start"`
+	ErrorsCount       uint64     `json:"errors_count" doc:"deliveries and records that were refused or lost, failed requests and refused subscriptions, since the start"`
+	LastMessageTime   *time.Time `json:"last_message_time" doc:"when the newest delivery was received; null before the first"`
 }
 
 // DataStats count one data type.
 type DataStats struct {
-	Records int64 `json:"records"`
+	Records int64 `json:"records" doc:"since the start"`
 	// Gaps were opened, OpenGaps are open now.
-	Gaps            int64      `json:"gaps"`
-	OpenGaps        int64      `json:"open_gaps"`
-	LastMessageTime *time.Time `json:"last_message_time"`
+	Gaps            int64      `json:"gaps" doc:"opened, since the start"`
+	OpenGaps        int64      `json:"open_gaps" doc:"neither healed nor given up yet"`
+	LastMessageTime *time.Time `json:"last_message_time" doc:"when the newest record was received; null before the first"`
 }
 
 // ExchangeStatus is the state of one exchange.
 type ExchangeStatus struct {
-	Enabled             bool       `json:"enabled"`
-	Connected           bool       `json:"connected"`
-	LastMessageTime     *time.Time `json:"last_message_time"`
-	MessagesCount       uint64     `json:"messages_count"`
-	ErrorsCount         uint64     `json:"errors_count"`
-	SupportedSymbols    int        `json:"supported_symbols"`
-	ActiveSubscriptions int        `json:"active_subscriptions"`
+	Enabled             bool       `json:"enabled" doc:"at least one of its markets is"`
+	Connected           bool       `json:"connected" doc:"at least one of its sessions is"`
+	LastMessageTime     *time.Time `json:"last_message_time" doc:"when the newest delivery was received; null before the first"`
+	MessagesCount       uint64     `json:"messages_count" doc:"deliveries that were handled, since the start"`
+	ErrorsCount         uint64     `json:"errors_count" doc:"deliveries and records that were refused or lost, failed requests and refused subscriptions, since the start"`
+	SupportedSymbols    int        `json:"supported_symbols" doc:"instruments that it lists, of all markets that are enabled"`
+	ActiveSubscriptions int        `json:"active_subscriptions" doc:"of all its sessions"`
 }
 
 // ExchangeStats is the body of GET /api/v1/exchanges/{ex}/stats.
 type ExchangeStats struct {
 	Exchange     string                 `json:"exchange"`
 	Status       ExchangeStatus         `json:"status"`
-	AdapterStats map[string]MarketStats `json:"adapter_stats"`
+	AdapterStats map[string]MarketStats `json:"adapter_stats" doc:"by market"`
 	Timestamp    time.Time              `json:"timestamp"`
 }
 
@@ -71,42 +71,36 @@ type MarketStats struct {
 	Enabled bool `json:"enabled"`
 	// Instruments are listed; Builtin says that the list came with the program,
 	// because the exchange could not be asked.
-	Instruments int             `json:"instruments"`
-	Builtin     bool            `json:"instruments_builtin"`
-	Streams     int             `json:"streams"`
-	LiveStreams int             `json:"live_streams"`
-	Sessions    []SessionStatus `json:"sessions"`
+	Instruments int             `json:"instruments" doc:"that the exchange lists"`
+	Builtin     bool            `json:"instruments_builtin" doc:"the list came with the program, because the exchange could not be asked"`
+	Streams     int             `json:"streams" doc:"instruments that are collected"`
+	LiveStreams int             `json:"live_streams" doc:"of these, those of which everything subscribed arrives"`
+	Sessions    []SessionStatus `json:"sessions" doc:"connections to the exchange"`
 	// RefusedDeliveries did not fit a mailbox; Unrouted had no stream.
-	RefusedDeliveries uint64 `json:"refused_deliveries"`
-	Unrouted          uint64 `json:"unrouted_deliveries"`
-	// UnrecordedRecords were refused by the journal.
-	UnrecordedRecords uint64 `json:"unrecorded_records"`
-	RESTRetries       uint64 `json:"rest_retries"`
-	// RESTWeight is the budget in force, 0 for a market that was never enabled.
-	RESTWeight     int      `json:"rest_weight_per_minute"`
-	RESTFailures   uint64   `json:"rest_failures"`
-	UnknownSymbols []string `json:"unknown_symbols"`
-	// TopSymbols are those collected for their volume, the most traded first.
-	TopSymbols []string `json:"top_symbols"`
-	// Origins counts the streams by why they are there: configured, top, run_time.
-	Origins map[string]int `json:"streams_by_origin"`
+	RefusedDeliveries uint64         `json:"refused_deliveries" doc:"that did not fit a mailbox, since the start"`
+	Unrouted          uint64         `json:"unrouted_deliveries" doc:"that no stream takes, since the start"`
+	UnrecordedRecords uint64         `json:"unrecorded_records" doc:"that the journal refused, since the start"`
+	RESTRetries       uint64         `json:"rest_retries" doc:"requests to the exchange that were tried again, since the start"`
+	RESTWeight        int            `json:"rest_weight_per_minute" doc:"the budget of requests that is in force; 0 for a market that was never enabled"`
+	RESTFailures      uint64         `json:"rest_failures" doc:"requests to the exchange that were given up, since the start"`
+	UnknownSymbols    []string       `json:"unknown_symbols" doc:"that the configuration names and the exchange does not list"`
+	TopSymbols        []string       `json:"top_symbols" doc:"those collected for their volume, the most traded first"`
+	Origins           map[string]int `json:"streams_by_origin" doc:"by why they are there: configured, top, run_time"`
 }
 
 // SessionStatus tells of one socket.
 type SessionStatus struct {
 	Name          string     `json:"name"`
 	URL           string     `json:"url"`
-	State         string     `json:"state"`
-	Connection    int64      `json:"connection"`
-	Since         *time.Time `json:"since"`
-	Subscriptions int        `json:"subscriptions"`
-	Connects      uint64     `json:"connects"`
-	Disconnects   uint64     `json:"disconnects"`
-	Refused       uint64     `json:"refused_subscriptions"`
-	// Silent are the subscriptions, "trade BTC-USDT", that give nothing while others on
-	// the socket do, although they were asked for again.
-	Silent    []string `json:"silent_subscriptions"`
-	LastError string   `json:"last_error,omitempty"`
+	State         string     `json:"state" doc:"idle, connecting, subscribing (answers are missing), live, backoff (waits before the next attempt) or stopped"`
+	Connection    int64      `json:"connection" doc:"number of the connection; 0 before the first"`
+	Since         *time.Time `json:"since" doc:"of the state; null before the first change"`
+	Subscriptions int        `json:"subscriptions" doc:"that it is to have"`
+	Connects      uint64     `json:"connects" doc:"since the start"`
+	Disconnects   uint64     `json:"disconnects" doc:"since the start, planned replacements not counted"`
+	Refused       uint64     `json:"refused_subscriptions" doc:"by the exchange, since the start"`
+	Silent        []string   `json:"silent_subscriptions" doc:"such as trade BTC-USDT: those that give nothing while others do, although they were asked for again"`
+	LastError     string     `json:"last_error,omitempty" doc:"what failed last; absent when nothing ever did"`
 }
 
 // Check is one entry of /health.

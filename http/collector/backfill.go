@@ -36,23 +36,23 @@ type backfill struct {
 	Exchange   string               `json:"exchange" required:"true"`
 	Market     string               `json:"market" required:"true"`
 	Symbol     string               `json:"symbol" required:"true"`
-	State      branch.BackfillState `json:"state" enum:"queued,running,succeeded,cancelled,failed" required:"true"`
+	State      branch.BackfillState `json:"state" enum:"queued,running,succeeded,cancelled,failed" required:"true" doc:"the last three are final"`
 	Problem    string               `json:"problem,omitempty" doc:"why it failed, or what it waits for"`
 	Parts      []string             `json:"parts" required:"true" doc:"what it is of, in order"`
 	Doing      string               `json:"doing,omitempty" doc:"the part under way"`
 	Gaps       bool                 `json:"gaps" required:"true" doc:"it is of the gap ledger"`
-	From       *time.Time           `json:"from,omitempty"`
-	To         *time.Time           `json:"to,omitempty"`
-	Created    *time.Time           `json:"created" required:"true"`
-	Started    *time.Time           `json:"started,omitempty"`
-	Finished   *time.Time           `json:"finished,omitempty"`
-	Progress   float64              `json:"progress" required:"true" minimum:"0" maximum:"1"`
+	From       *time.Time           `json:"from,omitempty" doc:"beginning of the time, inclusive; absent where gaps have no bound"`
+	To         *time.Time           `json:"to,omitempty" doc:"end of the time, exclusive; absent where gaps have no bound"`
+	Created    *time.Time           `json:"created" required:"true" doc:"when it was asked for"`
+	Started    *time.Time           `json:"started,omitempty" doc:"absent before"`
+	Finished   *time.Time           `json:"finished,omitempty" doc:"absent before"`
+	Progress   float64              `json:"progress" required:"true" minimum:"0" maximum:"1" doc:"0 to 1"`
 	Records    int64                `json:"records" required:"true" doc:"fetched, and in the journal"`
 	Stored     int64                `json:"stored" required:"true" doc:"that were there before, and not asked for"`
 	Missing    int64                `json:"missing" required:"true" doc:"that the exchange did not give, where that can be told"`
 	Calls      int64                `json:"calls" required:"true" doc:"made to the exchange"`
 	GapsFound  int                  `json:"gaps_found" required:"true" doc:"entries of the ledger that the exchange may have something of"`
-	GapsHealed int                  `json:"gaps_healed" required:"true"`
+	GapsHealed int                  `json:"gaps_healed" required:"true" doc:"entries of the ledger of which nothing is missing any more"`
 	GapsLeft   int                  `json:"gaps_left" required:"true" doc:"that are open still, and with the stream itself, which was asked to try again"`
 	Resumed    int                  `json:"resumed" required:"true" doc:"how many processes took it up again; the counts are of the last one"`
 
@@ -69,7 +69,7 @@ type backfillBegun struct {
 // backfillList is the answer of backfills.
 type backfillList struct {
 	Operations []backfill `json:"operations" required:"true" doc:"newest first"`
-	Count      int        `json:"count" required:"true"`
+	Count      int        `json:"count" required:"true" doc:"of this answer"`
 	Timestamp  time.Time  `json:"timestamp" required:"true"`
 }
 

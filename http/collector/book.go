@@ -18,7 +18,7 @@ type enhanced struct {
 	Exchange  string     `json:"exchange" required:"true" doc:"as asked"`
 	Market    string     `json:"market" required:"true"`
 	Symbol    string     `json:"symbol" required:"true" doc:"as asked"`
-	Native    string     `json:"native_symbol" required:"true"`
+	Native    string     `json:"native_symbol" required:"true" doc:"the exchange's own spelling"`
 	State     string     `json:"state" enum:"live,stale,syncing" required:"true" doc:"only a live book is proven right"`
 	Sequence  int64      `json:"sequence" required:"true" doc:"the exchange's"`
 	Age       *float64   `json:"age" required:"true" doc:"seconds since the last change was received; null before the first"`
@@ -26,9 +26,9 @@ type enhanced struct {
 	Received  *time.Time `json:"received,omitempty" doc:"enhanced alone, as are the counts"`
 	Depth     int        `json:"depth,omitempty" doc:"as asked"`
 	BidLevels int        `json:"bid_levels,omitempty" doc:"that are known"`
-	AskLevels int        `json:"ask_levels,omitempty"`
+	AskLevels int        `json:"ask_levels,omitempty" doc:"that are known"`
 	ProvenBid int        `json:"proven_bids,omitempty" doc:"levels, from the best on, among which none can be missing"`
-	ProvenAsk int        `json:"proven_asks,omitempty"`
+	ProvenAsk int        `json:"proven_asks,omitempty" doc:"levels, from the best on, among which none can be missing"`
 	Bids      []level    `json:"bids" required:"true" doc:"best first"`
 	Asks      []level    `json:"asks" required:"true" doc:"best first"`
 }

@@ -11,10 +11,10 @@ import (
 
 // bookCounts count books by state.
 type bookCounts struct {
-	Books   int   `json:"books" required:"true"`
-	Live    int   `json:"live" required:"true"`
-	Stale   int   `json:"stale" required:"true"`
-	Syncing int   `json:"syncing" required:"true"`
+	Books   int   `json:"books" required:"true" doc:"in any state"`
+	Live    int   `json:"live" required:"true" doc:"proven right"`
+	Stale   int   `json:"stale" required:"true" doc:"that were right, and lack something since"`
+	Syncing int   `json:"syncing" required:"true" doc:"that are still to come"`
 	Resyncs int64 `json:"resyncs" required:"true" doc:"since the start"`
 }
 
@@ -33,7 +33,7 @@ func (c *bookCounts) add(q *quality) {
 
 type bookStats struct {
 	bookCounts
-	Exchanges map[string]bookCounts `json:"exchanges" required:"true"`
+	Exchanges map[string]bookCounts `json:"exchanges" required:"true" doc:"the same by exchange"`
 	Timestamp time.Time             `json:"timestamp" required:"true"`
 }
 
@@ -75,9 +75,9 @@ func (f *service) bookStats(w http.ResponseWriter, r *http.Request) error {
 }
 
 type bookHealth struct {
-	Status    string         `json:"status" enum:"healthy,degraded" required:"true"`
-	Books     int            `json:"books" required:"true"`
-	NotLive   []bookTroubled `json:"not_live" required:"true"`
+	Status    string         `json:"status" enum:"healthy,degraded" required:"true" doc:"degraded: a book is not live"`
+	Books     int            `json:"books" required:"true" doc:"in any state"`
+	NotLive   []bookTroubled `json:"not_live" required:"true" doc:"those that are not proven right"`
 	Timestamp time.Time      `json:"timestamp" required:"true"`
 }
 
@@ -85,7 +85,7 @@ type bookTroubled struct {
 	Exchange string `json:"exchange" required:"true"`
 	Market   string `json:"market" required:"true"`
 	Symbol   string `json:"symbol" required:"true"`
-	State    string `json:"state" required:"true"`
+	State    string `json:"state" required:"true" doc:"stale (it was right, and lacks something since) or syncing (it is still to come)"`
 }
 
 func (f *service) bookHealth(w http.ResponseWriter, r *http.Request) error {
@@ -128,16 +128,16 @@ func (f *service) bookExchanges(w http.ResponseWriter, r *http.Request) error {
 type symbolList struct {
 	Exchange  string    `json:"exchange" required:"true"`
 	Symbols   []symbol  `json:"symbols" required:"true"`
-	Total     int       `json:"total" required:"true"`
+	Total     int       `json:"total" required:"true" doc:"of this answer"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }
 
 type symbol struct {
-	Symbol    string   `json:"symbol" required:"true"`
-	Native    string   `json:"native_symbol" required:"true"`
+	Symbol    string   `json:"symbol" required:"true" doc:"canonical"`
+	Native    string   `json:"native_symbol" required:"true" doc:"the exchange's own spelling"`
 	Market    string   `json:"market" required:"true"`
-	Collected bool     `json:"collected" required:"true"`
-	DataTypes []string `json:"data_types" required:"true"`
+	Collected bool     `json:"collected" required:"true" doc:"there is a stream of it"`
+	DataTypes []string `json:"data_types" required:"true" doc:"kinds that are collected of it"`
 	Origins   []string `json:"origins" enum:"configured,top,run_time" required:"true" doc:"why it is collected: named by the configuration, among the most traded, or subscribed to at run time"`
 }
 

@@ -23,8 +23,8 @@ type quality struct {
 	Verified  *float64   `json:"verified_percent" required:"true" doc:"records proven by a sequence or a checksum, over all; null without records"`
 	From      *time.Time `json:"from" required:"true" doc:"when observation began"`
 	Live      bool       `json:"live" required:"true" doc:"everything subscribed arrives, and the book is proven"`
-	BookState string     `json:"book_state,omitempty" enum:"live,stale,syncing"`
-	Resyncs   int64      `json:"resyncs" required:"true"`
+	BookState string     `json:"book_state,omitempty" enum:"live,stale,syncing" doc:"live: proven right; stale: it was right, and lacks something since; syncing: it is still to come; absent without a book"`
+	Resyncs   int64      `json:"resyncs" required:"true" doc:"times that the book was fetched anew, since the start"`
 	Channels  []channel  `json:"channels" required:"true" doc:"none where they are summed up"`
 	Sum       *summed    `json:"sum,omitempty" doc:"of all channels, where channels=false asks for that alone"`
 	Gaps      []gap      `json:"gaps" required:"true" doc:"newest first; in a list of streams the open ones alone"`
@@ -42,9 +42,9 @@ type quality struct {
 
 // summed is what all channels of a stream have together.
 type summed struct {
-	Records      int64      `json:"records" required:"true"`
+	Records      int64      `json:"records" required:"true" doc:"since the start"`
 	Gaps         int64      `json:"gaps" required:"true" doc:"opened"`
-	Open         int64      `json:"open_gaps" required:"true"`
+	Open         int64      `json:"open_gaps" required:"true" doc:"neither healed nor given up yet"`
 	LastReceived *time.Time `json:"last_received" required:"true" doc:"of the newest record"`
 }
 
@@ -66,46 +66,46 @@ func (q *quality) sum(gaps bool) {
 }
 
 type channel struct {
-	Kind           string     `json:"kind" required:"true"`
+	Kind           string     `json:"kind" required:"true" doc:"of its records"`
 	Proof          string     `json:"proof" required:"true" doc:"what proves the records: a sequence, a checksum, or nothing"`
-	Records        int64      `json:"records" required:"true"`
-	Verified       int64      `json:"verified_records" required:"true"`
+	Records        int64      `json:"records" required:"true" doc:"since the start"`
+	Verified       int64      `json:"verified_records" required:"true" doc:"of these, those that a sequence or a checksum proves"`
 	Gaps           int64      `json:"gaps" required:"true" doc:"opened"`
-	Open           int64      `json:"open_gaps" required:"true"`
-	Healed         int64      `json:"healed_gaps" required:"true"`
-	Duplicates     int64      `json:"duplicates" required:"true"`
-	Resyncs        int64      `json:"resyncs" required:"true"`
-	ChecksumsWrong int64      `json:"checksums_wrong" required:"true"`
-	FirstSeq       *int64     `json:"first_seq" required:"true"`
-	LastSeq        *int64     `json:"last_seq" required:"true"`
+	Open           int64      `json:"open_gaps" required:"true" doc:"neither healed nor given up yet"`
+	Healed         int64      `json:"healed_gaps" required:"true" doc:"records recovered, by asking the exchange or by late arrival"`
+	Duplicates     int64      `json:"duplicates" required:"true" doc:"records that came again, and were left out"`
+	Resyncs        int64      `json:"resyncs" required:"true" doc:"times that the book was fetched anew"`
+	ChecksumsWrong int64      `json:"checksums_wrong" required:"true" doc:"checksums of the exchange that the book did not match"`
+	FirstSeq       *int64     `json:"first_seq" required:"true" doc:"the exchange's sequence number of the first record; null where there is none"`
+	LastSeq        *int64     `json:"last_seq" required:"true" doc:"the exchange's sequence number of the newest record; null where there is none"`
 	LastTime       *time.Time `json:"last_time" required:"true" doc:"by the exchange's clock"`
-	LastReceived   *time.Time `json:"last_received" required:"true"`
+	LastReceived   *time.Time `json:"last_received" required:"true" doc:"when the newest record was received; null before the first"`
 }
 
 type gap struct {
-	Channel  string     `json:"channel" required:"true"`
+	Channel  string     `json:"channel" required:"true" doc:"the kind of the channel that missed something"`
 	FromSeq  *int64     `json:"from_seq" required:"true" doc:"first missing"`
 	ToSeq    *int64     `json:"to_seq" required:"true" doc:"last missing"`
 	FromTime *time.Time `json:"from_time" required:"true" doc:"of the last record before"`
 	ToTime   *time.Time `json:"to_time" required:"true" doc:"of the first record after; null while it is open"`
-	Cause    string     `json:"cause" required:"true"`
-	Outcome  string     `json:"outcome" enum:"open,healed,marked" required:"true"`
-	Healed   int64      `json:"healed_records" required:"true"`
+	Cause    string     `json:"cause" required:"true" doc:"sequence, checksum, crossed, disconnect, silence, restart, takeover, panic, no_credit, journal_full, disk_full, too_large, malformed, gave_up or journal_foreign"`
+	Outcome  string     `json:"outcome" enum:"open,healed,marked" required:"true" doc:"open: being fetched; healed: every record is there; marked: what is missing stays missing"`
+	Healed   int64      `json:"healed_records" required:"true" doc:"records that were fetched for it"`
 }
 
 type bucket struct {
 	Start    time.Time `json:"start" required:"true"`
-	Seconds  float64   `json:"seconds" required:"true"`
-	Coverage *float64  `json:"coverage_percent" required:"true"`
-	Verified *float64  `json:"verified_percent" required:"true"`
+	Seconds  float64   `json:"seconds" required:"true" doc:"its length"`
+	Coverage *float64  `json:"coverage_percent" required:"true" doc:"live time over time observed; null when nothing was observed"`
+	Verified *float64  `json:"verified_percent" required:"true" doc:"records proven by a sequence or a checksum, over all; null without records"`
 	Records  int64     `json:"records" required:"true"`
-	Gaps     int64     `json:"gaps" required:"true"`
+	Gaps     int64     `json:"gaps" required:"true" doc:"that began in it"`
 }
 
 // qualityList is the answer of quality.
 type qualityList struct {
-	Streams   []quality `json:"streams" required:"true"`
-	Count     int       `json:"count" required:"true"`
+	Streams   []quality `json:"streams" required:"true" doc:"by exchange, market and symbol"`
+	Count     int       `json:"count" required:"true" doc:"of this answer"`
 	Missing   []string  `json:"missing_nodes,omitempty" doc:"nodes that did not say what they collect"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }

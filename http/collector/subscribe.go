@@ -28,7 +28,7 @@ type subscribed struct {
 	Action    string    `json:"action" required:"true"`
 	Exchange  string    `json:"exchange" required:"true"`
 	Symbols   []string  `json:"symbols" required:"true" doc:"that are concerned, canonical"`
-	DataTypes []string  `json:"data_types" required:"true"`
+	DataTypes []string  `json:"data_types" required:"true" doc:"kinds that are concerned"`
 	Active    int       `json:"active_subscriptions" required:"true" doc:"that the market has now"`
 	Message   string    `json:"message" required:"true"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
@@ -37,7 +37,7 @@ type subscribed struct {
 // subscriptionList is the answer of subscriptions.
 type subscriptionList struct {
 	Service   string          `json:"service" required:"true"`
-	Markets   []marketOverlay `json:"markets" required:"true"`
+	Markets   []marketOverlay `json:"markets" required:"true" doc:"those that are enabled, and those that were changed"`
 	Timestamp time.Time       `json:"timestamp" required:"true"`
 }
 
@@ -52,7 +52,7 @@ type marketOverlay struct {
 type overlayChange struct {
 	Action    string   `json:"action" enum:"subscribe,unsubscribe" required:"true"`
 	Symbol    string   `json:"symbol" required:"true" doc:"canonical, or a pattern"`
-	DataTypes []string `json:"data_types" required:"true"`
+	DataTypes []string `json:"data_types" required:"true" doc:"kinds; none means those that the configuration names"`
 }
 
 func (f *service) subscribeRoutes() []chassis.Route {

@@ -18,7 +18,7 @@ type tradeHead struct {
 }
 
 type tradeTail struct {
-	Count     int       `json:"count" required:"true"`
+	Count     int       `json:"count" required:"true" doc:"of this answer"`
 	Timestamp time.Time `json:"timestamp" required:"true"`
 }
 
