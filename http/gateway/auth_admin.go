@@ -11,8 +11,8 @@ import (
 
 type userView struct {
 	Name     string        `json:"name" required:"true"`
-	Role     identity.Role `json:"role" required:"true"`
-	Disabled bool          `json:"disabled" required:"true"`
+	Role     identity.Role `json:"role" required:"true" doc:"reader, writer, operator or admin: each may do what those before it may"`
+	Disabled bool          `json:"disabled" required:"true" doc:"refused, live tokens included"`
 	Created  time.Time     `json:"created_at" required:"true"`
 	Changed  time.Time     `json:"password_changed_at" required:"true"`
 }
@@ -24,8 +24,8 @@ type userList struct {
 
 type userRequest struct {
 	Name     string `json:"name" required:"true" maxLength:"64" doc:"a-z, 0-9 and . _ - @ +" example:"alice"`
-	Password string `json:"password" required:"true" maxLength:"1024"`
-	Role     string `json:"role" required:"true" enum:"reader,writer,operator,admin"`
+	Password string `json:"password" required:"true" maxLength:"1024" doc:"as long as api-gateway-service.auth.password.min_length at least, and not the name"`
+	Role     string `json:"role" required:"true" enum:"reader,writer,operator,admin" doc:"each may do what those before it may"`
 }
 
 type userPatch struct {
@@ -35,9 +35,9 @@ type userPatch struct {
 }
 
 type keyView struct {
-	ID      string           `json:"id" required:"true"`
-	Name    string           `json:"name" required:"true"`
-	Role    identity.Role    `json:"role" required:"true"`
+	ID      string           `json:"id" required:"true" doc:"16 hex digits, the part of the key that is no secret"`
+	Name    string           `json:"name" required:"true" doc:"what it is for"`
+	Role    identity.Role    `json:"role" required:"true" doc:"reader, writer, operator or admin: each may do what those before it may"`
 	Scopes  []identity.Scope `json:"scopes" required:"true" doc:"SERVICE:ROLE; none is every service"`
 	Owner   string           `json:"owner" required:"true" doc:"who made it"`
 	Created time.Time        `json:"created_at" required:"true"`
@@ -52,7 +52,7 @@ type keyList struct {
 
 type keyRequest struct {
 	Name    string   `json:"name" required:"true" maxLength:"100" doc:"what it is for" example:"research notebook"`
-	Role    string   `json:"role" required:"true" enum:"reader,writer,operator,admin"`
+	Role    string   `json:"role" required:"true" enum:"reader,writer,operator,admin" doc:"at most that of who makes it"`
 	Scopes  []string `json:"scopes" maxLength:"16" doc:"SERVICE or SERVICE:ROLE; none is every service" example:"data-storage-service:reader"`
 	Expires int64    `json:"expires_in_seconds" minimum:"0" maximum:"315000000" doc:"0 is never"`
 }

@@ -22,7 +22,7 @@ type loginRequest struct {
 }
 
 type refreshRequest struct {
-	Refresh string `json:"refresh_token" required:"true" maxLength:"256"`
+	Refresh string `json:"refresh_token" required:"true" maxLength:"256" doc:"of a login, or of the refresh before"`
 	Cookie  bool   `json:"cookie" doc:"as of a login"`
 }
 
@@ -32,11 +32,11 @@ type logoutRequest struct {
 
 type loginUser struct {
 	Name string        `json:"name" required:"true"`
-	Role identity.Role `json:"role" required:"true"`
+	Role identity.Role `json:"role" required:"true" doc:"reader, writer, operator or admin"`
 }
 
 type loginAnswer struct {
-	Access         string    `json:"access_token" required:"true"`
+	Access         string    `json:"access_token" required:"true" doc:"to be sent as Authorization: Bearer"`
 	Type           string    `json:"token_type" required:"true" enum:"Bearer"`
 	Expires        float64   `json:"expires_in" required:"true" doc:"seconds"`
 	Refresh        string    `json:"refresh_token" required:"true" doc:"works once; using it twice ends the login"`
@@ -45,16 +45,16 @@ type loginAnswer struct {
 }
 
 type meAnswer struct {
-	Subject string           `json:"subject" required:"true"`
-	Kind    identity.Kind    `json:"kind" required:"true" enum:"user,apikey,service,node,anonymous"`
-	Role    identity.Role    `json:"role" required:"true"`
+	Subject string           `json:"subject" required:"true" doc:"name of the user (ISSUER#SUBJECT of one that another provider knows), id of the API key, or name of the service or node"`
+	Kind    identity.Kind    `json:"kind" required:"true" enum:"user,apikey,service,node,anonymous" doc:"anonymous: nobody says who sends it"`
+	Role    identity.Role    `json:"role" required:"true" doc:"none, reader, writer, operator or admin: each may do what those before it may"`
 	Scopes  []identity.Scope `json:"scopes" required:"true" doc:"SERVICE:ROLE; none is every service"`
 	Expires *time.Time       `json:"expires_at" doc:"null is never"`
 }
 
 type passwordRequest struct {
 	Current string `json:"current_password" required:"true" maxLength:"1024"`
-	Next    string `json:"new_password" required:"true" maxLength:"1024"`
+	Next    string `json:"new_password" required:"true" maxLength:"1024" doc:"as long as api-gateway-service.auth.password.min_length at least, and not the name"`
 }
 
 type doneAnswer struct {

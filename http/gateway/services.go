@@ -14,18 +14,18 @@ import (
 // serviceView is one service; its address is that of its best instance.
 type serviceView struct {
 	Host       string         `json:"host" required:"true" doc:"of the instance that is healthy, or else of the first; empty while there is none"`
-	Port       int            `json:"port" required:"true"`
-	Health     string         `json:"health_endpoint" required:"true"`
-	Base       string         `json:"base_url" required:"true"`
+	Port       int            `json:"port" required:"true" doc:"of that instance"`
+	Health     string         `json:"health_endpoint" required:"true" doc:"path where that instance tells of its health"`
+	Base       string         `json:"base_url" required:"true" doc:"of that instance"`
 	LastCheck  *time.Time     `json:"last_health_check" doc:"null before the first probe"`
 	Healthy    bool           `json:"healthy" required:"true" doc:"whether an instance takes requests"`
-	Registered time.Time      `json:"registered_at" required:"true"`
+	Registered time.Time      `json:"registered_at" required:"true" doc:"when the service was first known"`
 	Platform   bool           `json:"platform" required:"true" doc:"whether it is one of the program's own"`
 	Instances  []instanceView `json:"instances" required:"true"`
 }
 
 type serviceList struct {
-	Services  map[string]serviceView `json:"services" required:"true"`
+	Services  map[string]serviceView `json:"services" required:"true" doc:"by name"`
 	Total     int                    `json:"total" required:"true"`
 	Timestamp time.Time              `json:"timestamp" required:"true"`
 }
@@ -34,7 +34,7 @@ type serviceList struct {
 type registerRequest struct {
 	Service string `json:"service_name" required:"true" maxLength:"63" doc:"letters, digits, dots, dashes, underscores; no reserved word" example:"my-service"`
 	Host    string `json:"host" required:"true" maxLength:"253" doc:"IP address or name, in a network where services may register" example:"127.0.0.1"`
-	Port    int    `json:"port" required:"true" minimum:"1" maximum:"65535" example:"9000"`
+	Port    int    `json:"port" required:"true" minimum:"1" maximum:"65535" example:"9000" doc:"at which it answers"`
 	Health  string `json:"health_endpoint" maxLength:"512" doc:"where it tells of its health; /health when absent" example:"/health"`
 }
 

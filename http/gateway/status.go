@@ -19,7 +19,7 @@ type status struct {
 	Status         string    `json:"status" enum:"running" required:"true"`
 	Timestamp      time.Time `json:"timestamp" required:"true"`
 	Uptime         float64   `json:"uptime" required:"true" doc:"seconds"`
-	Config         settings  `json:"config" required:"true"`
+	Config         settings  `json:"config" required:"true" doc:"settings in force"`
 	Services       int       `json:"registered_services" required:"true" doc:"services that requests can be sent to"`
 	ActiveBreakers int       `json:"active_circuit_breakers" required:"true" doc:"instances whose circuit breaker is not closed"`
 	CacheSize      int       `json:"cache_size" required:"true" doc:"answers that are kept"`
@@ -29,81 +29,81 @@ type status struct {
 
 // settings are those in force.
 type settings struct {
-	Auth     bool    `json:"enable_auth" required:"true"`
-	Rates    bool    `json:"enable_rate_limiting" required:"true"`
-	Breakers bool    `json:"enable_circuit_breaker" required:"true"`
+	Auth     bool    `json:"enable_auth" required:"true" doc:"whether an identity is demanded"`
+	Rates    bool    `json:"enable_rate_limiting" required:"true" doc:"whether clients have a rate that they may not exceed"`
+	Breakers bool    `json:"enable_circuit_breaker" required:"true" doc:"whether instances that fail are not asked for a while"`
 	CacheTTL float64 `json:"cache_ttl" required:"true" doc:"seconds; 0 when nothing is kept"`
 }
 
 // stats is the answer of gateway/stats.
 type stats struct {
-	Requests  requestStats            `json:"request_stats" required:"true"`
+	Requests  requestStats            `json:"request_stats" required:"true" doc:"of all services, since the start"`
 	Breakers  map[string]breakerStats `json:"circuit_breaker_stats" required:"true" doc:"by service"`
-	Cache     cacheStats              `json:"cache_stats" required:"true"`
-	Limits    limitStats              `json:"rate_limiter_stats" required:"true"`
+	Cache     cacheStats              `json:"cache_stats" required:"true" doc:"of answers that are kept"`
+	Limits    limitStats              `json:"rate_limiter_stats" required:"true" doc:"limits of clients, and of what is under way"`
 	Timestamp time.Time               `json:"timestamp" required:"true"`
 }
 
 type requestStats struct {
 	Total      uint64 `json:"total_requests" required:"true" doc:"that were sent on"`
 	Successful uint64 `json:"successful_requests" required:"true" doc:"answered by the service, whatever the status"`
-	Failed     uint64 `json:"failed_requests" required:"true"`
-	Limited    uint64 `json:"rate_limited_requests" required:"true"`
-	Trips      uint64 `json:"circuit_breaker_trips" required:"true"`
-	Hits       uint64 `json:"cache_hits" required:"true"`
-	Misses     uint64 `json:"cache_misses" required:"true"`
+	Failed     uint64 `json:"failed_requests" required:"true" doc:"sent on, and not answered: not reached, broken off, too late, or the client left"`
+	Limited    uint64 `json:"rate_limited_requests" required:"true" doc:"refused because a client exceeded its rate"`
+	Trips      uint64 `json:"circuit_breaker_trips" required:"true" doc:"times that a breaker opened"`
+	Hits       uint64 `json:"cache_hits" required:"true" doc:"answered with what was kept"`
+	Misses     uint64 `json:"cache_misses" required:"true" doc:"that could have been, and nothing fresh was kept"`
 	Repeated   uint64 `json:"repeated_requests" required:"true" doc:"sent a further time"`
 }
 
 type breakerStats struct {
 	State          string         `json:"state" enum:"closed,half-open,open,none" required:"true" doc:"the best of its instances'"`
-	Trips          uint64         `json:"trips" required:"true"`
-	Ejections      uint64         `json:"ejections" required:"true"`
-	Requests       uint64         `json:"requests" required:"true"`
-	Failed         uint64         `json:"failed_requests" required:"true"`
-	Repeats        uint64         `json:"repeats" required:"true"`
+	Trips          uint64         `json:"trips" required:"true" doc:"times that a breaker of an instance opened, since the start"`
+	Ejections      uint64         `json:"ejections" required:"true" doc:"times that an instance was passed over for a while, since the start"`
+	Requests       uint64         `json:"requests" required:"true" doc:"that were sent on, since the start"`
+	Failed         uint64         `json:"failed_requests" required:"true" doc:"of these, those that were not answered: not reached, broken off, too late, or the client left"`
+	Repeats        uint64         `json:"repeats" required:"true" doc:"requests that were sent a further time, since the start"`
 	RepeatsRefused uint64         `json:"repeats_refused" required:"true" doc:"for which the budget did not suffice"`
 	Instances      []instanceView `json:"instances" required:"true"`
 }
 
 type cacheStats struct {
 	Enabled  bool    `json:"enabled" required:"true"`
-	Entries  int     `json:"entries" required:"true"`
-	Bytes    int64   `json:"bytes" required:"true"`
-	MaxBytes int64   `json:"max_bytes" required:"true"`
-	Hits     uint64  `json:"hits" required:"true"`
-	Misses   uint64  `json:"misses" required:"true"`
-	Evicted  uint64  `json:"evicted" required:"true"`
+	Entries  int     `json:"entries" required:"true" doc:"answers that are kept"`
+	Bytes    int64   `json:"bytes" required:"true" doc:"that these take"`
+	MaxBytes int64   `json:"max_bytes" required:"true" doc:"that they may take"`
+	Hits     uint64  `json:"hits" required:"true" doc:"requests answered with what was kept, since the start"`
+	Misses   uint64  `json:"misses" required:"true" doc:"requests that could have been, and nothing fresh was kept, since the start"`
+	Evicted  uint64  `json:"evicted" required:"true" doc:"answers that were forgotten early for want of room, since the start"`
 	HitRate  float64 `json:"hit_rate" required:"true" doc:"0 to 1"`
 }
 
 type limitStats struct {
-	Enabled        bool   `json:"enabled" required:"true"`
+	Enabled        bool   `json:"enabled" required:"true" doc:"whether clients have a rate that they may not exceed"`
 	Clients        int    `json:"clients" required:"true" doc:"whose rate is remembered"`
-	Limited        uint64 `json:"rate_limited_requests" required:"true"`
+	Limited        uint64 `json:"rate_limited_requests" required:"true" doc:"refused because a client exceeded its rate, since the start"`
 	Forgotten      uint64 `json:"forgotten_clients" required:"true" doc:"early, because there were too many"`
-	InFlight       int    `json:"requests_in_flight" required:"true"`
-	MaxInFlight    int    `json:"max_requests_in_flight" required:"true"`
+	InFlight       int    `json:"requests_in_flight" required:"true" doc:"under way now, without streams"`
+	MaxInFlight    int    `json:"max_requests_in_flight" required:"true" doc:"that may be under way, without streams"`
 	Overloaded     uint64 `json:"overloaded_requests" required:"true" doc:"refused because too many were under way"`
-	Streams        int    `json:"streams_in_flight" required:"true"`
-	MaxStreams     int    `json:"max_streams_in_flight" required:"true"`
-	StreamsRefused uint64 `json:"refused_streams" required:"true"`
+	Streams        int    `json:"streams_in_flight" required:"true" doc:"WebSockets and event streams that are open now"`
+	MaxStreams     int    `json:"max_streams_in_flight" required:"true" doc:"WebSockets and event streams that may be open"`
+	StreamsRefused uint64 `json:"refused_streams" required:"true" doc:"because too many were open, since the start"`
 }
 
 // instanceView is one instance.
 type instanceView struct {
 	Host       string     `json:"host" required:"true"`
 	Port       int        `json:"port" required:"true"`
-	State      string     `json:"state" enum:"unknown,healthy,unhealthy,ejected" required:"true"`
-	Breaker    string     `json:"breaker" enum:"closed,half-open,open,none" required:"true"`
-	InFlight   int        `json:"requests_in_flight" required:"true"`
+	State      string     `json:"state" enum:"unknown,healthy,unhealthy,ejected" required:"true" doc:"unknown: not probed yet, and used; ejected: the others are preferred for a while"`
+	Breaker    string     `json:"breaker" enum:"closed,half-open,open,none" required:"true" doc:"none: there are no breakers"`
+	InFlight   int        `json:"requests_in_flight" required:"true" doc:"sent to it, under way now"`
 	Window     uint32     `json:"window_requests" required:"true" doc:"that the breaker looks back at"`
-	Failures   uint32     `json:"window_failures" required:"true"`
+	Failures   uint32     `json:"window_failures" required:"true" doc:"of these, those that failed"`
 	Probe      string     `json:"probe_endpoint" required:"true" doc:"what is asked whether it takes requests"`
 	Fault      string     `json:"fault" required:"true" doc:"what the last probe found; empty when it passed"`
 	LastCheck  *time.Time `json:"last_health_check" doc:"null before the first probe"`
-	Registered bool       `json:"registered_by_client" required:"true"`
-	Since      time.Time  `json:"registered_at" required:"true"`
+	Registered bool       `json:"registered_by_client" required:"true" doc:"somebody registered it; false: the registry of the program's own services knows it"`
+	Since      time.Time  `json:"registered_at" required:"true" doc:"when it was first known"`
 }
 
 func viewOf(v upstream.View) instanceView {
