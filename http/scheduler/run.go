@@ -13,20 +13,20 @@ import (
 type run struct {
 	RunID        string     `json:"run_id" required:"true" doc:"task@nominal time; the Idempotency-Key of the request"`
 	TaskID       string     `json:"task_id" required:"true"`
-	TaskName     string     `json:"task_name" required:"true"`
+	TaskName     string     `json:"task_name" required:"true" doc:"empty for a task that is no more"`
 	ScheduledFor time.Time  `json:"scheduled_for" required:"true" doc:"the nominal time"`
-	Cause        string     `json:"cause" enum:"schedule,manual,caught_up" required:"true"`
-	Status       string     `json:"status" enum:"succeeded,failed,timed_out,cancelled,running,skipped,missed" required:"true"`
+	Cause        string     `json:"cause" enum:"schedule,manual,caught_up" required:"true" doc:"schedule: it was due; manual: somebody asked for it; caught_up: it was missed, and is made up for"`
+	Status       string     `json:"status" enum:"succeeded,failed,timed_out,cancelled,running,skipped,missed" required:"true" doc:"skipped, missed: no run belongs to the time"`
 	Reason       string     `json:"reason,omitempty" enum:"overlap,missed,queue" doc:"why there is no run: the one before was under way, nobody was there, or too many waited"`
 	Until        *time.Time `json:"until,omitempty" doc:"missed times up to here are one entry"`
 	Times        int        `json:"times" required:"true" doc:"how many nominal times the entry stands for"`
 	StartedAt    *time.Time `json:"started_at" doc:"null before it has begun, and without a run"`
 	Duration     *float64   `json:"duration_seconds" doc:"waits between attempts included; null before its end"`
 	Lateness     *float64   `json:"lateness_seconds" doc:"from the nominal time to its begin"`
-	Attempts     int        `json:"attempts" required:"true"`
+	Attempts     int        `json:"attempts" required:"true" doc:"that were begun; 0 before the end of the run"`
 	HTTPStatus   int        `json:"http_status,omitempty" doc:"of the last attempt"`
 	Answer       string     `json:"answer,omitempty" doc:"what the target said at last, cut"`
-	Error        string     `json:"error,omitempty"`
+	Error        string     `json:"error,omitempty" doc:"why it did not succeed; absent when it did"`
 }
 
 func (f *service) runOf(r ledger.Run) run {
@@ -58,7 +58,7 @@ type runList struct {
 
 type runStarted struct {
 	message
-	RunID string `json:"run_id" required:"true"`
+	RunID string `json:"run_id" required:"true" doc:"as in the history"`
 }
 
 type runsCancelled struct {

@@ -160,7 +160,7 @@ var succeeded = success{"success"}
 // message is the answer of a command.
 type message struct {
 	success
-	TaskID    string     `json:"task_id,omitempty"`
+	TaskID    string     `json:"task_id,omitempty" doc:"absent where the command is about no task"`
 	Message   string     `json:"message" required:"true"`
 	NextRun   *time.Time `json:"next_run" doc:"null when the task will not run by itself"`
 	Timestamp time.Time  `json:"timestamp" required:"true"`

@@ -16,13 +16,13 @@ type figures struct {
 	Running        bool      `json:"scheduler_running" required:"true" doc:"whether schedules fire"`
 	Leader         bool      `json:"leader" required:"true" doc:"whether this process leads"`
 	LeaderNode     string    `json:"leader_node,omitempty" doc:"the node that leads instead, whose tasks these figures do not count"`
-	Total          int       `json:"total_tasks" required:"true"`
-	Pending        int       `json:"pending_tasks" required:"true"`
-	RunningTasks   int       `json:"running_tasks" required:"true"`
-	Completed      int       `json:"completed_tasks" required:"true"`
-	Failed         int       `json:"failed_tasks" required:"true"`
-	CancelledTasks int       `json:"cancelled_tasks" required:"true"`
-	Paused         int       `json:"paused_tasks" required:"true"`
+	Total          int       `json:"total_tasks" required:"true" doc:"all, paused ones included"`
+	Pending        int       `json:"pending_tasks" required:"true" doc:"that have not run yet"`
+	RunningTasks   int       `json:"running_tasks" required:"true" doc:"of which a run is under way or waits"`
+	Completed      int       `json:"completed_tasks" required:"true" doc:"whose last run succeeded"`
+	Failed         int       `json:"failed_tasks" required:"true" doc:"whose last run failed or timed out"`
+	CancelledTasks int       `json:"cancelled_tasks" required:"true" doc:"whose last run was cancelled"`
+	Paused         int       `json:"paused_tasks" required:"true" doc:"whose schedule is switched off, and of which no run is under way"`
 	ActiveRuns     int       `json:"active_runs" required:"true" doc:"under way or waiting"`
 	Timestamp      time.Time `json:"timestamp" required:"true"`
 }
@@ -36,10 +36,10 @@ type statusAnswer struct {
 type coming struct {
 	TaskID       string      `json:"task_id" required:"true"`
 	Name         string      `json:"name" required:"true"`
-	Cron         string      `json:"cron_expression" required:"true"`
-	Timezone     string      `json:"timezone" required:"true"`
+	Cron         string      `json:"cron_expression" required:"true" doc:"as of a new task"`
+	Timezone     string      `json:"timezone" required:"true" doc:"IANA name of the zone of the expression"`
 	Schedule     string      `json:"schedule" required:"true" doc:"the expression in words"`
-	Status       string      `json:"status" required:"true"`
+	Status       string      `json:"status" required:"true" doc:"pending, running, completed, failed, cancelled or paused"`
 	UsualSeconds float64     `json:"usual_seconds" required:"true" doc:"what a run takes; 0 before the first"`
 	Fires        []time.Time `json:"fires" required:"true" doc:"oldest first, jitter included"`
 	More         bool        `json:"more" required:"true" doc:"there are more within the time asked for"`
@@ -49,15 +49,15 @@ type upcomingList struct {
 	success
 	Data []coming `json:"data" required:"true" doc:"the task that is due first comes first"`
 	listTail
-	Until time.Time `json:"until" required:"true"`
+	Until time.Time `json:"until" required:"true" doc:"end of the time asked for"`
 }
 
 // explanation is what an expression means.
 type explanation struct {
 	success
 	Expression string      `json:"expression" required:"true"`
-	Timezone   string      `json:"timezone" required:"true"`
-	Words      string      `json:"description" required:"true"`
+	Timezone   string      `json:"timezone" required:"true" doc:"IANA name of the zone of the expression"`
+	Words      string      `json:"description" required:"true" doc:"the expression in words"`
 	Next       []time.Time `json:"next" required:"true" doc:"the next times, in UTC; fewer than asked for when there are no more"`
 	NextLocal  []string    `json:"next_local" required:"true" doc:"the same with the zone's own offset"`
 	Note       string      `json:"note,omitempty" doc:"what the answer leaves open"`

@@ -22,10 +22,10 @@ type newTask struct {
 
 // changedTask is the body of PUT tasks/{id}: what is absent stays.
 type changedTask struct {
-	Name           *string `json:"name" minLength:"1" maxLength:"200"`
-	Cron           *string `json:"cron_expression" maxLength:"1024"`
-	TargetService  *string `json:"target_service" maxLength:"200"`
-	TargetEndpoint *string `json:"target_endpoint" maxLength:"2048"`
+	Name           *string `json:"name" minLength:"1" maxLength:"200" doc:"need not be unique"`
+	Cron           *string `json:"cron_expression" maxLength:"1024" doc:"as of a new task"`
+	TargetService  *string `json:"target_service" maxLength:"200" doc:"as of a new task"`
+	TargetEndpoint *string `json:"target_endpoint" maxLength:"2048" doc:"as of a new task"`
 	settings
 }
 
@@ -90,19 +90,19 @@ func (s settings) apply(t *branch.Task) error {
 // row is a task in a list.
 type row struct {
 	TaskID         string     `json:"task_id" required:"true"`
-	Name           string     `json:"name" required:"true"`
-	Cron           string     `json:"cron_expression" required:"true"`
-	TargetService  string     `json:"target_service" required:"true"`
-	TargetEndpoint string     `json:"target_endpoint" required:"true"`
+	Name           string     `json:"name" required:"true" doc:"need not be unique"`
+	Cron           string     `json:"cron_expression" required:"true" doc:"five fields, six with seconds, @daily and the like, @every 90s, or @at a time"`
+	TargetService  string     `json:"target_service" required:"true" doc:"a service by name; url, subject or actor"`
+	TargetEndpoint string     `json:"target_endpoint" required:"true" doc:"a path of the service; for url an address, for subject a subject of the broker, for actor the name of a message"`
 	Status         string     `json:"status" enum:"pending,running,completed,failed,cancelled,paused" required:"true" doc:"pending has not run yet; completed, failed and cancelled are of its last run"`
 	CreatedAt      time.Time  `json:"created_at" required:"true"`
 	LastRun        *time.Time `json:"last_run" doc:"null before the first"`
 	NextRun        *time.Time `json:"next_run" doc:"jitter included; null when it will not run by itself"`
 	RunCount       uint64     `json:"run_count" required:"true" doc:"runs that were begun, those that failed included"`
-	ErrorCount     uint64     `json:"error_count" required:"true"`
-	Timezone       string     `json:"timezone" required:"true"`
+	ErrorCount     uint64     `json:"error_count" required:"true" doc:"runs that failed or timed out"`
+	Timezone       string     `json:"timezone" required:"true" doc:"IANA name of the zone of the expression"`
 	Schedule       string     `json:"schedule" required:"true" doc:"the expression in words"`
-	Paused         bool       `json:"paused" required:"true"`
+	Paused         bool       `json:"paused" required:"true" doc:"its schedule is switched off"`
 	ActiveRuns     int        `json:"active_runs" required:"true" doc:"under way or waiting"`
 	SkippedCount   uint64     `json:"skipped_count" required:"true" doc:"times without a run because the one before was under way"`
 	MissedCount    uint64     `json:"missed_count" required:"true" doc:"times that nobody was there for"`
@@ -112,20 +112,20 @@ type row struct {
 // details are the members that a single task has besides.
 type details struct {
 	row
-	Payload              json.RawMessage `json:"payload" required:"true"`
+	Payload              json.RawMessage `json:"payload" required:"true" doc:"body of the request"`
 	LastError            *string         `json:"last_error" doc:"why the last run failed; null when it did not"`
-	Method               string          `json:"method" required:"true"`
-	TimeoutSeconds       float64         `json:"timeout_seconds" required:"true"`
-	TotalTimeoutSeconds  float64         `json:"total_timeout_seconds" required:"true"`
-	Retry                branch.Retry    `json:"retry" required:"true"`
-	Overlap              string          `json:"overlap" required:"true"`
-	Misfire              string          `json:"misfire" required:"true"`
-	MisfireLimit         int             `json:"misfire_limit" required:"true"`
-	MisfireWindowSeconds float64         `json:"misfire_window_seconds" required:"true"`
-	JitterSeconds        float64         `json:"jitter_seconds" required:"true"`
-	StartAt              *time.Time      `json:"start_at"`
-	EndAt                *time.Time      `json:"end_at"`
-	UpdatedAt            time.Time       `json:"updated_at" required:"true"`
+	Method               string          `json:"method" required:"true" doc:"POST, GET, PUT, PATCH or DELETE"`
+	TimeoutSeconds       float64         `json:"timeout_seconds" required:"true" doc:"bounds one attempt; 0 takes the configured bound"`
+	TotalTimeoutSeconds  float64         `json:"total_timeout_seconds" required:"true" doc:"bounds a run with all its attempts; 0 takes the configured bound"`
+	Retry                branch.Retry    `json:"retry" required:"true" doc:"retried are lost connections, timeouts, 408, 425, 429 and 5xx"`
+	Overlap              string          `json:"overlap" required:"true" doc:"when the run before is still under way: skip, queue, replace or allow"`
+	Misfire              string          `json:"misfire" required:"true" doc:"what becomes of times that nobody was there for: skip, once (the latest is made up for) or all"`
+	MisfireLimit         int             `json:"misfire_limit" required:"true" doc:"how many missed times misfire all makes up for"`
+	MisfireWindowSeconds float64         `json:"misfire_window_seconds" required:"true" doc:"how old a missed time may be to be made up for; 0 any age"`
+	JitterSeconds        float64         `json:"jitter_seconds" required:"true" doc:"every run is delayed by a part of it that is the task's own"`
+	StartAt              *time.Time      `json:"start_at" doc:"times before it do not count; null for no bound"`
+	EndAt                *time.Time      `json:"end_at" doc:"times from it on do not count; null for no bound"`
+	UpdatedAt            time.Time       `json:"updated_at" required:"true" doc:"when it was changed last"`
 	Revision             uint64          `json:"revision" required:"true" doc:"the ETag holds it"`
 }
 
@@ -157,7 +157,7 @@ type taskAnswer struct {
 }
 
 type listTail struct {
-	Count      int       `json:"count" minimum:"0" required:"true"`
+	Count      int       `json:"count" minimum:"0" required:"true" doc:"of this answer"`
 	Timestamp  time.Time `json:"timestamp" required:"true"`
 	NextCursor string    `json:"next_cursor,omitempty" doc:"continues the list; absent when nothing follows"`
 }
