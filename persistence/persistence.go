@@ -219,16 +219,13 @@ type PartInfo struct {
 	Path     string      `json:"path" doc:"absolute; of a file in a bucket its URL"`
 	Bytes    int64       `json:"bytes"`
 	Rows     int64       `json:"rows"`
-	// MinTime and MaxTime are the lowest and the highest ts, Unix ns, inclusive.
-	MinTime int64 `json:"min_time_ns" doc:"lowest time of a row, Unix ns"`
-	MaxTime int64 `json:"max_time_ns" doc:"highest time of a row, Unix ns"`
-	// Shard, FirstSeq and LastSeq are the journal range that the part covers: its
-	// records come from messages above FirstSeq-1 and up to LastSeq.
-	Shard    int       `json:"shard" doc:"of the journal that its rows come from"`
-	FirstSeq uint64    `json:"first_seq" doc:"first position of the journal that it covers"`
-	LastSeq  uint64    `json:"last_seq" doc:"last position of the journal that it covers"`
-	Created  time.Time `json:"created" doc:"when it was published"`
-	Checksum string    `json:"checksum" doc:"xxHash64 of the file, 16 hex digits"`
+	MinTime  int64       `json:"min_time_ns" doc:"lowest time of a row, Unix ns"`
+	MaxTime  int64       `json:"max_time_ns" doc:"highest time of a row, Unix ns"`
+	Shard    int         `json:"shard" doc:"of the journal that its rows come from"`
+	FirstSeq uint64      `json:"first_seq" doc:"first position of the journal that it covers"`
+	LastSeq  uint64      `json:"last_seq" doc:"last position of the journal that it covers"`
+	Created  time.Time   `json:"created" doc:"when it was published"`
+	Checksum string      `json:"checksum" doc:"xxHash64 of the file, 16 hex digits"`
 }
 
 // Stats are counts of a store.
@@ -246,13 +243,12 @@ type Stats struct {
 
 // TableStats are counts of one table.
 type TableStats struct {
-	Table string      `json:"table"`
-	Kind  market.Kind `json:"-"`
-	Rows  int64       `json:"rows" doc:"keys, unpublished records included"`
-	// Bytes and Parts count published files.
-	Bytes      int64 `json:"bytes" doc:"of published files"`
-	Parts      int   `json:"parts" doc:"published files"`
-	MemoryRows int64 `json:"memory_rows" doc:"records that are not yet in a file, before equal keys are dropped"`
+	Table      string      `json:"table"`
+	Kind       market.Kind `json:"-"`
+	Rows       int64       `json:"rows" doc:"keys, unpublished records included"`
+	Bytes      int64       `json:"bytes" doc:"of published files"`
+	Parts      int         `json:"parts" doc:"published files"`
+	MemoryRows int64       `json:"memory_rows" doc:"records that are not yet in a file, before equal keys are dropped"`
 }
 
 // Quarantined is a damaged file that was moved aside. Its rows are not served

@@ -12,9 +12,7 @@ import (
 
 // Tally counts the records of one stretch of time.
 type Tally struct {
-	Start int64 `json:"start_ns" doc:"Unix ns, a multiple of the width of a stretch"`
-	// Records are the collected ones that are stored; Verified are those that a
-	// sequence or a checksum proves.
+	Start    int64 `json:"start_ns" doc:"Unix ns, a multiple of the width of a stretch"`
 	Records  int64 `json:"records" doc:"collected ones that are stored"`
 	Verified int64 `json:"verified" doc:"those of them that a sequence number or a checksum proves"`
 }

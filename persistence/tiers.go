@@ -143,15 +143,12 @@ type ArchiveReport struct {
 
 // ColdStats are counts of the cold store.
 type ColdStats struct {
-	Place   string `json:"place" doc:"a path, or the URL of a bucket; empty without a cold store"`
-	Open    bool   `json:"open" doc:"whether it could be opened; if not, the counts are 0 and mean nothing"`
-	Problem string `json:"problem,omitempty" doc:"why it is not open, or out of reach since; absent when all is well"`
-	Corrupt bool   `json:"corrupt" doc:"the problem is damage, which time does not heal"`
-	// Tables has a row for each table that has files. Rows counts keys; when Exact is
-	// false, files have come since those were compared, and a key of theirs that another
-	// file has too counts twice.
-	Tables []TableStats `json:"tables" doc:"those that have files; rows count keys"`
-	Exact  bool         `json:"exact" doc:"false: files have come since keys were compared, and a key of theirs that another file has too counts twice"`
+	Place   string       `json:"place" doc:"a path, or the URL of a bucket; empty without a cold store"`
+	Open    bool         `json:"open" doc:"whether it could be opened; if not, the counts are 0 and mean nothing"`
+	Problem string       `json:"problem,omitempty" doc:"why it is not open, or out of reach since; absent when all is well"`
+	Corrupt bool         `json:"corrupt" doc:"the problem is damage, which time does not heal"`
+	Tables  []TableStats `json:"tables" doc:"those that have files; rows count keys"`
+	Exact   bool         `json:"exact" doc:"false: files have come since keys were compared, and a key of theirs that another file has too counts twice"`
 	// Record is the number of the manifest's last record: whoever archives makes the next
 	// one only where there is none yet.
 	Record   uint64        `json:"record" doc:"number of the manifest's last record"`

@@ -21,7 +21,7 @@ type Entry struct {
 	// Time is set by [Log.Record] if it is zero.
 	Time      time.Time `json:"time"`
 	Principal string    `json:"principal" doc:"who, as KIND:SUBJECT; for a failed login the name that was tried"`
-	Role      string    `json:"role,omitempty" doc:"that it had; absent when it had none"`
+	Role      string    `json:"role,omitempty" doc:"that it had; none, or absent, when it had none"`
 	Action    string    `json:"action" doc:"what, in words between dots, such as auth.login, user.add, actor.restart"`
 	Target    string    `json:"target,omitempty" doc:"on what: a user, a key, an actor, a stream; absent for none"`
 	Outcome   string    `json:"outcome" doc:"done, refused (not allowed) or failed"`

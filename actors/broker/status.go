@@ -31,18 +31,17 @@ type Status struct {
 
 // ServerStatus describes the NATS server.
 type ServerStatus struct {
-	ID         string    `json:"id"`
-	Name       string    `json:"name"`
-	Version    string    `json:"version"`
-	URL        string    `json:"url" doc:"where other processes reach it; empty when it takes in-process connections only"`
-	Host       string    `json:"host" doc:"that it listens at; empty for an external server"`
-	Port       int       `json:"port" doc:"0 when it does not listen, or is external"`
-	MaxPayload int64     `json:"max_payload" doc:"bytes of a message at most"`
-	Started    time.Time `json:"started" doc:"0001-01-01T00:00:00Z when it is external"`
-	// Connections, Subscriptions and SlowConsumers are counts; external: unknown, 0.
-	Connections   int   `json:"connections" doc:"open now; 0 when it is external"`
-	Subscriptions int   `json:"subscriptions" doc:"of all connections; 0 when it is external"`
-	SlowConsumers int64 `json:"slow_consumers" doc:"clients that were cut off because they read too slowly, since the start; 0 when it is external"`
+	ID            string    `json:"id"`
+	Name          string    `json:"name"`
+	Version       string    `json:"version"`
+	URL           string    `json:"url" doc:"where other processes reach it; empty when it takes in-process connections only"`
+	Host          string    `json:"host" doc:"that it listens at; empty for an external server"`
+	Port          int       `json:"port" doc:"0 when it does not listen, or is external"`
+	MaxPayload    int64     `json:"max_payload" doc:"bytes of a message at most"`
+	Started       time.Time `json:"started" doc:"0001-01-01T00:00:00Z when it is external"`
+	Connections   int       `json:"connections" doc:"open now; 0 when it is external"`
+	Subscriptions int       `json:"subscriptions" doc:"of all connections; 0 when it is external"`
+	SlowConsumers int64     `json:"slow_consumers" doc:"clients that were cut off because they read too slowly, since the start; 0 when it is external"`
 }
 
 // JetStreamStatus is the account's use of JetStream, in bytes.
@@ -52,8 +51,8 @@ type JetStreamStatus struct {
 	MaxMemory   int64  `json:"max_memory" doc:"bytes; -1 is no limit"`
 	MaxStore    int64  `json:"max_storage" doc:"bytes; -1 is no limit"`
 	Reserved    uint64 `json:"reserved_storage" doc:"bytes that streams may take on disk, by their limits"`
-	Streams     int    `json:"streams"`
-	Consumers   int    `json:"consumers"`
+	Streams     int    `json:"streams" doc:"the program's own included"`
+	Consumers   int    `json:"consumers" doc:"the program's own included"`
 	APIRequests uint64 `json:"api_requests_total" doc:"to JetStream"`
 	APIErrors   uint64 `json:"api_errors_total" doc:"requests to JetStream that were refused"`
 }
@@ -73,7 +72,7 @@ type MessageStatus struct {
 type StreamStatus struct {
 	Name      string    `json:"name"`
 	Subjects  []string  `json:"subjects" doc:"that it keeps"`
-	Messages  uint64    `json:"messages"`
+	Messages  uint64    `json:"messages" doc:"that it has"`
 	Bytes     uint64    `json:"bytes" doc:"that its messages take"`
 	MaxBytes  int64     `json:"max_bytes" doc:"that they may take; -1 is no limit"`
 	FirstSeq  uint64    `json:"first_seq" doc:"of the oldest message that it has"`

@@ -30,8 +30,6 @@ type Status struct {
 
 // Totals count since the start of the process.
 type Totals struct {
-	// MessagesProcessed are deliveries handled, MessagesPublished records put on
-	// the live plane.
 	MessagesProcessed uint64     `json:"messages_processed" doc:"deliveries of exchanges that were handled, since the start"`
 	MessagesPublished uint64     `json:"messages_published" doc:"records put on the live plane, since the start"`
 	ErrorsCount       uint64     `json:"errors_count" doc:"deliveries and records that were refused or lost, failed requests and refused subscriptions, since the start"`
@@ -40,8 +38,7 @@ type Totals struct {
 
 // DataStats count one data type.
 type DataStats struct {
-	Records int64 `json:"records" doc:"since the start"`
-	// Gaps were opened, OpenGaps are open now.
+	Records         int64      `json:"records" doc:"since the start"`
 	Gaps            int64      `json:"gaps" doc:"opened, since the start"`
 	OpenGaps        int64      `json:"open_gaps" doc:"neither healed nor given up yet"`
 	LastMessageTime *time.Time `json:"last_message_time" doc:"when the newest record was received; null before the first"`
@@ -68,24 +65,21 @@ type ExchangeStats struct {
 
 // MarketStats tell of one market of an exchange.
 type MarketStats struct {
-	Enabled bool `json:"enabled"`
-	// Instruments are listed; Builtin says that the list came with the program,
-	// because the exchange could not be asked.
-	Instruments int             `json:"instruments" doc:"that the exchange lists"`
-	Builtin     bool            `json:"instruments_builtin" doc:"the list came with the program, because the exchange could not be asked"`
-	Streams     int             `json:"streams" doc:"instruments that are collected"`
-	LiveStreams int             `json:"live_streams" doc:"of these, those of which everything subscribed arrives"`
-	Sessions    []SessionStatus `json:"sessions" doc:"connections to the exchange"`
-	// RefusedDeliveries did not fit a mailbox; Unrouted had no stream.
-	RefusedDeliveries uint64         `json:"refused_deliveries" doc:"that did not fit a mailbox, since the start"`
-	Unrouted          uint64         `json:"unrouted_deliveries" doc:"that no stream takes, since the start"`
-	UnrecordedRecords uint64         `json:"unrecorded_records" doc:"that the journal refused, since the start"`
-	RESTRetries       uint64         `json:"rest_retries" doc:"requests to the exchange that were tried again, since the start"`
-	RESTWeight        int            `json:"rest_weight_per_minute" doc:"the budget of requests that is in force; 0 for a market that was never enabled"`
-	RESTFailures      uint64         `json:"rest_failures" doc:"requests to the exchange that were given up, since the start"`
-	UnknownSymbols    []string       `json:"unknown_symbols" doc:"that the configuration names and the exchange does not list"`
-	TopSymbols        []string       `json:"top_symbols" doc:"those collected for their volume, the most traded first"`
-	Origins           map[string]int `json:"streams_by_origin" doc:"by why they are there: configured, top, run_time"`
+	Enabled           bool            `json:"enabled" doc:"by the configuration"`
+	Instruments       int             `json:"instruments" doc:"that the exchange lists"`
+	Builtin           bool            `json:"instruments_builtin" doc:"the list came with the program, because the exchange could not be asked"`
+	Streams           int             `json:"streams" doc:"instruments that are collected"`
+	LiveStreams       int             `json:"live_streams" doc:"of these, those of which everything subscribed arrives"`
+	Sessions          []SessionStatus `json:"sessions" doc:"connections to the exchange"`
+	RefusedDeliveries uint64          `json:"refused_deliveries" doc:"that did not fit a mailbox, since the start"`
+	Unrouted          uint64          `json:"unrouted_deliveries" doc:"that no stream takes, since the start"`
+	UnrecordedRecords uint64          `json:"unrecorded_records" doc:"that the journal refused, since the start"`
+	RESTRetries       uint64          `json:"rest_retries" doc:"requests to the exchange that were tried again, since the start"`
+	RESTWeight        int             `json:"rest_weight_per_minute" doc:"the budget of requests that is in force; 0 for a market that was never enabled"`
+	RESTFailures      uint64          `json:"rest_failures" doc:"requests to the exchange that were given up, since the start"`
+	UnknownSymbols    []string        `json:"unknown_symbols" doc:"that the configuration names and the exchange does not list"`
+	TopSymbols        []string        `json:"top_symbols" doc:"those collected for their volume, the most traded first"`
+	Origins           map[string]int  `json:"streams_by_origin" doc:"by why they are there: configured, top, run_time"`
 }
 
 // SessionStatus tells of one socket.

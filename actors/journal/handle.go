@@ -123,19 +123,14 @@ func (h *Handle) Status(ctx context.Context) ([]Status, error) {
 
 // Status is where one recorder is.
 type Status struct {
-	Shard  int    `json:"shard" doc:"its number, from 0"`
-	State  string `json:"state" doc:"opening, accepting, refusing or draining"`
-	Reason string `json:"reason,omitempty" doc:"why it refuses; absent when it does not"`
-	// Incarnation and Batches are the identity under which it writes, and how many
-	// batches it has written under it.
-	Incarnation string `json:"incarnation" doc:"identity under which it writes, 32 hex digits; empty while it cannot say"`
-	Batches     uint64 `json:"batches" doc:"that it has written under it"`
-	// Entries is how many entries wait for their outcome, Bytes their memory, and
-	// Limit the memory that they may take.
-	Entries int   `json:"entries" doc:"that wait for their outcome"`
-	Bytes   int64 `json:"bytes" doc:"of memory that these take"`
-	Limit   int64 `json:"limit_bytes" doc:"of memory that these may take"`
-	// Seq and Acknowledged are of the last acknowledgement.
+	Shard        int       `json:"shard" doc:"its number, from 0"`
+	State        string    `json:"state" doc:"opening, accepting, refusing or draining"`
+	Reason       string    `json:"reason,omitempty" doc:"why it refuses; absent when it does not"`
+	Incarnation  string    `json:"incarnation" doc:"identity under which it writes, 32 hex digits; empty while it cannot say"`
+	Batches      uint64    `json:"batches" doc:"that it has written under it"`
+	Entries      int       `json:"entries" doc:"that wait for their outcome"`
+	Bytes        int64     `json:"bytes" doc:"of memory that these take"`
+	Limit        int64     `json:"limit_bytes" doc:"of memory that these may take"`
 	Seq          uint64    `json:"seq" doc:"position in the journal of the last acknowledged batch"`
 	Acknowledged time.Time `json:"acknowledged" doc:"when that was; 0001-01-01T00:00:00Z before the first"`
 	NoCredit     uint64    `json:"no_credit_total" doc:"entries refused because the memory was used up"`

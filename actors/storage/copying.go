@@ -47,17 +47,14 @@ func (c *copying) trouble() error {
 
 // CopyStatus is how far the copying of a shard's parts from another node is.
 type CopyStatus struct {
-	From string `json:"from" doc:"the giver's name among the journal's readers; empty while none is found"`
-	// After and To bound what is lacking in the journal, exclusive and inclusive; To is 0
-	// while no peer has offered it.
-	After uint64 `json:"after" doc:"position behind which the journal lacks messages"`
-	To    uint64 `json:"to" doc:"position up to which the journal lacks messages, inclusive; 0 while no peer has offered it"`
-	// Files and Bytes are copied, of those that are to be.
+	From       string    `json:"from" doc:"the giver's name among the journal's readers; empty while none is found"`
+	After      uint64    `json:"after" doc:"position behind which the journal lacks messages"`
+	To         uint64    `json:"to" doc:"position up to which the journal lacks messages, inclusive; 0 while no peer has offered it"`
 	Files      int       `json:"files" doc:"copied so far"`
 	FilesTotal int       `json:"files_total" doc:"to be copied"`
 	Bytes      int64     `json:"bytes" doc:"copied so far"`
 	BytesTotal int64     `json:"bytes_total" doc:"to be copied"`
-	Began      time.Time `json:"began"`
+	Began      time.Time `json:"began" doc:"when it was found lacking"`
 	Problem    string    `json:"problem,omitempty" doc:"why nothing is copied at the moment; absent while something is"`
 }
 

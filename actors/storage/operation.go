@@ -47,28 +47,23 @@ const (
 // Operation is one archive or removal of rows: asked for, under way, or over. It
 // goes on when whoever asked for it has left.
 type Operation struct {
-	ID        string   `json:"operation_id"`
-	Job       Job      `json:"job" doc:"archive, cleanup (of the hot store, by age), retention (the configured limits) or upkeep (of the cold store's files)"`
-	State     string   `json:"state" doc:"queued, running, succeeded, failed or interrupted (by the end of the process)"`
-	Scheduled bool     `json:"scheduled" doc:"nobody asked for it"`
-	Tables    []string `json:"tables" doc:"that it is about; empty means all"`
-	// Cutoff is the instant that rows must have arrived before; set when it runs.
-	Cutoff time.Time `json:"cutoff_time" doc:"rows that arrived before it are meant"`
-	// Created, Started and Finished are zero until then.
-	Created  time.Time `json:"created" doc:"when it was asked for"`
-	Started  time.Time `json:"started,omitzero" doc:"absent before"`
-	Finished time.Time `json:"finished,omitzero" doc:"absent before"`
-	// Rows are done, of about Total; an archive lists them in Files, of Bytes.
-	Rows    int64            `json:"rows" doc:"archived or removed so far"`
-	Total   int64            `json:"rows_total" doc:"about how many there are to do"`
-	Files   int              `json:"files" doc:"of the cold store, that an archive has listed"`
-	Bytes   int64            `json:"bytes" doc:"of these files"`
-	ByTable map[string]int64 `json:"by_table" doc:"rows that an archive has listed, by table"`
-	Kept    int64            `json:"rows_kept" doc:"rows that a cleanup left, because they are not archived"`
-	// Resumed counts the processes that took it up again; the other counts are of what
-	// all of them have done.
-	Resumed int    `json:"resumed,omitempty" doc:"processes that took it up again, of what all of them have done the other counts are; absent for none"`
-	Problem string `json:"problem,omitempty" doc:"why it failed, or was interrupted; absent otherwise"`
+	ID        string           `json:"operation_id"`
+	Job       Job              `json:"job" doc:"archive, cleanup (of the hot store, by age), retention (the configured limits) or upkeep (of the cold store's files)"`
+	State     string           `json:"state" doc:"queued, running, succeeded, failed or interrupted (by the end of the process)"`
+	Scheduled bool             `json:"scheduled" doc:"nobody asked for it"`
+	Tables    []string         `json:"tables" doc:"that it is about; empty means all"`
+	Cutoff    time.Time        `json:"cutoff_time" doc:"of archive and cleanup: rows that arrived before it are meant"`
+	Created   time.Time        `json:"created" doc:"when it was asked for"`
+	Started   time.Time        `json:"started,omitzero" doc:"absent before"`
+	Finished  time.Time        `json:"finished,omitzero" doc:"absent before"`
+	Rows      int64            `json:"rows" doc:"archived or removed so far"`
+	Total     int64            `json:"rows_total" doc:"about how many there are to do"`
+	Files     int              `json:"files" doc:"of the cold store, that an archive has listed"`
+	Bytes     int64            `json:"bytes" doc:"of these files"`
+	ByTable   map[string]int64 `json:"by_table" doc:"rows that an archive has listed, by table"`
+	Kept      int64            `json:"rows_kept" doc:"rows that a cleanup left, because they are not archived"`
+	Resumed   int              `json:"resumed,omitempty" doc:"processes that took it up again; the other counts are of what all of them have done; absent for none"`
+	Problem   string           `json:"problem,omitempty" doc:"why it failed, or was interrupted; absent otherwise"`
 	// Err is the error behind Problem.
 	Err error `json:"-"`
 }

@@ -12,8 +12,6 @@ import (
 
 // Standing says how the store and the journal stand to each other.
 type Standing struct {
-	// JournalID is the journal's, StoreID the one that the store was filled from; ""
-	// when nothing was ever published.
 	JournalID    string          `json:"journal_id" doc:"the journal's"`
 	StoreID      string          `json:"store_journal_id" doc:"of the journal that the store was filled from; empty when nothing was ever published"`
 	HighestEpoch int64           `json:"highest_epoch" doc:"highest ownership number of any stored stream"`
@@ -24,15 +22,12 @@ type Standing struct {
 type ShardStanding struct {
 	Shard int `json:"shard" doc:"its number, from 0"`
 	// Verdict is one of the Verdict constants, Detail what is wrong.
-	Verdict string `json:"verdict" doc:"joined (they belong together), new (the store is empty, and takes any journal), other_journal (the store was filled from another), rolled_back (the journal is an older copy), forked (an older copy that was written to since), purged (the journal has forgotten what the store lacks) or faulted (they belong together, and reading has stopped for another reason)"`
-	Detail  string `json:"detail,omitempty" doc:"what is wrong; absent when nothing is"`
-	// Position is up to where the store has the journal durably, Applied up to where
-	// queries see it.
+	Verdict  string `json:"verdict" doc:"joined (they belong together), new (the store is empty, and takes any journal), other_journal (the store was filled from another), rolled_back (the journal is an older copy), forked (an older copy that was written to since), purged (the journal has forgotten what the store lacks) or faulted (they belong together, and reading has stopped for another reason)"`
+	Detail   string `json:"detail,omitempty" doc:"what is wrong; absent when nothing is"`
 	Position uint64 `json:"position" doc:"up to where the store has the journal durably"`
 	Applied  uint64 `json:"applied" doc:"up to where queries see the journal"`
-	// First and Last are what the journal holds.
-	First uint64 `json:"journal_first" doc:"first position that the journal holds"`
-	Last  uint64 `json:"journal_last" doc:"last position that the journal holds"`
+	First    uint64 `json:"journal_first" doc:"first position that the journal holds"`
+	Last     uint64 `json:"journal_last" doc:"last position that the journal holds"`
 }
 
 // The verdicts.
@@ -143,16 +138,12 @@ func (h *Handle) Verify(ctx context.Context, j *journal.Journal, shard int) erro
 // Adoption says what joining a shard of the journal to the store came to.
 type Adoption struct {
 	ShardStanding
-	Joined uint64 `json:"joined_at" doc:"the position from which they go on together; 0 when the shard needed nothing"`
-	// RecoveredBatches and RecoveredRecords were in the journal and not in the store;
-	// they are now in both. DamagedBatches could not be read.
-	RecoveredBatches int    `json:"recovered_batches" doc:"in the journal and not in the store before, now in both"`
-	RecoveredRecords int    `json:"recovered_records" doc:"in the journal and not in the store before, now in both"`
-	DamagedBatches   int    `json:"damaged_batches" doc:"in the journal, and could not be read"`
-	LostAfter        uint64 `json:"lost_after_position" doc:"last position of the lost journal that the store has: what was acknowledged behind it is lost, unless it was recovered"`
-	// From and To bound the time of what may be lost: when the newest stored record
-	// was received, and the adoption.
-	From       *time.Time `json:"lost_from,omitempty" doc:"earliest time of what may be lost: when the newest stored record was received; absent where none is stored"`
-	To         *time.Time `json:"lost_to,omitempty" doc:"latest time of what may be lost: when it was adopted; absent where nothing is stored"`
-	MarkedGaps int        `json:"marked_gaps" doc:"entries that the gap ledger got for it"`
+	Joined           uint64     `json:"joined_at" doc:"the position from which they go on together; 0 when the shard needed nothing"`
+	RecoveredBatches int        `json:"recovered_batches" doc:"in the journal and not in the store before, now in both"`
+	RecoveredRecords int        `json:"recovered_records" doc:"in the journal and not in the store before, now in both"`
+	DamagedBatches   int        `json:"damaged_batches" doc:"in the journal, and could not be read"`
+	LostAfter        uint64     `json:"lost_after_position" doc:"last position of the lost journal that the store has: what was acknowledged behind it is lost, unless it was recovered"`
+	From             *time.Time `json:"lost_from,omitempty" doc:"earliest time of what may be lost: when the newest stored record was received; absent where none is stored"`
+	To               *time.Time `json:"lost_to,omitempty" doc:"latest time of what may be lost: when it was adopted; absent where nothing is stored"`
+	MarkedGaps       int        `json:"marked_gaps" doc:"entries that the gap ledger got for it"`
 }

@@ -12,9 +12,8 @@ import (
 type Status struct {
 	Shards []ShardStatus `json:"shards" doc:"by number"`
 	// Failures and Warnings are those of Health.
-	Failures []string `json:"failures" doc:"why the store is unhealthy"`
-	Warnings []string `json:"warnings" doc:"why the store is degraded"`
-	// Leases is how many queries have their rows open, of MaxLeases.
+	Failures    []string                  `json:"failures" doc:"why the store is unhealthy"`
+	Warnings    []string                  `json:"warnings" doc:"why the store is degraded"`
 	Leases      int                       `json:"leases" doc:"queries that have their rows open"`
 	MaxLeases   int                       `json:"max_leases" doc:"most queries that may have"`
 	Maintained  time.Time                 `json:"maintained" doc:"when maintenance ran last; 0001-01-01T00:00:00Z before the first time"`
@@ -25,21 +24,16 @@ type Status struct {
 
 // Archiving is how rows move to the cold store, and how that is.
 type Archiving struct {
-	// Cold counts what is archived; its place is "" where there is no cold store.
-	Cold persistence.ColdStats `json:"cold" doc:"what is archived"`
-	// Automatic says whether rows are archived by themselves, Interval how often, in
-	// seconds, and After at which age.
-	Automatic bool    `json:"automatic" doc:"whether rows are archived by themselves"`
-	Interval  float64 `json:"interval_seconds" doc:"how often they are"`
-	After     float64 `json:"after_seconds" doc:"at which age they are, counted from when they arrived"`
-	Lag       float64 `json:"lag_seconds" doc:"how long ago the oldest row arrived that is not archived; 0 where rows are not archived by themselves"`
-	Waiting   int64   `json:"waiting_rows" doc:"rows that are not archived"`
-	// HotTTL and ColdTTL are in seconds; a ColdTTL of 0 is for ever. HotLimit is in
-	// bytes; 0 is none.
-	HotTTL     float64     `json:"hot_ttl_seconds" doc:"how long the hot store keeps rows"`
-	HotLimit   int64       `json:"hot_limit_bytes" doc:"what the hot store may take; 0 is no limit"`
-	ColdTTL    float64     `json:"cold_ttl_seconds" doc:"how long the cold store keeps rows; 0 is for ever"`
-	Operations []Operation `json:"operations" doc:"the last 20, newest first"`
+	Cold       persistence.ColdStats `json:"cold" doc:"what is archived"`
+	Automatic  bool                  `json:"automatic" doc:"whether rows are archived by themselves"`
+	Interval   float64               `json:"interval_seconds" doc:"how often they are"`
+	After      float64               `json:"after_seconds" doc:"at which age they are, counted from when they arrived"`
+	Lag        float64               `json:"lag_seconds" doc:"how long ago the oldest row arrived that is not archived; 0 where rows are not archived by themselves"`
+	Waiting    int64                 `json:"waiting_rows" doc:"rows that are not archived"`
+	HotTTL     float64               `json:"hot_ttl_seconds" doc:"how long the hot store keeps rows"`
+	HotLimit   int64                 `json:"hot_limit_bytes" doc:"what the hot store may take; 0 is no limit"`
+	ColdTTL    float64               `json:"cold_ttl_seconds" doc:"how long the cold store keeps rows; 0 is for ever"`
+	Operations []Operation           `json:"operations" doc:"the last 20, newest first"`
 }
 
 // operationsShown is how many operations a status has.
@@ -61,28 +55,23 @@ func (h *Handle) archiving() Archiving {
 
 // ShardStatus is how far one shard is.
 type ShardStatus struct {
-	Shard   int         `json:"shard" doc:"its number, from 0"`
-	State   string      `json:"state" doc:"opening, copying (from another node), standby (another has the turn), reading, draining, faulted or stopped"`
-	Fault   string      `json:"fault,omitempty" doc:"why reading has stopped; absent while it has not"`
-	Turn    string      `json:"turn_of,omitempty" doc:"the node that brings the shard into a store that several share; absent where it is this one"`
-	Copying *CopyStatus `json:"copying,omitempty" doc:"what the journal has forgotten, and how far it is copied from another node; absent when nothing has to be"`
-	// Applied is the journal sequence up to which queries see everything, Position
-	// the one up to which it is durable, Registered the one that the journal knows
-	// of and may be purged to.
-	Applied     uint64  `json:"applied" doc:"position of the journal up to which queries see everything"`
-	Position    uint64  `json:"position" doc:"position up to which that is durable"`
-	Registered  uint64  `json:"registered" doc:"position that the journal knows of, and may be purged to"`
-	Last        Read    `json:"last" doc:"the last message that was applied since the start"`
-	PublishedTo uint64  `json:"published_to" doc:"position up to which the records are where they belong; position may follow later"`
-	Behind      float64 `json:"behind_seconds" doc:"age of the oldest records that are due to be published; 0 when there are none"`
-	// Age is how long ago, in seconds, the journal had no more than queries see; nil when
-	// that is not known of any moment since the start. Doubt is why it is not known of now.
-	Age       *float64       `json:"age_seconds,omitempty" doc:"how long ago the journal had no more than queries see; absent when that is not known of any moment since the start"`
-	Doubt     string         `json:"doubt,omitempty" doc:"why it is not known whether the journal has more now; absent when it is known"`
-	Writers   []WriterStatus `json:"writers" doc:"those of the shard's tables that have written, or tried to"`
-	Published time.Time      `json:"published" doc:"when publishing succeeded last; 0001-01-01T00:00:00Z when it has not yet"`
-	Waiting   bool           `json:"waiting" doc:"the reader waits for what is applied to be published"`
-	Journal   *JournalStatus `json:"journal,omitempty" doc:"what the journal holds; absent when it cannot be asked"`
+	Shard       int            `json:"shard" doc:"its number, from 0"`
+	State       string         `json:"state" doc:"opening, copying (from another node), standby (another has the turn), reading, draining, faulted or stopped"`
+	Fault       string         `json:"fault,omitempty" doc:"why reading has stopped; absent while it has not"`
+	Turn        string         `json:"turn_of,omitempty" doc:"the node that brings the shard into a store that several share; absent where it is this one"`
+	Copying     *CopyStatus    `json:"copying,omitempty" doc:"what the journal has forgotten, and how far it is copied from another node; absent when nothing has to be"`
+	Applied     uint64         `json:"applied" doc:"position of the journal up to which queries see everything"`
+	Position    uint64         `json:"position" doc:"position up to which that is durable"`
+	Registered  uint64         `json:"registered" doc:"position that the journal knows of, and may be purged to"`
+	Last        Read           `json:"last" doc:"the last message that was applied since the start"`
+	PublishedTo uint64         `json:"published_to" doc:"position up to which the records are where they belong; position may follow later"`
+	Behind      float64        `json:"behind_seconds" doc:"age of the oldest records that are due to be published; 0 when there are none"`
+	Age         *float64       `json:"age_seconds,omitempty" doc:"how long ago the journal had no more than queries see; absent when that is not known of any moment since the start"`
+	Doubt       string         `json:"doubt,omitempty" doc:"why it is not known whether the journal has more now; absent when it is known"`
+	Writers     []WriterStatus `json:"writers" doc:"those of the shard's tables that have written, or tried to"`
+	Published   time.Time      `json:"published" doc:"when publishing succeeded last; 0001-01-01T00:00:00Z when it has not yet"`
+	Waiting     bool           `json:"waiting" doc:"the reader waits for what is applied to be published"`
+	Journal     *JournalStatus `json:"journal,omitempty" doc:"what the journal holds; absent when it cannot be asked"`
 }
 
 // JournalStatus is what one shard of the journal holds.

@@ -51,16 +51,14 @@ func (t *table) trouble() error {
 
 // WriterStatus is how one table of a shard is written.
 type WriterStatus struct {
-	Table string `json:"table"`
-	State string `json:"state" doc:"idle, writing, or waiting for the next attempt after a failure"`
-	// Writes and Failures count since the start, FailuresInRow since the last success.
-	Writes        int64  `json:"writes_total" doc:"since the start"`
-	Failures      int64  `json:"failures_total" doc:"since the start"`
-	FailuresInRow int    `json:"failures_in_row" doc:"since the last success"`
-	Error         string `json:"error,omitempty" doc:"why the last attempt failed; absent when it did not"`
-	// Took is how long the last successful write took, in seconds, At when it ended.
-	Took float64   `json:"took_seconds" doc:"of the last successful write"`
-	At   time.Time `json:"at" doc:"when that ended; 0001-01-01T00:00:00Z before the first"`
+	Table         string    `json:"table"`
+	State         string    `json:"state" doc:"idle, writing, or waiting for the next attempt after a failure"`
+	Writes        int64     `json:"writes_total" doc:"since the start"`
+	Failures      int64     `json:"failures_total" doc:"since the start"`
+	FailuresInRow int       `json:"failures_in_row" doc:"since the last success"`
+	Error         string    `json:"error,omitempty" doc:"why the last attempt failed; absent when it did not"`
+	Took          float64   `json:"took_seconds" doc:"of the last successful write"`
+	At            time.Time `json:"at" doc:"when that ended; 0001-01-01T00:00:00Z before the first"`
 }
 
 func (t *table) status() WriterStatus {

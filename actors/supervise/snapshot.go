@@ -48,18 +48,17 @@ type Node struct {
 
 // MailboxStatus is the state of one mailbox. Waits are a 1-in-64 sample.
 type MailboxStatus struct {
-	Depth     int     `json:"depth" doc:"messages that wait"`
-	MaxDepth  int     `json:"max_depth" doc:"since the actor was spawned"`
-	Capacity  int     `json:"capacity" doc:"most messages that may wait"`
-	Overflow  string  `json:"overflow" doc:"what is given up when it is full: drop_newest or drop_oldest"`
-	Dropped   uint64  `json:"dropped_total" doc:"messages given up because it was full"`
-	WaitLast  float64 `json:"wait_last_seconds" doc:"of the last message that was measured: one in 64, and each that finds the mailbox empty"`
-	WaitMean  float64 `json:"wait_mean_seconds" doc:"exponentially weighted"`
-	WaitP99   float64 `json:"wait_p99_seconds" doc:"of the last thousand measured or so, to a factor of two"`
-	WaitMax   float64 `json:"wait_max_seconds" doc:"since the actor was spawned, of those measured"`
-	OldestFor float64 `json:"oldest_seconds" doc:"at least this long has a message waited that waits still; 0 when none does"`
-	// Waits spreads the last thousand samples or so; only in Tree.Node.
-	Waits []Bucket `json:"wait_buckets,omitempty" doc:"spread of the last thousand waits or so that were measured; only where one actor is asked for"`
+	Depth     int      `json:"depth" doc:"messages that wait"`
+	MaxDepth  int      `json:"max_depth" doc:"since the actor was spawned"`
+	Capacity  int      `json:"capacity" doc:"most messages that may wait"`
+	Overflow  string   `json:"overflow" doc:"what is given up when it is full: drop_newest or drop_oldest"`
+	Dropped   uint64   `json:"dropped_total" doc:"messages given up because it was full"`
+	WaitLast  float64  `json:"wait_last_seconds" doc:"of the last message that was measured: one in 64, and each that finds the mailbox empty"`
+	WaitMean  float64  `json:"wait_mean_seconds" doc:"exponentially weighted"`
+	WaitP99   float64  `json:"wait_p99_seconds" doc:"of the last thousand measured or so, to a factor of two"`
+	WaitMax   float64  `json:"wait_max_seconds" doc:"since the actor was spawned, of those measured"`
+	OldestFor float64  `json:"oldest_seconds" doc:"at least this long has a message waited that waits still; 0 when none does"`
+	Waits     []Bucket `json:"wait_buckets,omitempty" doc:"spread of the last thousand waits or so that were measured; only where one actor is asked for"`
 }
 
 // Bucket counts durations below a bound that are not below the bound before it.

@@ -17,7 +17,7 @@ type consumerForm struct {
 	AckWait       float64   `json:"ack_wait_seconds" minimum:"0" maximum:"86400" default:"30" doc:"how long a message waits for its answer before it comes again; 0 is 30"`
 	MaxDeliver    int       `json:"max_deliver" minimum:"0" maximum:"1000" default:"0" doc:"deliveries after which a message is a dead letter; 0 is no end"`
 	BackOff       []float64 `json:"backoff_seconds,omitempty" maxLength:"16" doc:"instead of ack_wait_seconds, a wait for each time; at most max_deliver of them"`
-	MaxAckPending int       `json:"max_ack_pending" minimum:"0" maximum:"100000" default:"1000" doc:"most messages that wait for their answers; 0 is 1000"`
+	MaxAckPending int       `json:"max_ack_pending" minimum:"0" maximum:"100000" default:"1000" doc:"most messages that are delivered and not answered yet; 0 is 1000"`
 	From          string    `json:"from" enum:"first,new,last" default:"first" doc:"where it begins: with the first message, with what comes from now on, or with the last"`
 	FromSeq       uint64    `json:"from_seq,omitempty" doc:"sequence to begin with, instead of from; absent or 0 is none"`
 	FromTime      time.Time `json:"from_time,omitzero" doc:"time to begin with, instead of from; absent is none"`
@@ -79,7 +79,7 @@ type settled struct {
 
 type refused struct {
 	Index int    `json:"index" required:"true" doc:"of the token"`
-	Error string `json:"error" required:"true"`
+	Error string `json:"error" required:"true" doc:"why the token was not taken"`
 }
 
 func (f *service) consumerRoutes(prefix string) []chassis.Route {

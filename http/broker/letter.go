@@ -38,7 +38,7 @@ type replayedAll struct {
 
 type failed struct {
 	ID    uint64 `json:"id" required:"true" doc:"of the letter"`
-	Error string `json:"error" required:"true"`
+	Error string `json:"error" required:"true" doc:"why it was not published again"`
 }
 
 func letterFilter() []chassis.Param {

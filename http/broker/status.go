@@ -12,9 +12,9 @@ import (
 type status struct {
 	Service       string                 `json:"service" required:"true" example:"message-broker-service"`
 	Timestamp     time.Time              `json:"timestamp" required:"true"`
-	UptimeSeconds float64                `json:"uptime_seconds" required:"true"`
-	Server        natsServer             `json:"nats_server" required:"true"`
-	Streams       []branch.StreamStatus  `json:"jetstream_streams" required:"true"`
+	UptimeSeconds float64                `json:"uptime_seconds" required:"true" doc:"of this service, not of the NATS server"`
+	Server        natsServer             `json:"nats_server" required:"true" doc:"the server behind it"`
+	Streams       []branch.StreamStatus  `json:"jetstream_streams" required:"true" doc:"the program's own included"`
 	Messages      branch.MessageStatus   `json:"message_stats" required:"true" doc:"since the server was started; of an external server those of this process's connection"`
 	Available     bool                   `json:"nats_available" required:"true" doc:"whether the broker can be used"`
 	Reason        string                 `json:"reason,omitempty" doc:"why NATS is not available"`

@@ -17,13 +17,13 @@ type Status struct {
 	Status        string    `json:"status" enum:"created,starting,ready,draining,stopped" required:"true"`
 	Version       string    `json:"version" required:"true"`
 	Timestamp     time.Time `json:"timestamp" required:"true"`
-	StartTime     time.Time `json:"start_time" required:"true"`
+	StartTime     time.Time `json:"start_time" required:"true" doc:"when the service began"`
 	UptimeSeconds float64   `json:"uptime_seconds" required:"true" doc:"since start_time"`
 }
 
 type probe struct {
 	Service string `json:"service" required:"true"`
-	Status  string `json:"status" required:"true"`
+	Status  string `json:"status" required:"true" doc:"alive of livez, ready of readyz"`
 }
 
 // addBuiltIn adds the routes that every service has, except those that the

@@ -88,7 +88,7 @@ type Placement struct {
 	By       string     `json:"by" required:"true" doc:"the node that made it"`
 	Streams  int        `json:"streams" required:"true" doc:"that a node has by it"`
 	Unplaced []string   `json:"unplaced" required:"true" doc:"that no node can have, or has room for"`
-	Owners   []Owner    `json:"owners,omitempty" doc:"absent with owners=false"`
+	Owners   []Owner    `json:"owners,omitempty" doc:"by stream; absent with owners=false, and where no stream has one"`
 	Pins     []Pin      `json:"pins" required:"true" doc:"streams that operators have put somewhere"`
 }
 

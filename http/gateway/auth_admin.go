@@ -30,7 +30,7 @@ type userRequest struct {
 
 type userPatch struct {
 	Password *string `json:"password" maxLength:"1024" doc:"ends all logins of the user"`
-	Role     *string `json:"role" enum:"reader,writer,operator,admin"`
+	Role     *string `json:"role" enum:"reader,writer,operator,admin" doc:"absent: it stays"`
 	Disabled *bool   `json:"disabled" doc:"a disabled user is refused at once, live tokens included"`
 }
 

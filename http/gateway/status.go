@@ -67,7 +67,7 @@ type breakerStats struct {
 }
 
 type cacheStats struct {
-	Enabled  bool    `json:"enabled" required:"true"`
+	Enabled  bool    `json:"enabled" required:"true" doc:"whether answers are kept"`
 	Entries  int     `json:"entries" required:"true" doc:"answers that are kept"`
 	Bytes    int64   `json:"bytes" required:"true" doc:"that these take"`
 	MaxBytes int64   `json:"max_bytes" required:"true" doc:"that they may take"`

@@ -44,7 +44,7 @@ type candleHead struct {
 // candleList is the answer of candles, for the documentation.
 type candleList struct {
 	candleHead
-	Data []candle `json:"data" required:"true"`
+	Data []candle `json:"data" required:"true" doc:"in the order asked for, by open time"`
 	listTail
 }
 

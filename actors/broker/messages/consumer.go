@@ -47,18 +47,15 @@ type ConsumerStatus struct {
 	Name           string    `json:"name" required:"true"`
 	FilterSubjects []string  `json:"filter_subjects" required:"true" doc:"none is the whole stream"`
 	Created        time.Time `json:"created_at" required:"true"`
-	// Pending have not been delivered yet; Unacknowledged have, and wait for their
-	// acknowledgement; of these, Redelivered came more than once.
-	Pending        uint64 `json:"pending" required:"true" doc:"messages that were not delivered yet"`
-	Unacknowledged int    `json:"unacknowledged" required:"true" doc:"messages that were delivered and wait for their answer"`
-	Redelivered    int    `json:"redelivered" required:"true" doc:"of the unacknowledged, those that came more than once"`
-	Waiting        int    `json:"waiting_requests" required:"true" doc:"requests for messages that wait"`
-	// Delivered and Acknowledged are the last sequences of the stream that were.
-	Delivered    uint64  `json:"delivered_seq" required:"true" doc:"of the stream: the last that was delivered"`
-	Acknowledged uint64  `json:"acknowledged_seq" required:"true" doc:"of the stream: up to it all is acknowledged"`
-	AckWait      float64 `json:"ack_wait_seconds" required:"true" doc:"how long a message waits for its answer before it comes again"`
-	MaxDeliver   int     `json:"max_deliver" required:"true" doc:"-1 is no end"`
-	Durable      bool    `json:"durable" required:"true" doc:"it is kept, however long nobody reads"`
+	Pending        uint64    `json:"pending" required:"true" doc:"messages that were not delivered yet"`
+	Unacknowledged int       `json:"unacknowledged" required:"true" doc:"messages that were delivered and wait for their answer"`
+	Redelivered    int       `json:"redelivered" required:"true" doc:"of the unacknowledged, those that came more than once"`
+	Waiting        int       `json:"waiting_requests" required:"true" doc:"requests for messages that wait"`
+	Delivered      uint64    `json:"delivered_seq" required:"true" doc:"of the stream: the last that was delivered"`
+	Acknowledged   uint64    `json:"acknowledged_seq" required:"true" doc:"of the stream: up to it all is acknowledged"`
+	AckWait        float64   `json:"ack_wait_seconds" required:"true" doc:"how long a message waits for its answer before it comes again"`
+	MaxDeliver     int       `json:"max_deliver" required:"true" doc:"-1 is no end"`
+	Durable        bool      `json:"durable" required:"true" doc:"it is kept, however long nobody reads"`
 }
 
 func consumerStatus(i *jetstream.ConsumerInfo) ConsumerStatus {

@@ -35,23 +35,21 @@ type Progress struct {
 
 // Task is what is known of one.
 type Task struct {
-	ID      string          `json:"task_id" required:"true"`
-	Queue   string          `json:"queue" required:"true"`
-	State   State           `json:"status" required:"true" enum:"queued,running,retrying,succeeded,dead,cancelled" doc:"retrying: an attempt failed, and another follows; dead: none does"`
-	Payload json.RawMessage `json:"payload" required:"true" doc:"as it was submitted"`
-	// Attempts were begun, of MaxAttempts; a retry counts anew.
-	Attempts    int       `json:"attempts" required:"true" doc:"that were begun; a retry counts anew"`
-	MaxAttempts int       `json:"max_attempts" required:"true" doc:"attempts after which the task is dead"`
-	Created     time.Time `json:"created_at" required:"true" doc:"when it was submitted first"`
-	Updated     time.Time `json:"updated_at" required:"true" doc:"when its record changed last"`
-	// Started and Finished are of the last attempt; absent before it.
-	Started  *time.Time      `json:"started_at,omitempty" doc:"begin of the last attempt; absent before"`
-	Finished *time.Time      `json:"finished_at,omitempty" doc:"end of the last attempt; absent before"`
-	Worker   string          `json:"worker,omitempty" doc:"who had it last"`
-	Progress *Progress       `json:"progress,omitempty" doc:"what a worker said last; absent before"`
-	Result   json.RawMessage `json:"result,omitempty" doc:"what its worker gave; absent until it has succeeded"`
-	Error    string          `json:"error,omitempty" doc:"why the last attempt failed"`
-	Round    int             `json:"round" required:"true" doc:"times that it was submitted: 1, and one more for each retry"`
+	ID          string          `json:"task_id" required:"true"`
+	Queue       string          `json:"queue" required:"true"`
+	State       State           `json:"status" required:"true" enum:"queued,running,retrying,succeeded,dead,cancelled" doc:"retrying: an attempt failed, and another follows; dead: none does"`
+	Payload     json.RawMessage `json:"payload" required:"true" doc:"as it was submitted"`
+	Attempts    int             `json:"attempts" required:"true" doc:"that were begun; a retry counts anew"`
+	MaxAttempts int             `json:"max_attempts" required:"true" doc:"attempts after which the task is dead"`
+	Created     time.Time       `json:"created_at" required:"true" doc:"when it was submitted first"`
+	Updated     time.Time       `json:"updated_at" required:"true" doc:"when its record changed last"`
+	Started     *time.Time      `json:"started_at,omitempty" doc:"begin of the last attempt; absent before"`
+	Finished    *time.Time      `json:"finished_at,omitempty" doc:"end of the last attempt; absent before"`
+	Worker      string          `json:"worker,omitempty" doc:"who had it last"`
+	Progress    *Progress       `json:"progress,omitempty" doc:"what a worker said last; absent before"`
+	Result      json.RawMessage `json:"result,omitempty" doc:"what its worker gave; absent until it has succeeded"`
+	Error       string          `json:"error,omitempty" doc:"why the last attempt failed"`
+	Round       int             `json:"round" required:"true" doc:"times that it was submitted: 1, and one more for each retry"`
 
 	Seq uint64 `json:"stream_seq,omitempty" doc:"of its message in the stream TASKS; absent when a worker made the record"`
 }

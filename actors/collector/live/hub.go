@@ -138,15 +138,13 @@ func (h *Hub) Connect(consumer Consumer, ended func()) (*Client, error) {
 
 // Stats are the figures of this moment, and counts since the start.
 type Stats struct {
-	Clients       map[string]int `json:"clients" doc:"connected now, by way: websocket or sse"`
-	Subscriptions int            `json:"subscriptions" doc:"there are now"`
-	Messages      uint64         `json:"messages" doc:"written to clients, since the start"`
-	Bytes         uint64         `json:"bytes" doc:"written to clients, since the start"`
-	// Coalesced records were put into others, Dropped ones lost on the way to the
-	// clients' queues; SlowDisconnects are clients ended for being too slow.
-	Coalesced       uint64 `json:"coalesced" doc:"records that were put into others for clients that were behind, since the start"`
-	Dropped         uint64 `json:"dropped" doc:"records lost on the way to the clients' queues, since the start"`
-	SlowDisconnects uint64 `json:"slow_disconnects" doc:"clients that were ended for being too slow, since the start"`
+	Clients         map[string]int `json:"clients" doc:"connected now, by way: websocket or sse"`
+	Subscriptions   int            `json:"subscriptions" doc:"there are now"`
+	Messages        uint64         `json:"messages" doc:"written to clients, since the start"`
+	Bytes           uint64         `json:"bytes" doc:"written to clients, since the start"`
+	Coalesced       uint64         `json:"coalesced" doc:"records that were put into others for clients that were behind, since the start"`
+	Dropped         uint64         `json:"dropped" doc:"records lost on the way to the clients' queues, since the start"`
+	SlowDisconnects uint64         `json:"slow_disconnects" doc:"clients that were ended for being too slow, since the start"`
 }
 
 // Stats reads the figures.
